@@ -1,0 +1,166 @@
+"""The Rust core. Batches of bytes cross, never dicts; whatever takes more than a few microseconds
+runs without the GIL. Checked against the built module by stubtest (`make lint`)."""
+
+from collections.abc import Sequence
+from typing import final
+
+build_profile: str
+"""`release`, or `debug` for a build that benches must not use."""
+
+verdict_names: tuple[str, ...]
+"""What each verdict code means, in order: `verdict_names[code]`. `docs/protocol/mesh.md` lists them."""
+
+service_names: tuple[str, ...]
+"""The seven services, by code: social, ping, observation, hey-there, chau, seen, checkpoint."""
+
+def base58_encode(data: bytes, /) -> str: ...
+def base58_decode(text: str, /) -> bytes:
+    """Raises ValueError on a character outside the Bitcoin alphabet."""
+
+def is_weak_key(key: bytes, /) -> bool:
+    """Is this 32-byte Ed25519 public key one that must not be registered: of small order, or no
+    point of the curve?"""
+
+@final
+class Keys:
+    """Whose signature is checked with what: names to keys, voter ids to names. Thread-safe."""
+
+    def __new__(cls) -> Keys: ...
+    def put(self, name: str, keys: Sequence[bytes], id: str | None) -> None:
+        """Set what `name` signs with: its current key first, then its old ones (32 bytes each).
+        Raises ValueError for an empty list or another length."""
+
+    def keys_of(self, name: str) -> list[bytes]: ...
+    def name_of(self, id: str) -> str | None: ...
+    def __len__(self) -> int: ...
+
+@final
+class Batch:
+    """Events as they came, each with a verdict: 0 (`ok`) or why it is refused. Never raises over
+    what an event holds."""
+
+    @staticmethod
+    def decode(raws: Sequence[bytes], now_ns: int) -> Batch:
+        """Parse, recompute ids, check limits. `now_ns`: events later than it by 15 minutes are
+        refused."""
+
+    def __len__(self) -> int: ...
+    @property
+    def verdicts(self) -> bytes:
+        """One code an event, in the order given."""
+
+    @property
+    def standings(self) -> bytes:
+        """One an event, after `verify`: 0 hearsay, 1 unproven, 2 attested; 255 where there is
+        none (refused, known already, or not verified)."""
+
+    def claimed_digest(self, sender: str, ts: int) -> bytes | None:
+        """SHA-256 of `{sender}:{ts}:` and the ids as they came, in order: what an answer's inner
+        signature is over. None if an event has no id."""
+
+    def sift(self, ledger: Ledger) -> None:
+        """Give events that the ledger holds already the verdict `known`, events it would drop at
+        once `below_retention`. Before `verify` that is judged as if they were attested, after it
+        as what they are; cheap enough for both."""
+
+    def verify(self, keys: Keys) -> None:
+        """Check the signatures of all events still `ok`, in one batch; sets standings, and the
+        verdict `bad_signature` and its kin."""
+
+    def accepted(self) -> list[tuple[int, bytes, int, int, str, str, bytes]]:
+        """The events still `ok` after `verify`: (index, id: 16 bytes, service code, standing,
+        author, signer, body). `signer` is the name whose key decides ("" when unsigned or a
+        checkpoint); body: the kept bytes."""
+
+    def introductions(self) -> list[tuple[str, bytes]]:
+        """(name, key) of the self-signed hey-theres among the `ok` events whose signature
+        verifies with the key inside, in order, first one a name."""
+
+@final
+class Selection:
+    """What a query found: events, in order, ready to be encoded."""
+
+    def __len__(self) -> int: ...
+    @property
+    def next_cursor(self) -> str | None: ...
+    @property
+    def examined(self) -> int:
+        """Index entries looked at: what the answer cost."""
+
+    def ids(self) -> list[bytes]: ...
+    def bodies(self) -> list[bytes]: ...
+    def digest(self, sender: str, ts: int) -> bytes:
+        """SHA-256 of `{sender}:{ts}:` and the ids in order (32 bytes): what the server signs."""
+
+    def encode(self, sender: str, ts: int, signature: str) -> bytes:
+        """The JSON answer of `POST /api/sync`, closed by a newline; `events` is null when
+        empty, as nara's is."""
+
+@final
+class Ledger:
+    """The bounded index of mesh events. Thread-safe; readers run beside each other."""
+
+    def __new__(cls, capacity: int, hash_key: bytes) -> Ledger:
+        """`capacity`: events kept at most. `hash_key`: 16 random bytes that key the hash tables
+        (names and ids are chosen by strangers)."""
+
+    def __len__(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    def __contains__(self, id: bytes) -> bool: ...
+    def apply(self, removed: Sequence[int], added: Sequence[tuple[int, bytes, int]]) -> list[int]:
+        """One commit: positions removed, then (position, body, standing) added, in order.
+        Returns the positions of what is thereby evicted, to be removed from the log too.
+        Raises ValueError if a body is no event: then the log is not ours."""
+
+    def learn(self, names: Sequence[str]) -> None:
+        """These names have a key now: events that name only known ones are pruned later."""
+
+    def unproven(self, signers: Sequence[str]) -> list[tuple[int, bytes]]:
+        """(position, body) of the unproven events that these names or voter ids signed."""
+
+    def all_unproven(self) -> list[tuple[int, bytes]]:
+        """(position, body) of every unproven event: what a rebuilt ledger checks again."""
+
+    def page(
+        self, cursor: str | None, size: int | None, services: Sequence[str], subjects: Sequence[str]
+    ) -> Selection:
+        """Oldest first, after `cursor`. Raises ValueError for a cursor that is none."""
+
+    def recent(
+        self, limit: int | None, services: Sequence[str], subjects: Sequence[str]
+    ) -> Selection: ...
+    def sample(
+        self,
+        size: int | None,
+        services: Sequence[str],
+        subjects: Sequence[str],
+        *,
+        seed: bytes,
+        now_ns: int,
+        responder: str,
+        requester: str,
+    ) -> Selection:
+        """A weighted sample in order of time. `seed`: 16 bytes; equal ledgers give equal samples
+        for equal seeds."""
+
+    def legacy(
+        self,
+        since_ns: int,
+        slice_index: int,
+        slice_total: int,
+        max_events: int,
+        services: Sequence[str],
+        subjects: Sequence[str],
+    ) -> Selection:
+        """nara's older request: oldest first, interleaved slices, the newest `max_events`."""
+
+    def digest(self) -> bytes:
+        """32 bytes; two ledgers hold the same events, bytes and standings when it is equal."""
+
+    def counts(self) -> dict[str, int]:
+        """How many events of each service, and of each standing, by name."""
+
+    def authors(self) -> list[tuple[str, int]]:
+        """Emitters (observers where unsigned, subjects of checkpoints) and how many events of
+        each, most first, then by name."""

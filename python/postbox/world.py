@@ -1,0 +1,137 @@
+"""The outside, as five parameters: clock, random, net, threads, disk.
+
+One `World` is made in the composition root (or by the simulator in the tests) and passed to
+whatever needs it. Nothing else in the package reads a clock, draws a number, opens a socket,
+hops to a thread or opens a database file; ruff's banned-api holds that.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+
+import trio
+
+if TYPE_CHECKING:
+    import apsw
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    def now_ns(self) -> int:
+        """Unix time in nanoseconds."""
+        ...
+
+    def elapsed_s(self) -> float:
+        """Seconds since some fixed moment, never going back: for rates and durations."""
+        ...
+
+
+class Random(Protocol):
+    def bytes(self, count: int) -> bytes:
+        """`count` bytes fit for keys."""
+        ...
+
+
+class Net(Protocol):
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        """A TCP connection, or OSError."""
+        ...
+
+    async def listen(self, host: str, port: int) -> list[trio.SocketListener]:
+        """Bound and listening; port 0 takes a free one."""
+        ...
+
+
+class Pool(Enum):
+    """Who runs work off the loop, and how many at once."""
+
+    WRITER = "writer"
+    READER = "reader"
+    VERIFIER = "verifier"
+
+
+class Threads(Protocol):
+    async def run(self, pool: Pool, work: Callable[[], T]) -> T:
+        """`work()` in a thread of that pool. Not abandoned on cancellation: it runs to its end."""
+        ...
+
+
+@runtime_checkable
+class Disk(Protocol):
+    def open_database(self, path: str) -> apsw.Connection:
+        """A connection to the SQLite database at `path`, made if it is not there."""
+        ...
+
+
+@dataclass(frozen=True)
+class World:
+    clock: Clock
+    random: Random
+    net: Net
+    threads: Threads
+    disk: Disk
+
+    def new_id(self) -> bytes:
+        """16 bytes: a UUIDv7 (RFC 9562), milliseconds first, so that ids made later sort later."""
+        now_ms = self.clock.now_ns() // 1_000_000
+        tail = bytearray(self.random.bytes(10))
+        tail[0] = 0x70 | (tail[0] & 0x0F)
+        tail[2] = 0x80 | (tail[2] & 0x3F)
+        return now_ms.to_bytes(6, "big") + bytes(tail)
+
+
+class SystemClock:
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def elapsed_s(self) -> float:
+        return time.perf_counter()
+
+
+class SystemRandom:
+    def bytes(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
+class TcpNet:
+    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        return await trio.open_tcp_stream(host, port)
+
+    async def listen(self, host: str, port: int) -> list[trio.SocketListener]:
+        return await trio.open_tcp_listeners(port, host=host)
+
+
+class SystemThreads:
+    """Limits: one writer (SQLite has one), four readers (a page is a few ms), and verification
+    on all cores but one, so that the loop always has somewhere to run."""
+
+    def __init__(self) -> None:
+        verifiers = max(1, (os.cpu_count() or 2) - 1)
+        self._limiters = {
+            Pool.WRITER: trio.CapacityLimiter(1),
+            Pool.READER: trio.CapacityLimiter(4),
+            Pool.VERIFIER: trio.CapacityLimiter(verifiers),
+        }
+
+    async def run(self, pool: Pool, work: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(work, limiter=self._limiters[pool])
+
+
+class FileDisk:
+    def open_database(self, path: str) -> apsw.Connection:
+        import apsw
+
+        return apsw.Connection(path)
+
+
+def system_world() -> World:
+    """The real outside."""
+    return World(SystemClock(), SystemRandom(), TcpNet(), SystemThreads(), FileDisk())
+
+
