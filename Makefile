@@ -1,0 +1,107 @@
+# Everything a person does with this tree. `make help` lists it.
+# Needs Python 3.11 or newer with venv, cargo, and make; each target sets up what it needs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first Python that is new enough; `make PYTHON=/path/to/python3 test` chooses another.
+PYTHON_CANDIDATES := python3 python3.11 python3.12 python3.13 python3.14
+PYTHON ?= $(shell for p in $(PYTHON_CANDIDATES); do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+# maturin is found on PATH by pip's build; the rest is called by its path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# In CI a lock file that is out of date is an error; at a desk cargo brings it up to date.
+LOCKED := $(if $(filter true,$(CI)),--locked)
+
+RUST_SOURCES := $(shell find rust \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/tests/*' -not -path '*/benches/*' 2>/dev/null)
+PYTEST_ARGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .make/core ## make .venv from constraints.txt and build the Rust core into it (release)
+
+.PHONY: tools
+tools:
+	@test -n "$(PYTHON)" || { echo "postbox needs Python 3.11 or newer with venv (Debian: python3-venv); none of these is one: $(PYTHON_CANDIDATES). Name yours: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "postbox needs cargo with Rust 1.88 or newer (https://rustup.rs): no cargo on PATH" >&2; exit 1; }
+
+# The interpreter and the pinned packages. A venv that is there is brought up to date, not replaced.
+.make/venv: constraints.txt | tools
+	@mkdir -p .make
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r constraints.txt
+	@touch $@
+
+# The Rust core and the `postbox` command, in place: Python sources are read where they lie.
+# Without build isolation, so that nothing but constraints.txt is ever fetched from an index.
+.make/core: .make/venv $(RUST_SOURCES) $(wildcard Cargo.lock) Cargo.toml pyproject.toml
+	MATURIN_PEP517_ARGS="$(LOCKED)" $(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: test
+test: .make/core ## cargo test, pytest, the import contracts and the stub of the core
+	@mkdir -p .make
+	cargo test --workspace --quiet $(LOCKED) 2>&1 | tee .make/cargo-test.log
+	$(MAKE) --no-print-directory structure
+	$(BIN)/pytest $(PYTEST_ARGS) 2>&1 | tee .make/pytest.log
+	@echo
+	@echo "cargo:  $$(grep -E '^test result:' .make/cargo-test.log | awk '{ ok += $$4; bad += $$6; skip += $$8 } END { printf "%d passed, %d failed, %d ignored", ok, bad, skip }')"
+	@echo "pytest: $$(grep -vE '^[[:space:]]*$$' .make/pytest.log | tail -n 1)"
+
+.PHONY: structure
+structure: .make/core
+	$(BIN)/lint-imports --no-logo --cache-dir .make/import-linter
+	$(BIN)/stubtest postbox._core --concise
+
+.PHONY: lint
+lint: .make/core structure ## ruff, mypy, import contracts, stubtest, rustfmt, clippy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet $(LOCKED) -- -D warnings
+
+.PHONY: format
+format: .make/venv ## rewrite the sources as `make lint` wants them
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	cargo fmt --all
+
+.PHONY: demo
+demo: .make/core ## what postbox does, shown and checked; ends by itself
+	$(BIN)/postbox demo
+
+.PHONY: bench
+bench: .make/core ## the figures of benches/README.md: the core by criterion, the rest by run.py
+	cargo bench --package ledger_core $(LOCKED)
+	$(BIN)/python benches/run.py
+
+.PHONY: wheel
+wheel: .make/core ## build the wheel into dist/
+	rm -rf dist
+	$(BIN)/maturin build --release --out dist $(LOCKED)
+
+# uv resolves for every Python and platform at once; it is needed for this alone, so it gets a
+# venv of its own. Run it after a change of the dependencies in pyproject.toml.
+.PHONY: constraints
+constraints: | tools ## resolve the dependencies again into constraints.txt
+	@mkdir -p .make
+	test -x .make/uv/bin/uv || { $(PYTHON) -m venv .make/uv && .make/uv/bin/python -m pip install --quiet 'uv==0.13.8'; }
+	.make/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml --group dev -o constraints.txt
+
+.PHONY: clean
+clean: ## remove everything that a target has made, .venv too
+	rm -rf .venv .make dist target .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	rm -f python/postbox/*.so
+	find python tests benches -name __pycache__ -type d -prune -exec rm -rf {} +
