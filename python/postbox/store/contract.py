@@ -1,0 +1,194 @@
+"""What a store is: entries in order, and rows by key. It does not know what either means.
+
+Everything here is synchronous and free of I/O of its own; `runner` calls it in a worker thread,
+the simulator calls it inline. `write` runs one function inside a transaction that holds the
+sequencer, so that positions are given out in commit order. The drivers promise:
+
+- positions are dense when given out (`head + 1`, `head + 2`, ...) and never given out twice;
+- `seq` is dense in a stream, and `last_seqs` never goes back, whatever is removed;
+- what `write` returned for is durable; what it raised `Full` or `Violation` for did not happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import IntEnum
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+T = TypeVar("T")
+
+MAX_POS = 2**63 - 1  # SQLite's and PostgreSQL's greatest integer
+
+# The limits are checks in the database, too: a door that passes more has a bug.
+ID_BYTES = 16
+MAX_STREAM_BYTES = 255  # a domain is at most 253 bytes, a name at most 64 characters
+MAX_AUTHOR_BYTES = 255
+MAX_BODY_BYTES = 2**20  # a batch's limit, so that one draft always fits in a batch
+
+
+class Lane(IntEnum):
+    """A door's part of the log. Stored as a number: never renumber."""
+
+    NODE = 1
+    MESH = 2
+    HOSTS = 3
+    CLIENTS = 4
+
+    __hash__ = int.__hash__  # Enum hashes in Python code; lanes are hashed once a draft
+
+
+Scalar: TypeAlias = int | float | str | bytes | None
+Row: TypeAlias = tuple[Scalar, ...]  # all columns of a table, the key's first
+Key: TypeAlias = tuple[Scalar, ...]  # the key's columns
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A row of the log; bytes as they came."""
+
+    pos: int
+    lane: Lane
+    stream: bytes
+    seq: int | None  # only in streams whose readers must prove that they have everything
+    id: bytes  # 16 bytes, unique in its lane: the idempotence key
+    kind: int
+    flags: int
+    author: bytes
+    at_ms: int
+    body: bytes | None  # None: erased
+
+
+class Found(NamedTuple):
+    """What is known of a stored entry without its body."""
+
+    pos: int
+    stream: bytes
+    seq: int | None
+    kind: int
+    flags: int
+    author: bytes
+
+
+class Column(NamedTuple):
+    name: str
+    type: str  # "integer", "real", "text" or "blob"
+
+
+class Table(Struct, frozen=True, eq=False):
+    """A door's table. Made once, at module level; compared and hashed by identity: fast."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: int  # the first `key` columns are the key
+
+
+class Change(Struct, frozen=True):
+    """Everything one commit does, as data.
+
+    `appends` are in position order and start at the head + 1. `removes` and `blanks` may name
+    positions that this very change appends: they are then never stored, or stored without a body.
+    """
+
+    removes: Sequence[int] = ()
+    blanks: Sequence[int] = ()
+    appends: Sequence[Entry] = ()
+    puts: Mapping[Table, Sequence[Row]] = {}
+    drops: Mapping[Table, Sequence[Key]] = {}
+
+    def is_empty(self) -> bool:
+        return not (self.removes or self.blanks or self.appends or self.puts or self.drops)
+
+
+class Window(NamedTuple):
+    """The entries of a stream with `after < pos <= upto`: a membership period, for instance."""
+
+    stream: bytes
+    after: int = 0
+    upto: int = MAX_POS
+
+
+Windows: TypeAlias = Sequence[Window]
+
+
+class Page(Struct, frozen=True):
+    """Entries in position order. Go on after `next`, which may be beyond the last entry."""
+
+    entries: Sequence[Entry]
+    next: int
+    more: bool  # there was more at the moment of reading
+
+
+class Query(Struct, frozen=True, eq=False):
+    """A door's own named SQL: lists and snapshots, never used by rules. Parameters are `:name`."""
+
+    name: str
+    sqlite: str
+
+
+class Identity(Struct, frozen=True):
+    epoch: bytes  # names this history of the log: 16 bytes
+    cursor_key: bytes  # MAC key of cursors; outlives an epoch
+    schema: Mapping[str, int]  # migration set -> number of its last migration
+
+
+EntryName: TypeAlias = tuple[Lane, bytes]  # lane, id
+
+
+class Tx(Protocol):
+    """Holds the sequencer from begin to commit."""
+
+    @property
+    def head(self) -> int:
+        """The greatest position ever given out; 0 in an empty log."""
+        ...
+
+    def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
+        """Those of `keys` that are stored. One set-based read a lane."""
+        ...
+
+    def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
+        """Every key of `keys`, with its row or None. One set-based read."""
+        ...
+
+    def last_seqs(self, streams: Collection[bytes]) -> dict[bytes, int]:
+        """Every stream of `streams`, with the greatest number ever given out in it; 0 if none."""
+        ...
+
+    def apply(self, change: Change) -> None: ...
+
+
+class Reader(Protocol):
+    """One snapshot. Ends before `read` returns, so none is ever held across an await."""
+
+    @property
+    def head(self) -> int: ...
+
+    def page(
+        self, lane: Lane, windows: Windows | None, after: int, limit: int, max_bytes: int
+    ) -> Page:
+        """At most `limit` entries beyond `after`, and at most `max_bytes` of bodies, but at least
+        one entry. Windows None: the whole lane."""
+        ...
+
+    def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]: ...
+
+    def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]: ...
+
+    def query(self, query: Query, **params: Scalar) -> list[Row]: ...
+
+
+class Store(Protocol):
+    def write(self, work: Callable[[Tx], T]) -> T:
+        """Durable on return. `work` may be run again, so it touches nothing but its tx.
+
+        Raises Unavailable (perhaps committed: submit the same again, ids make it harmless),
+        Full or Violation (nothing happened), Fatal (stop the process).
+        """
+        ...
+
+    def read(self, work: Callable[[Reader], T]) -> T: ...
+
+    def identity(self) -> Identity: ...
+
+    def close(self) -> None: ...
