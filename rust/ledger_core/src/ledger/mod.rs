@@ -1,0 +1,346 @@
+//! The bounded index of mesh events. It follows the log: what was committed is applied here, and
+//! what must be forgotten is answered as positions to be removed from the log too.
+
+mod cursor;
+mod index;
+mod names;
+mod query;
+mod retention;
+mod sample;
+mod waiting;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use siphasher::sip::SipHasher13;
+
+pub use cursor::{Cursor, NotACursor};
+pub use index::Filter;
+pub use query::{Legacy, MAX_ANSWER, Picked, Selection};
+pub use sample::Request as SampleRequest;
+
+use crate::event::{self, Event, Id, Service, Worth};
+use crate::verdict::Verdict;
+use crate::verify::Standing;
+use index::{Index, Key};
+use names::{NameId, Names};
+use retention::{Rank, Retention};
+use sample::Weights;
+use waiting::Waiting;
+
+/// Place in the table of entries.
+type Slot = u32;
+
+/// Hash tables are keyed by a secret: names and ids are chosen by strangers, and with a hash they
+/// know they could make every look-up a walk.
+#[derive(Clone)]
+pub(crate) struct Hasher {
+    key: [u64; 2],
+}
+
+impl std::hash::BuildHasher for Hasher {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_keys(self.key[0], self.key[1])
+    }
+}
+
+/// A stored event, as far as the indexes need it.
+pub(crate) struct Entry {
+    pos: u64,
+    ts: i64,
+    id: Id,
+    raw: Arc<[u8]>,
+    service: Service,
+    worth: Worth,
+    standing: Standing,
+    is_notable: bool,
+    is_restart: bool,
+    emitter: NameId,
+    actor: NameId,
+    target: NameId,
+    witness: NameId,
+    author: NameId,
+    /// Where it stands among what is forgotten first, and among critical events; kept because both
+    /// change when a name becomes known.
+    rank: Rank,
+}
+
+impl Entry {
+    fn key(&self, slot: Slot) -> Key {
+        Key { ts: self.ts, id: self.id, slot }
+    }
+
+    fn is_critical(&self) -> bool {
+        self.worth == Worth::Lasting
+            || matches!(self.service, Service::HeyThere | Service::Chau)
+    }
+
+    /// The names that a filter by subject looks at.
+    fn subjects(&self) -> impl Iterator<Item = NameId> {
+        let target = if self.target == self.actor { NameId::NONE } else { self.target };
+        [self.actor, target].into_iter().filter(|name| name.is_some())
+    }
+
+    /// The names whose being unknown makes an event forgotten first. nara never asks this of
+    /// checkpoints.
+    fn checked_names(&self) -> [NameId; 3] {
+        match self.service {
+            Service::Checkpoint => [NameId::NONE; 3],
+            _ => [self.actor, self.target, self.witness],
+        }
+    }
+
+    fn all_names(&self) -> [NameId; 5] {
+        [self.emitter, self.actor, self.target, self.witness, self.author]
+    }
+}
+
+/// A committed entry of the log, as the ledger takes it.
+pub struct Added<'a> {
+    /// Its place in the log.
+    pub pos: u64,
+    /// The event's bytes.
+    pub body: &'a [u8],
+    /// Our note on it.
+    pub standing: Standing,
+}
+
+/// The ledger.
+pub struct Ledger {
+    entries: Vec<Option<Entry>>,
+    free: Vec<Slot>,
+    by_id: HashMap<Id, Slot, Hasher>,
+    by_pos: HashMap<u64, Slot, Hasher>,
+    names: Names,
+    index: Index,
+    retention: Retention,
+    weights: Weights,
+    waiting: Waiting,
+    standings: [usize; 3],
+}
+
+impl Ledger {
+    /// An empty ledger that keeps at most `capacity` events.
+    pub fn new(capacity: usize, hash_key: [u8; 16]) -> Ledger {
+        let hash_key = u128::from_le_bytes(hash_key);
+        let hasher = Hasher { key: [hash_key as u64, (hash_key >> 64) as u64] };
+        Ledger {
+            entries: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::with_hasher(hasher.clone()),
+            by_pos: HashMap::with_hasher(hasher.clone()),
+            names: Names::new(hasher.clone()),
+            index: Index::new(hasher.clone()),
+            retention: Retention::new(capacity, hasher.clone()),
+            weights: Weights::default(),
+            waiting: Waiting::new(hasher),
+            standings: [0; 3],
+        }
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Does it hold none?
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// How many events it keeps at most.
+    pub fn capacity(&self) -> usize {
+        self.retention.capacity()
+    }
+
+    /// Does it hold this event?
+    pub fn contains(&self, id: &Id) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// Is there anything to do about this event: new, or a better proof of a stored one?
+    ///
+    /// `standing`: what it is, or the best it could be before its signature is checked.
+    pub fn meet(&self, event: &Event, standing: Standing) -> Verdict {
+        if let Some(stored) = self.by_id.get(&event.id).map(|&slot| self.entry(slot)) {
+            let improves = stored.standing < standing && standing == Standing::Attested;
+            return match improves && *stored.raw != *event.raw {
+                true => Verdict::Ok,
+                false => Verdict::Known,
+            };
+        }
+        match self.would_keep(event, standing) {
+            true => Verdict::Ok,
+            false => Verdict::BelowRetention,
+        }
+    }
+
+    /// Apply one commit: positions that are gone, then entries that were added, in order. Returns
+    /// the positions of what had to be forgotten for it.
+    ///
+    /// # Errors
+    /// A body that is no event: it did not come from a log that admission wrote.
+    pub fn apply(&mut self, removed: &[u64], added: &[Added<'_>]) -> Result<Vec<u64>, NotAnEvent> {
+        for pos in removed {
+            if let Some(&slot) = self.by_pos.get(pos) {
+                self.remove(slot);
+            }
+        }
+        let mut evicted = Vec::new();
+        for Added { pos, body, standing } in added {
+            let event = event::decode_stored(body)
+                .map_err(|verdict| NotAnEvent { pos: *pos, verdict })?;
+            if !self.contains(&event.id) {
+                let slot = self.insert(*pos, &event, *standing);
+                self.enforce(slot, &mut evicted);
+            }
+        }
+        Ok(evicted)
+    }
+
+    /// These names have a key now.
+    pub fn learn<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+        for name in names {
+            for slot in self.names.learn(name) {
+                self.rerank(slot);
+            }
+        }
+    }
+
+    /// Position and bytes of the unproven events that these names or voter ids have signed.
+    pub fn unproven<'n>(&self, signers: impl IntoIterator<Item = &'n str>) -> Vec<(u64, Arc<[u8]>)> {
+        self.bodies(self.waiting.of(signers))
+    }
+
+    /// Position and bytes of every unproven event.
+    pub fn all_unproven(&self) -> Vec<(u64, Arc<[u8]>)> {
+        self.bodies(self.waiting.all())
+    }
+
+    /// SHA-256 over id, SHA-256 of the bytes and standing of every event, by id. Equal for two
+    /// ledgers exactly when they hold the same events, bytes and standings.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut entries: Vec<&Entry> = self.entries.iter().flatten().collect();
+        entries.sort_unstable_by_key(|entry| entry.id);
+        let mut all = Sha256::new();
+        for entry in entries {
+            all.update(entry.id);
+            all.update(Sha256::digest(&entry.raw));
+            all.update([entry.standing as u8]);
+        }
+        all.finalize().into()
+    }
+
+    /// How many events of this service it holds.
+    pub fn count_of(&self, service: Service) -> usize {
+        self.index.count_of(service)
+    }
+
+    /// How many events of this standing it holds.
+    pub fn count_standing(&self, standing: Standing) -> usize {
+        self.standings[standing as usize]
+    }
+
+    /// Who answers for events, and for how many; most first, then by name.
+    pub fn authors(&self) -> Vec<(&str, u32)> {
+        self.names.authors()
+    }
+
+    fn bodies(&self, slots: impl IntoIterator<Item = Slot>) -> Vec<(u64, Arc<[u8]>)> {
+        let body = |slot| {
+            let entry = self.entry(slot);
+            (entry.pos, entry.raw.clone())
+        };
+        slots.into_iter().map(body).collect()
+    }
+
+    #[allow(clippy::expect_used)] // Slots come from the indexes, which hold live entries only.
+    fn entry(&self, slot: Slot) -> &Entry {
+        self.entries[slot as usize].as_ref().expect("a live slot")
+    }
+
+    fn insert(&mut self, pos: u64, event: &Event, standing: Standing) -> Slot {
+        let entry = self.enter(pos, event, standing);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            self.entries.len() as Slot - 1
+        });
+        self.index.insert(entry.key(slot), &entry);
+        self.weights.set(slot, &entry);
+        self.waiting.insert(slot, event, standing);
+        self.by_id.insert(entry.id, slot);
+        self.by_pos.insert(pos, slot);
+        self.standings[standing as usize] += 1;
+        self.names.author(entry.author);
+        for name in entry.checked_names().into_iter().chain([entry.author]) {
+            self.names.mention(name, slot);
+        }
+        self.entries[slot as usize] = Some(entry);
+        self.rank(slot);
+        slot
+    }
+
+    fn enter(&mut self, pos: u64, event: &Event, standing: Standing) -> Entry {
+        Entry {
+            pos,
+            ts: event.ts,
+            id: event.id,
+            raw: Arc::from(&*event.raw),
+            service: event.service,
+            worth: event.worth,
+            standing,
+            is_notable: event.is_notable,
+            is_restart: event.is_restart,
+            emitter: self.names.take(&event.emitter),
+            actor: self.names.take(&event.actor),
+            target: self.names.take(&event.target),
+            witness: self.names.take(&event.witness),
+            author: self.names.take(event.author()),
+            rank: Rank::default(),
+        }
+    }
+
+    fn remove(&mut self, slot: Slot) -> u64 {
+        self.unrank(slot);
+        for name in self.entry(slot).checked_names().into_iter().chain([self.entry(slot).author]) {
+            self.names.unmention(name, slot);
+        }
+        let entry = self.take_out(slot);
+        self.names.unauthor(entry.author);
+        self.index.remove(entry.key(slot), &entry);
+        self.weights.clear(slot);
+        self.waiting.remove(slot);
+        self.by_id.remove(&entry.id);
+        self.by_pos.remove(&entry.pos);
+        self.standings[entry.standing as usize] -= 1;
+        for name in entry.all_names() {
+            self.names.release(name);
+        }
+        entry.pos
+    }
+
+    #[allow(clippy::expect_used)] // As in `entry`.
+    fn take_out(&mut self, slot: Slot) -> Entry {
+        self.free.push(slot);
+        self.entries[slot as usize].take().expect("a live slot")
+    }
+}
+
+/// An entry of the log that is no mesh event.
+#[derive(Debug)]
+pub struct NotAnEvent {
+    /// Where it lies.
+    pub pos: u64,
+    /// What is wrong with it.
+    pub verdict: Verdict,
+}
+
+impl std::fmt::Display for NotAnEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let NotAnEvent { pos, verdict } = self;
+        write!(f, "the log's entry at position {pos} is no mesh event ({})", verdict.name())
+    }
+}

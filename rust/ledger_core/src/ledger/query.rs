@@ -1,0 +1,123 @@
+//! Answers in order of time: page, recent, and nara's older request.
+
+use std::cell::Cell;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::index::{Filter, Key};
+use super::{Ledger, Slot};
+use crate::event::Id;
+
+/// Events in one answer at most; nara's own bound.
+pub const MAX_ANSWER: usize = 5_000;
+/// What `recent` gives when it is not told how many.
+const DEFAULT_RECENT: usize = 100;
+
+/// An event in an answer.
+#[derive(Clone)]
+pub struct Picked {
+    /// Its id.
+    pub id: Id,
+    /// Its bytes.
+    pub raw: Arc<[u8]>,
+}
+
+/// What a query found, in the order to be served.
+#[derive(Clone, Default)]
+pub struct Selection {
+    /// The events.
+    pub events: Vec<Picked>,
+    /// Where a page goes on; none when nothing remains.
+    pub next_cursor: Option<Cursor>,
+    /// Index entries looked at: what the answer cost.
+    pub examined: usize,
+}
+
+/// nara's request before there were modes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Legacy {
+    /// Only later ones, in Unix nanoseconds; 0 or less: all.
+    pub since_ns: i64,
+    /// Which of the interleaved slices; out of range: the first.
+    pub slice_index: i64,
+    /// How many slices; less than one: one.
+    pub slice_total: i64,
+    /// The newest so many; beyond 1..=5,000: 5,000.
+    pub max_events: i64,
+}
+
+/// A size as requests give it: absent, non-positive or too large means the most.
+pub(crate) fn clamp_size(size: Option<i64>) -> usize {
+    size.and_then(|n| usize::try_from(n).ok())
+        .filter(|n| (1..=MAX_ANSWER).contains(n))
+        .unwrap_or(MAX_ANSWER)
+}
+
+fn clamp_recent(limit: Option<i64>) -> usize {
+    match limit {
+        None | Some(..=0) => DEFAULT_RECENT,
+        limit => clamp_size(limit),
+    }
+}
+
+impl Ledger {
+    /// Oldest first, after the cursor. The next cursor is the last timestamp, as the specification
+    /// has it; only where events of that very time remain does it name the event too.
+    pub fn page(&self, cursor: Option<Cursor>, size: Option<i64>, filter: &Filter) -> Selection {
+        let examined = Cell::new(0);
+        let start = cursor.map_or(Bound::Unbounded, start_after);
+        let mut walk = self.index.ascending(filter, &self.names, start, &examined);
+        let page: Vec<Key> = walk.by_ref().take(clamp_size(size)).collect();
+        let next_cursor = page.last().zip(walk.next()).map(|(last, next)| Cursor {
+            ts: last.ts,
+            id: (last.ts == next.ts).then_some(last.id),
+        });
+        drop(walk);
+        Selection { next_cursor, ..self.select(page, &examined) }
+    }
+
+    /// Newest first.
+    pub fn recent(&self, limit: Option<i64>, filter: &Filter) -> Selection {
+        let examined = Cell::new(0);
+        let walk = self.index.descending(filter, &self.names, &examined);
+        let newest = walk.take(clamp_recent(limit)).collect();
+        self.select(newest, &examined)
+    }
+
+    /// As nara serves its older nodes: oldest first, every `slice_total`-th event, and of these the
+    /// newest `max_events`.
+    pub fn legacy(&self, request: Legacy, filter: &Filter) -> Selection {
+        let examined = Cell::new(0);
+        let start = match request.since_ns {
+            ..=0 => Bound::Unbounded,
+            ts => start_after(Cursor { ts, id: None }),
+        };
+        let total = usize::try_from(request.slice_total).unwrap_or(0).max(1);
+        let index = usize::try_from(request.slice_index).ok().filter(|i| *i < total).unwrap_or(0);
+        let walk = self.index.ascending(filter, &self.names, start, &examined);
+        let mut slice: Vec<Key> = walk.skip(index).step_by(total).collect();
+        let surplus = slice.len().saturating_sub(clamp_size(Some(request.max_events)));
+        slice.drain(..surplus);
+        self.select(slice, &examined)
+    }
+
+    fn select(&self, keys: Vec<Key>, examined: &Cell<usize>) -> Selection {
+        Selection {
+            events: keys.into_iter().map(|key| self.pick(key.slot)).collect(),
+            next_cursor: None,
+            examined: examined.get(),
+        }
+    }
+
+    pub(super) fn pick(&self, slot: Slot) -> Picked {
+        let entry = self.entry(slot);
+        Picked { id: entry.id, raw: entry.raw.clone() }
+    }
+}
+
+fn start_after(cursor: Cursor) -> Bound<Key> {
+    // Without an id: after every event of that time, so as if the last of them had been served.
+    let id = cursor.id.unwrap_or([0xff; 16]);
+    Bound::Excluded(Key { ts: cursor.ts, id, slot: Slot::MAX })
+}

@@ -1,0 +1,363 @@
+//! What the ledger forgets, and in which order.
+//!
+//! Two caps follow nara: 5 pings a target, 20 observations a pair. They keep what a function of the
+//! admitted set would keep, whatever the order of arrival. The cap of the whole evicts in one total
+//! order. What nara never forgets goes last, and is bounded an author where it is attested.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::index::Key;
+use super::names::NameId;
+use super::{Entry, Hasher, Ledger, Slot};
+use crate::event::{Event, Service, Worth};
+use crate::verify::Standing;
+
+/// nara's MaxPingsPerTarget.
+const PINGS_PER_TARGET: usize = 5;
+/// nara's MaxObservationsPerPair.
+const OBSERVATIONS_PER_PAIR: usize = 20;
+/// One author's attested events that are never pruned fill at most this part of the ledger, so
+/// that sixteen hostile authors are needed to crowd everybody else out, not one.
+const AUTHORS_SHARE: usize = 16;
+
+/// Tiers below this are pruned before any restart, first sighting or checkpoint.
+const LASTING_TIERS: u8 = 16;
+
+/// Where an event stands in the two orders that depend on who is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rank {
+    /// Lower ones are forgotten first; within a tier the older.
+    pub tier: u8,
+    /// Lower ones get the critical places of a sample first; within a class the newer.
+    pub class: u8,
+}
+
+/// The order in which critical events get their places: attested ones, then those whose author is
+/// known, then strangers'; newest first.
+pub(crate) type CriticalKey = (u8, Reverse<Key>);
+
+/// An event under a cap: unattested ones go first, then older ones.
+type Held = (bool, Key);
+
+/// The observations of one observer about one subject.
+#[derive(Default)]
+struct Pair {
+    restarts: BTreeSet<Held>,
+    others: BTreeSet<Held>,
+}
+
+impl Pair {
+    fn of(&mut self, is_restart: bool) -> &mut BTreeSet<Held> {
+        if is_restart { &mut self.restarts } else { &mut self.others }
+    }
+
+    fn len(&self) -> usize {
+        self.restarts.len() + self.others.len()
+    }
+
+    fn excess(&self, has_checkpoint: bool) -> Option<Slot> {
+        if self.len() <= OBSERVATIONS_PER_PAIR {
+            return None;
+        }
+        let restart = || self.restarts.first().filter(|_| has_checkpoint);
+        self.others.first().or_else(restart).map(|(_, key)| key.slot)
+    }
+
+    fn meet(&self, is_restart: bool, held: Held, has_checkpoint: bool) -> Cap {
+        if self.len() < OBSERVATIONS_PER_PAIR {
+            return Cap::HasRoom;
+        }
+        // The event itself is one of those that `excess` would choose from.
+        let least = match self.others.first() {
+            Some(other) if !is_restart => other.min(&held),
+            Some(other) => other,
+            None if !is_restart => &held,
+            None if has_checkpoint => self.restarts.first().map_or(&held, |first| first.min(&held)),
+            None => return Cap::HasRoom,
+        };
+        if *least == held { Cap::Refuses } else { Cap::Evicts(least.1.slot) }
+    }
+}
+
+/// What a cap says of one event more.
+enum Cap {
+    HasRoom,
+    Evicts(Slot),
+    Refuses,
+}
+
+pub(crate) struct Retention {
+    capacity: usize,
+    eviction: BTreeSet<(u8, Key)>,
+    critical: BTreeSet<CriticalKey>,
+    pings: HashMap<NameId, BTreeSet<Held>, Hasher>,
+    /// By subject first: a checkpoint about it releases nara's hold on all its restarts.
+    pairs: BTreeMap<(NameId, NameId), Pair>,
+    /// Attested checkpoints about a subject.
+    checkpoints: HashMap<NameId, usize, Hasher>,
+    lasting: HashMap<NameId, BTreeSet<Key>, Hasher>,
+}
+
+impl Retention {
+    pub fn new(capacity: usize, hasher: Hasher) -> Retention {
+        Retention {
+            capacity,
+            eviction: BTreeSet::new(),
+            critical: BTreeSet::new(),
+            pings: HashMap::with_hasher(hasher.clone()),
+            pairs: BTreeMap::new(),
+            checkpoints: HashMap::with_hasher(hasher.clone()),
+            lasting: HashMap::with_hasher(hasher),
+        }
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub fn critical(&self) -> &BTreeSet<CriticalKey> {
+        &self.critical
+    }
+
+    fn author_quota(&self) -> usize {
+        (self.capacity / AUTHORS_SHARE).max(1)
+    }
+
+    fn has_checkpoint(&self, subject: NameId) -> bool {
+        self.checkpoints.contains_key(&subject)
+    }
+
+    fn order(&mut self, entry: &Entry, slot: Slot) {
+        let key = entry.key(slot);
+        self.eviction.insert((entry.rank.tier, key));
+        if entry.is_critical() {
+            self.critical.insert((entry.rank.class, Reverse(key)));
+        }
+    }
+
+    fn disorder(&mut self, entry: &Entry, slot: Slot) {
+        let key = entry.key(slot);
+        self.eviction.remove(&(entry.rank.tier, key));
+        self.critical.remove(&(entry.rank.class, Reverse(key)));
+    }
+
+    fn hold(&mut self, entry: &Entry, slot: Slot) {
+        let held = (entry.standing == Standing::Attested, entry.key(slot));
+        match entry.service {
+            Service::Ping => {
+                self.pings.entry(entry.target).or_default().insert(held);
+            }
+            Service::Observation => {
+                let pair = self.pairs.entry((entry.target, entry.actor)).or_default();
+                pair.of(entry.is_restart).insert(held);
+            }
+            Service::Checkpoint if held.0 => {
+                *self.checkpoints.entry(entry.target).or_default() += 1;
+            }
+            _ => {}
+        }
+        if is_bounded(entry.worth, entry.standing) {
+            self.lasting.entry(entry.author).or_default().insert(held.1);
+        }
+    }
+
+    fn let_go(&mut self, entry: &Entry, slot: Slot) {
+        let held = (entry.standing == Standing::Attested, entry.key(slot));
+        match entry.service {
+            Service::Ping => take(&mut self.pings, entry.target, &held),
+            Service::Observation => self.unpair((entry.target, entry.actor), entry.is_restart, &held),
+            Service::Checkpoint if held.0 => self.uncount_checkpoint(entry.target),
+            _ => {}
+        }
+        if is_bounded(entry.worth, entry.standing) {
+            take(&mut self.lasting, entry.author, &held.1);
+        }
+    }
+
+    fn unpair(&mut self, place: (NameId, NameId), is_restart: bool, held: &Held) {
+        if let Some(pair) = self.pairs.get_mut(&place) {
+            pair.of(is_restart).remove(held);
+            if pair.len() == 0 {
+                self.pairs.remove(&place);
+            }
+        }
+    }
+
+    fn uncount_checkpoint(&mut self, subject: NameId) {
+        if let Some(count) = self.checkpoints.get_mut(&subject) {
+            *count -= 1;
+            if *count == 0 {
+                self.checkpoints.remove(&subject);
+            }
+        }
+    }
+
+    /// What the caps no longer leave room for now that `entry` is in; one at a time.
+    fn excess(&self, entry: &Entry) -> Option<Slot> {
+        let by_kind = match entry.service {
+            Service::Ping => first_beyond(self.pings.get(&entry.target), PINGS_PER_TARGET)
+                .map(|(_, key)| key.slot),
+            Service::Observation => self
+                .pairs
+                .get(&(entry.target, entry.actor))
+                .and_then(|pair| pair.excess(self.has_checkpoint(entry.target))),
+            Service::Checkpoint if self.has_checkpoint(entry.target) => {
+                let about = (entry.target, NameId::NONE)..;
+                self.pairs
+                    .range(about)
+                    .take_while(|((subject, _), _)| *subject == entry.target)
+                    .find_map(|(_, pair)| pair.excess(true))
+            }
+            _ => None,
+        };
+        by_kind
+            .or_else(|| {
+                let own = self.lasting.get(&entry.author);
+                first_beyond(own, self.author_quota()).map(|key| key.slot)
+            })
+            .or_else(|| first_beyond(Some(&self.eviction), self.capacity).map(|(_, key)| key.slot))
+    }
+}
+
+/// The least of a set that holds more than it may.
+fn first_beyond<T: Ord>(set: Option<&BTreeSet<T>>, most: usize) -> Option<&T> {
+    set.filter(|set| set.len() > most).and_then(BTreeSet::first)
+}
+
+fn take<T: Ord>(sets: &mut HashMap<NameId, BTreeSet<T>, Hasher>, name: NameId, item: &T) {
+    if let Some(set) = sets.get_mut(&name) {
+        set.remove(item);
+        if set.is_empty() {
+            sets.remove(&name);
+        }
+    }
+}
+
+fn is_bounded(worth: Worth, standing: Standing) -> bool {
+    worth == Worth::Lasting && standing == Standing::Attested
+}
+
+/// The place in the order of forgetting: events that name a stranger first, then by worth, then
+/// the unattested; what lasts comes after all else, attested ones last.
+fn tier(worth: Worth, standing: Standing, names_stranger: bool) -> u8 {
+    let is_attested = standing == Standing::Attested;
+    match worth {
+        Worth::Lasting if is_attested => LASTING_TIERS + 2,
+        Worth::Lasting => LASTING_TIERS + u8::from(!names_stranger),
+        _ => u8::from(!names_stranger) * 8 + worth as u8 * 2 + u8::from(is_attested),
+    }
+}
+
+impl Ledger {
+    /// Enter an event into the orders and under the caps.
+    pub(super) fn rank(&mut self, slot: Slot) {
+        self.set_rank(slot);
+        if let Some(entry) = &self.entries[slot as usize] {
+            self.retention.order(entry, slot);
+            self.retention.hold(entry, slot);
+        }
+    }
+
+    pub(super) fn unrank(&mut self, slot: Slot) {
+        if let Some(entry) = &self.entries[slot as usize] {
+            self.retention.disorder(entry, slot);
+            self.retention.let_go(entry, slot);
+        }
+    }
+
+    /// Somebody it names became known.
+    pub(super) fn rerank(&mut self, slot: Slot) {
+        if let Some(entry) = &self.entries[slot as usize] {
+            self.retention.disorder(entry, slot);
+        }
+        self.set_rank(slot);
+        if let Some(entry) = &self.entries[slot as usize] {
+            self.retention.order(entry, slot);
+        }
+    }
+
+    fn set_rank(&mut self, slot: Slot) {
+        let entry = self.entry(slot);
+        let is_known = |name| self.names.is_known(name);
+        let names_stranger = !entry.checked_names().into_iter().all(is_known);
+        let class = match entry.standing {
+            Standing::Attested => 0,
+            _ if is_known(entry.author) => 1,
+            _ => 2,
+        };
+        let rank = Rank { tier: tier(entry.worth, entry.standing, names_stranger), class };
+        if let Some(entry) = &mut self.entries[slot as usize] {
+            entry.rank = rank;
+        }
+    }
+
+    /// Forget what must go now that the event in `slot` is in; that one too, if it is the least.
+    pub(super) fn enforce(&mut self, slot: Slot, evicted: &mut Vec<u64>) {
+        while let Some(entry) = &self.entries[slot as usize] {
+            let Some(victim) = self.retention.excess(entry) else {
+                return;
+            };
+            evicted.push(self.remove(victim));
+        }
+    }
+
+    /// Would this event outlast its own arrival? Says for one event what `insert` and `enforce`
+    /// would do, without doing it.
+    pub(super) fn would_keep(&self, event: &Event, standing: Standing) -> bool {
+        let key = Key { ts: event.ts, id: event.id, slot: Slot::MAX };
+        let victim = match self.meet_caps(event, (standing == Standing::Attested, key)) {
+            Cap::Refuses => return false,
+            Cap::Evicts(victim) => Some(self.entry(victim)),
+            Cap::HasRoom => None,
+        };
+        if is_bounded(event.worth, standing) {
+            let author = self.find(event.author());
+            let frees_place = |entry: &Entry| {
+                entry.author == author && is_bounded(entry.worth, entry.standing)
+            };
+            let own = self.retention.lasting.get(&author);
+            if let Some(least) = first_beyond(own, self.retention.author_quota() - 1)
+                && !victim.is_some_and(frees_place)
+            {
+                return *least < key;
+            }
+        }
+        let place = (tier(event.worth, standing, self.names_stranger(event)), key);
+        let full = self.retention.capacity.saturating_sub(1);
+        victim.is_some()
+            || first_beyond(Some(&self.retention.eviction), full).is_none_or(|least| *least < place)
+    }
+
+    /// What the caps a target and a pair say of one event more.
+    fn meet_caps(&self, event: &Event, held: Held) -> Cap {
+        let target = self.find(&event.target);
+        let retention = &self.retention;
+        match event.service {
+            Service::Ping => match first_beyond(retention.pings.get(&target), PINGS_PER_TARGET - 1)
+            {
+                None => Cap::HasRoom,
+                Some(least) if *least > held => Cap::Refuses,
+                Some((_, key)) => Cap::Evicts(key.slot),
+            },
+            Service::Observation => retention
+                .pairs
+                .get(&(target, self.find(&event.actor)))
+                .map_or(Cap::HasRoom, |pair| {
+                    pair.meet(event.is_restart, held, retention.has_checkpoint(target))
+                }),
+            _ => Cap::HasRoom,
+        }
+    }
+
+    fn names_stranger(&self, event: &Event) -> bool {
+        let is_stranger = |name: &&str| !name.is_empty() && !self.names.is_known(self.find(name));
+        let checked: [&str; 3] = [&event.actor, &event.target, &event.witness];
+        event.service != Service::Checkpoint && checked.iter().any(is_stranger)
+    }
+
+    /// The number of a name; one that nothing here bears is `NameId::UNHEARD`.
+    fn find(&self, name: &str) -> NameId {
+        self.names.find(name).unwrap_or(NameId::UNHEARD)
+    }
+}

@@ -1,0 +1,18 @@
+//! The ledger of mesh events.
+//!
+//! Raw JSON events come in as bytes and are kept as bytes; everything else here is an index over
+//! them: by id, by time, by service and name, by what may be forgotten first, by weight. No I/O, no
+//! clock, no randomness of its own: now, seeds and hash keys are arguments.
+//!
+//! ```text
+//! bytes -> event::decode -> verify::judge -> Ledger::apply -> Ledger::{page, recent, sample} -> encode
+//! ```
+
+pub mod encode;
+pub mod event;
+mod json;
+
+pub mod ledger;
+mod schema;
+pub mod verdict;
+pub mod verify;
