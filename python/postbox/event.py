@@ -26,7 +26,10 @@ class Service(IntEnum):
 
     @property
     def wire_name(self) -> str:
-        return self.name.lower().replace("_", "-")
+        return _WIRE_NAMES[self]
+
+
+_WIRE_NAMES = ("social", "ping", "observation", "hey-there", "chau", "seen", "checkpoint")
 
 
 class Standing(IntEnum):

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from nacl.signing import SigningKey
+from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
 from postbox.core import base58_decode, base58_encode
 from postbox.event import is_name
@@ -23,6 +23,7 @@ from postbox.world import Random
 
 SEED_BYTES = 32
 TAG_BYTES = 8
+SIGNATURE_BYTES = 64
 SOUL_BYTES = SEED_BYTES + TAG_BYTES
 
 GENERIC_WORDS = ("localhost", "raspberrypi", "raspberry", "debian", "ubuntu", "nixos", "nara")
@@ -43,15 +44,16 @@ class Identity:
     soul: bytes = field(repr=False)
 
     @cached_property
-    def _signing_key(self) -> SigningKey:
-        return SigningKey(self.soul[:SEED_BYTES])
-
-    @cached_property
-    def public_key(self) -> bytes:
-        """32 bytes."""
-        return bytes(self._signing_key.verify_key)
+    def _key_pair(self) -> tuple[bytes, bytes]:
+        """Public and secret (libsodium's 64 bytes)."""
+        return crypto_sign_seed_keypair(self.soul[:SEED_BYTES])
 
     @property
+    def public_key(self) -> bytes:
+        """32 bytes."""
+        return self._key_pair[0]
+
+    @cached_property
     def public_key_base64(self) -> str:
         return base64.b64encode(self.public_key).decode("ascii")
 
@@ -68,7 +70,7 @@ class Identity:
 
     def sign(self, data: bytes) -> bytes:
         """The Ed25519 signature of `data`, 64 bytes."""
-        return self._signing_key.sign(data).signature
+        return crypto_sign(data, self._key_pair[1])[:SIGNATURE_BYTES]
 
 
 def identity_of(name: str, seed: bytes) -> Identity:
@@ -116,7 +118,7 @@ def make_identity(random: Random, name: str | None = None) -> Identity:
 def name_of_seed(seed: bytes) -> str:
     """Two words and four hex digits, chosen by the public key (never by secret bits): 268 million
     names, so two nodes of one mesh hardly ever share one."""
-    digest = hashlib.sha256(b"postbox name" + bytes(SigningKey(seed).verify_key)).digest()
+    digest = hashlib.sha256(b"postbox name" + crypto_sign_seed_keypair(seed)[0]).digest()
     first = FIRST[digest[0] % len(FIRST)]
     second = SECOND[digest[1] % len(SECOND)]
     return f"{first}-{second}-{digest[2:4].hex()}"

@@ -7,6 +7,9 @@ from enum import StrEnum
 import msgspec
 
 from postbox.store.contract import Column, Query, Row, Table
+from postbox.store.schema import Migrations
+
+MIGRATIONS = Migrations("trust", "postbox.trust.migrations")
 
 STREAM = b"keys"
 """The stream, in the node's lane, of every change of a key."""
@@ -30,11 +33,10 @@ KEY = Table(
 )
 
 VOTER = Table("voter", (Column("id", "text"), Column("name", "text")), key=1)
-"""An id stays its name's for ever, also after the name has got another: checkpoints that it
-signed still count, and it can never come to name somebody else."""
+"""An id stays its name's for ever, also after the name got another one: it can never come to name
+somebody else. Votes under the former id are not counted any more."""
 
 ALL_KEYS = Query("all_keys", 'select name, "key", id, old, source, at_ms from "key" order by name')
-ALL_VOTERS = Query("all_voters", "select id, name from voter order by id")
 
 
 class Source(StrEnum):

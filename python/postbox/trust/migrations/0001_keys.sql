@@ -1,3 +1,4 @@
+-- compatible: 1
 -- Whose signature is checked with what. Every change has an entry in the stream `keys`.
 create table "key" (
     name text not null primary key check (length(name) between 1 and 64),
