@@ -1,0 +1,171 @@
+"""httpx2 on World.net: the one place that hands it connections.
+
+`Transport` is httpx2's own, less everything that would open sockets or read the environment:
+httpcore2's connection pool with a network backend of ours (its public argument for that).
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import AbstractContextManager, aclosing, contextmanager
+from typing import Any
+
+import httpcore2
+import httpx2
+import trio
+
+from postbox.world import Net
+
+MAX_CONNECTIONS = 64
+"""At once, to all peers together: gossip speaks to a handful, catch-up to one."""
+KEEP_S = 5.0
+"""An unused connection is kept this long; servers close theirs later (ours after 15 s)."""
+
+
+class Transport(httpx2.AsyncBaseTransport):
+    def __init__(self, net: Net, tls: ssl.SSLContext | None) -> None:
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEP_S,
+            network_backend=_Backend(net),
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        assert isinstance(request.stream, httpx2.AsyncByteStream)
+        asked = httpcore2.Request(
+            method=request.method,
+            url=httpcore2.URL(
+                scheme=request.url.raw_scheme,
+                host=request.url.raw_host,
+                port=request.url.port,
+                target=request.url.raw_path,
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _as_httpx():
+            answer = await self._pool.handle_async_request(asked)
+        return httpx2.Response(
+            status_code=answer.status,
+            headers=answer.headers,
+            stream=_Body(answer),
+            extensions=answer.extensions,
+        )
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+class _Body(httpx2.AsyncByteStream):
+    def __init__(self, answer: httpcore2.Response) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        # Closed here and in `client.py`, generator by generator: Trio warns of one that is left
+        # to the garbage collector, and a broken-off answer would keep its connection till then.
+        with _as_httpx():
+            async with aclosing(self._answer.aiter_stream()) as parts:
+                async for part in parts:
+                    yield part
+
+    async def aclose(self) -> None:
+        await self._answer.aclose()
+
+
+@contextmanager
+def _as_httpx() -> Iterator[None]:
+    """httpcore2's exceptions under httpx2's names: they are the same words."""
+    try:
+        yield
+    except _HTTPCORE_ERRORS as error:
+        raise getattr(httpx2, type(error).__name__)(str(error)) from error
+
+
+_HTTPCORE_ERRORS = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    httpcore2.UnsupportedProtocol,
+)
+
+
+class _Backend(httpcore2.AsyncNetworkBackend):
+    def __init__(self, net: Net) -> None:
+        self._net = net
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        with _renamed(httpcore2.ConnectTimeout, httpcore2.ConnectError), _within(timeout):
+            return _Stream(await self._net.connect(host, port))
+
+    async def sleep(self, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+
+class _Stream(httpcore2.AsyncNetworkStream):
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        with _renamed(httpcore2.ReadTimeout, httpcore2.ReadError), _within(timeout):
+            return bytes(await self._stream.receive_some(max_bytes))
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        with _renamed(httpcore2.WriteTimeout, httpcore2.WriteError), _within(timeout):
+            await self._stream.send_all(buffer)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        secured = trio.SSLStream(
+            self._stream, ssl_context, server_hostname=server_hostname, https_compatible=True
+        )
+        try:
+            with _renamed(httpcore2.ConnectTimeout, httpcore2.ConnectError), _within(timeout):
+                await secured.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(self._stream)
+            raise
+        return _Stream(secured)
+
+    def get_extra_info(self, info: str) -> Any:
+        """`is_readable` of an unused connection means that the server has closed it. Streams that
+        are no sockets cannot be looked into: they say so too, which costs a new connection."""
+        bottom = self._stream
+        while isinstance(bottom, trio.SSLStream):
+            if info == "ssl_object":
+                return bottom._ssl_object  # for httpcore2 to ask which protocol was agreed on
+            bottom = bottom.transport_stream
+        if info == "is_readable":
+            return not isinstance(bottom, trio.SocketStream) or bottom.socket.is_readable()
+        return None
+
+
+def _within(timeout_s: float | None) -> AbstractContextManager[trio.CancelScope]:
+    return trio.fail_after(math.inf if timeout_s is None else timeout_s)
+
+
+@contextmanager
+def _renamed(timeout: type[Exception], broken: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except trio.TooSlowError as error:
+        raise timeout(str(error)) from error
+    except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        raise broken(str(error)) from error

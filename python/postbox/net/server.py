@@ -1,0 +1,152 @@
+"""Serves an ASGI app over listeners that World.net opened. Knows no event.
+
+Three nested lifetimes: listeners inside connections inside the services of whoever calls. To stop
+is to close the listeners, give requests under way `Limits.grace_s`, cancel what is left, return.
+The app's services are the caller's: it opens them around `serve`, which sends no ASGI lifespan.
+
+hypercorn 0.18.0 can be ended by one hostile client (postbox's hardening of it is a step of its
+own), so for now nothing but loopback is listened on, and no other version is accepted.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import ipaddress
+import logging
+from collections.abc import Sequence
+from email.utils import formatdate
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
+
+from postbox.net.faults import ListenFault
+from postbox.net.limits import DEFAULT_LIMITS, Limits, bounded
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+
+    from postbox.world import Clock, World
+
+HYPERCORN = "0.18.0"
+"""The one version whose inner workings this module relies on."""
+
+
+async def serve(
+    world: World,
+    app: ASGIFramework,
+    host: str,
+    port: int,
+    *,
+    stop: trio.Event,
+    limits: Limits = DEFAULT_LIMITS,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve `app` on `host`:`port` until `stop` is set; port 0 takes a free one.
+
+    Reports the URL that reaches it (`http://127.0.0.1:7433`) once it listens. Raises ListenFault
+    if it must not or cannot listen there.
+    """
+    require_hypercorn(importlib.metadata.version("hypercorn"))
+    address = require_loopback(host)
+    listeners = await _listen(world, address, port)
+    config = _config(limits)
+    context = WorkerContext(max_requests=None)
+    wrapped = ASGIWrapper(dated(bounded(app, limits), world.clock))
+
+    async def talk(stream: trio.SocketStream) -> None:
+        # TCPServer's annotation says SSLStream; it finds out by itself which one it has.
+        state = ConnectionState(LifespanState())
+        await TCPServer(wrapped, config, context, state, stream).run()  # type: ignore[arg-type]
+
+    async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as listening:
+            listening.start_soon(
+                partial(trio.serve_listeners, talk, listeners, handler_nursery=connections)
+            )
+            task_status.started(_url(address, listeners))
+            await stop.wait()
+            listening.cancel_scope.cancel()
+        await context.terminated.set()
+        connections.cancel_scope.deadline = trio.current_time() + limits.grace_s
+
+
+def require_hypercorn(version: str) -> None:
+    """Raises ListenFault unless `version` is the one this module was made for."""
+    if version != HYPERCORN:
+        raise ListenFault(
+            f"postbox serves with hypercorn {HYPERCORN} and found {version}: "
+            f"install hypercorn=={HYPERCORN}"
+        )
+
+
+def require_loopback(host: str) -> str:
+    """The loopback address that `host` is, an IP literal or `localhost`. Raises ListenFault."""
+    if host == "localhost":
+        return "127.0.0.1"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        raise ListenFault(
+            f"cannot listen on {host!r}: it is no IP address; use 127.0.0.1 or ::1"
+        ) from None
+    if not address.is_loopback:
+        raise ListenFault(
+            f"will not listen on {host}: this version is safe on loopback only; "
+            "use 127.0.0.1 or ::1, behind a proxy if others must reach it"
+        )
+    return str(address)
+
+
+def dated(app: ASGIFramework, clock: Clock) -> ASGIFramework:
+    """`app` with a Date header on its answers (RFC 9110, 6.6.1), by our clock and not by
+    hypercorn's, which reads the machine's."""
+
+    async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        async def send_dated(event: ASGISendEvent) -> None:
+            if event["type"] == "http.response.start":
+                date = formatdate(clock.now_ns() // 10**9, usegmt=True).encode()
+                event["headers"] = [*event["headers"], (b"date", date)]
+            await send(event)
+
+        await app(scope, receive, send_dated)
+
+    return run
+
+
+async def _listen(world: World, address: str, port: int) -> list[trio.SocketListener]:
+    try:
+        return await world.net.listen(address, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            what = "another program listens there; stop it, or choose another port"
+        else:
+            what = error.strerror or str(error)
+        raise ListenFault(f"cannot listen on {address} port {port}: {what}") from error
+
+
+def _config(limits: Limits) -> Config:
+    config = Config()
+    config.accesslog = None
+    config.errorlog = logging.getLogger("postbox.net")
+    config.include_date_header = False
+    config.include_server_header = False
+    config.h11_max_incomplete_size = limits.max_header_bytes
+    config.h2_max_header_list_size = limits.max_header_bytes
+    config.h2_max_concurrent_streams = limits.max_streams
+    config.keep_alive_timeout = limits.idle_s
+    # The default of 1,000 cuts long-lived gRPC channels off in the middle of a call.
+    config.keep_alive_max_requests = 10**9
+    config.graceful_timeout = limits.grace_s
+    return config
+
+
+def _url(address: str, listeners: Sequence[trio.SocketListener]) -> str:
+    port = listeners[0].socket.getsockname()[1]
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"

@@ -1,0 +1,264 @@
+"""postbox.net.server over real sockets on loopback, and in memory where time must pass."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+import trio.testing
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+
+from postbox.net.client import Client, open_client
+from postbox.net.faults import ListenFault, Unreachable
+from postbox.net.limits import DEFAULT_LIMITS, Limits
+from postbox.net.server import require_hypercorn, require_loopback, serve
+from postbox.world import World, system_world
+from support.memory_net import MemoryNet
+
+
+class FixedClock:
+    def now_ns(self) -> int:
+        return 1_700_000_000 * 10**9
+
+    def elapsed_s(self) -> float:
+        return 0.0
+
+
+@dataclass
+class Served:
+    url: str
+    client: Client
+    stop: trio.Event
+    returned: trio.Event
+
+    async def post(self, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+        answer = await self.client.request(
+            "POST",
+            self.url + path,
+            body=body,
+            headers=headers,
+            max_body_bytes=2**20,
+            deadline_s=30.0,
+        )
+        return answer.status, answer.body
+
+
+@asynccontextmanager
+async def served(
+    app: ASGIFramework, limits: Limits = DEFAULT_LIMITS, world: World | None = None
+) -> AsyncIterator[Served]:
+    world = world or replace(system_world(), clock=FixedClock())
+    stop, returned = trio.Event(), trio.Event()
+
+    async def run(task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        await serve(world, app, "127.0.0.1", 0, stop=stop, limits=limits, task_status=task_status)
+        returned.set()
+
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(run)
+        async with open_client(world.net) as client:
+            yield Served(url, client, stop, returned)
+        stop.set()
+
+
+async def read_all(receive: ASGIReceiveCallable) -> bytes:
+    body = bytearray()
+    while True:
+        event = await receive()
+        assert event["type"] == "http.request"
+        body += event["body"]
+        if not event["more_body"]:
+            return bytes(body)
+
+
+async def reply(send: ASGISendCallable, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def echo(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Answers with the path and the body."""
+    assert scope["type"] == "http"
+    await reply(send, scope["path"].encode() + b" " + await read_all(receive))
+
+
+class Held:
+    """An app that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.entered, self.release = trio.Event(), trio.Event()
+        self.cancelled = False
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        await read_all(receive)
+        self.entered.set()
+        try:
+            await self.release.wait()
+        except trio.Cancelled:
+            self.cancelled = True
+            raise
+        await reply(send, b"done")
+
+
+async def test_a_request_reaches_the_app_and_its_answer_the_client() -> None:
+    async with served(echo) as server:
+        assert await server.post("/a", b"b" * 100_000) == (200, b"/a " + b"b" * 100_000)
+
+
+async def test_the_date_of_an_answer_is_the_worlds() -> None:
+    async with served(echo) as server:
+        answer = await server.client.request("GET", server.url, max_body_bytes=100, deadline_s=30.0)
+    assert answer.headers["date"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+    assert "server" not in answer.headers
+
+
+async def test_a_body_that_says_it_is_too_large_is_refused_with_413() -> None:
+    async with served(echo, Limits(max_body_bytes=1000)) as server:
+        assert await server.post("/", b"x" * 1000) == (200, b"/ " + b"x" * 1000)
+        status, text = await server.post("/", b"x" * 1001)
+        assert (status, text) == (413, b"the request's body is larger than 1000 bytes\n")
+        assert (await server.post("/", b"x"))[0] == 200
+
+
+async def test_a_body_that_turns_out_too_large_is_refused_with_413() -> None:
+    async with served(echo, Limits(max_body_bytes=1000)) as server:
+        answer = await say(
+            server.url,
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"400\r\n" + b"x" * 1024 + b"\r\n0\r\n\r\n",
+        )
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_headers_that_are_too_large_are_refused_with_431() -> None:
+    """Up to 64 KiB more are held for a moment: what one read brings is looked at whole."""
+    async with served(echo, Limits(max_header_bytes=1000)) as server:
+        answer = await say(server.url, b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"b" * 1000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
+async def say(url: str, request: bytes) -> bytes:
+    """The first bytes of the answer to `request`."""
+    where = urlsplit(url)
+    assert where.hostname is not None
+    assert where.port is not None
+    async with await trio.open_tcp_stream(where.hostname, where.port) as stream:
+        await stream.send_all(request)
+        return bytes(await stream.receive_some())
+
+
+async def test_an_app_that_raises_answers_500_and_the_server_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def broken(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await read_all(receive)
+        raise RuntimeError("out of cheese")
+
+    async with served(broken) as server:
+        assert (await server.post("/"))[0] == 500
+        assert (await server.post("/"))[0] == 500
+    assert "out of cheese" in caplog.text
+
+
+async def test_a_stopping_server_takes_no_more_connections_and_finishes_what_it_has() -> None:
+    app = Held()
+    answers: list[tuple[int, bytes]] = []
+
+    async def ask(server: Served) -> None:
+        answers.append(await server.post("/"))
+
+    async with served(app) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, server)
+        await app.entered.wait()
+        server.stop.set()
+        await wait_until_refused(server.url)
+        assert not server.returned.is_set()
+        app.release.set()
+        await server.returned.wait()
+    assert answers == [(200, b"done")]
+
+
+async def wait_until_refused(url: str) -> None:
+    where = urlsplit(url)
+    assert where.hostname is not None
+    assert where.port is not None
+    while True:
+        try:
+            stream = await trio.open_tcp_stream(where.hostname, where.port)
+        except OSError:
+            return
+        await stream.aclose()
+
+
+async def test_a_stopping_server_cancels_what_outlasts_its_grace() -> None:
+    app = Held()
+    broke: list[Unreachable] = []
+
+    async def ask(server: Served) -> None:
+        try:
+            await server.post("/")
+        except Unreachable as fault:
+            broke.append(fault)
+
+    async with served(app, Limits(grace_s=0.0)) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(ask, server)
+        await app.entered.wait()
+        server.stop.set()
+        await server.returned.wait()
+    assert app.cancelled
+    assert len(broke) == 1
+
+
+async def test_an_idle_connection_is_closed(autojump_clock: trio.testing.MockClock) -> None:
+    world = replace(system_world(), net=MemoryNet(), clock=FixedClock())
+    async with served(echo, Limits(idle_s=15.0), world) as server:
+        port = urlsplit(server.url).port
+        assert port is not None
+        async with await world.net.connect("127.0.0.1", port) as stream:
+            started_s = trio.current_time()
+            assert await stream.receive_some() == b""
+            assert trio.current_time() - started_s == pytest.approx(15.0)
+
+
+async def test_it_serves_streams_that_are_no_sockets() -> None:
+    world = replace(system_world(), net=MemoryNet(), clock=FixedClock())
+    async with served(echo, world=world) as server:
+        assert await server.post("/a", b"b") == (200, b"/a b")
+        assert await server.post("/c", b"d") == (200, b"/c d")
+
+
+async def test_a_used_port_is_named_in_the_fault() -> None:
+    async with served(echo) as server:
+        port = urlsplit(server.url).port
+        assert port is not None
+        again = partial(serve, system_world(), echo, "127.0.0.1", port, stop=trio.Event())
+        with pytest.raises(ListenFault, match=f"127.0.0.1 port {port}: another program listens"):
+            await again()
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.0.2.1", "100.64.0.1", "::ffff:192.0.2.1", "", "example.org"]
+)
+async def test_nothing_but_loopback_is_listened_on(host: str) -> None:
+    with pytest.raises(ListenFault, match=r"127\.0\.0\.1 or ::1"):
+        await serve(system_world(), echo, host, 0, stop=trio.Event())
+
+
+def test_loopback_has_many_names() -> None:
+    assert require_loopback("localhost") == "127.0.0.1"
+    assert require_loopback("127.0.0.1") == "127.0.0.1"
+    assert require_loopback("127.9.9.9") == "127.9.9.9"
+    assert require_loopback("::1") == "::1"
+
+
+def test_another_hypercorn_is_refused() -> None:
+    require_hypercorn("0.18.0")
+    with pytest.raises(ListenFault, match=r"found 0\.18\.1: install hypercorn==0\.18\.0"):
+        require_hypercorn("0.18.1")
