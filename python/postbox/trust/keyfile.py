@@ -59,7 +59,7 @@ def load_identity(path: Path) -> Identity:
     try:
         contents = msgspec.json.decode(raw, type=_Contents)
         return identity_from_text(contents.name, contents.soul)
-    except (msgspec.DecodeError, SoulError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, SoulError) as error:
         reason = str(error) if isinstance(error, SoulError) else "it is not what postbox wrote"
     raise KeyFileError(
         f"{path} is damaged ({reason}). Put back a copy of it; without one, move it away, and the"

@@ -1,0 +1,42 @@
+"""Rules on a dict: rows by key, without a store or admission."""
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from postbox.rules import Decision, Draft, EntryKey, RowKey, Rules, Unread
+from postbox.store.contract import Found, Key, Lane, Row, Table
+
+D = TypeVar("D", bound=Draft)
+
+
+class Rows:
+    """Rows that a draft may see once its rules have asked for them; what is decided is kept."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, Key], Row] = {}
+        self._asked: set[RowKey | EntryKey] = set()
+
+    def __getitem__(self, key: tuple[Table, Key], /) -> Row | None:
+        table, row_key = key
+        if RowKey(table, row_key) not in self._asked:
+            raise Unread(RowKey(table, row_key))
+        return self.rows.get((table.name, row_key))
+
+    def entry(self, lane: Lane, id: bytes) -> Found | None:  # noqa: A002
+        raise Unread(EntryKey(lane, id))
+
+    def decide(self, rules: Rules[D], draft: D, at_ms: int) -> Decision:
+        """One draft through `needs` and `decide`, in at most three rounds."""
+        self._asked = set()
+        for _ in range(3):
+            self._asked |= set(self._round(rules.needs(draft, self)))
+        decision = rules.decide(draft, self, at_ms)
+        for table, row in decision.puts:
+            self.rows[table.name, row[: table.key]] = row
+        return decision
+
+    def _round(self, needs: Iterable[RowKey | EntryKey]) -> Iterable[RowKey | EntryKey]:
+        try:
+            yield from needs
+        except Unread:
+            return
