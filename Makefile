@@ -55,10 +55,15 @@ test: .make/core ## cargo test, pytest, the import contracts and the stub of the
 	cargo test --workspace --quiet $(LOCKED) 2>&1 | tee .make/cargo-test.log
 	$(MAKE) --no-print-directory structure
 	$(BIN)/pytest $(PYTEST_ARGS) 2>&1 | tee .make/pytest.log
-	@echo
-	@echo "cargo:  $$(grep -E '^test result:' .make/cargo-test.log | awk '{ ok += $$4; bad += $$6; skip += $$8 } END { printf "%d passed, %d failed, %d ignored", ok, bad, skip }')"
-	@echo "pytest: $$(grep -vE '^[[:space:]]*$$' .make/pytest.log | tail -n 1)"
+	@$(MAKE) --no-print-directory closing-lines
 
+# What both suites said last; cargo says it once a target, so its counts are added up.
+.PHONY: closing-lines
+closing-lines:
+	@awk '/^test result:/ { ok += $$4; bad += $$6; skip += $$8 } END { printf "cargo test result: %d passed; %d failed; %d ignored\n", ok, bad, skip }' .make/cargo-test.log
+	@grep -v '^[[:space:]]*$$' .make/pytest.log | tail -n 1
+
+# The checks that hold the layout; part of `make test` and of `make lint`.
 .PHONY: structure
 structure: .make/core
 	$(BIN)/lint-imports --no-logo --cache-dir .make/import-linter
@@ -68,9 +73,13 @@ structure: .make/core
 lint: .make/core structure ## ruff, mypy, import contracts, stubtest, rustfmt, clippy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --cache-dir .make/mypy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet $(LOCKED) -- -D warnings
+
+.PHONY: sizes
+sizes: .make/venv ## report files and functions that have grown large
+	@PYTHONPATH=tests $(BIN)/python -m structure.sizes
 
 .PHONY: format
 format: .make/venv ## rewrite the sources as `make lint` wants them

@@ -1,0 +1,47 @@
+"""Background tasks start in few places that a reader can list (DESIGN: tasks and lifetimes)."""
+
+from __future__ import annotations
+
+import ast
+
+from structure.tree import PACKAGE, modules
+
+MAY_OPEN = {
+    "app.py",
+    "cli",
+    "hosts/sender.py",
+    "mesh/background.py",
+    "mesh/boot.py",
+    "net/server.py",
+}
+
+
+def opens_nursery(source: str) -> bool:
+    """Is there an `open_nursery` in it, called, passed on or imported?"""
+    return any(
+        name == "open_nursery"
+        for node in ast.walk(ast.parse(source))
+        for name in (getattr(node, "attr", None), getattr(node, "id", None), _imported(node))
+    )
+
+
+def _imported(node: ast.AST) -> str | None:
+    return node.name if isinstance(node, ast.alias) else None
+
+
+def test_nurseries_are_opened_in_the_listed_files_only() -> None:
+    opening = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if opens_nursery(path.read_text(encoding="utf-8"))
+    }
+    strays = {name for name in opening if not {name, name.split("/")[0]} & MAY_OPEN}
+    assert strays == set(), "start this task where the others start, or argue for a longer list"
+    assert "net/server.py" in opening, "the test has lost its way"
+
+
+def test_an_opened_nursery_is_seen_in_every_spelling() -> None:
+    assert opens_nursery("async with trio.open_nursery() as nursery: pass")
+    assert opens_nursery("from trio import open_nursery as quietly")
+    assert opens_nursery("start = trio.open_nursery")
+    assert not opens_nursery("# trio.open_nursery()")
