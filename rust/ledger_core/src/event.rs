@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::json::{self, Node};
 use crate::schema;
 use crate::verdict::Verdict;
-use crate::verify::{self, Proof, Vote};
+use crate::verify::{self, Proof, Standing, Vote};
 
 /// Largest event taken, in bytes. nara's own are under 2 KiB; a checkpoint of ten voters is 3.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -161,9 +161,17 @@ pub fn decode(raw: &[u8], now_ns: i64) -> Decoded {
     Decoded { claimed_id, event }
 }
 
-/// Decode an event from our own log, where it was checked before it came in.
-pub fn decode_stored(raw: &[u8]) -> Result<Event, Verdict> {
-    build(raw, &json::read(raw)?, i64::MAX)
+/// Decode an event from our own log, where it was checked before it came in: its id is taken as it
+/// is, and its proof only if it may still be asked for.
+pub fn decode_stored(raw: &[u8], standing: Standing) -> Result<Event, Verdict> {
+    let node = json::read(raw)?;
+    let head = read_head(&node)?;
+    let facts = read_payload(head.service, head.payload)?;
+    let proof = match standing {
+        Standing::Unproven => read_proof(&node, &head, &facts)?,
+        _ => Proof::Unsigned { inner_key: None },
+    };
+    Ok(assemble(raw, &head, &facts, proof))
 }
 
 fn decode_checked(raw: &[u8], now_ns: i64, claimed: &mut Option<String>) -> Result<Event, Verdict> {
@@ -176,28 +184,48 @@ fn decode_checked(raw: &[u8], now_ns: i64, claimed: &mut Option<String>) -> Resu
         return Err(Verdict::Missing);
     }
     schema::check(&node, schema::EVENT)?;
-    build(raw, &node, now_ns)
+    let head = read_head(&node)?;
+    check_time(head.ts, now_ns)?;
+    let facts = read_payload(head.service, head.payload)?;
+    if compute_id(head.ts, head.service, &facts.content) != head.id {
+        return Err(Verdict::IdMismatch);
+    }
+    let proof = read_proof(&node, &head, &facts)?;
+    Ok(assemble(raw, &head, &facts, proof))
 }
 
-fn build(raw: &[u8], node: &Node<'_>, now_ns: i64) -> Result<Event, Verdict> {
+/// What all services have.
+struct Head<'n> {
+    id: Id,
+    ts: i64,
+    service: Service,
+    emitter: &'n str,
+    payload: &'n Node<'n>,
+}
+
+fn read_head<'n>(node: &'n Node<'n>) -> Result<Head<'n>, Verdict> {
     let id = parse_id(text(node, "id").ok_or(Verdict::Missing)?)?;
     let ts = whole(node, "ts").ok_or(Verdict::Missing)?;
-    check_time(ts, now_ns)?;
     let svc = text(node, "svc").ok_or(Verdict::Missing)?;
     let service = Service::named(svc).ok_or(Verdict::UnknownService)?;
     let payload = node.get(service.payload()).ok_or(Verdict::Missing)?;
-    let facts = read_payload(service, payload)?;
     let emitter = name(node, "emitter")?;
-    if compute_id(ts, service, &facts.content) != id {
-        return Err(Verdict::IdMismatch);
-    }
-    let proof = read_proof(node, &id, ts, service, emitter, payload, &facts)?;
-    Ok(Event {
+    Ok(Head {
         id,
         ts,
         service,
+        emitter,
+        payload,
+    })
+}
+
+fn assemble(raw: &[u8], head: &Head<'_>, facts: &Facts<'_>, proof: Proof) -> Event {
+    Event {
+        id: head.id,
+        ts: head.ts,
+        service: head.service,
         raw: one_line(raw),
-        emitter: emitter.into(),
+        emitter: head.emitter.into(),
         actor: facts.actor.into(),
         target: facts.target.into(),
         witness: facts.witness.into(),
@@ -205,7 +233,7 @@ fn build(raw: &[u8], node: &Node<'_>, now_ns: i64) -> Result<Event, Verdict> {
         is_notable: facts.is_notable,
         is_restart: facts.is_restart,
         proof,
-    })
+    }
 }
 
 /// Line breaks can only stand between tokens; as spaces they keep an event on one line of a file.
@@ -248,7 +276,10 @@ fn parse_id(hex: &str) -> Result<Id, Verdict> {
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [digit(b >> 4), digit(b & 15)])
+        .collect()
 }
 
 fn compute_id(ts: i64, service: Service, content: &str) -> Id {
@@ -369,7 +400,10 @@ fn presence(from: &str, content: String) -> Facts<'_> {
 
 fn read_social<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
     let kind = text_or_empty(payload, "type");
-    if !matches!(kind, "tease" | "observed" | "gossip" | "observation" | "service") {
+    if !matches!(
+        kind,
+        "tease" | "observed" | "gossip" | "observation" | "service"
+    ) {
         return Err(Verdict::BadPayload);
     }
     let actor = needed_name(payload, "actor")?;
@@ -431,7 +465,11 @@ fn read_observation<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
         target: subject,
         witness: "",
         content,
-        worth: if kind == "status-change" { Worth::Presence } else { Worth::Lasting },
+        worth: if kind == "status-change" {
+            Worth::Presence
+        } else {
+            Worth::Lasting
+        },
         is_notable: importance == 2,
         is_restart: kind == "restart",
     })
@@ -483,8 +521,14 @@ fn read_tally<'n>(payload: &'n Node<'_>) -> Tally<'n> {
 fn read_checkpoint<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
     let subject = needed_name(payload, "subject")?;
     let tally = read_tally(payload);
-    let (voters, signatures) = (strings(payload, "voter_ids"), strings(payload, "signatures"));
-    if tally.as_of <= 0 || tally.restarts < 0 || tally.uptime < 0 || voters.len() != signatures.len()
+    let (voters, signatures) = (
+        strings(payload, "voter_ids"),
+        strings(payload, "signatures"),
+    );
+    if tally.as_of <= 0
+        || tally.restarts < 0
+        || tally.uptime < 0
+        || voters.len() != signatures.len()
     {
         return Err(Verdict::BadPayload);
     }
@@ -503,8 +547,20 @@ fn read_checkpoint<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
 }
 
 fn checkpoint_content(subject: &str, tally: &Tally<'_>) -> String {
-    let Tally { version, as_of, restarts, uptime, start, previous, .. } = *tally;
-    let sid = if tally.subject_id.is_empty() { subject } else { tally.subject_id };
+    let Tally {
+        version,
+        as_of,
+        restarts,
+        uptime,
+        start,
+        previous,
+        ..
+    } = *tally;
+    let sid = if tally.subject_id.is_empty() {
+        subject
+    } else {
+        tally.subject_id
+    };
     match version {
         ..2 => format!("checkpoint:{sid}:{as_of}:{start}:{restarts}:{uptime}"),
         2.. => format!("checkpoint:v2:{sid}:{as_of}:{start}:{restarts}:{uptime}:{previous}"),
@@ -512,11 +568,18 @@ fn checkpoint_content(subject: &str, tally: &Tally<'_>) -> String {
 }
 
 fn attestation(voter: &str, tally: &Tally<'_>) -> String {
-    let Tally { version, subject_id, as_of, restarts, uptime, start, previous } = *tally;
+    let Tally {
+        version,
+        subject_id,
+        as_of,
+        restarts,
+        uptime,
+        start,
+        previous,
+    } = *tally;
     let version = version.max(1);
-    let mut text = format!(
-        "attestation:v{version}:{voter}:{subject_id}:{as_of}:{restarts}:{uptime}:{start}"
-    );
+    let mut text =
+        format!("attestation:v{version}:{voter}:{subject_id}:{as_of}:{restarts}:{uptime}:{start}");
     if version >= 2 {
         // Writing to a String cannot fail.
         let _ = write!(text, ":{previous}");
@@ -524,32 +587,24 @@ fn attestation(voter: &str, tally: &Tally<'_>) -> String {
     text
 }
 
-fn read_proof(
-    node: &Node<'_>,
-    id: &Id,
-    ts: i64,
-    service: Service,
-    emitter: &str,
-    payload: &Node<'_>,
-    facts: &Facts<'_>,
-) -> Result<Proof, Verdict> {
+fn read_proof(node: &Node<'_>, head: &Head<'_>, facts: &Facts<'_>) -> Result<Proof, Verdict> {
     let signature = match text_or_empty(node, "sig") {
         "" => None,
         text => Some(decode_base64::<64>(text)?),
     };
-    let inner_key = match service {
-        Service::HeyThere | Service::Chau => read_inner_key(service, payload)?,
-        Service::Checkpoint => return read_votes(payload),
+    let inner_key = match head.service {
+        Service::HeyThere | Service::Chau => read_inner_key(head.service, head.payload)?,
+        Service::Checkpoint => return read_votes(head.payload),
         _ => None,
     };
-    let introduces = matches!(service, Service::HeyThere | Service::Chau);
-    if introduces && !emitter.is_empty() && emitter != facts.actor {
+    let introduces = matches!(head.service, Service::HeyThere | Service::Chau);
+    if introduces && !head.emitter.is_empty() && head.emitter != facts.actor {
         return Err(Verdict::WrongEmitter);
     }
     Ok(match signature {
-        Some(signature) if !emitter.is_empty() => Proof::Signed {
+        Some(signature) if !head.emitter.is_empty() => Proof::Signed {
             signature,
-            digest: signable(id, ts, service, emitter, &facts.content),
+            digest: signable(head, &facts.content),
             inner_key,
         },
         _ => Proof::Unsigned { inner_key },
@@ -557,7 +612,14 @@ fn read_proof(
 }
 
 /// What an emitter signs: a digest, signed as raw bytes.
-fn signable(id: &Id, ts: i64, service: Service, emitter: &str, content: &str) -> [u8; 32] {
+fn signable(head: &Head<'_>, content: &str) -> [u8; 32] {
+    let Head {
+        id,
+        ts,
+        service,
+        emitter,
+        ..
+    } = head;
     let text = format!("{}:{ts}:{}:{emitter}:{content}", hex(id), service.name());
     Sha256::digest(text).into()
 }

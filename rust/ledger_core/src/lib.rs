@@ -8,6 +8,7 @@
 //! bytes -> event::decode -> verify::judge -> Ledger::apply -> Ledger::{page, recent, sample} -> encode
 //! ```
 
+pub mod batch;
 pub mod encode;
 pub mod event;
 mod json;

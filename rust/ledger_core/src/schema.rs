@@ -156,5 +156,9 @@ fn check_value(value: &Node<'_>, kind: &Kind) -> Result<(), Verdict> {
         (Object(fields), value) => return check(value, fields),
         _ => false,
     };
-    if fits { Ok(()) } else { Err(Verdict::WrongType) }
+    if fits {
+        Ok(())
+    } else {
+        Err(Verdict::WrongType)
+    }
 }

@@ -104,7 +104,9 @@ impl Keys {
             self.names_by_id.insert(id.into(), name.into());
         }
         let before = self.by_name.insert(name.into(), known);
-        let stale = before.and_then(|known| known.id).filter(|old| Some(&**old) != id);
+        let stale = before
+            .and_then(|known| known.id)
+            .filter(|old| Some(&**old) != id);
         if let Some(old) = stale {
             self.names_by_id.remove(&old);
         }
@@ -135,7 +137,10 @@ impl Keys {
 /// its place: its standing, or why it is refused.
 pub fn judge(events: &[&Event], keys: &Keys) -> Vec<Result<Standing, Verdict>> {
     let mut checks = Vec::with_capacity(events.len());
-    let plans: Vec<Plan> = events.iter().map(|event| plan(event, keys, &mut checks)).collect();
+    let plans: Vec<Plan> = events
+        .iter()
+        .map(|event| plan(event, keys, &mut checks))
+        .collect();
     let holds = run(&checks);
     plans.iter().map(|plan| conclude(plan, &holds)).collect()
 }
@@ -145,7 +150,12 @@ pub fn introductions<'e>(events: &[&'e Event]) -> Vec<(&'e str, Key)> {
     let mut checks = Vec::new();
     let mut claims = Vec::new();
     for event in events {
-        let Proof::Signed { signature, digest, inner_key: Some(key) } = &event.proof else {
+        let Proof::Signed {
+            signature,
+            digest,
+            inner_key: Some(key),
+        } = &event.proof
+        else {
             continue;
         };
         if event.service == crate::event::Service::HeyThere {
@@ -207,7 +217,10 @@ impl Claim {
         let mut tries = keys.iter().map(|key| Check::new(key, signature, message));
         let current = checks.len();
         checks.extend(tries.next());
-        Claim { current, old: tries.collect() }
+        Claim {
+            current,
+            old: tries.collect(),
+        }
     }
 
     fn holds(&self, holds: &[bool]) -> bool {
@@ -220,9 +233,17 @@ fn plan(event: &Event, keys: &Keys, checks: &mut Vec<Check>) -> Plan {
     let (signed, inner_key) = match &event.proof {
         Proof::Votes(votes) => return plan_votes(votes, keys, checks),
         Proof::Unsigned { inner_key } => (None, inner_key),
-        Proof::Signed { signature, digest, inner_key } => (Some((signature, digest)), inner_key),
+        Proof::Signed {
+            signature,
+            digest,
+            inner_key,
+        } => (Some((signature, digest)), inner_key),
     };
-    let signer = if inner_key.is_some() { &event.actor } else { &event.emitter };
+    let signer = if inner_key.is_some() {
+        &event.actor
+    } else {
+        &event.emitter
+    };
     let known = keys.keys_of(signer);
     if let Some(inner) = inner_key
         && !known.is_empty()
@@ -233,7 +254,11 @@ fn plan(event: &Event, keys: &Keys, checks: &mut Vec<Check>) -> Plan {
     let Some((signature, digest)) = signed else {
         return Plan::Settled(Ok(Standing::Hearsay));
     };
-    let standing = if known.is_empty() { Standing::Unproven } else { Standing::Attested };
+    let standing = if known.is_empty() {
+        Standing::Unproven
+    } else {
+        Standing::Attested
+    };
     let candidates = inner_key.as_ref().map_or(known, std::slice::from_ref);
     if candidates.is_empty() {
         return Plan::Settled(Ok(Standing::Unproven));
@@ -248,12 +273,19 @@ fn plan_votes(votes: &[Vote], keys: &Keys, checks: &mut Vec<Check>) -> Plan {
     let mut counted = BTreeSet::new();
     let mut voters = Vec::new();
     for vote in votes {
-        let known = keys.name_of(&vote.voter).map_or(&[][..], |name| keys.keys_of(name));
+        let known = keys
+            .name_of(&vote.voter)
+            .map_or(&[][..], |name| keys.keys_of(name));
         // One key under two ids, or one id listed twice, is one voter.
         if let Some(key) = known.first()
             && counted.insert(*key)
         {
-            voters.push(Claim::new(known, &vote.signature, vote.message.as_bytes(), checks));
+            voters.push(Claim::new(
+                known,
+                &vote.signature,
+                vote.message.as_bytes(),
+                checks,
+            ));
         }
     }
     Plan::Voters(voters)
@@ -304,5 +336,7 @@ fn all_hold(checks: &[Check]) -> bool {
         transcript.update(check.transcript);
         verifier.queue(check.item.clone());
     }
-    verifier.verify(ChaCha20Rng::from_seed(transcript.finalize().into())).is_ok()
+    verifier
+        .verify(ChaCha20Rng::from_seed(transcript.finalize().into()))
+        .is_ok()
 }

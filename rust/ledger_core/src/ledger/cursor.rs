@@ -38,7 +38,11 @@ fn parse_id(text: &str) -> Result<Id, NotACursor> {
     let number = u128::from_str_radix(text, 16).map_err(|_| NotACursor)?;
     let id = number.to_be_bytes();
     // One spelling only: no sign, no upper case, no missing zeros.
-    if hex(&id) == text { Ok(id) } else { Err(NotACursor) }
+    if hex(&id) == text {
+        Ok(id)
+    } else {
+        Err(NotACursor)
+    }
 }
 
 impl fmt::Display for Cursor {
@@ -62,12 +66,30 @@ mod tests {
 
     #[test]
     fn cursors_are_read_back_as_written_and_nothing_else_is_one() {
-        for text in ["0", "1700000000000000000", "5.000102030405060708090a0b0c0d0e0f"] {
-            assert_eq!(text.parse::<Cursor>().map(|c| c.to_string()), Ok(text.to_owned()));
+        for text in [
+            "0",
+            "1700000000000000000",
+            "5.000102030405060708090a0b0c0d0e0f",
+        ] {
+            assert_eq!(
+                text.parse::<Cursor>().map(|c| c.to_string()),
+                Ok(text.to_owned())
+            );
         }
         for text in [
-            "", "-1", "+1", " 1", "1 ", "x", "1.", ".1", "1.2", "9223372036854775808", "1e3",
-            "5.000102030405060708090A0b0c0d0e0f", "5.+00102030405060708090a0b0c0d0e0f",
+            "",
+            "-1",
+            "+1",
+            " 1",
+            "1 ",
+            "x",
+            "1.",
+            ".1",
+            "1.2",
+            "9223372036854775808",
+            "1e3",
+            "5.000102030405060708090A0b0c0d0e0f",
+            "5.+00102030405060708090a0b0c0d0e0f",
         ] {
             assert_eq!(text.parse::<Cursor>(), Err(NotACursor), "{text}");
         }

@@ -30,7 +30,10 @@ pub struct Filter {
 impl Filter {
     /// As a request gives it: an empty list filters nothing, an unknown service matches nothing.
     pub fn new(services: &[String], subjects: &[String]) -> Filter {
-        let named = services.iter().filter_map(|name| Service::named(name)).collect();
+        let named = services
+            .iter()
+            .filter_map(|name| Service::named(name))
+            .collect();
         Filter {
             services: (!services.is_empty()).then_some(named),
             subjects: (!subjects.is_empty()).then(|| subjects.to_vec()),
@@ -62,7 +65,10 @@ impl Index {
         self.all.insert(key);
         self.by_service[entry.service as usize].insert(key);
         for name in entry.subjects() {
-            self.by_name.entry((name, entry.service)).or_default().insert(key);
+            self.by_name
+                .entry((name, entry.service))
+                .or_default()
+                .insert(key);
         }
     }
 
@@ -78,10 +84,6 @@ impl Index {
                 }
             }
         }
-    }
-
-    pub fn all(&self) -> &BTreeSet<Key> {
-        &self.all
     }
 
     pub fn count_of(&self, service: Service) -> usize {
@@ -120,14 +122,19 @@ impl Index {
         let Some(subjects) = &filter.subjects else {
             return match filter.services {
                 None => vec![&self.all],
-                Some(_) => distinct.into_iter().map(|s| &self.by_service[s as usize]).collect(),
+                Some(_) => distinct
+                    .into_iter()
+                    .map(|s| &self.by_service[s as usize])
+                    .collect(),
             };
         };
         let subjects: BTreeSet<NameId> = subjects.iter().filter_map(|s| names.find(s)).collect();
         let places = subjects
             .into_iter()
             .flat_map(|name| distinct.iter().map(move |service| (name, *service)));
-        places.filter_map(|place| self.by_name.get(&place)).collect()
+        places
+            .filter_map(|place| self.by_name.get(&place))
+            .collect()
     }
 }
 

@@ -70,18 +70,27 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn key(&self, slot: Slot) -> Key {
-        Key { ts: self.ts, id: self.id, slot }
+        Key {
+            ts: self.ts,
+            id: self.id,
+            slot,
+        }
     }
 
     fn is_critical(&self) -> bool {
-        self.worth == Worth::Lasting
-            || matches!(self.service, Service::HeyThere | Service::Chau)
+        self.worth == Worth::Lasting || matches!(self.service, Service::HeyThere | Service::Chau)
     }
 
     /// The names that a filter by subject looks at.
     fn subjects(&self) -> impl Iterator<Item = NameId> {
-        let target = if self.target == self.actor { NameId::NONE } else { self.target };
-        [self.actor, target].into_iter().filter(|name| name.is_some())
+        let target = if self.target == self.actor {
+            NameId::NONE
+        } else {
+            self.target
+        };
+        [self.actor, target]
+            .into_iter()
+            .filter(|name| name.is_some())
     }
 
     /// The names whose being unknown makes an event forgotten first. nara never asks this of
@@ -94,7 +103,13 @@ impl Entry {
     }
 
     fn all_names(&self) -> [NameId; 5] {
-        [self.emitter, self.actor, self.target, self.witness, self.author]
+        [
+            self.emitter,
+            self.actor,
+            self.target,
+            self.witness,
+            self.author,
+        ]
     }
 }
 
@@ -126,7 +141,9 @@ impl Ledger {
     /// An empty ledger that keeps at most `capacity` events.
     pub fn new(capacity: usize, hash_key: [u8; 16]) -> Ledger {
         let hash_key = u128::from_le_bytes(hash_key);
-        let hasher = Hasher { key: [hash_key as u64, (hash_key >> 64) as u64] };
+        let hasher = Hasher {
+            key: [hash_key as u64, (hash_key >> 64) as u64],
+        };
         Ledger {
             entries: Vec::new(),
             free: Vec::new(),
@@ -190,8 +207,13 @@ impl Ledger {
             }
         }
         let mut evicted = Vec::new();
-        for Added { pos, body, standing } in added {
-            let event = event::decode_stored(body)
+        for Added {
+            pos,
+            body,
+            standing,
+        } in added
+        {
+            let event = event::decode_stored(body, *standing)
                 .map_err(|verdict| NotAnEvent { pos: *pos, verdict })?;
             if !self.contains(&event.id) {
                 let slot = self.insert(*pos, &event, *standing);
@@ -211,7 +233,10 @@ impl Ledger {
     }
 
     /// Position and bytes of the unproven events that these names or voter ids have signed.
-    pub fn unproven<'n>(&self, signers: impl IntoIterator<Item = &'n str>) -> Vec<(u64, Arc<[u8]>)> {
+    pub fn unproven<'n>(
+        &self,
+        signers: impl IntoIterator<Item = &'n str>,
+    ) -> Vec<(u64, Arc<[u8]>)> {
         self.bodies(self.waiting.of(signers))
     }
 
@@ -305,7 +330,12 @@ impl Ledger {
 
     fn remove(&mut self, slot: Slot) -> u64 {
         self.unrank(slot);
-        for name in self.entry(slot).checked_names().into_iter().chain([self.entry(slot).author]) {
+        for name in self
+            .entry(slot)
+            .checked_names()
+            .into_iter()
+            .chain([self.entry(slot).author])
+        {
             self.names.unmention(name, slot);
         }
         let entry = self.take_out(slot);
@@ -341,6 +371,10 @@ pub struct NotAnEvent {
 impl std::fmt::Display for NotAnEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let NotAnEvent { pos, verdict } = self;
-        write!(f, "the log's entry at position {pos} is no mesh event ({})", verdict.name())
+        write!(
+            f,
+            "the log's entry at position {pos} is no mesh event ({})",
+            verdict.name()
+        )
     }
 }

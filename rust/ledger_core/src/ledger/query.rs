@@ -74,7 +74,10 @@ impl Ledger {
             id: (last.ts == next.ts).then_some(last.id),
         });
         drop(walk);
-        Selection { next_cursor, ..self.select(page, &examined) }
+        Selection {
+            next_cursor,
+            ..self.select(page, &examined)
+        }
     }
 
     /// Newest first.
@@ -94,10 +97,15 @@ impl Ledger {
             ts => start_after(Cursor { ts, id: None }),
         };
         let total = usize::try_from(request.slice_total).unwrap_or(0).max(1);
-        let index = usize::try_from(request.slice_index).ok().filter(|i| *i < total).unwrap_or(0);
+        let index = usize::try_from(request.slice_index)
+            .ok()
+            .filter(|i| *i < total)
+            .unwrap_or(0);
         let walk = self.index.ascending(filter, &self.names, start, &examined);
         let mut slice: Vec<Key> = walk.skip(index).step_by(total).collect();
-        let surplus = slice.len().saturating_sub(clamp_size(Some(request.max_events)));
+        let surplus = slice
+            .len()
+            .saturating_sub(clamp_size(Some(request.max_events)));
         slice.drain(..surplus);
         self.select(slice, &examined)
     }
@@ -112,12 +120,19 @@ impl Ledger {
 
     pub(super) fn pick(&self, slot: Slot) -> Picked {
         let entry = self.entry(slot);
-        Picked { id: entry.id, raw: entry.raw.clone() }
+        Picked {
+            id: entry.id,
+            raw: entry.raw.clone(),
+        }
     }
 }
 
 fn start_after(cursor: Cursor) -> Bound<Key> {
     // Without an id: after every event of that time, so as if the last of them had been served.
     let id = cursor.id.unwrap_or([0xff; 16]);
-    Bound::Excluded(Key { ts: cursor.ts, id, slot: Slot::MAX })
+    Bound::Excluded(Key {
+        ts: cursor.ts,
+        id,
+        slot: Slot::MAX,
+    })
 }

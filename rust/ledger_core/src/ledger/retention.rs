@@ -49,7 +49,11 @@ struct Pair {
 
 impl Pair {
     fn of(&mut self, is_restart: bool) -> &mut BTreeSet<Held> {
-        if is_restart { &mut self.restarts } else { &mut self.others }
+        if is_restart {
+            &mut self.restarts
+        } else {
+            &mut self.others
+        }
     }
 
     fn len(&self) -> usize {
@@ -61,7 +65,10 @@ impl Pair {
             return None;
         }
         let restart = || self.restarts.first().filter(|_| has_checkpoint);
-        self.others.first().or_else(restart).map(|(_, key)| key.slot)
+        self.others
+            .first()
+            .or_else(restart)
+            .map(|(_, key)| key.slot)
     }
 
     fn meet(&self, is_restart: bool, held: Held, has_checkpoint: bool) -> Cap {
@@ -73,10 +80,17 @@ impl Pair {
             Some(other) if !is_restart => other.min(&held),
             Some(other) => other,
             None if !is_restart => &held,
-            None if has_checkpoint => self.restarts.first().map_or(&held, |first| first.min(&held)),
+            None if has_checkpoint => self
+                .restarts
+                .first()
+                .map_or(&held, |first| first.min(&held)),
             None => return Cap::HasRoom,
         };
-        if *least == held { Cap::Refuses } else { Cap::Evicts(least.1.slot) }
+        if *least == held {
+            Cap::Refuses
+        } else {
+            Cap::Evicts(least.1.slot)
+        }
     }
 }
 
@@ -166,7 +180,9 @@ impl Retention {
         let held = (entry.standing == Standing::Attested, entry.key(slot));
         match entry.service {
             Service::Ping => take(&mut self.pings, entry.target, &held),
-            Service::Observation => self.unpair((entry.target, entry.actor), entry.is_restart, &held),
+            Service::Observation => {
+                self.unpair((entry.target, entry.actor), entry.is_restart, &held)
+            }
             Service::Checkpoint if held.0 => self.uncount_checkpoint(entry.target),
             _ => {}
         }
@@ -286,7 +302,10 @@ impl Ledger {
             _ if is_known(entry.author) => 1,
             _ => 2,
         };
-        let rank = Rank { tier: tier(entry.worth, entry.standing, names_stranger), class };
+        let rank = Rank {
+            tier: tier(entry.worth, entry.standing, names_stranger),
+            class,
+        };
         if let Some(entry) = &mut self.entries[slot as usize] {
             entry.rank = rank;
         }
@@ -305,7 +324,11 @@ impl Ledger {
     /// Would this event outlast its own arrival? Says for one event what `insert` and `enforce`
     /// would do, without doing it.
     pub(super) fn would_keep(&self, event: &Event, standing: Standing) -> bool {
-        let key = Key { ts: event.ts, id: event.id, slot: Slot::MAX };
+        let key = Key {
+            ts: event.ts,
+            id: event.id,
+            slot: Slot::MAX,
+        };
         let victim = match self.meet_caps(event, (standing == Standing::Attested, key)) {
             Cap::Refuses => return false,
             Cap::Evicts(victim) => Some(self.entry(victim)),
@@ -313,9 +336,8 @@ impl Ledger {
         };
         if is_bounded(event.worth, standing) {
             let author = self.find(event.author());
-            let frees_place = |entry: &Entry| {
-                entry.author == author && is_bounded(entry.worth, entry.standing)
-            };
+            let frees_place =
+                |entry: &Entry| entry.author == author && is_bounded(entry.worth, entry.standing);
             let own = self.retention.lasting.get(&author);
             if let Some(least) = first_beyond(own, self.retention.author_quota() - 1)
                 && !victim.is_some_and(frees_place)

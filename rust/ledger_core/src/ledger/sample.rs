@@ -26,6 +26,9 @@ const CRITICAL_SHARE: (usize, usize) = (9, 10);
 const CRITICAL_IMPORTANCE: f64 = 5.0;
 /// The importance of an observation of nara's "normal"; anything else has 1.
 const NOTABLE_IMPORTANCE: f64 = 2.0;
+/// Base-2 logarithm of the most that relevance can do: twice for the responder, twice for the
+/// requester.
+const MOST_FAVOUR: f64 = 2.0;
 
 /// What is asked for. `seed` must be fresh and secret for each answer; it makes the draw.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +54,8 @@ pub(crate) struct Weights {
     /// Base-2 logarithm of its importance.
     lift: Vec<f64>,
     id: Vec<Id>,
+    /// Emitter, actor and target: who makes it more relevant by asking or answering.
+    names: Vec<[NameId; 3]>,
 }
 
 impl Weights {
@@ -60,6 +65,7 @@ impl Weights {
             self.time.resize(slot + 1, f64::NAN);
             self.lift.resize(slot + 1, 0.0);
             self.id.resize(slot + 1, [0; 16]);
+            self.names.resize(slot + 1, [NameId::NONE; 3]);
         }
         let importance = match () {
             () if entry.is_critical() => CRITICAL_IMPORTANCE,
@@ -69,6 +75,7 @@ impl Weights {
         self.time[slot] = half_lives(entry.ts);
         self.lift[slot] = importance.log2();
         self.id[slot] = entry.id;
+        self.names[slot] = [entry.emitter, entry.actor, entry.target];
     }
 
     pub fn clear(&mut self, slot: Slot) {
@@ -90,7 +97,10 @@ impl Ledger {
         let rest = size - slots.len();
         let examined = match &candidates {
             Some(list) => {
-                let free = list.iter().copied().filter(|slot| !is_taken[*slot as usize]);
+                let free = list
+                    .iter()
+                    .copied()
+                    .filter(|slot| !is_taken[*slot as usize]);
                 slots.extend(race.run(free, rest));
                 list.len()
             }
@@ -100,7 +110,10 @@ impl Ledger {
                 self.len()
             }
         };
-        let mut keys: Vec<Key> = slots.into_iter().map(|slot| self.entry(slot).key(slot)).collect();
+        let mut keys: Vec<Key> = slots
+            .into_iter()
+            .map(|slot| self.entry(slot).key(slot))
+            .collect();
         keys.sort_unstable();
         Selection {
             events: keys.into_iter().map(|key| self.pick(key.slot)).collect(),
@@ -145,14 +158,13 @@ impl Ledger {
     fn share_out(&self, size: usize, ranked: impl Iterator<Item = CriticalKey>) -> Vec<Slot> {
         let most = size * CRITICAL_SHARE.0 / CRITICAL_SHARE.1;
         let most_of_one = MIN_AUTHOR_PLACES.max(size / 16);
-        let mut places: HashMap<NameId, usize, _> =
-            HashMap::with_hasher(self.by_id.hasher().clone());
+        let mut places = HashMap::with_hasher(self.by_id.hasher().clone());
         let mut taken = Vec::new();
         for (_, Reverse(key)) in ranked {
             if taken.len() == most {
                 break;
             }
-            let of_author = places.entry(self.entry(key.slot).author).or_default();
+            let of_author = places.entry(self.entry(key.slot).author).or_insert(0);
             if *of_author < most_of_one {
                 *of_author += 1;
                 taken.push(key.slot);
@@ -207,18 +219,19 @@ impl<'l> Race<'l> {
 
     /// Everybody who arrives before the horizon, and when; both as logarithms.
     fn arrivals(&self, candidates: impl Iterator<Item = Slot>, horizon: f64) -> Vec<(f64, Slot)> {
-        let weights = &self.ledger.weights;
-        // Who is favoured by both names arrives four times as early.
-        let reach = horizon + 2.0;
+        let ids = &self.ledger.weights.id;
         let mut arrivals = Vec::new();
         for slot in candidates {
             let weight = self.weight(slot as usize);
-            let hash = mix(self.seed, &weights.id[slot as usize]);
-            // `-ln(1-u) >= u`, so this bound is never later than the arrival itself; it needs no
-            // logarithm, and turns nearly everybody away.
-            let earliest = f64::from(-1 - hash.leading_zeros() as i32) - weight;
-            if earliest <= reach {
-                let arrival = wait(hash) - weight - self.favour(slot);
+            let hash = mix(self.seed, &ids[slot as usize]);
+            // The bounds turn nearly everybody away before anything that costs.
+            let earliest = least_wait(hash) - weight;
+            if earliest - MOST_FAVOUR > horizon {
+                continue;
+            }
+            let favour = self.favour(slot as usize);
+            if earliest - favour <= horizon {
+                let arrival = wait(hash) - weight - favour;
                 if arrival <= horizon {
                     arrivals.push((arrival, slot));
                 }
@@ -236,10 +249,13 @@ impl<'l> Race<'l> {
         time - self.now + weights.lift[slot]
     }
 
-    fn favour(&self, slot: Slot) -> f64 {
-        let entry = self.ledger.entry(slot);
-        let is_about = |name: &&NameId| [entry.emitter, entry.actor, entry.target].contains(name);
-        self.favoured.iter().filter(is_about).count() as f64
+    /// Base-2 logarithm of the relevance: twice for the responder, twice for the requester.
+    fn favour(&self, slot: usize) -> f64 {
+        let names = &self.ledger.weights.names[slot];
+        self.favoured
+            .iter()
+            .filter(|name| names.contains(name))
+            .count() as f64
     }
 
     /// A time by which a few more than `count` will have arrived, from how many events there are of
@@ -247,46 +263,62 @@ impl<'l> Race<'l> {
     fn horizon(&self, candidates: impl Iterator<Item = Slot>, count: usize) -> f64 {
         const STEP: f64 = 0.25;
         const BINS: usize = 4096;
-        let most = CRITICAL_IMPORTANCE.log2();
+        // Weights of some thousands tell enough about all.
+        let stride = (self.ledger.entries.len() / 8192).max(1);
+        let top = CRITICAL_IMPORTANCE.log2();
         let mut bins = vec![0_u32; BINS];
-        let mut total = 0;
-        for slot in candidates {
+        for slot in candidates.step_by(stride) {
             let weight = self.weight(slot as usize);
             if !weight.is_nan() {
-                total += 1;
-                bins[(((most - weight) / STEP) as usize).min(BINS - 1)] += 1;
+                bins[(((top - weight) / STEP) as usize).min(BINS - 1)] += 1;
             }
         }
-        // Five standard deviations of a sum of coin tosses, and some for small counts.
-        let wanted = count as f64 + 5.0 * (count as f64).sqrt() + 10.0;
-        if f64::from(total) <= wanted {
-            return f64::INFINITY;
-        }
-        let floors: Vec<(f64, f64)> = bins
-            .iter()
-            .enumerate()
-            .filter(|(_, count)| **count > 0)
-            .map(|(bin, count)| (most - (bin + 1) as f64 * STEP, f64::from(*count)))
+        let counted = bins.iter().enumerate().filter(|(_, count)| **count > 0);
+        let floors: Vec<(f64, f64)> = counted
+            .map(|(bin, n)| (top - (bin + 1) as f64 * STEP, f64::from(*n) * stride as f64))
             .collect();
-        let expected = |horizon: f64| -> f64 {
-            let arrived = |(weight, count): &(f64, f64)| {
-                -count * (-(weight + horizon).exp2()).exp_m1()
-            };
-            floors.iter().map(arrived).sum()
-        };
-        let (mut low, mut high) = (-80.0, 1200.0);
-        for _ in 0..40 {
-            let middle = (low + high) / 2.0;
-            if expected(middle) < wanted { low = middle } else { high = middle }
-        }
-        high
+        // Five standard deviations, of the tosses and of the estimate, and some for small counts.
+        let deviation = (count as f64 * (1 + stride) as f64).sqrt();
+        let wanted = count as f64 + 5.0 * deviation + 10.0;
+        solve(&floors, wanted)
     }
+}
+
+/// The horizon by which `wanted` of these (weight, how many) have arrived on average; infinite if
+/// there are not so many.
+fn solve(floors: &[(f64, f64)], wanted: f64) -> f64 {
+    let total: f64 = floors.iter().map(|(_, count)| count).sum();
+    if total <= wanted {
+        return f64::INFINITY;
+    }
+    let expected = |horizon: f64| -> f64 {
+        let arrived = |(weight, count): &(f64, f64)| -count * (-(weight + horizon).exp2()).exp_m1();
+        floors.iter().map(arrived).sum()
+    };
+    let (mut low, mut high) = (-80.0, 1200.0);
+    for _ in 0..40 {
+        let middle = (low + high) / 2.0;
+        if expected(middle) < wanted {
+            low = middle
+        } else {
+            high = middle
+        }
+    }
+    high
 }
 
 /// Base-2 logarithm of an exponential waiting time, from 64 random bits.
 fn wait(hash: u64) -> f64 {
     let u = (hash as f64 + 0.5) * (-64_f64).exp2();
     (-(-u).ln_1p()).log2()
+}
+
+/// A lower bound of [`wait`] that needs no logarithm: `-ln(1-u) >= u`, and a float's own bits are a
+/// logarithm that is at most 0.09 too small.
+fn least_wait(hash: u64) -> f64 {
+    let bits = (hash as f64).to_bits();
+    // One unit off for the rounding of `hash as f64`.
+    (bits.saturating_sub(1) as f64) * (-52_f64).exp2() - 1023.0 - 64.0
 }
 
 /// 64 bits from an id under a key: two rounds of folded 128-bit multiplication, as wyhash has them.
@@ -298,6 +330,9 @@ fn mix(seed: [u64; 2], id: &Id) -> u64 {
         let product = u128::from(a) * u128::from(b);
         product as u64 ^ (product >> 64) as u64
     };
-    let once = fold(id as u64 ^ seed[0], (id >> 64) as u64 ^ seed[1] ^ 0x9e37_79b9_7f4a_7c15);
+    let once = fold(
+        id as u64 ^ seed[0],
+        (id >> 64) as u64 ^ seed[1] ^ 0x9e37_79b9_7f4a_7c15,
+    );
     fold(once ^ seed[1], seed[0] ^ 0xa076_1d64_78bd_642f)
 }

@@ -14,7 +14,10 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub fn new(hasher: Hasher) -> Waiting {
-        Waiting { by_signer: HashMap::with_hasher(hasher), signers_of: BTreeMap::new() }
+        Waiting {
+            by_signer: HashMap::with_hasher(hasher),
+            signers_of: BTreeMap::new(),
+        }
     }
 
     pub fn insert(&mut self, slot: Slot, event: &Event, standing: Standing) {
@@ -26,7 +29,10 @@ impl Waiting {
             _ => vec![event.emitter.clone()],
         };
         for signer in &signers {
-            self.by_signer.entry(signer.clone()).or_default().insert(slot);
+            self.by_signer
+                .entry(signer.clone())
+                .or_default()
+                .insert(slot);
         }
         self.signers_of.insert(slot, signers);
     }
@@ -43,7 +49,9 @@ impl Waiting {
     }
 
     pub fn of<'n>(&self, signers: impl IntoIterator<Item = &'n str>) -> BTreeSet<Slot> {
-        let slots = signers.into_iter().filter_map(|signer| self.by_signer.get(signer));
+        let slots = signers
+            .into_iter()
+            .filter_map(|signer| self.by_signer.get(signer));
         slots.flatten().copied().collect()
     }
 

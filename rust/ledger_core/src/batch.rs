@@ -1,0 +1,118 @@
+//! Many events on their way in, each with its verdict: decode, sift out what is known, verify the
+//! rest together. One bad event never costs its neighbours anything.
+
+use crate::encode;
+use crate::event::{self, Event, hex};
+use crate::ledger::Ledger;
+use crate::verdict::Verdict;
+use crate::verify::{self, Key, Keys, Standing};
+
+/// One event of a batch.
+pub struct Item {
+    claimed_id: Option<String>,
+    event: Option<Event>,
+    verdict: Verdict,
+    standing: Option<Standing>,
+}
+
+/// Events as they came, in that order.
+pub struct Batch {
+    items: Vec<Item>,
+}
+
+impl Batch {
+    /// Decode; `now_ns` is Unix time.
+    pub fn decode<'r>(raws: impl IntoIterator<Item = &'r [u8]>, now_ns: i64) -> Batch {
+        let item = |raw| {
+            let decoded = event::decode(raw, now_ns);
+            let verdict = decoded.event.as_ref().err().copied().unwrap_or(Verdict::Ok);
+            Item {
+                // A good event's id is its own; only a refused one's must be remembered apart.
+                claimed_id: decoded.claimed_id.filter(|_| verdict != Verdict::Ok),
+                event: decoded.event.ok(),
+                verdict,
+                standing: None,
+            }
+        };
+        Batch {
+            items: raws.into_iter().map(item).collect(),
+        }
+    }
+
+    /// How many events came.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Did none come?
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// One an event.
+    pub fn verdicts(&self) -> impl Iterator<Item = Verdict> {
+        self.items.iter().map(|item| item.verdict)
+    }
+
+    /// One an event; none where it is refused, known, or not verified yet.
+    pub fn standings(&self) -> impl Iterator<Item = Option<Standing>> {
+        self.items
+            .iter()
+            .map(|item| item.standing.filter(|_| item.verdict == Verdict::Ok))
+    }
+
+    /// What an answer's inner signature is over: the ids as they came. None if one has no id.
+    pub fn claimed_digest(&self, sender: &str, ts: i64) -> Option<[u8; 32]> {
+        let id = |item: &Item| match &item.event {
+            Some(event) => Some(hex(&event.id)),
+            None => item.claimed_id.clone(),
+        };
+        let ids: Vec<String> = self.items.iter().map(id).collect::<Option<_>>()?;
+        Some(encode::digest(sender, ts, ids.iter().map(String::as_str)))
+    }
+
+    /// Mark what the ledger holds already or would drop at once. Before [`Batch::verify`] every
+    /// event gets the benefit of the doubt.
+    pub fn sift(&mut self, ledger: &Ledger) {
+        for item in &mut self.items {
+            if let (Verdict::Ok, Some(event)) = (item.verdict, &item.event) {
+                item.verdict = ledger.meet(event, item.standing.unwrap_or(Standing::Attested));
+            }
+        }
+    }
+
+    /// Check all signatures of events still good, together.
+    pub fn verify(&mut self, keys: &Keys) {
+        let events: Vec<&Event> = good(&self.items).map(|(_, _, event)| event).collect();
+        let answers = verify::judge(&events, keys);
+        let judged = self
+            .items
+            .iter_mut()
+            .filter(|item| item.verdict == Verdict::Ok);
+        for (item, answer) in judged.zip(answers) {
+            match answer {
+                Ok(standing) => item.standing = Some(standing),
+                Err(verdict) => item.verdict = verdict,
+            }
+        }
+    }
+
+    /// The verified events that are good: where they stood, what they are proved to be, themselves.
+    pub fn accepted(&self) -> impl Iterator<Item = (usize, Standing, &Event)> {
+        good(&self.items).filter_map(|(i, item, event)| Some((i, item.standing?, event)))
+    }
+
+    /// Names and keys of the self-signed hey-theres.
+    pub fn introductions(&self) -> Vec<(&str, Key)> {
+        let events: Vec<&Event> = good(&self.items).map(|(_, _, event)| event).collect();
+        verify::introductions(&events)
+    }
+}
+
+fn good(items: &[Item]) -> impl Iterator<Item = (usize, &Item, &Event)> {
+    let good = items
+        .iter()
+        .enumerate()
+        .filter(|(_, item)| item.verdict == Verdict::Ok);
+    good.filter_map(|(i, item)| Some((i, item, item.event.as_ref()?)))
+}

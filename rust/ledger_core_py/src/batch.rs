@@ -1,0 +1,105 @@
+use std::sync::RwLock;
+
+use ledger_core::batch;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use crate::keys::Keys;
+use crate::ledger::Ledger;
+use crate::{read, write};
+
+#[pyclass(frozen, module = "postbox._core")]
+pub struct Batch {
+    inner: RwLock<batch::Batch>,
+}
+
+type Accepted<'py> = (
+    usize,
+    Bound<'py, PyBytes>,
+    u8,
+    u8,
+    String,
+    String,
+    Bound<'py, PyBytes>,
+);
+
+#[pymethods]
+impl Batch {
+    #[staticmethod]
+    fn decode(py: Python<'_>, raws: Vec<PyBackedBytes>, now_ns: i64) -> Batch {
+        let decode = || batch::Batch::decode(raws.iter().map(|raw| &**raw), now_ns);
+        Batch {
+            inner: RwLock::new(py.detach(decode)),
+        }
+    }
+
+    fn __len__(&self) -> usize {
+        read(&self.inner).len()
+    }
+
+    #[getter]
+    fn verdicts<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let codes: Vec<u8> = read(&self.inner)
+            .verdicts()
+            .map(|verdict| verdict as u8)
+            .collect();
+        PyBytes::new(py, &codes)
+    }
+
+    #[getter]
+    fn standings<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let inner = read(&self.inner);
+        let codes: Vec<u8> = inner
+            .standings()
+            .map(|s| s.map_or(255, |s| s as u8))
+            .collect();
+        PyBytes::new(py, &codes)
+    }
+
+    fn claimed_digest<'py>(
+        &self,
+        py: Python<'py>,
+        sender: &str,
+        ts: i64,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let digest = py.detach(|| read(&self.inner).claimed_digest(sender, ts));
+        digest.map(|digest| PyBytes::new(py, &digest))
+    }
+
+    fn sift(&self, py: Python<'_>, ledger: &Ledger) {
+        py.detach(|| write(&self.inner).sift(&read(&ledger.inner)));
+    }
+
+    fn verify(&self, py: Python<'_>, keys: &Keys) {
+        py.detach(|| write(&self.inner).verify(&read(&keys.inner)));
+    }
+
+    fn accepted<'py>(&self, py: Python<'py>) -> Vec<Accepted<'py>> {
+        let inner = read(&self.inner);
+        let row = |(index, standing, event): (usize, _, &ledger_core::event::Event)| {
+            (
+                index,
+                PyBytes::new(py, &event.id),
+                event.service as u8,
+                standing as u8,
+                event.author().to_owned(),
+                event.emitter.to_string(),
+                PyBytes::new(py, &event.raw),
+            )
+        };
+        inner.accepted().map(row).collect()
+    }
+
+    fn introductions<'py>(&self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>)> {
+        let claims: Vec<(String, _)> = py.detach(|| {
+            let inner = read(&self.inner);
+            let claims = inner.introductions().into_iter();
+            claims.map(|(name, key)| (name.to_owned(), key)).collect()
+        });
+        claims
+            .into_iter()
+            .map(|(name, key)| (name, PyBytes::new(py, &key)))
+            .collect()
+    }
+}

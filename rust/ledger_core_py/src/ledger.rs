@@ -1,0 +1,205 @@
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use ledger_core::event::Service;
+use ledger_core::ledger::{self, Added, Cursor, Filter, Legacy, SampleRequest};
+use ledger_core::verify::Standing;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+
+use crate::selection::Selection;
+use crate::{read, write};
+
+#[pyclass(frozen, module = "postbox._core")]
+pub struct Ledger {
+    pub inner: RwLock<ledger::Ledger>,
+}
+
+fn sixteen(bytes: &[u8], what: &str) -> PyResult<[u8; 16]> {
+    let wrong = |_| PyValueError::new_err(format!("{what} is 16 bytes, not {}", bytes.len()));
+    bytes.try_into().map_err(wrong)
+}
+
+fn standing(code: u8) -> PyResult<Standing> {
+    let wrong = || PyValueError::new_err(format!("{code} is no standing (0, 1 or 2)"));
+    Standing::from_code(code).ok_or_else(wrong)
+}
+
+fn bodies<'py>(py: Python<'py>, events: Vec<(u64, Arc<[u8]>)>) -> Vec<(u64, Bound<'py, PyBytes>)> {
+    events
+        .into_iter()
+        .map(|(pos, body)| (pos, PyBytes::new(py, &body)))
+        .collect()
+}
+
+#[pymethods]
+impl Ledger {
+    #[new]
+    fn new(capacity: usize, hash_key: &[u8]) -> PyResult<Ledger> {
+        if capacity == 0 {
+            return Err(PyValueError::new_err("a ledger keeps at least one event"));
+        }
+        let hash_key = sixteen(hash_key, "hash_key")?;
+        Ok(Ledger {
+            inner: RwLock::new(ledger::Ledger::new(capacity, hash_key)),
+        })
+    }
+
+    fn __len__(&self) -> usize {
+        read(&self.inner).len()
+    }
+
+    #[getter]
+    fn capacity(&self) -> usize {
+        read(&self.inner).capacity()
+    }
+
+    fn __contains__(&self, id: &[u8]) -> bool {
+        id.try_into().is_ok_and(|id| read(&self.inner).contains(id))
+    }
+
+    fn apply(
+        &self,
+        py: Python<'_>,
+        removed: Vec<u64>,
+        added: Vec<(u64, PyBackedBytes, u8)>,
+    ) -> PyResult<Vec<u64>> {
+        let added: Vec<Added<'_>> = added
+            .iter()
+            .map(|(pos, body, code)| {
+                Ok(Added {
+                    pos: *pos,
+                    body,
+                    standing: standing(*code)?,
+                })
+            })
+            .collect::<PyResult<_>>()?;
+        py.detach(|| write(&self.inner).apply(&removed, &added))
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    fn learn(&self, py: Python<'_>, names: Vec<String>) {
+        py.detach(|| write(&self.inner).learn(names.iter().map(String::as_str)));
+    }
+
+    fn unproven<'py>(
+        &self,
+        py: Python<'py>,
+        signers: Vec<String>,
+    ) -> Vec<(u64, Bound<'py, PyBytes>)> {
+        bodies(
+            py,
+            read(&self.inner).unproven(signers.iter().map(String::as_str)),
+        )
+    }
+
+    fn all_unproven<'py>(&self, py: Python<'py>) -> Vec<(u64, Bound<'py, PyBytes>)> {
+        bodies(py, read(&self.inner).all_unproven())
+    }
+
+    fn page(
+        &self,
+        py: Python<'_>,
+        cursor: Option<&str>,
+        size: Option<i64>,
+        services: Vec<String>,
+        subjects: Vec<String>,
+    ) -> PyResult<Selection> {
+        let cursor = cursor
+            .filter(|text| !text.is_empty())
+            .map(str::parse::<Cursor>)
+            .transpose();
+        let cursor = cursor.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let filter = Filter::new(&services, &subjects);
+        let inner = py.detach(|| read(&self.inner).page(cursor, size, &filter));
+        Ok(Selection { inner })
+    }
+
+    fn recent(
+        &self,
+        py: Python<'_>,
+        limit: Option<i64>,
+        services: Vec<String>,
+        subjects: Vec<String>,
+    ) -> Selection {
+        let filter = Filter::new(&services, &subjects);
+        let inner = py.detach(|| read(&self.inner).recent(limit, &filter));
+        Selection { inner }
+    }
+
+    #[allow(clippy::too_many_arguments)] // The request's own fields; Python names them.
+    #[pyo3(signature = (size, services, subjects, *, seed, now_ns, responder, requester))]
+    fn sample(
+        &self,
+        py: Python<'_>,
+        size: Option<i64>,
+        services: Vec<String>,
+        subjects: Vec<String>,
+        seed: &[u8],
+        now_ns: i64,
+        responder: &str,
+        requester: &str,
+    ) -> PyResult<Selection> {
+        let seed = sixteen(seed, "seed")?;
+        let filter = Filter::new(&services, &subjects);
+        let request = SampleRequest {
+            size,
+            seed,
+            now_ns,
+            responder,
+            requester,
+        };
+        let inner = py.detach(|| read(&self.inner).sample(&request, &filter));
+        Ok(Selection { inner })
+    }
+
+    #[allow(clippy::too_many_arguments)] // As above.
+    fn legacy(
+        &self,
+        py: Python<'_>,
+        since_ns: i64,
+        slice_index: i64,
+        slice_total: i64,
+        max_events: i64,
+        services: Vec<String>,
+        subjects: Vec<String>,
+    ) -> Selection {
+        let filter = Filter::new(&services, &subjects);
+        let request = Legacy {
+            since_ns,
+            slice_index,
+            slice_total,
+            max_events,
+        };
+        let inner = py.detach(|| read(&self.inner).legacy(request, &filter));
+        Selection { inner }
+    }
+
+    fn digest<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let digest = py.detach(|| read(&self.inner).digest());
+        PyBytes::new(py, &digest)
+    }
+
+    fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let inner = read(&self.inner);
+        let standings = [
+            ("hearsay", Standing::Hearsay),
+            ("unproven", Standing::Unproven),
+            ("attested", Standing::Attested),
+        ];
+        let services = Service::ALL.map(|service| (service.name(), inner.count_of(service)));
+        let standings = standings.map(|(name, code)| (name, inner.count_standing(code)));
+        services.into_iter().chain(standings).collect()
+    }
+
+    fn authors(&self) -> Vec<(String, u32)> {
+        let inner = read(&self.inner);
+        inner
+            .authors()
+            .into_iter()
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect()
+    }
+}
