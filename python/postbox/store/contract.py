@@ -83,6 +83,10 @@ class Table(Struct, frozen=True, eq=False):
     key: int  # the first `key` columns are the key
 
 
+IDENTITY = Table("identity", (Column("name", "text"), Column("value", "blob")), key=1)
+"""The store's own: `epoch` and `cursor_key`."""
+
+
 class Change(Struct, frozen=True):
     """Everything one commit does, as data.
 

@@ -1,0 +1,291 @@
+"""What a batch comes to: every door's rules over the drafts in order, inside one transaction.
+
+Knows no door. Reads sets, not rows: the drafts' ids, then what the rules say they need, a few
+rounds of one read a table. Nothing here writes: the plan holds the change, and `change` goes to
+the store in one piece. Rules that raise spoil their own draft only, because a decision touches the
+batch's state after it was made, and checked, as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from postbox.log.waiting import Failed
+from postbox.rules import (
+    Accepted,
+    Decision,
+    Draft,
+    Duplicate,
+    EntryKey,
+    NewEntry,
+    Outcome,
+    Rejected,
+    RowKey,
+    Rules,
+    Unread,
+)
+from postbox.store.contract import Change, Entry, EntryName, Found, Key, Lane, Row, Table, Tx
+
+MAX_ROUNDS = 3  # of needs: a row, what it points to, and what that points to
+MAX_KNOWN_STREAMS = 10_000  # whose last number is remembered between batches: about 2 MB
+
+Item: TypeAlias = tuple[Rules[Any], Any]  # a draft, with its door's rules
+
+
+class Numbers:
+    """The last number of each stream, kept between batches while nobody else wrote."""
+
+    def __init__(self) -> None:
+        self._head = -1  # the log's head for which `last` holds
+        self.last: dict[bytes, int] = {}
+
+    def begin(self, head: int) -> None:
+        """Until `commit` says otherwise, what this batch adds may turn out not to be."""
+        if self._head != head or len(self.last) > MAX_KNOWN_STREAMS:
+            self.last.clear()
+        self._head = -1
+
+    def commit(self, head: int) -> None:
+        self._head = head
+
+
+class Plan(NamedTuple):
+    """What a batch comes to, before it is committed."""
+
+    outcomes: list[Outcome | Failed]
+    change: Change
+    head: int  # the log's head after it
+
+
+def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ms: int) -> Plan:
+    numbers.begin(tx.head)
+    batch = Batch(tx, numbers, at_ms)
+    failures = batch.read_all(items)
+    outcomes: list[Outcome | Failed] = []
+    for at, (rules, draft) in enumerate(items):
+        if at in failures:
+            outcomes.append(Failed(failures[at]))
+            continue
+        try:
+            outcomes.append(batch.decide(rules, draft))
+        except Exception as error:  # a bug of the door's, whatever it is: its own draft's
+            outcomes.append(Failed(error))
+    return Plan(outcomes, batch.change(), batch.head)
+
+
+def has_landed(plan: Plan, tx: Tx) -> bool:
+    """Whether an earlier try, whose commit was not answered, was committed after all. A change is
+    committed as a whole, so one entry at its place tells. A plan without entries may be made
+    again, which its rules promise."""
+    expected = {(entry.lane, entry.id): entry.pos for entry in plan.change.appends}
+    if not expected:
+        return False
+    found = tx.find(expected)
+    return any(found[name].pos == pos for name, pos in expected.items() if name in found)
+
+
+class BatchState(dict[tuple[Table, Key], Row | None]):
+    """What rules see. A dict, because the lookup of a row is what rules do most."""
+
+    def __init__(self) -> None:
+        self.found: dict[EntryName, Found | None] = {}  # as stored
+        self.fresh: dict[EntryName, Entry] = {}  # of this batch
+
+    def __missing__(self, key: tuple[Table, Key]) -> Row | None:
+        raise Unread(RowKey(*key))
+
+    def entry(self, lane: Lane, entry_id: bytes) -> Found | None:
+        name = (lane, entry_id)
+        fresh = self.fresh.get(name)
+        if fresh is not None:
+            return found_of(fresh)
+        try:
+            return self.found[name]
+        except KeyError:
+            raise Unread(EntryKey(lane, entry_id)) from None
+
+
+class Wanted:
+    """What to read in the next round."""
+
+    def __init__(self, state: BatchState) -> None:
+        self._state = state
+        self.rows: dict[Table, dict[Key, None]] = {}
+        self.entries: dict[EntryName, None] = {}
+
+    def ask(self, rules: Rules[Any], draft: Draft) -> bool:
+        """Whether the rules name something that is not read yet."""
+        asked = False
+        try:
+            for key in rules.needs(draft, self._state):
+                asked = self.add(key) or asked
+        except Unread as early:
+            asked = self.add(early.key) or asked
+        return asked
+
+    def add(self, key: RowKey | EntryKey) -> bool:
+        if isinstance(key, RowKey):
+            if key in self._state:
+                return False
+            self.rows.setdefault(key.table, {})[key.key] = None
+        else:
+            if key in self._state.found:
+                return False
+            self.entries[key] = None
+        return True
+
+    def read(self, tx: Tx) -> None:
+        state = self._state
+        for table, keys in self.rows.items():
+            for key, row in tx.rows(table, keys).items():
+                state[table, key] = row
+        if self.entries:
+            state.found.update(dict.fromkeys(self.entries))
+            state.found.update(tx.find(self.entries))
+
+
+class Batch:
+    """The state of one batch while its drafts are decided in order."""
+
+    def __init__(self, tx: Tx, numbers: Numbers, at_ms: int) -> None:
+        self._tx = tx
+        self._seqs = numbers.last
+        self._at_ms = at_ms
+        self._state = BatchState()
+        self._appends: list[Entry] = []
+        self._removes: list[int] = []
+        self._blanks: list[int] = []
+        self._written: dict[tuple[Table, Key], None] = {}
+        self.head = tx.head
+
+    def read_all(self, items: Sequence[Item]) -> dict[int, Exception]:
+        """Reads what the drafts need; returns the drafts whose `needs` raised."""
+        found = self._state.found
+        names = [(rules.lane, draft.id) for rules, draft in items]
+        found.update(dict.fromkeys(names))
+        found.update(self._tx.find(names))
+        failures: dict[int, Exception] = {}
+        pending: Sequence[int] = range(len(items))
+        for _ in range(MAX_ROUNDS):
+            wanted = Wanted(self._state)
+            asking = []
+            for at in pending:
+                rules, draft = items[at]
+                stored = found[names[at]]
+                try:
+                    is_new = stored is None or rules.replaces(draft, stored)
+                    if is_new and wanted.ask(rules, draft):
+                        asking.append(at)
+                except Exception as error:  # a bug of the door's: its own draft's
+                    failures[at] = error
+            if not asking:
+                break
+            wanted.read(self._tx)
+            pending = asking
+        return failures
+
+    def decide(self, rules: Rules[Any], draft: Draft) -> Outcome:
+        name = (rules.lane, draft.id)
+        state = self._state
+        stored: Entry | Found | None = state.fresh.get(name) or state.found[name]
+        if stored is not None and not rules.replaces(draft, found_of(stored)):
+            return Duplicate(stored.pos, stored.seq)
+        try:
+            decision = rules.decide(draft, state, self._at_ms)
+        except Unread:
+            decision = self._decide_again(rules, draft)
+        return self._absorb(decision, name)
+
+    def _decide_again(self, rules: Rules[Any], draft: Draft) -> Decision:
+        """What the drafts before wrote may lead to rows that were not read: `needs` sees it now."""
+        for _ in range(MAX_ROUNDS):
+            wanted = Wanted(self._state)
+            if not wanted.ask(rules, draft):
+                break
+            wanted.read(self._tx)
+        return rules.decide(draft, self._state, self._at_ms)
+
+    def _absorb(self, decision: Decision, name: EntryName) -> Outcome:
+        self._check(decision)
+        if decision.puts or decision.drops:
+            self._write(decision)
+        if decision.refuse is not None:
+            return Rejected(decision.refuse)
+        if decision.removes:
+            self._remove(decision.removes)
+        if decision.blanks:
+            self._blanks += decision.blanks
+        own = None
+        for new in decision.entries:
+            entry = self._append(new)
+            if own is None or entry.id == name[1]:
+                own = entry
+        return Accepted(self.head, None) if own is None else Accepted(own.pos, own.seq)
+
+    def _check(self, decision: Decision) -> None:
+        """Raises, before anything is touched, for what would fail the whole batch later."""
+        if decision.refuse is not None and (
+            decision.entries or decision.drops or decision.removes or decision.blanks
+        ):
+            raise ValueError("a decision that refuses may only put rows")
+        fresh, found = self._state.fresh, self._state.found
+        for new in decision.entries:
+            stored = fresh.get((new.lane, new.id)) or found.get((new.lane, new.id))
+            if stored is not None and stored.pos not in decision.removes:
+                raise ValueError(f"the id {new.id.hex()} is stored already, at {stored.pos}")
+
+    def _append(self, new: NewEntry) -> Entry:
+        stream, lane = new.stream, new.lane
+        self.head = pos = self.head + 1
+        seq = self._next_seq(stream) if new.numbered else None
+        entry = Entry(
+            pos, lane, stream, seq, new.id, new.kind, new.flags, new.author, new.at_ms, new.body
+        )
+        self._appends.append(entry)
+        self._state.fresh[lane, new.id] = entry
+        return entry
+
+    def _next_seq(self, stream: bytes) -> int:
+        seqs = self._seqs
+        if stream not in seqs:
+            seqs.update(self._tx.last_seqs((stream,)))
+        seqs[stream] = seq = seqs[stream] + 1
+        return seq
+
+    def _write(self, decision: Decision) -> None:
+        state, written = self._state, self._written
+        for table, row in decision.puts:
+            key = (table, row[: table.key])
+            state[key] = row
+            written[key] = None
+        for dropped in decision.drops:
+            state[dropped] = None
+            written[dropped] = None
+
+    def _remove(self, positions: Sequence[int]) -> None:
+        self._removes += positions
+        state = self._state
+        gone = set(positions)
+        for name in [name for name, entry in state.fresh.items() if entry.pos in gone]:
+            del state.fresh[name]
+            state.found[name] = None
+        for name in [name for name, found in state.found.items() if found and found.pos in gone]:
+            state.found[name] = None
+
+    def change(self) -> Change:
+        puts: dict[Table, list[Row]] = {}
+        drops: dict[Table, list[Key]] = {}
+        for table, key in self._written:
+            row = self._state[table, key]
+            if row is None:
+                drops.setdefault(table, []).append(key)
+            else:
+                puts.setdefault(table, []).append(row)
+        return Change(self._removes, self._blanks, self._appends, puts, drops)
+
+
+def found_of(entry: Entry | Found) -> Found:
+    if isinstance(entry, Found):
+        return entry
+    return Found(entry.pos, entry.stream, entry.seq, entry.kind, entry.flags, entry.author)

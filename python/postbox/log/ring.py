@@ -1,0 +1,99 @@
+"""The newest commits, in memory: what most readers are about to ask for. Plain state."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator
+
+from msgspec.structs import replace
+
+from postbox.log.committed import Committed, Interest
+from postbox.store.contract import Entry, Lane, Page, Window, Windows
+from postbox.store.paging import cut_page
+
+# A reader that waits is at most a few batches behind. A page out of the ring is cut on the loop,
+# so a walk through all of it must stay below a millisecond.
+MAX_ENTRIES = 8_192
+MAX_BYTES = 16 * 2**20
+
+
+class Ring:
+    """All entries beyond `floor`, without those that were removed since."""
+
+    def __init__(self, head: int) -> None:
+        self.floor = head
+        self._commits: list[Committed] = []
+        self._heads: list[int] = []
+        self._sizes: list[int] = []  # bytes of bodies, a commit
+        self._entries = 0
+        self._bytes = 0
+        self._removed: set[int] = set()
+        self._blanked: set[int] = set()
+
+    def add(self, committed: Committed) -> None:
+        self._removed.update(pos for pos in committed.removes if pos > self.floor)
+        self._blanked.update(pos for pos in committed.blanks if pos > self.floor)
+        if committed.entries:
+            size = sum([len(entry.body or b"") for entry in committed.entries])
+            self._commits.append(committed)
+            self._heads.append(committed.head)
+            self._sizes.append(size)
+            self._entries += len(committed.entries)
+            self._bytes += size
+            self._trim()
+
+    def _trim(self) -> None:
+        while self._entries > MAX_ENTRIES or self._bytes > MAX_BYTES:
+            self._entries -= len(self._commits.pop(0).entries)
+            self._bytes -= self._sizes.pop(0)
+            self.floor = self._heads.pop(0)
+        if len(self._removed) + len(self._blanked) > 2 * MAX_ENTRIES:
+            self._removed = {pos for pos in self._removed if pos > self.floor}
+            self._blanked = {pos for pos in self._blanked if pos > self.floor}
+
+    def touched(self, interest: Interest, after: int) -> bool:
+        """Whether a commit after `after`, which is not below the floor, touched a stream of it."""
+        return any(_touches(commit, interest) for commit in self._after(after))
+
+    def page(
+        self, lane: Lane, windows: Windows | None, after: int, head: int, limit: int, max_bytes: int
+    ) -> Page:
+        """As `Reader.page`, for an `after` that is not below the floor."""
+        streams = None if windows is None else frozenset(window.stream for window in windows)
+        interest = Interest(lane, streams)
+        commits = (commit for commit in self._after(after) if _touches(commit, interest))
+        entries = (entry for commit in commits for entry in commit.entries if entry.pos > after)
+        wanted = _in_windows(entries, lane, windows)
+        return cut_page(self._as_it_is_now(wanted), after, head, limit, max_bytes)
+
+    def _after(self, after: int) -> Iterator[Committed]:
+        first = bisect_right(self._heads, after)
+        return (self._commits[at] for at in range(first, len(self._commits)))
+
+    def _as_it_is_now(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        for entry in entries:
+            if entry.pos not in self._removed:
+                yield replace(entry, body=None) if entry.pos in self._blanked else entry
+
+
+def _touches(committed: Committed, interest: Interest) -> bool:
+    if interest.streams is None:
+        return any(lane == interest.lane for lane, _ in committed.streams)
+    names: Collection[bytes] = interest.streams
+    if len(names) > len(committed.streams):
+        return any(lane == interest.lane and name in names for lane, name in committed.streams)
+    return any((interest.lane, name) in committed.streams for name in names)
+
+
+def _in_windows(entries: Iterable[Entry], lane: Lane, windows: Windows | None) -> Iterator[Entry]:
+    if windows is None:
+        return (entry for entry in entries if entry.lane == lane)
+    by_stream: dict[bytes, list[Window]] = {}
+    for window in windows:
+        by_stream.setdefault(window.stream, []).append(window)
+    return (
+        entry
+        for entry in entries
+        if entry.lane == lane
+        and any(w.after < entry.pos <= w.upto for w in by_stream.get(entry.stream, ()))
+    )

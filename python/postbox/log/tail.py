@@ -1,0 +1,127 @@
+"""Reading the log: a page after a cursor, and waiting until there is something beyond it.
+
+No queue a reader: a slow reader costs its cursor. Pages come out of the ring of recent commits
+when they can, else from the store. Readers are woken by stream, so that a commit costs the streams
+it touched and not the readers there are. `wait` may return early, never late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import trio
+
+from postbox.log.committed import Committed, Follower, Interest
+from postbox.log.ring import Ring
+from postbox.store.contract import Entry, Lane, Page, Reader, Windows
+from postbox.store.runner import StoreRunner
+
+# A rebuild reads whole lanes: pages large enough that the hop to the thread does not count, small
+# enough to be in memory at once.
+REPLAY_ENTRIES = 5_000
+REPLAY_BYTES = 8 * 2**20
+
+Name: TypeAlias = tuple[Lane, bytes | None]  # a stream, or a whole lane
+
+
+class Tail:
+    def __init__(self, store: StoreRunner, head: int) -> None:
+        self._store = store
+        self._ring = Ring(head)
+        self._followers: list[Follower] = []
+        self._waiting: dict[Name, dict[trio.Event, None]] = {}
+        self.head = head
+
+    async def page(
+        self,
+        lane: Lane,
+        windows: Windows | None,
+        after: int,
+        limit: int = 500,
+        max_bytes: int = 2**20,
+    ) -> Page:
+        """At most `limit` entries beyond `after` and at most `max_bytes` of bodies, but at least
+        one entry if there is one. Windows None: the whole lane."""
+        if after >= self._ring.floor:
+            await trio.lowlevel.checkpoint()
+            # The floor may have risen meanwhile.
+            if after >= self._ring.floor:
+                return self._ring.page(lane, windows, after, self.head, limit, max_bytes)
+        return await self._store.read(lambda r: r.page(lane, windows, after, limit, max_bytes))
+
+    async def wait(self, interest: Interest, after: int) -> None:
+        """Returns when a commit after `after` touched one of the streams."""
+        if self._is_past(interest, after):
+            await trio.lowlevel.checkpoint()
+            return
+        event = trio.Event()
+        names = _names(interest)
+        for name in names:
+            self._waiting.setdefault(name, {})[event] = None
+        try:
+            await event.wait()
+        finally:
+            for name in names:
+                self._forget(name, event)
+
+    def _is_past(self, interest: Interest, after: int) -> bool:
+        if after < self._ring.floor:
+            return True  # not in memory any more: the reader will see
+        return self._ring.touched(interest, after)
+
+    def _forget(self, name: Name, event: trio.Event) -> None:
+        events = self._waiting[name]
+        del events[event]
+        if not events:
+            del self._waiting[name]
+
+    def follow(self, follower: Follower) -> None:
+        """From now on it applies every commit. Rebuild it first, before admission runs."""
+        self._followers.append(follower)
+
+    async def replay(
+        self, lane: Lane, take: Callable[[Sequence[Entry]], None], after: int = 0
+    ) -> int:
+        """Hands a lane's entries beyond `after` to `take`, page by page, for a follower's rebuild.
+
+        Returns the position it got to. Erased entries are among them, with body None.
+        """
+        while True:
+            page = await self._store.read(_replay_page(lane, after))
+            take(page.entries)
+            after = page.next
+            if not page.more:
+                return after
+
+    def publish(self, committed: Committed) -> None:
+        """Admission's, after the commit: memory, then followers, then whoever waits."""
+        self._ring.add(committed)
+        self.head = committed.head
+        for follower in self._followers:
+            follower.applied(committed)
+        if self._waiting:
+            self._wake(committed)
+
+    def _wake(self, committed: Committed) -> None:
+        lanes: dict[Name, None] = {(lane, None): None for lane, _ in committed.streams}
+        for name in (*committed.streams, *lanes):
+            for event in self._waiting.get(name, ()):
+                event.set()
+
+    def __repr__(self) -> str:
+        return f"<Tail head={self.head} waiting={len(self._waiting)} streams>"
+
+
+async def open_tail(store: StoreRunner) -> Tail:
+    return Tail(store, await store.read(lambda reader: reader.head))
+
+
+def _replay_page(lane: Lane, after: int) -> Callable[[Reader], Page]:
+    return lambda reader: reader.page(lane, None, after, REPLAY_ENTRIES, REPLAY_BYTES)
+
+
+def _names(interest: Interest) -> list[Name]:
+    if interest.streams is None:
+        return [(interest.lane, None)]
+    return [(interest.lane, stream) for stream in interest.streams]

@@ -1,0 +1,161 @@
+"""The drafts that wait for the writer, in one line a payer; batches are taken fairly from them.
+
+Everything that waits goes into the next batch while it fits. When it does not, payers take turns,
+so that one who submits a hundred thousand drafts delays another by one batch and not by all of
+them. The order of one payer's drafts is kept. Plain state: nothing here waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from postbox.rules import Draft, Outcome, Payer, Rules
+
+# A batch's time is what everybody waits for: 1,024 small drafts take about 10 ms, and larger
+# batches cost no less a draft. A batch that has begun takes its first draft whatever its size.
+MAX_BATCH_DRAFTS = 1_024
+MAX_BATCH_BYTES = 2**20
+TURN_DRAFTS = 16  # at most so many of one payer at a time: few enough that 64 payers share a batch
+
+
+class Failed:
+    """Stands where an outcome would, if there is none but a fault."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class Call:
+    """One `submit`: its drafts, what became of each so far, and who waits for it."""
+
+    __slots__ = ("drafts", "has_failed", "left", "outcomes", "pieces", "rules", "task")
+
+    def __init__(self, rules: Rules[Any], drafts: Sequence[Draft], task: Any) -> None:
+        self.rules = rules
+        self.drafts = drafts
+        self.outcomes: list[Outcome | Failed | None] = [None] * len(drafts)
+        self.left = len(drafts)
+        self.has_failed = False
+        self.pieces: list[Piece] = []
+        self.task = task  # None: cancelled, nobody waits any more
+
+
+class Piece:
+    """The drafts `start` to `stop` of a call, all of one payer."""
+
+    __slots__ = ("call", "start", "stop", "taken")
+
+    def __init__(self, call: Call, start: int, stop: int) -> None:
+        self.call = call
+        self.start = start
+        self.stop = stop
+        self.taken = False
+
+    def split(self, count: int) -> Piece:
+        """Takes the first `count` drafts off into a piece of their own."""
+        first = Piece(self.call, self.start, self.start + count)
+        self.start += count
+        return first
+
+    def is_empty(self) -> bool:
+        """All of it was dropped."""
+        return self.start == self.stop
+
+    def size_bytes(self) -> int:
+        drafts = self.call.drafts
+        return sum([drafts[at].size_bytes for at in range(self.start, self.stop)])
+
+
+class Waiting:
+    def __init__(self) -> None:
+        self._lines: dict[Payer, deque[Piece]] = {}
+        self.drafts = 0
+        self.bytes = 0
+
+    def add(self, call: Call) -> None:
+        for piece in _pieces(call):
+            payer = call.drafts[piece.start].payer
+            line = self._lines.get(payer)
+            if line is None:
+                line = self._lines[payer] = deque()
+            line.append(piece)
+            call.pieces.append(piece)
+            self.drafts += piece.stop - piece.start
+            self.bytes += piece.size_bytes()
+
+    def drop(self, call: Call) -> None:
+        """Takes out what no batch has taken yet."""
+        for piece in call.pieces:
+            if not piece.taken:
+                self.drafts -= piece.stop - piece.start
+                self.bytes -= piece.size_bytes()
+                piece.stop = piece.start
+        if not self.drafts:
+            self._lines.clear()
+
+    def take(self) -> list[Piece]:
+        """The next batch."""
+        if self.drafts <= MAX_BATCH_DRAFTS and self.bytes <= MAX_BATCH_BYTES:
+            batch = [piece for line in self._lines.values() for piece in line]
+            self._lines.clear()
+            self.drafts = self.bytes = 0
+        else:
+            batch = list(self._turns())
+        for piece in batch:
+            piece.taken = True
+        return batch
+
+    def _turns(self) -> Iterator[Piece]:
+        room_drafts, room_bytes = MAX_BATCH_DRAFTS, MAX_BATCH_BYTES
+        while self._lines and room_drafts > 0:
+            payer = next(iter(self._lines))
+            line = self._lines[payer]
+            count, size_bytes = _fitting(line[0], min(TURN_DRAFTS, room_drafts), room_bytes)
+            if count == 0 and room_bytes < MAX_BATCH_BYTES and not line[0].is_empty():
+                return  # full; this payer is the first of the next batch
+            piece = _shift(line, max(count, 1))
+            del self._lines[payer]
+            if line:
+                self._lines[payer] = line  # behind all others
+            room_drafts -= count
+            room_bytes -= size_bytes
+            self.drafts -= piece.stop - piece.start
+            self.bytes -= piece.size_bytes()
+            yield piece
+
+
+def _pieces(call: Call) -> Iterator[Piece]:
+    """Stretches of one payer: nearly always the whole call."""
+    start = 0
+    payer = call.drafts[0].payer
+    for at in range(1, len(call.drafts)):
+        if call.drafts[at].payer != payer:
+            yield Piece(call, start, at)
+            start, payer = at, call.drafts[at].payer
+    yield Piece(call, start, len(call.drafts))
+
+
+def _fitting(piece: Piece, max_drafts: int, room_bytes: int) -> tuple[int, int]:
+    """How many drafts of a piece there is room for, and their bytes."""
+    count = size_bytes = 0
+    for at in range(piece.start, min(piece.stop, piece.start + max_drafts)):
+        draft_bytes = piece.call.drafts[at].size_bytes
+        if size_bytes + draft_bytes > room_bytes:
+            break
+        count += 1
+        size_bytes += draft_bytes
+    return count, size_bytes
+
+
+def _shift(line: deque[Piece], count: int) -> Piece:
+    """The first `count` drafts off a line, or the whole of its first piece if it has no more."""
+    piece = line[0]
+    if count >= piece.stop - piece.start:
+        return line.popleft()
+    first = piece.split(count)
+    piece.call.pieces.append(first)
+    return first

@@ -1,0 +1,306 @@
+"""The store on SQLite, through apsw: one connection that writes, a few that read.
+
+Write-ahead log, `synchronous=full` (read back at open), one statement an execute. A connection is
+used by one thread at a time: the writer pool has one thread, and `read` takes a connection out of
+the idle ones for as long as it runs.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from heapq import nsmallest
+from typing import Any, TypeAlias, TypeVar
+
+import apsw
+from msgspec.structs import astuple
+
+from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
+from postbox.store import statements
+from postbox.store.change import stored_appends
+from postbox.store.contract import (
+    IDENTITY,
+    Change,
+    Entry,
+    EntryName,
+    Found,
+    Identity,
+    Key,
+    Lane,
+    Page,
+    Query,
+    Reader,
+    Row,
+    Scalar,
+    Table,
+    Tx,
+    Windows,
+)
+from postbox.store.paging import cut_page
+from postbox.store.schema import KERNEL, Migrations, migrate
+from postbox.world import Disk
+
+T = TypeVar("T")
+Schema: TypeAlias = dict[str, int]  # migration set -> number of its last migration
+
+BUSY_TIMEOUT_MS = 10_000  # another process with the file open holds its lock for less than 1 s
+CACHE_KIB = 65_536  # the id index of a million mesh events is 30 MB
+CHECKPOINT_PAGES = 8_192  # 32 MB: a page dirtied by many commits goes to the database file once
+_SYNCHRONOUS_FULL = 2
+_DISK_FULL_HINT = "make room on the disk of the home; nothing was written"
+
+
+class SqliteStore:
+    """See `contract.Store`."""
+
+    def __init__(
+        self, disk: Disk, path: str, writer: apsw.Connection, schema: dict[str, int]
+    ) -> None:
+        self._disk = disk
+        self._path = path
+        self._writer = writer
+        self._cursor = writer.cursor()
+        self._idle: deque[apsw.Connection] = deque()
+        self._schema = schema
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        cursor = self._cursor
+        try:
+            cursor.execute("begin immediate")
+            result = work(SqliteTx(cursor))
+            cursor.execute("commit")
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, apsw.Error):
+                raise renamed(error, self._path) from error
+            raise
+        return result
+
+    def _roll_back(self) -> None:
+        # SQLite has rolled back by itself after some errors, and a closed connection cannot.
+        try:
+            if self._writer.in_transaction:
+                self._cursor.execute("rollback")
+        except apsw.Error:
+            pass
+
+    def read(self, work: Callable[[Reader], T]) -> T:
+        try:
+            connection = self._idle.pop() if self._idle else _connect(self._disk, self._path)
+            try:
+                return _read(connection, work)
+            finally:
+                self._idle.append(connection)
+        except apsw.Error as error:
+            raise renamed(error, self._path) from error
+
+    def identity(self) -> Identity:
+        rows = self.read(lambda reader: reader.rows(IDENTITY, [("epoch",), ("cursor_key",)]))
+        values: dict[Key, Any] = {key: row[1] for key, row in rows.items() if row}
+        return Identity(values[("epoch",)], values[("cursor_key",)], self._schema)
+
+    def close(self) -> None:
+        for connection in (*self._idle, self._writer):
+            connection.close()
+        self._idle.clear()
+
+
+def open_sqlite(
+    disk: Disk, path: str, migrations: Sequence[Migrations], epoch: bytes, cursor_key: bytes
+) -> SqliteStore:
+    """Opens or makes the database at `path` and brings its tables up to date.
+
+    `epoch` and `cursor_key` are fresh random bytes, taken only if the database is new.
+    """
+    try:
+        writer = _connect(disk, path)
+        try:
+            schema = _prepare(writer, (KERNEL, *migrations), epoch, cursor_key)
+        except BaseException:
+            writer.close()
+            raise
+    except apsw.Error as error:
+        raise renamed(error, path) from error
+    return SqliteStore(disk, path, writer, schema)
+
+
+def _connect(disk: Disk, path: str) -> apsw.Connection:
+    connection = disk.open_database(path)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    # memdb, which the simulator uses, has no write-ahead log and answers "memory".
+    if connection.pragma("journal_mode", "wal") not in ("wal", "memory"):
+        raise Fatal(f"{path} does not take a write-ahead log: put the home on a local disk")
+    connection.pragma("synchronous", "full")
+    if connection.pragma("synchronous") != _SYNCHRONOUS_FULL:
+        raise Fatal(f"{path} does not keep synchronous=full, without which a crash loses events")
+    connection.pragma("cache_size", -CACHE_KIB)
+    connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+    return connection
+
+
+def _prepare(
+    connection: apsw.Connection, sets: Sequence[Migrations], epoch: bytes, cursor_key: bytes
+) -> Schema:
+    connection.execute("begin immediate")
+    try:
+        schema = migrate(connection, sets)
+        for name, value in (("epoch", epoch), ("cursor_key", cursor_key)):
+            connection.execute("insert or ignore into identity values (?, ?)", (name, value))
+        connection.execute("commit")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    return schema
+
+
+def _read(connection: apsw.Connection, work: Callable[[Reader], T]) -> T:
+    cursor = connection.cursor()
+    cursor.execute("begin")
+    try:
+        return work(SqliteReader(cursor))
+    finally:
+        cursor.execute("rollback")
+
+
+def renamed(error: apsw.Error, path: str) -> Fault:
+    """What apsw raised, in the store contract's words."""
+    match error:
+        case apsw.BusyError() | apsw.LockedError() | apsw.InterruptError():
+            return Unavailable(f"{path} is locked by another program ({error}); it is tried again")
+        case apsw.FullError():
+            return Full(f"no room for {path} ({error}): {_DISK_FULL_HINT}")
+        case apsw.ConstraintError() | apsw.MismatchError() | apsw.TooBigError():
+            return Violation(f"{path} refused a change: {error}")
+        case _:
+            return Fatal(f"{path} failed ({error!r}): stop, check the disk, run `postbox verify`")
+
+
+class SqliteReader:
+    """See `contract.Reader`. The head is read first, and with it the snapshot begins."""
+
+    def __init__(self, cursor: apsw.Cursor) -> None:
+        self._cursor = cursor
+        self.head = read_head(cursor)
+
+    def page(
+        self, lane: Lane, windows: Windows | None, after: int, limit: int, max_bytes: int
+    ) -> Page:
+        if windows is None:
+            rows = self._cursor.execute(statements.LANE_PAGE[lane], (after, limit + 1))
+        else:
+            positions = self._positions(lane, windows, after, limit + 1)
+            rows = self._cursor.execute(statements.ENTRIES_AT, (_integers(positions),))
+        return cut_page((_entry(lane, row) for row in rows), after, self.head, limit, max_bytes)
+
+    def _positions(self, lane: Lane, windows: Windows, after: int, limit: int) -> list[int]:
+        """The first `limit` positions in any of the windows, which may overlap."""
+        sql = statements.WINDOW[lane]
+        found: set[int] = set()
+        for window in windows:
+            low = max(after, window.after)
+            rows = self._cursor.execute(sql, (window.stream, low, window.upto, limit))
+            found.update(pos for (pos,) in rows)
+        return nsmallest(limit, found)
+
+    def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
+        return find(self._cursor, keys)
+
+    def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
+        return read_rows(self._cursor, table, keys)
+
+    def query(self, query: Query, **params: Scalar) -> list[Row]:
+        return list(self._cursor.execute(query.sqlite, params))
+
+
+class SqliteTx:
+    """See `contract.Tx`."""
+
+    def __init__(self, cursor: apsw.Cursor) -> None:
+        self._cursor = cursor
+        self.head = read_head(cursor)
+
+    def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
+        return find(self._cursor, keys)
+
+    def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
+        return read_rows(self._cursor, table, keys)
+
+    def last_seqs(self, streams: Collection[bytes]) -> dict[bytes, int]:
+        if not streams:
+            return {}
+        array_of_streams = apsw.carray(tuple(streams))
+        rows = self._cursor.execute(statements.LAST_SEQS, (array_of_streams,))
+        return {stream: seq or 0 for stream, seq in rows}
+
+    def apply(self, change: Change) -> None:
+        execute = self._cursor.execute
+        if change.removes:
+            # The head carries the next position, a stream's newest number the next one: what is
+            # left of them is kept until a later entry takes over.
+            new_head = change.appends[-1].pos if change.appends else self.head
+            removes = _integers(change.removes)
+            execute(statements.KEEP, (removes, new_head))
+            execute(statements.REMOVE, (removes,))
+        if change.blanks:
+            execute(statements.BLANK, (_integers(change.blanks),))
+        if change.appends:
+            self._cursor.executemany(statements.APPEND, map(astuple, stored_appends(change)))
+            execute(statements.SWEEP, (change.appends[-1].pos,))
+        for table, rows in change.puts.items():
+            self._cursor.executemany(statements.put(table), rows)
+        for table, keys in change.drops.items():
+            self._cursor.executemany(statements.drop(table), keys)
+
+
+def read_head(cursor: apsw.Cursor) -> int:
+    (head,) = next(cursor.execute(statements.HEAD))
+    return head or 0
+
+
+def find(cursor: apsw.Cursor, keys: Collection[EntryName]) -> dict[EntryName, Found]:
+    ids_by_lane: dict[Lane, list[bytes]] = {}
+    for lane, entry_id in keys:
+        ids_by_lane.setdefault(lane, []).append(entry_id)
+    found: dict[EntryName, Found] = {}
+    for lane, ids in ids_by_lane.items():
+        rows = cursor.execute(statements.FIND[lane], (apsw.carray(tuple(ids)),))
+        found.update(((lane, entry_id), Found._make(row)) for entry_id, *row in rows)
+    return found
+
+
+def read_rows(cursor: apsw.Cursor, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
+    read: dict[Key, Row | None] = dict.fromkeys(keys)
+    if not read:
+        return read
+    bound = _bound(table, read)
+    if bound is None:
+        sql = statements.row(table)
+        for key in read:
+            read[key] = cursor.execute(sql, key).fetchone()
+        return read
+    for row in cursor.execute(statements.rows(table), (bound,)):
+        read[row[: table.key]] = row
+    return read
+
+
+def _bound(table: Table, keys: Iterable[Key]) -> Any:
+    """The keys as one array, or None where they cannot be: of two columns, or of mixed types."""
+    if table.key != 1:
+        return None
+    values = tuple(key[0] for key in keys)
+    match values[0]:
+        case str() if all(isinstance(value, str) and "\0" not in value for value in values):
+            return apsw.carray(values)
+        case bytes() if all(isinstance(value, bytes) for value in values):
+            return apsw.carray(values)
+        case _:
+            return None
+
+
+def _entry(lane: Lane, row: Sequence[Any]) -> Entry:
+    return Entry(row[0], lane, *row[1:])
+
+
+def _integers(values: Iterable[int]) -> Any:
+    return apsw.carray(array("q", values))
