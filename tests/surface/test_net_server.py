@@ -247,8 +247,10 @@ async def test_a_used_port_is_named_in_the_fault() -> None:
     "host", ["0.0.0.0", "::", "192.0.2.1", "100.64.0.1", "::ffff:192.0.2.1", "", "example.org"]
 )
 async def test_nothing_but_loopback_is_listened_on(host: str) -> None:
+    at_once = trio.Event()
+    at_once.set()
     with pytest.raises(ListenFault, match=r"127\.0\.0\.1 or ::1"):
-        await serve(system_world(), echo, host, 0, stop=trio.Event())
+        await serve(system_world(), echo, host, 0, stop=at_once)
 
 
 def test_loopback_has_many_names() -> None:
