@@ -6,8 +6,10 @@ from typing import NamedTuple
 import pytest
 
 from postbox.core import Keys
+from postbox.log.committed import Follower, committed
 from postbox.rules import Payer
 from postbox.store.contract import (
+    Change,
     Entry,
     EntryName,
     Found,
@@ -77,6 +79,11 @@ def added(who: object, number: int) -> KeyDraft:
 @pytest.fixture
 def log() -> Log:
     return Log()
+
+
+def test_it_can_follow_the_log() -> None:
+    follower: Follower = Directory(Keys())
+    follower.applied(committed(Change(), head=3))
 
 
 def test_a_commit_makes_keys_and_ids_known_to_the_core(log: Log) -> None:

@@ -208,7 +208,7 @@ class _PingJson(msgspec.Struct, frozen=True):
     rtt: msgspec.Raw
 
 
-class _EventJson(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _EventJson(msgspec.Struct, kw_only=True, omit_defaults=True):
     id: str
     ts: int
     svc: str
@@ -245,30 +245,30 @@ _encoder = msgspec.json.Encoder()
 def _encode(
     event_id: str, ts_ns: int, service: Service, emitter: str, signature: str, payload: Payload
 ) -> bytes:
-    event = _EventJson(
-        id=event_id,
-        ts=ts_ns,
-        svc=service.wire_name,
-        emitter=emitter,
-        sig=signature,
-        social=payload if isinstance(payload, Social) else None,
-        ping=_ping_json(payload) if isinstance(payload, Ping) else None,
-        observation=payload if isinstance(payload, Observation) else None,
-        hey_there=payload if isinstance(payload, HeyThere) else None,
-        chau=payload if isinstance(payload, Chau) else None,
-        seen=payload if isinstance(payload, Seen) else None,
-        checkpoint=payload if isinstance(payload, Checkpoint) else None,
-    )
+    event = _EventJson(id=event_id, ts=ts_ns, svc=service.wire_name, emitter=emitter, sig=signature)
+    match payload:
+        case Social():
+            event.social = payload
+        case Seen():
+            event.seen = payload
+        case Observation():
+            event.observation = payload
+        case Ping(observer=observer, target=target, rtt=rtt):
+            event.ping = _PingJson(observer, target, msgspec.Raw(go_float(rtt).encode()))
+        case HeyThere():
+            event.hey_there = payload
+        case Chau():
+            event.chau = payload
+        case Checkpoint():
+            event.checkpoint = payload
+        case _:
+            assert_never(payload)
     text = _encoder.encode(event)
     # these characters occur in JSON inside of strings only, so the whole text may be treated
     for plain, escaped in _ESCAPES:
         if plain in text:
             text = text.replace(plain, escaped)
     return text
-
-
-def _ping_json(ping: Ping) -> _PingJson:
-    return _PingJson(ping.observer, ping.target, msgspec.Raw(go_float(ping.rtt).encode()))
 
 
 def go_float(number: float) -> str:

@@ -52,11 +52,11 @@ class Directory:
         """Start from the rows: before the first commit is applied, and after a gap in them."""
         self._learn(known_key(row) for row in reader.query(ALL_KEYS))
 
-    def applied(self, commit: Commit) -> None:
+    def applied(self, committed: Commit) -> None:
         """The follower's call, in position order."""
         self._learn(
             msgspec.json.decode(entry.body, type=KnownKey)
-            for entry in commit.entries
+            for entry in committed.entries
             if entry.lane is Lane.NODE
             and entry.stream == STREAM
             and entry.kind == KIND_KEY
