@@ -96,11 +96,22 @@ def test_all_ids_differ(events: list[dict[str, Any]]) -> None:
     assert len({event["id"] for event in events}) == LONG
 
 
-@pytest.mark.parametrize(("count", "emitters"), [(LONG, 50), (3_000, 10), (5_000, 1), (400, 400)])
-def test_no_pair_and_no_target_comes_to_its_cap(count: int, emitters: int) -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_nobody_says_the_same_twice_in_a_burst_of_few(seed: int) -> None:
+    # without a second draw these three seeds would repeat one id or two
+    ids = {json.loads(body)["id"] for body in generate(seed, 1_600, END_NS, 6)}
+    assert len(ids) == 1_600
+
+
+@pytest.mark.parametrize(
+    ("seed", "count", "emitters"),
+    # without the cap, seed 21 would have a pair with 19
+    [(3, LONG, 50), (3, 3_000, 10), (3, 5_000, 1), (3, 400, 400), (21, 2_600, 6)],
+)
+def test_no_pair_and_no_target_comes_to_its_cap(seed: int, count: int, emitters: int) -> None:
     pairs: Counter[tuple[str, str]] = Counter()
     targets: Counter[str] = Counter()
-    for event in map(json.loads, generate(3, count, END_NS, emitters)):
+    for event in map(json.loads, generate(seed, count, END_NS, emitters)):
         if "observation" in event:
             pairs[event["observation"]["observer"], event["observation"]["subject"]] += 1
         elif "ping" in event:
