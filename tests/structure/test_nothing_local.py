@@ -9,8 +9,8 @@ from structure.tree import ROOT, tracked_files
 
 LOCAL = re.compile(
     rb"pypi\.(?:org|python)|pythonhosted\.org|(?:index|static)\.crates\.io"
-    rb"|--(?:extra-)?index-url|--find-links"
-    rb"|/(?:home|Users)/[a-z]|/root/|/work/|/opt/"
+    rb"|--(?:extra-)?index-url|--find-link[s]"
+    rb"|/(?:home|Users)/[a-z]|/roo[t]/|/wor[k]/|/op[t]/"
 )
 
 
