@@ -73,7 +73,7 @@ class Reason(Struct, frozen=True):
     text: str = ""
 
 
-class Decision(Struct, frozen=True):
+class Decision(Struct, frozen=True, gc=False):
     """What becomes of one draft. With `refuse` only `puts` may be given (a remembered refusal).
 
     A decision without entries must be monotone: it may be made again after a failure.
@@ -100,7 +100,7 @@ class State(Protocol):
 
     def __getitem__(self, key: tuple[Table, Key], /) -> Row | None: ...
 
-    def entry(self, lane: Lane, entry_id: bytes) -> Found | None:
+    def entry(self, lane: Lane, entry_id: bytes, /) -> Found | None:
         """A stored entry. A draft's own id is always read."""
         ...
 
@@ -138,9 +138,10 @@ class Rules(Protocol[D]):
     def tables(self) -> tuple[Table, ...]: ...
 
     def needs(self, draft: D, state: State) -> Iterable[RowKey | EntryKey]:
-        """What `decide` will look at. Called again while it names something new (at most 3
-        rounds), so that it may follow one row to the next: what it reads too early ends the
-        round by itself, so a generator can just yield a key and then look at its row."""
+        """What `decide` will look at. It may follow one row to the next: looking at what is not
+        read yet raises `Unread`, which ends the round and must not be caught; what was named is
+        read, and `needs` is called again (at most 3 rounds). So a generator just yields a key and
+        then looks at its row."""
         ...
 
     def decide(self, draft: D, state: State, at_ms: int) -> Decision: ...

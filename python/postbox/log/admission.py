@@ -102,7 +102,7 @@ class Admission:
                 await self._isolate(batch, error)
                 return
             except Full as error:
-                self._answer(batch, [Failed(error)] * _count(batch))
+                self._answer(batch, [Failed(error)] * _count(batch), has_failed=True)
                 return
             else:
                 self._publish(batch, plan)
@@ -129,19 +129,21 @@ class Admission:
         self._numbers.commit(plan.head)
         if not plan.change.is_empty():
             self._tail.publish(committed(plan.change, plan.head))
-        self._answer(batch, plan.outcomes)
+        self._answer(batch, plan.outcomes, plan.has_failed)
 
     async def _isolate(self, batch: list[Piece], error: Violation) -> None:
         """A constraint fired, which is a bug: halved until the culprit stands alone."""
         if _count(batch) == 1:
-            self._answer(batch, [Failed(error)])
+            self._answer(batch, [Failed(error)], has_failed=True)
             return
         singles = [piece for taken in batch for piece in _singles(taken)]
         middle = len(singles) // 2
         await self._commit(singles[:middle])
         await self._commit(singles[middle:])
 
-    def _answer(self, batch: list[Piece], outcomes: Sequence[Outcome | Failed]) -> None:
+    def _answer(
+        self, batch: list[Piece], outcomes: Sequence[Outcome | Failed], has_failed: bool
+    ) -> None:
         at = 0
         for piece in batch:
             call = piece.call
@@ -149,6 +151,7 @@ class Admission:
             call.outcomes[piece.start : piece.stop] = outcomes[at : at + count]
             at += count
             call.left -= count
+            call.has_failed |= has_failed
             if not call.left and call.task is not None:
                 del self._calls[call]
                 trio.lowlevel.reschedule(call.task, _answer_of(call))
@@ -178,6 +181,8 @@ def _singles(piece: Piece) -> list[Piece]:
 
 
 def _answer_of(call: Call) -> outcome.Outcome[list[Outcome]]:
+    if not call.has_failed:
+        return outcome.Value(cast("list[Outcome]", call.outcomes))
     errors = {at: result.error for at, result in enumerate(call.outcomes) if type(result) is Failed}
     if not errors:
         return outcome.Value(cast("list[Outcome]", call.outcomes))

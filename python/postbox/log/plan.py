@@ -56,6 +56,7 @@ class Plan(NamedTuple):
     outcomes: list[Outcome | Failed]
     change: Change
     head: int  # the log's head after it
+    has_failed: bool  # some outcome is none
 
 
 def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ms: int) -> Plan:
@@ -71,7 +72,8 @@ def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ms: int) -> P
             outcomes.append(batch.decide(rules, draft))
         except Exception as error:  # a bug of the door's, whatever it is: its own draft's
             outcomes.append(Failed(error))
-    return Plan(outcomes, batch.change(), batch.head)
+            failures[at] = error
+    return Plan(outcomes, batch.change(), batch.head, bool(failures))
 
 
 def has_landed(plan: Plan, tx: Tx) -> bool:
@@ -115,25 +117,22 @@ class Wanted:
         self.entries: dict[EntryName, None] = {}
 
     def ask(self, rules: Rules[Any], draft: Draft) -> bool:
-        """Whether the rules name something that is not read yet."""
-        asked = False
+        """Whether the rules have to be asked again: they looked at what is not read yet. If they
+        did not, what they named depends on nothing that is still to come."""
         try:
             for key in rules.needs(draft, self._state):
-                asked = self.add(key) or asked
+                self.add(key)
         except Unread as early:
-            asked = self.add(early.key) or asked
-        return asked
+            self.add(early.key)
+            return True
+        return False
 
-    def add(self, key: RowKey | EntryKey) -> bool:
+    def add(self, key: RowKey | EntryKey) -> None:
         if isinstance(key, RowKey):
-            if key in self._state:
-                return False
-            self.rows.setdefault(key.table, {})[key.key] = None
-        else:
-            if key in self._state.found:
-                return False
+            if key not in self._state:
+                self.rows.setdefault(key.table, {})[key.key] = None
+        elif key not in self._state.found:
             self.entries[key] = None
-        return True
 
     def read(self, tx: Tx) -> None:
         state = self._state
@@ -179,9 +178,9 @@ class Batch:
                         asking.append(at)
                 except Exception as error:  # a bug of the door's: its own draft's
                     failures[at] = error
+            wanted.read(self._tx)
             if not asking:
                 break
-            wanted.read(self._tx)
             pending = asking
         return failures
 
@@ -201,9 +200,10 @@ class Batch:
         """What the drafts before wrote may lead to rows that were not read: `needs` sees it now."""
         for _ in range(MAX_ROUNDS):
             wanted = Wanted(self._state)
-            if not wanted.ask(rules, draft):
-                break
+            is_asking = wanted.ask(rules, draft)
             wanted.read(self._tx)
+            if not is_asking:
+                break
         return rules.decide(draft, self._state, self._at_ms)
 
     def _absorb(self, decision: Decision, name: EntryName) -> Outcome:
