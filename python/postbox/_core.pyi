@@ -4,11 +4,25 @@ runs without the GIL. Checked against the built module by stubtest (`make lint`)
 from collections.abc import Sequence
 from typing import final
 
+__all__ = [
+    "Batch",
+    "Keys",
+    "Ledger",
+    "Selection",
+    "base58_decode",
+    "base58_encode",
+    "build_profile",
+    "is_weak_key",
+    "service_names",
+    "verdict_names",
+]
+
 build_profile: str
 """`release`, or `debug` for a build that benches must not use."""
 
 verdict_names: tuple[str, ...]
-"""What each verdict code means, in order: `verdict_names[code]`. `docs/protocol/mesh.md` lists them."""
+"""What each verdict code means, in order: `verdict_names[code]`; `docs/protocol/mesh.md` lists
+them."""
 
 service_names: tuple[str, ...]
 """The seven services, by code: social, ping, observation, hey-there, chau, seen, checkpoint."""
@@ -67,10 +81,10 @@ class Batch:
         """Check the signatures of all events still `ok`, in one batch; sets standings, and the
         verdict `bad_signature` and its kin."""
 
-    def accepted(self) -> list[tuple[int, bytes, int, int, str, str, bytes]]:
-        """The events still `ok` after `verify`: (index, id: 16 bytes, service code, standing,
-        author, signer, body). `signer` is the name whose key decides ("" when unsigned or a
-        checkpoint); body: the kept bytes."""
+    def accepted(self) -> list[tuple[int, bytes, int, int, int, str, str, bytes]]:
+        """The events still `ok` after `verify`: (index, id: 16 bytes, time in ns, service code,
+        standing, author, signer, body). `signer` is the name whose key decides ("" when unsigned
+        or a checkpoint); body: the kept bytes."""
 
     def introductions(self) -> list[tuple[str, bytes]]:
         """(name, key) of the self-signed hey-theres among the `ok` events whose signature
@@ -107,7 +121,7 @@ class Ledger:
     def __len__(self) -> int: ...
     @property
     def capacity(self) -> int: ...
-    def __contains__(self, id: bytes) -> bool: ...
+    def __contains__(self, id: bytes, /) -> bool: ...
     def apply(self, removed: Sequence[int], added: Sequence[tuple[int, bytes, int]]) -> list[int]:
         """One commit: positions removed, then (position, body, standing) added, in order.
         Returns the positions of what is thereby evicted, to be removed from the log too.

@@ -4,6 +4,7 @@
 |---------------------------------|----------|-----------|--------------------------------------|
 | the operator, the node itself   | admitted | no change | replaced, the old one is kept        |
 | a hey-there in an import        | admitted | no change | refused                              |
+| ... in a known peer's answer    | admitted | no change | refused                              |
 | a proof with the old key        | refused  | no change | replaced, if the proof verifies      |
 | a hey-there from anywhere else  | refused  | refused   | refused                              |
 
@@ -91,7 +92,8 @@ def own_draft(draft_id: bytes, name: str, key: bytes, voter_id: str) -> KeyDraft
 
 def hey_there_draft(name: str, key: bytes, payer: Payer) -> KeyDraft:
     """A name and the key inside its self-signed hey-there, whose signature the caller has checked
-    (`Batch.introductions`). Only an operator's import is let through."""
+    (`Batch.introductions`). `payer`: the operator whose import it came in, or the peer whose answer
+    it came in, authenticated by the caller."""
     draft_id = _id(_HEY_THERE_DOMAIN, key, name.encode())
     return KeyDraft(draft_id, payer, Source.HEY_THERE, name, key)
 
@@ -162,9 +164,10 @@ def _operator_refusal(draft: KeyDraft, state: State) -> Reason | None:
 
 
 def _hey_there_refusal(draft: KeyDraft, known: KnownKey | None) -> Reason | None:
-    if draft.payer.kind != "operator":
+    if draft.payer.kind not in ("operator", "peer"):
         return Reason(
-            "not_admitted", f"{draft.name} is not admitted: a hey-there counts in an import only"
+            "not_admitted",
+            f"{draft.name} is not admitted: a hey-there counts in an import or a peer's answer",
         )
     if draft.voter_id is not None:
         return Reason("id_not_allowed", "no key in a hey-there proves the id beside it")

@@ -138,6 +138,14 @@ impl Event {
         }
     }
 
+    /// Whose key decides its standing; empty when none does, or several do.
+    pub fn signer(&self) -> &str {
+        match self.proof {
+            Proof::Signed { .. } => &self.emitter,
+            Proof::Unsigned { .. } | Proof::Votes(_) => "",
+        }
+    }
+
     /// Always part of a sample (within the author's quota): by kind, never by a claimed importance.
     pub fn is_critical(&self) -> bool {
         self.worth == Worth::Lasting || matches!(self.service, Service::HeyThere | Service::Chau)

@@ -17,6 +17,7 @@ pub struct Batch {
 type Accepted<'py> = (
     usize,
     Bound<'py, PyBytes>,
+    i64,
     u8,
     u8,
     String,
@@ -81,10 +82,11 @@ impl Batch {
             (
                 index,
                 PyBytes::new(py, &event.id),
+                event.ts,
                 event.service as u8,
                 standing as u8,
                 event.author().to_owned(),
-                event.emitter.to_string(),
+                event.signer().to_owned(),
                 PyBytes::new(py, &event.raw),
             )
         };

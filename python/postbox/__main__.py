@@ -1,0 +1,5 @@
+"""`python -m postbox`."""
+
+from postbox.cli.main import main
+
+main()

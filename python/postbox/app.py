@@ -1,0 +1,116 @@
+"""The composition root: what a node consists of, in the order in which it is opened.
+
+    home (lock, key) ⊃ store ⊃ tail, directory, ledger (rebuilt) ⊃ writer, keeper ⊃ listeners
+
+Everything is closed in reverse. The only file that knows everything; nothing imports it but the
+command line and tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from postbox import core
+from postbox.home import DATABASE, open_home
+from postbox.log.admission import Admission
+from postbox.log.tail import Tail, open_tail
+from postbox.mesh.intake import Intake
+from postbox.mesh.ledger import MeshLedger
+from postbox.store.contract import Identity as StoreIdentity
+from postbox.store.open import open_store
+from postbox.store.runner import StoreRunner
+from postbox.trust.directory import Directory
+from postbox.trust.keyfile import open_identity
+from postbox.trust.keys import Identity
+from postbox.trust.rules import KeyRules, own_draft
+from postbox.trust.tables import MIGRATIONS as TRUST_MIGRATIONS
+from postbox.world import World
+
+HASH_KEY_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Node:
+    """An open node: everything the verbs work on."""
+
+    world: World
+    home: Path
+    identity: Identity
+    store: StoreRunner
+    store_identity: StoreIdentity
+    tail: Tail
+    admission: Admission
+    directory: Directory
+    ledger: MeshLedger
+    intake: Intake
+
+    async def settle(self) -> None:
+        """Until log and ledger agree: before a verb says what it has done."""
+        await self.ledger.settle(self.admission)
+
+
+@asynccontextmanager
+async def open_node(
+    world: World, home: Path, capacity: int, name: str | None = None
+) -> AsyncIterator[Node]:
+    """The node of this home, made if there is none; nobody else has it open meanwhile.
+
+    `capacity`: events in the ledger. `name`: of a node that is made now. Raises HomeInUse,
+    KeyFileError, SchemaTooNew and other faults, with texts for the operator.
+    """
+    with open_home(home):
+        identity = open_identity(home, world.random, name)
+        async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
+            node = await _assemble(world, home, identity, store, capacity)
+            async with _running(node):
+                yield node
+
+
+async def _assemble(
+    world: World, home: Path, identity: Identity, store: StoreRunner, capacity: int
+) -> Node:
+    tail = await open_tail(store)
+    directory = Directory(core.Keys())
+    index = core.Ledger(capacity, world.random.bytes(HASH_KEY_BYTES))
+    ledger = MeshLedger(world, index, directory.keys)
+    await store.read(directory.load)
+    directory.listen(ledger.learned)
+    index.learn([known.name for known in directory.all()])
+    await ledger.rebuild(tail)
+    tail.follow(directory)
+    tail.follow(ledger)
+    admission = Admission(world.clock, store, tail)
+    return Node(
+        world=world,
+        home=home,
+        identity=identity,
+        store=store,
+        store_identity=await store.identity(),
+        tail=tail,
+        admission=admission,
+        directory=directory,
+        ledger=ledger,
+        intake=Intake(world, admission, directory, ledger),
+    )
+
+
+@asynccontextmanager
+async def _running(node: Node) -> AsyncIterator[None]:
+    """The node's own tasks: the writer, and the keeper that hands back what the ledger drops."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(node.admission.run)
+        nursery.start_soon(partial(node.ledger.keep, node.admission))
+        own = own_draft(
+            node.world.new_id(), node.identity.name, node.identity.public_key, node.identity.id
+        )
+        await node.admission.submit(KeyRules(), [own])
+        await node.settle()
+        yield
+        await node.settle()
+        nursery.cancel_scope.cancel()

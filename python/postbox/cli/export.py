@@ -1,0 +1,81 @@
+"""`postbox export FILE`."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from postbox.app import Node
+from postbox.cli.node import opened
+from postbox.cli.options import Common, run
+from postbox.cli.output import events, print_json
+from postbox.cli.progress import Show, progress
+from postbox.errors import Fault
+from postbox.store.contract import Lane
+
+PAGE_EVENTS = 5_000
+PAGE_BYTES = 8 * 2**20
+
+
+class CannotWrite(Fault):
+    """The file cannot be written."""
+
+
+def export(file: Path, /, *, common: Common | None = None) -> int:
+    """Write all events to FILE, one a line, in the order in which they came; packed if its name
+    ends in .gz. `postbox import` reads it back, to an equal ledger where the same keys are known.
+
+    FILE is written under another name and takes its own when it is complete.
+    """
+    options = common or Common()
+
+    async def verb() -> int:
+        async with opened(options) as node:
+            with progress(f"exporting to {file.name}", node.world.clock) as show:
+                count = await _write(node, file, show)
+        if options.json:
+            print_json({"exported": count})
+        else:
+            print(f"{events(count)} exported to {file}")
+        return 0
+
+    return run(verb)
+
+
+async def _write(node: Node, file: Path, show: Show) -> int:
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("wb") as raw:
+            with _packed(raw, file) as out:
+                count = await _write_pages(node, out, show)
+            raw.flush()
+            os.fsync(raw.fileno())
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CannotWrite(f"can not write {file}: {error.strerror or error}") from error
+    return count
+
+
+def _packed(raw: BinaryIO, file: Path) -> AbstractContextManager[BinaryIO]:
+    if file.suffix != ".gz":
+        return nullcontext(raw)
+    # Without a time or a name in its header, equal histories make equal files.
+    return cast("BinaryIO", gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename=""))
+
+
+async def _write_pages(node: Node, out: BinaryIO, show: Show) -> int:
+    after = count = 0
+    total = max(len(node.ledger.index), 1)
+    while True:
+        page = await node.tail.page(Lane.MESH, None, after, PAGE_EVENTS, PAGE_BYTES)
+        lines = [entry.body + b"\n" for entry in page.entries if entry.body is not None]
+        out.write(b"".join(lines))
+        count += len(lines)
+        show(count, min(count / total, 1.0))
+        after = page.next
+        if not page.more:
+            return count

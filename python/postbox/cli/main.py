@@ -1,0 +1,43 @@
+"""`postbox`: the list of verbs. Each lives in a file of its own, imported when it is called, so
+that help answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+app = App(
+    name="postbox",
+    help="Keeps events in sync: between peers of a mesh, hosts of a federation, and clients.",
+    version_flags=["--version"],
+    result_action="return_value",
+)
+trust = App(name="trust", help="Whose signatures are believed, and with which keys.")
+keys = App(name="keys", help="This node's own keys.")
+
+app.command("postbox.cli.serve:serve", help="Run a node.")
+app.command("postbox.cli.import_file:import_", name="import", help="Take in a file of events.")
+app.command("postbox.cli.export:export", help="Write all events to a file, one a line.")
+app.command("postbox.cli.sync:sync", help="Pull events from a peer, once.")
+app.command("postbox.cli.status:status", help="What this node holds.")
+app.command("postbox.cli.verify:verify", help="Check every stored event again.")
+app.command("postbox.cli.bench:bench", help="Measure this machine on a history made for it.")
+app.command("postbox.cli.demo:demo", help="Show it all, on a history made for it.")
+trust.command("postbox.cli.trust:add", help="Believe a key. A former one still counts.")
+trust.command("postbox.cli.trust:import_", name="import", help="Believe a list of keys.")
+trust.command("postbox.cli.trust:list_", name="list", help="Who is known.")
+keys.command("postbox.cli.keys:show", help="Name, public key and id, for the peers' `trust add`.")
+app.command(trust)
+app.command(keys)
+
+USAGE = 2
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Exits 0 when it is done, 1 when it was refused or failed, 2 when it was called wrongly."""
+    try:
+        code = app(arguments, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        sys.exit(USAGE)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,17 @@
+"""Opens the node of a home for a verb, and says so while it takes long."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from postbox.app import Node, open_node
+from postbox.cli.options import Common
+from postbox.world import World, system_world
+
+
+@asynccontextmanager
+async def opened(common: Common, name: str | None = None) -> AsyncIterator[Node]:
+    world: World = system_world()
+    async with open_node(world, common.home_folder(), common.capacity(), name) as node:
+        yield node

@@ -1,0 +1,92 @@
+"""What every verb takes, and how a verb becomes a run of the node."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import trio
+from cyclopts import Parameter
+
+from postbox.errors import Fault
+
+INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
+HOME_VARIABLE = "POSTBOX_HOME"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    home: Annotated[Path | None, Parameter(env_var=HOME_VARIABLE)] = None
+    """The node's folder: key and database. Made if it is not there."""
+
+    memory: str = "auto"
+    """Events in memory: auto (by this machine's), short, medium, hog, or a number."""
+
+    json: Annotated[bool, Parameter(negative="")] = False
+    """Results as JSON."""
+
+    def home_folder(self) -> Path:
+        if self.home is None:
+            raise Usage(f"which home? Say --home DIR, or set {HOME_VARIABLE}")
+        return self.home
+
+    def capacity(self) -> int:
+        from postbox.mesh.memory import capacity_of
+
+        try:
+            return capacity_of(self.memory)
+        except ValueError as error:
+            raise Usage(f"--memory: {error}") from error
+
+
+class Usage(Exception):
+    """The verb was called wrongly; exits 2."""
+
+
+def run(verb: Callable[[], Awaitable[int]]) -> int:
+    """The verb's exit code. A fault is told in one line; anything else is a bug and shows where."""
+    try:
+        return trio.run(verb)
+    except Usage as usage:
+        return _fail(str(usage), 2)
+    except Fault as fault:
+        return _fail(str(fault), 1)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BaseExceptionGroup as group:
+        return _explain(group)
+
+
+def _explain(group: BaseExceptionGroup[BaseException]) -> int:
+    """Faults come out of nurseries in groups."""
+    _, rest = group.split(KeyboardInterrupt)
+    if rest is None:
+        return INTERRUPTED
+    expected, bugs = rest.split((Fault, Usage))
+    if bugs is not None or expected is None:
+        raise group
+    errors = _leaves(expected)
+    code = 2 if isinstance(errors[0], Usage) else 1
+    return _fail("; ".join(dict.fromkeys(map(str, errors))), code)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"postbox: {text}", file=sys.stderr)
+    return code
+
+
+def is_plain() -> bool:
+    """Is nobody watching? Then progress is lines, not bars."""
+    return not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"

@@ -1,0 +1,65 @@
+"""`postbox serve`."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from typing import Annotated
+
+import trio
+from cyclopts import Parameter
+
+from postbox.app import Node
+from postbox.cli.node import opened
+from postbox.cli.options import Common, Usage, run
+from postbox.mesh.server import MeshServer, make_app
+from postbox.net.server import serve as serve_http
+
+
+def serve(
+    *,
+    listen: str = "127.0.0.1:7433",
+    name: str | None = None,
+    loopback: Annotated[bool, Parameter(negative="")] = False,
+    common: Common | None = None,
+) -> int:
+    """Run a node until SIGTERM or Ctrl-C. Says `ready URL` on stdout when it answers.
+
+    Parameters
+    ----------
+    listen
+        ADDRESS:PORT; port 0 takes a free one. This version listens on loopback addresses only.
+    name
+        What a node that is made now is called; by default a name made from its key.
+    loopback
+        Allow plain HTTP between nodes on this machine. This version knows no other way.
+    """
+    options = common or Common()
+
+    async def verb() -> int:
+        host, port = _address(listen)
+        async with opened(options, name) as node:
+            await _serve(node, host, port)
+        return 0
+
+    return run(verb)
+
+
+async def _serve(node: Node, host: str, port: int) -> None:
+    server = MeshServer(node.world, node.identity, node.directory, node.ledger.index)
+    app = make_app(server, node.world, node.identity)
+    stop = trio.Event()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(partial(serve_http, node.world, app, host, port, stop=stop))
+            print(f"ready {url}", flush=True)
+            async for _ in signals:
+                stop.set()
+                break
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise Usage(f"--listen {listen!r}: say ADDRESS:PORT, as in 127.0.0.1:7433")
+    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -1,0 +1,114 @@
+"""How events from outside get into the log: one way for files and for peers.
+
+    bytes -> decode -> what is known? -> signatures -> drafts -> admission
+
+Decoding and verifying run in a thread, on the deliverer's account; nothing here learns from an
+event before it is committed. The result is counts: one bad event costs its neighbours nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from postbox.core import Batch, verdict_names
+from postbox.log.admission import Admission
+from postbox.mesh.drafts import drafts_of
+from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.rules import VERIFY_AGAIN, MeshDraft, MeshRules
+from postbox.rules import Accepted, Duplicate, Outcome, Payer, Rejected
+from postbox.trust.directory import Directory
+from postbox.trust.rules import KeyRules, hey_there_draft
+from postbox.world import Pool, World
+
+
+@dataclass
+class Report:
+    """What became of events, in numbers. `rejected`: by the verdicts of `docs/protocol/mesh.md`."""
+
+    imported: int = 0
+    duplicates: int = 0
+    pruned: int = 0  # below what the ledger retains
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        return self.imported + self.duplicates + self.pruned + self.rejected.total()
+
+    def add(self, other: Report) -> None:
+        self.imported += other.imported
+        self.duplicates += other.duplicates
+        self.pruned += other.pruned
+        self.rejected += other.rejected
+
+
+class Intake:
+    def __init__(
+        self, world: World, admission: Admission, directory: Directory, ledger: MeshLedger
+    ) -> None:
+        self._world = world
+        self._admission = admission
+        self._directory = directory
+        self._ledger = ledger
+
+    async def decode(self, raws: Sequence[bytes]) -> Batch:
+        now_ns = self._world.clock.now_ns()
+        return await self._world.threads.run(Pool.VERIFIER, lambda: Batch.decode(raws, now_ns))
+
+    async def take(self, batch: Batch, payer: Payer) -> Report:
+        """Everything good in this batch is durable on return."""
+        await self._introduce(batch, payer)
+        await self._verify(batch)
+        report = _judged(batch)
+        drafts = drafts_of(batch, payer)
+        outcomes = await self._admission.submit(MeshRules(), drafts)
+        again = _count(drafts, outcomes, report)
+        if again:
+            report.add(await self.take(await self.decode(again), payer))
+        return report
+
+    async def _introduce(self, batch: Batch, payer: Payer) -> None:
+        """Names that present themselves in the batch, before anything they signed is judged:
+        pages and samples do not come in that order."""
+        claims = await self._world.threads.run(Pool.VERIFIER, batch.introductions)
+        new = [(name, key) for name, key in claims if self._directory.get(name) is None]
+        drafts = [hey_there_draft(name, key, payer) for name, key in new]
+        await self._admission.submit(KeyRules(), drafts)
+
+    async def _verify(self, batch: Batch) -> None:
+        index, keys = self._ledger.index, self._directory.keys
+
+        def work() -> None:
+            batch.sift(index)  # what is known needs no check of its signature
+            batch.verify(keys)
+            batch.sift(index)  # now by what each event is proved to be
+
+        await self._world.threads.run(Pool.VERIFIER, work)
+
+
+def _judged(batch: Batch) -> Report:
+    """What was settled without the log."""
+    verdicts = Counter(verdict_names[code] for code in batch.verdicts if code)
+    return Report(
+        duplicates=verdicts.pop("known", 0),
+        pruned=verdicts.pop("below_retention", 0),
+        rejected=verdicts,
+    )
+
+
+def _count(drafts: Sequence[MeshDraft], outcomes: Sequence[Outcome], report: Report) -> list[bytes]:
+    """Adds what the log said. Returns the events to be verified again: their signer became known
+    while they were on their way, which happens once to a signer."""
+    again = []
+    for draft, outcome in zip(drafts, outcomes, strict=True):
+        match outcome:
+            case Accepted():
+                report.imported += 1
+            case Duplicate():
+                report.duplicates += 1
+            case Rejected(reason) if reason.code == VERIFY_AGAIN:
+                again.append(draft.body)
+            case Rejected(reason):
+                report.rejected[reason.code] += 1
+    return again

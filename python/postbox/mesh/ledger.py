@@ -1,0 +1,116 @@
+"""The ledger in memory, kept up from the log, and what it hands back to the log.
+
+A follower: it applies committed entries of the mesh lane, from whichever process. Two things go
+the other way, as drafts: positions of what it had to forget, and events whose standing changed
+because a key became known. After a crash the log may hold a little more than the ledger, never
+less; the rebuild forgets that again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import trio
+
+from postbox.core import Batch, Keys, Ledger
+from postbox.event import Service, Standing
+from postbox.log.admission import Admission
+from postbox.log.committed import Committed
+from postbox.log.tail import Tail
+from postbox.mesh.chunks import chunks
+from postbox.mesh.drafts import drafts_of
+from postbox.mesh.rules import Forget, MeshRules
+from postbox.rules import Payer
+from postbox.store.contract import Entry, Lane
+from postbox.trust.directory import Learned
+from postbox.world import Pool, World
+
+RECHECK_EVENTS = 5_000  # verified at a time: some 50 ms of a thread
+FORGET_POSITIONS = 500  # in one draft, so that a large eviction is many small commits
+_LEDGER = Payer("operator", "the ledger")
+_FAR_FUTURE_NS = 2**62  # stored events had their time checked when they came in
+
+
+class MeshLedger:
+    def __init__(self, world: World, ledger: Ledger, keys: Keys) -> None:
+        self.index = ledger
+        self._world = world
+        self._keys = keys
+        self._evicted: list[int] = []
+        self._doubtful: dict[int, bytes] = {}  # position -> body of unproven events to check
+        self._work = trio.Event()
+        self._settling = trio.Lock()
+
+    def applied(self, committed: Committed) -> None:
+        """The follower's call."""
+        entries = [entry for entry in committed.entries if entry.lane is Lane.MESH]
+        if entries or committed.removes:
+            self._apply(committed.removes, entries)
+
+    def learned(self, learned: Learned) -> None:
+        """The directory's call: whoever these names and ids are, their events can be checked."""
+        self.index.learn(learned.names)
+        self._doubtful.update(self.index.unproven([*learned.names, *learned.ids]))
+        self._work.set()
+
+    async def rebuild(self, tail: Tail) -> None:
+        """From the log, before anything is answered. Names are known by then."""
+        await tail.replay(Lane.MESH, lambda entries: self._apply((), entries))
+        self._doubtful.update(self.index.all_unproven())
+        self._work.set()
+
+    async def keep(self, admission: Admission) -> None:
+        """The task that hands back what must change in the log, as it comes."""
+        while True:
+            await self._work.wait()
+            await self.settle(admission)
+
+    async def settle(self, admission: Admission) -> None:
+        """Hand back all there is, and what follows from it; returns when log and ledger agree."""
+        async with self._settling:
+            self._work = trio.Event()
+            while self._evicted or self._doubtful:
+                evicted, self._evicted = self._evicted, []
+                await self._forget(admission, evicted)
+                doubtful, self._doubtful = self._doubtful, {}
+                for part in chunks(doubtful.items(), RECHECK_EVENTS):
+                    await self._check(admission, dict(part))
+
+    def _apply(self, removed: Sequence[int], entries: Sequence[Entry]) -> None:
+        added = [(e.pos, e.body, e.flags) for e in entries if e.body is not None]
+        evicted = self.index.apply(removed, added)
+        # A vote may be by somebody who became known while this was on its way; a signed event was
+        # refused for that by the rules.
+        doubtful = {
+            e.pos: e.body
+            for e in entries
+            if e.kind == Service.CHECKPOINT and e.flags == Standing.UNPROVEN and e.body is not None
+        }
+        if evicted or doubtful:
+            self._evicted += evicted
+            self._doubtful.update(doubtful)
+            self._work.set()
+
+    async def _forget(self, admission: Admission, positions: Iterable[int]) -> None:
+        drafts = [
+            Forget(self._world.new_id(), _LEDGER, tuple(part))
+            for part in chunks(positions, FORGET_POSITIONS)
+        ]
+        await admission.submit(MeshRules(), drafts)
+
+    async def _check(self, admission: Admission, doubtful: dict[int, bytes]) -> None:
+        positions = list(doubtful)
+        batch = await self._verified(list(doubtful.values()))
+        wrong = [pos for pos, verdict in zip(positions, batch.verdicts, strict=True) if verdict]
+        await self._forget(admission, wrong)
+        drafts = drafts_of(batch, _LEDGER)
+        proved = [draft for draft in drafts if draft.standing is Standing.ATTESTED]
+        await admission.submit(MeshRules(), proved)
+
+    async def _verified(self, bodies: list[bytes]) -> Batch:
+        def work() -> Batch:
+            batch = Batch.decode(bodies, _FAR_FUTURE_NS)
+            batch.verify(self._keys)
+            return batch
+
+        return await self._world.threads.run(Pool.VERIFIER, work)

@@ -1,0 +1,130 @@
+"""`POST /api/sync`: what its bodies mean. Bytes in, values out; no clock, no network.
+
+Written against `docs/protocol/mesh.md`. Whatever a request or an answer gets wrong is a
+`WireError` whose text says what and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple, TypeAlias, assert_never
+
+import msgspec
+from msgspec import Meta, Struct
+
+from postbox.core import Ledger, Selection
+from postbox.errors import WireError
+
+PATH = "/api/sync"
+MODES = ("sample", "page", "recent")
+
+Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Names: TypeAlias = Annotated[list[str], Meta(max_length=10_000)]
+"""More subjects than a mesh has nodes; each costs a look-up."""
+
+
+class SyncRequest(Struct, omit_defaults=True, rename={"sender": "from"}):
+    """As it travels. Null is as good as absent, unknown keys are left alone, as nara does."""
+
+    sender: str | None = None
+    services: Names | None = None
+    subjects: Names | None = None
+    mode: str | None = None
+    sample_size: Int64 | None = None
+    cursor: str | None = None
+    page_size: Int64 | None = None
+    limit: Int64 | None = None
+    # nara's older code, which knows no modes
+    since_time: Int64 | None = None
+    slice_index: Int64 | None = None
+    slice_total: Int64 | None = None
+    max_events: Int64 | None = None
+
+
+class SyncAnswer(Struct, rename={"sender": "from"}):
+    """As it travels; `events` are left as bytes, for the core to read."""
+
+    sender: str
+    ts: Int64
+    events: list[msgspec.Raw] | None = None
+    next_cursor: str | None = None
+    sig: str = ""
+
+
+class Draw(NamedTuple):
+    """What a sample depends on beside the request and the ledger."""
+
+    seed: bytes  # 16, fresh for each answer
+    now_ns: int
+    responder: str
+    requester: str  # authenticated
+
+
+_REQUEST = msgspec.json.Decoder(SyncRequest)
+_ANSWER = msgspec.json.Decoder(SyncAnswer)
+
+
+def decode_request(body: bytes) -> SyncRequest:
+    try:
+        request = _REQUEST.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"the body is no sync request: {error}") from error
+    if not request.sender:
+        raise WireError("from is required")
+    if request.mode and request.mode not in MODES:
+        raise WireError(f"there is no mode {request.mode[:40]!r}: use {', '.join(MODES)}")
+    return request
+
+
+def decode_answer(body: bytes) -> SyncAnswer:
+    try:
+        return _ANSWER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"the answer is none to a sync request: {error}") from error
+
+
+def encode_request(request: SyncRequest) -> bytes:
+    return msgspec.json.encode(request)
+
+
+Mode: TypeAlias = Literal["sample", "page", "recent", "legacy"]
+
+
+def mode_of(request: SyncRequest) -> Mode:
+    """An omitted mode is `recent`, unless the request is one of nara's older kind."""
+    match request.mode:
+        case "sample" | "page" | "recent":
+            return request.mode
+        case _:
+            old = (
+                request.since_time,
+                request.slice_index,
+                request.slice_total,
+                request.max_events,
+            )
+            return "recent" if all(field is None for field in old) else "legacy"
+
+
+def select(ledger: Ledger, request: SyncRequest, draw: Draw) -> Selection:
+    """The answer's events. Raises WireError for a cursor that is none."""
+    services, subjects = request.services or (), request.subjects or ()
+    match mode_of(request):
+        case "page":
+            try:
+                return ledger.page(request.cursor, request.page_size, services, subjects)
+            except ValueError as error:
+                raise WireError(str(error)) from error
+        case "recent":
+            return ledger.recent(request.limit, services, subjects)
+        case "sample":
+            return ledger.sample(request.sample_size, services, subjects, **draw._asdict())
+        case "legacy":
+            return ledger.legacy(
+                request.since_time or 0,
+                request.slice_index or 0,
+                request.slice_total or 0,
+                request.max_events or 0,
+                services,
+                subjects,
+            )
+        case mode:
+            assert_never(mode)
