@@ -1,6 +1,7 @@
 """The drafts that wait for the writer, in one line a payer; batches are taken fairly from them.
 
-Everything that waits goes into the next batch while it fits. When it does not, payers take turns,
+Everything that waits goes into the next batch, in order of arrival, while it fits. When it does
+not, payers take turns,
 so that one who submits a hundred thousand drafts delays another by one batch and not by all of
 them. The order of one payer's drafts is kept. Plain state: nothing here waits.
 """
@@ -73,6 +74,7 @@ class Piece:
 class Waiting:
     def __init__(self) -> None:
         self._lines: dict[Payer, deque[Piece]] = {}
+        self._arrived: list[Piece] = []  # the same pieces, in order of arrival
         self.drafts = 0
         self.bytes = 0
 
@@ -83,6 +85,7 @@ class Waiting:
             if line is None:
                 line = self._lines[payer] = deque()
             line.append(piece)
+            self._arrived.append(piece)
             call.pieces.append(piece)
             self.drafts += piece.stop - piece.start
             self.bytes += piece.size_bytes()
@@ -95,19 +98,24 @@ class Waiting:
                 self.bytes -= piece.size_bytes()
                 piece.stop = piece.start
         if not self.drafts:
-            self._lines.clear()
+            self._clear()
 
     def take(self) -> list[Piece]:
         """The next batch."""
         if self.drafts <= MAX_BATCH_DRAFTS and self.bytes <= MAX_BATCH_BYTES:
-            batch = [piece for line in self._lines.values() for piece in line]
-            self._lines.clear()
-            self.drafts = self.bytes = 0
+            batch = self._arrived
+            self._clear()
         else:
             batch = list(self._turns())
         for piece in batch:
             piece.taken = True
+        self._arrived = [piece for piece in self._arrived if not piece.taken]
         return batch
+
+    def _clear(self) -> None:
+        self._lines.clear()
+        self._arrived = []
+        self.drafts = self.bytes = 0
 
     def _turns(self) -> Iterator[Piece]:
         room_drafts, room_bytes = MAX_BATCH_DRAFTS, MAX_BATCH_BYTES
