@@ -139,12 +139,12 @@ _FOREIGN_KEY = MALLORY.public_key
 _PROOF = proof_of(ALICE, LATER)
 
 SMUGGLED = {
-    "a peer's hey-there of a new name": (
-        hey_there_draft("ne", _FOREIGN_KEY, PEER),
-        "not_admitted",
-    ),
-    "a peer's hey-there of a known name": (
+    "a hey-there of a known name in a peer's answer": (
         hey_there_draft("al", _FOREIGN_KEY, PEER),
+        "other_key_known",
+    ),
+    "a hey-there from another host": (
+        hey_there_draft("ne", _FOREIGN_KEY, Payer("host", "elsewhere:2289")),
         "not_admitted",
     ),
     "a device's hey-there": (
