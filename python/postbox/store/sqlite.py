@@ -190,6 +190,8 @@ class SqliteReader:
             rows = self._cursor.execute(statements.LANE_PAGE[lane], (after, limit + 1))
         else:
             positions = self._positions(lane, windows, after, limit + 1)
+            if not positions:
+                return Page([], max(after, self.head), more=False)
             rows = self._cursor.execute(statements.ENTRIES_AT, (_integers(positions),))
         return cut_page((_entry(lane, row) for row in rows), after, self.head, limit, max_bytes)
 
