@@ -11,6 +11,9 @@ use crate::event::Id;
 
 /// Events in one answer at most; nara's own bound.
 pub const MAX_ANSWER: usize = 5_000;
+/// Bytes of events in one answer at most. 5,000 ordinary ones have 2 MB; 5,000 of the largest would
+/// have 320, which no client should have to take, nor this node to hold for one.
+pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// What `recent` gives when it is not told how many.
 const DEFAULT_RECENT: usize = 100;
 
@@ -67,13 +70,12 @@ impl Ledger {
     pub fn page(&self, cursor: Option<Cursor>, size: Option<i64>, filter: &Filter) -> Selection {
         let examined = Cell::new(0);
         let start = cursor.map_or(Bound::Unbounded, start_after);
-        let mut walk = self.index.ascending(filter, &self.names, start, &examined);
-        let page: Vec<Key> = walk.by_ref().take(clamp_size(size)).collect();
-        let next_cursor = page.last().zip(walk.next()).map(|(last, next)| Cursor {
+        let walk = self.index.ascending(filter, &self.names, start, &examined);
+        let (page, next) = self.fill(clamp_size(size), walk);
+        let next_cursor = page.last().zip(next).map(|(last, next)| Cursor {
             ts: last.ts,
             id: (last.ts == next.ts).then_some(last.id),
         });
-        drop(walk);
         Selection {
             next_cursor,
             ..self.select(page, &examined)
@@ -84,7 +86,7 @@ impl Ledger {
     pub fn recent(&self, limit: Option<i64>, filter: &Filter) -> Selection {
         let examined = Cell::new(0);
         let walk = self.index.descending(filter, &self.names, &examined);
-        let newest = walk.take(clamp_recent(limit)).collect();
+        let (newest, _) = self.fill(clamp_recent(limit), walk);
         self.select(newest, &examined)
     }
 
@@ -102,12 +104,29 @@ impl Ledger {
             .filter(|i| *i < total)
             .unwrap_or(0);
         let walk = self.index.ascending(filter, &self.names, start, &examined);
-        let mut slice: Vec<Key> = walk.skip(index).step_by(total).collect();
-        let surplus = slice
-            .len()
-            .saturating_sub(clamp_size(Some(request.max_events)));
-        slice.drain(..surplus);
-        self.select(slice, &examined)
+        let slice: Vec<Key> = walk.skip(index).step_by(total).collect();
+        let most = clamp_size(Some(request.max_events));
+        let (mut newest, _) = self.fill(most, slice.into_iter().rev());
+        newest.reverse();
+        self.select(newest, &examined)
+    }
+
+    /// What fits into one answer, and the first that does not.
+    pub(super) fn fill(
+        &self,
+        most: usize,
+        walk: impl Iterator<Item = Key>,
+    ) -> (Vec<Key>, Option<Key>) {
+        let mut keys = Vec::with_capacity(most);
+        let mut bytes = 0;
+        for key in walk {
+            bytes += self.entry(key.slot).raw.len();
+            if keys.len() == most || (bytes > MAX_ANSWER_BYTES && !keys.is_empty()) {
+                return (keys, Some(key));
+            }
+            keys.push(key);
+        }
+        (keys, None)
     }
 
     fn select(&self, keys: Vec<Key>, examined: &Cell<usize>) -> Selection {

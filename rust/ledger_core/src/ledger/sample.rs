@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::index::{Filter, Key};
+use super::index::Filter;
 use super::names::NameId;
 use super::query::{Selection, clamp_size};
 use super::retention::CriticalKey;
@@ -110,10 +110,8 @@ impl Ledger {
                 self.len()
             }
         };
-        let mut keys: Vec<Key> = slots
-            .into_iter()
-            .map(|slot| self.entry(slot).key(slot))
-            .collect();
+        let drawn = slots.into_iter().map(|slot| self.entry(slot).key(slot));
+        let (mut keys, _) = self.fill(size, drawn);
         keys.sort_unstable();
         Selection {
             events: keys.into_iter().map(|key| self.pick(key.slot)).collect(),
