@@ -72,11 +72,20 @@ impl Batch {
     }
 
     /// Mark what the ledger holds already or would drop at once. Before [`Batch::verify`] every
-    /// event gets the benefit of the doubt.
+    /// event gets the benefit of the doubt: one standing that it may turn out to have is enough.
     pub fn sift(&mut self, ledger: &Ledger) {
         for item in &mut self.items {
             if let (Verdict::Ok, Some(event)) = (item.verdict, &item.event) {
-                item.verdict = ledger.meet(event, item.standing.unwrap_or(Standing::Attested));
+                let settled = item.standing.as_slice();
+                let open = if settled.is_empty() {
+                    event.proof.may_prove()
+                } else {
+                    settled
+                };
+                let met = |standing: &Standing| ledger.meet(event, *standing);
+                let answers = || open.iter().map(met);
+                let verdict = answers().find(|verdict| *verdict == Verdict::Ok);
+                item.verdict = verdict.or_else(|| answers().next()).unwrap_or(Verdict::Ok);
             }
         }
     }

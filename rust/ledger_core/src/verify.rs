@@ -62,6 +62,18 @@ pub enum Proof {
     Votes(Vec<Vote>),
 }
 
+impl Proof {
+    /// The standings that checking it may lead to. An attested event is not always the easier one
+    /// to keep: only these are bounded an author.
+    pub fn may_prove(&self) -> &'static [Standing] {
+        match self {
+            Proof::Unsigned { .. } => &[Standing::Hearsay],
+            Proof::Votes(votes) if votes.is_empty() => &[Standing::Hearsay],
+            _ => &[Standing::Attested, Standing::Unproven],
+        }
+    }
+}
+
 /// One voter's signature under a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Vote {
@@ -100,15 +112,15 @@ impl Keys {
             keys,
             id: id.map(Into::into),
         };
+        let before = self.by_name.insert(name.into(), known);
+        // The old id may have gone to another name since.
+        if let Some(old) = before.and_then(|known| known.id)
+            && self.name_of(&old) == Some(name)
+        {
+            self.names_by_id.remove(&old);
+        }
         if let Some(id) = id {
             self.names_by_id.insert(id.into(), name.into());
-        }
-        let before = self.by_name.insert(name.into(), known);
-        let stale = before
-            .and_then(|known| known.id)
-            .filter(|old| Some(&**old) != id);
-        if let Some(old) = stale {
-            self.names_by_id.remove(&old);
         }
     }
 

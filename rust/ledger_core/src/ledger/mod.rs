@@ -184,12 +184,15 @@ impl Ledger {
     pub fn meet(&self, event: &Event, standing: Standing) -> Verdict {
         if let Some(stored) = self.by_id.get(&event.id).map(|&slot| self.entry(slot)) {
             let improves = stored.standing < standing && standing == Standing::Attested;
-            return match improves && *stored.raw != *event.raw {
+            let replaces = improves
+                && *stored.raw != *event.raw
+                && self.would_keep(event, standing, Some(stored));
+            return match replaces {
                 true => Verdict::Ok,
                 false => Verdict::Known,
             };
         }
-        match self.would_keep(event, standing) {
+        match self.would_keep(event, standing, None) {
             true => Verdict::Ok,
             false => Verdict::BelowRetention,
         }

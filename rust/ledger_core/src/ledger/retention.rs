@@ -71,6 +71,13 @@ impl Pair {
             .map(|(_, key)| key.slot)
     }
 
+    /// What a checkpoint about the subject costs a pair that had outgrown its cap for want of one.
+    fn surplus(&self) -> impl Iterator<Item = Slot> {
+        let surplus = self.len().saturating_sub(OBSERVATIONS_PER_PAIR);
+        let all = self.others.iter().chain(&self.restarts);
+        all.take(surplus).map(|(_, key)| key.slot)
+    }
+
     fn meet(&self, is_restart: bool, held: Held, has_checkpoint: bool) -> Cap {
         if self.len() < OBSERVATIONS_PER_PAIR {
             return Cap::HasRoom;
@@ -89,7 +96,7 @@ impl Pair {
         if *least == held {
             Cap::Refuses
         } else {
-            Cap::Evicts(least.1.slot)
+            Cap::Evicts(vec![least.1.slot])
         }
     }
 }
@@ -97,7 +104,7 @@ impl Pair {
 /// What a cap says of one event more.
 enum Cap {
     HasRoom,
-    Evicts(Slot),
+    Evicts(Vec<Slot>),
     Refuses,
 }
 
@@ -140,6 +147,14 @@ impl Retention {
 
     fn has_checkpoint(&self, subject: NameId) -> bool {
         self.checkpoints.contains_key(&subject)
+    }
+
+    fn pairs_about(&self, subject: NameId) -> impl Iterator<Item = &Pair> {
+        let from = (subject, NameId::NONE)..;
+        let pairs = self.pairs.range(from);
+        pairs
+            .take_while(move |((about, _), _)| *about == subject)
+            .map(|(_, pair)| pair)
     }
 
     fn order(&mut self, entry: &Entry, slot: Slot) {
@@ -218,13 +233,9 @@ impl Retention {
                 .pairs
                 .get(&(entry.target, entry.actor))
                 .and_then(|pair| pair.excess(self.has_checkpoint(entry.target))),
-            Service::Checkpoint if self.has_checkpoint(entry.target) => {
-                let about = (entry.target, NameId::NONE)..;
-                self.pairs
-                    .range(about)
-                    .take_while(|((subject, _), _)| *subject == entry.target)
-                    .find_map(|(_, pair)| pair.excess(true))
-            }
+            Service::Checkpoint if self.has_checkpoint(entry.target) => self
+                .pairs_about(entry.target)
+                .find_map(|pair| pair.excess(true)),
             _ => None,
         };
         by_kind
@@ -321,53 +332,69 @@ impl Ledger {
         }
     }
 
-    /// Would this event outlast its own arrival? Says for one event what `insert` and `enforce`
-    /// would do, without doing it.
-    pub(super) fn would_keep(&self, event: &Event, standing: Standing) -> bool {
+    /// Would this event outlast its own arrival, coming in place of `instead_of` if there is one?
+    /// Says for one event what `insert` and `enforce` would do, without doing it.
+    pub(super) fn would_keep(
+        &self,
+        event: &Event,
+        standing: Standing,
+        instead_of: Option<&Entry>,
+    ) -> bool {
         let key = Key {
             ts: event.ts,
             id: event.id,
             slot: Slot::MAX,
         };
-        let victim = match self.meet_caps(event, (standing == Standing::Attested, key)) {
+        let held = (standing == Standing::Attested, key);
+        let victims = match self.meet_caps(event, held, instead_of) {
             Cap::Refuses => return false,
-            Cap::Evicts(victim) => Some(self.entry(victim)),
-            Cap::HasRoom => None,
+            Cap::Evicts(victims) => victims,
+            Cap::HasRoom => Vec::new(),
         };
         if is_bounded(event.worth, standing) {
             let author = self.find(event.author());
-            let frees_place =
-                |entry: &Entry| entry.author == author && is_bounded(entry.worth, entry.standing);
+            let frees_place = |slot: &Slot| {
+                let entry = self.entry(*slot);
+                entry.author == author && is_bounded(entry.worth, entry.standing)
+            };
             let own = self.retention.lasting.get(&author);
             if let Some(least) = first_beyond(own, self.retention.author_quota() - 1)
-                && !victim.is_some_and(frees_place)
+                && !victims.iter().any(frees_place)
             {
                 return *least < key;
             }
         }
         let place = (tier(event.worth, standing, self.names_stranger(event)), key);
         let full = self.retention.capacity.saturating_sub(1);
-        victim.is_some()
+        instead_of.is_some()
+            || !victims.is_empty()
             || first_beyond(Some(&self.retention.eviction), full).is_none_or(|least| *least < place)
     }
 
     /// What the caps a target and a pair say of one event more.
-    fn meet_caps(&self, event: &Event, held: Held) -> Cap {
-        let target = self.find(&event.target);
+    fn meet_caps(&self, event: &Event, held: Held, instead_of: Option<&Entry>) -> Cap {
+        let (target, actor) = (self.find(&event.target), self.find(&event.actor));
+        if instead_of.is_some_and(|old| old.target == target && old.actor == actor) {
+            return Cap::HasRoom;
+        }
         let retention = &self.retention;
         match event.service {
             Service::Ping => match first_beyond(retention.pings.get(&target), PINGS_PER_TARGET - 1)
             {
                 None => Cap::HasRoom,
                 Some(least) if *least > held => Cap::Refuses,
-                Some((_, key)) => Cap::Evicts(key.slot),
+                Some((_, key)) => Cap::Evicts(vec![key.slot]),
             },
             Service::Observation => retention
                 .pairs
-                .get(&(target, self.find(&event.actor)))
+                .get(&(target, actor))
                 .map_or(Cap::HasRoom, |pair| {
                     pair.meet(event.is_restart, held, retention.has_checkpoint(target))
                 }),
+            Service::Checkpoint if held.0 && !retention.has_checkpoint(target) => {
+                let pairs = retention.pairs_about(target);
+                Cap::Evicts(pairs.flat_map(Pair::surplus).collect())
+            }
             _ => Cap::HasRoom,
         }
     }
