@@ -119,7 +119,7 @@ class Admission:
             for piece in batch
             for draft in piece.call.drafts[piece.start : piece.stop]
         ]
-        plan = plan_batch(items, tx, self._numbers, self._clock.now_ns() // 1_000_000)
+        plan = plan_batch(items, tx, self._numbers, self._clock.now_ns())
         plans.append(plan)
         if not plan.change.is_empty():
             tx.apply(plan.change)

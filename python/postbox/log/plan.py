@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from postbox.log.waiting import Failed
 from postbox.rules import (
     Accepted,
@@ -25,8 +27,20 @@ from postbox.rules import (
     Rules,
     Unread,
 )
-from postbox.store.contract import Change, Entry, EntryName, Found, Key, Lane, Row, Table, Tx
+from postbox.store.contract import (
+    IDENTITY,
+    Change,
+    Entry,
+    EntryName,
+    Found,
+    Key,
+    Lane,
+    Row,
+    Table,
+    Tx,
+)
 
+_LAST_TOKEN = "last_token"
 MAX_ROUNDS = 3  # of needs: a row, what it points to, and what that points to
 MAX_KNOWN_STREAMS = 10_000  # whose last number is remembered between batches: about 2 MB
 
@@ -57,11 +71,12 @@ class Plan(NamedTuple):
     change: Change
     head: int  # the log's head after it
     has_failed: bool  # some outcome is none
+    token: bytes  # in the database if a plan without entries was committed; else empty
 
 
-def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ms: int) -> Plan:
+def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ns: int) -> Plan:
     numbers.begin(tx.head)
-    batch = Batch(tx, numbers, at_ms)
+    batch = Batch(tx, numbers, at_ns // 1_000_000)
     failures = batch.read_all(items)
     outcomes: list[Outcome | Failed] = []
     for at, (rules, draft) in enumerate(items):
@@ -73,13 +88,19 @@ def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ms: int) -> P
         except Exception as error:  # a bug of the door's, whatever it is: its own draft's
             outcomes.append(Failed(error))
             failures[at] = error
-    return Plan(outcomes, batch.change(), batch.head, bool(failures))
+    change, token = batch.change(), b""
+    if not change.appends and not change.is_empty():
+        token = at_ns.to_bytes(8, "big") + items[0][1].id
+        change = replace(change, puts={**change.puts, IDENTITY: [(_LAST_TOKEN, token)]})
+    return Plan(outcomes, change, batch.head, bool(failures), token)
 
 
 def has_landed(plan: Plan, tx: Tx) -> bool:
     """Whether an earlier try, whose commit was not answered, was committed after all. A change is
-    committed as a whole, so one entry at its place tells. A plan without entries may be made
-    again, which its rules promise."""
+    committed as a whole, so one entry at its place tells; without entries the token does, unless
+    another process wrote one since: then the plan is made again, which its rules allow."""
+    if plan.token:
+        return tx.rows(IDENTITY, [(_LAST_TOKEN,)]) == {(_LAST_TOKEN,): (_LAST_TOKEN, plan.token)}
     expected = {(entry.lane, entry.id): entry.pos for entry in plan.change.appends}
     if not expected:
         return False

@@ -23,8 +23,8 @@ MAX_POS = 2**63 - 1  # SQLite's and PostgreSQL's greatest integer
 
 # The limits are checks in the database, too: a door that passes more has a bug.
 ID_BYTES = 16
-MAX_STREAM_BYTES = 255  # a domain is at most 253 bytes, a name at most 64 characters
-MAX_AUTHOR_BYTES = 255
+MAX_STREAM_BYTES = 255  # a domain is at most 253 bytes
+MAX_AUTHOR_BYTES = 256  # a name is at most 64 characters, of up to four bytes each in UTF-8
 MAX_BODY_BYTES = 2**20  # a batch's limit, so that one draft always fits in a batch
 
 
@@ -84,7 +84,7 @@ class Table(Struct, frozen=True, eq=False):
 
 
 IDENTITY = Table("identity", (Column("name", "text"), Column("value", "blob")), key=1)
-"""The store's own: `epoch` and `cursor_key`."""
+"""The store's own: `epoch`, `cursor_key`, and the token of the last commit without entries."""
 
 
 class Change(Struct, frozen=True):

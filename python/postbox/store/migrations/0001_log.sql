@@ -10,7 +10,7 @@ create table entry (
   id blob not null check (length(id) = 16),
   kind integer not null,
   flags integer not null,
-  author blob not null check (length(author) <= 255),
+  author blob not null check (length(author) <= 256),
   at_ms integer not null,
   body blob check (length(body) <= 1048576)
 ) strict;
