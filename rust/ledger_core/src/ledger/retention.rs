@@ -233,7 +233,8 @@ impl Retention {
                 .pairs
                 .get(&(entry.target, entry.actor))
                 .and_then(|pair| pair.excess(self.has_checkpoint(entry.target))),
-            Service::Checkpoint if self.has_checkpoint(entry.target) => self
+            // Only the first one about its subject changes anything for the pairs.
+            Service::Checkpoint if self.checkpoints.get(&entry.target) == Some(&1) => self
                 .pairs_about(entry.target)
                 .find_map(|pair| pair.excess(true)),
             _ => None,
