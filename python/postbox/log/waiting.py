@@ -122,17 +122,18 @@ class Waiting:
         while self._lines and room_drafts > 0:
             payer = next(iter(self._lines))
             line = self._lines[payer]
-            count, size_bytes = _fitting(line[0], min(TURN_DRAFTS, room_drafts), room_bytes)
-            if count == 0 and room_bytes < MAX_BATCH_BYTES and not line[0].is_empty():
+            count = _fitting(line[0], min(TURN_DRAFTS, room_drafts), room_bytes)
+            if count == 0 and room_drafts < MAX_BATCH_DRAFTS and not line[0].is_empty():
                 return  # full; this payer is the first of the next batch
             piece = _shift(line, max(count, 1))
             del self._lines[payer]
             if line:
                 self._lines[payer] = line  # behind all others
-            room_drafts -= count
+            drafts, size_bytes = piece.stop - piece.start, piece.size_bytes()
+            room_drafts -= drafts
             room_bytes -= size_bytes
-            self.drafts -= piece.stop - piece.start
-            self.bytes -= piece.size_bytes()
+            self.drafts -= drafts
+            self.bytes -= size_bytes
             yield piece
 
 
@@ -147,16 +148,15 @@ def _pieces(call: Call) -> Iterator[Piece]:
     yield Piece(call, start, len(call.drafts))
 
 
-def _fitting(piece: Piece, max_drafts: int, room_bytes: int) -> tuple[int, int]:
-    """How many drafts of a piece there is room for, and their bytes."""
-    count = size_bytes = 0
+def _fitting(piece: Piece, max_drafts: int, room_bytes: int) -> int:
+    """How many drafts of a piece there is room for."""
+    count = 0
     for at in range(piece.start, min(piece.stop, piece.start + max_drafts)):
-        draft_bytes = piece.call.drafts[at].size_bytes
-        if size_bytes + draft_bytes > room_bytes:
+        room_bytes -= piece.call.drafts[at].size_bytes
+        if room_bytes < 0:
             break
         count += 1
-        size_bytes += draft_bytes
-    return count, size_bytes
+    return count
 
 
 def _shift(line: deque[Piece], count: int) -> Piece:
