@@ -1,4 +1,4 @@
-"""Rules on a dict: rows by key, without a store or admission."""
+"""Rules on a dict: rows and entries by key, without a store or admission."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -10,10 +10,13 @@ D = TypeVar("D", bound=Draft)
 
 
 class Rows:
-    """Rows that a draft may see once its rules have asked for them; what is decided is kept."""
+    """Rows that a draft may see once its rules have asked for them; what is decided is kept.
+
+    `entries`: what is stored. A draft sees its own without asking, others as it sees rows."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, Key], Row] = {}
+        self.entries: dict[EntryKey, Found] = {}
         self._asked: set[RowKey | EntryKey] = set()
 
     def __getitem__(self, key: tuple[Table, Key], /) -> Row | None:
@@ -22,12 +25,15 @@ class Rows:
             raise Unread(RowKey(table, row_key))
         return self.rows.get((table.name, row_key))
 
-    def entry(self, lane: Lane, id: bytes) -> Found | None:  # noqa: A002
-        raise Unread(EntryKey(lane, id))
+    def entry(self, lane: Lane, id: bytes) -> Found | None:
+        key = EntryKey(lane, id)
+        if key not in self._asked:
+            raise Unread(key)
+        return self.entries.get(key)
 
     def decide(self, rules: Rules[D], draft: D, at_ms: int) -> Decision:
         """One draft through `needs` and `decide`, in at most three rounds."""
-        self._asked = set()
+        self._asked = {EntryKey(rules.lane, draft.id)}
         for _ in range(3):
             self._asked |= set(self._round(rules.needs(draft, self)))
         decision = rules.decide(draft, self, at_ms)

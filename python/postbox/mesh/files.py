@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,6 +21,7 @@ MAX_DOCUMENT_BYTES = 512 * 2**20
 """An array or an answer is read whole; a million events are 300 MB. Larger histories are lines."""
 
 _GZIP = b"\x1f\x8b"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # what some editors put before UTF-8; JSON has none
 
 
 class BadFile(Fault):
@@ -33,28 +35,39 @@ class _Answer(msgspec.Struct):
 class History:
     """A file of events; iterate over it once. Raises BadFile where reading fails."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_document_bytes: int = MAX_DOCUMENT_BYTES) -> None:
         self._path = path
+        self._max_document_bytes = max_document_bytes
         self._raw: BinaryIO | None = None
+        self._read_bytes = 0
         self.size_bytes = 0
 
     @property
     def read_bytes(self) -> int:
         """How much of `size_bytes` has been read."""
-        return 0 if self._raw is None or self._raw.closed else self._raw.tell()
+        return self._read_bytes if self._raw is None else self._raw.tell()
 
     def __iter__(self) -> Iterator[bytes]:
         path = self._path
         try:
-            with path.open("rb") as self._raw:
+            with path.open("rb") as raw:
                 self.size_bytes = path.stat().st_size
-                yield from _events(_unpacked(self._raw))
+                with self._watched(raw):
+                    yield from _events(_unpacked(raw), self._max_document_bytes)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadFile(
                 f"{path} is damaged or cut off ({error}); what could be read of it was taken"
             ) from error
         except OSError as error:
             raise BadFile(f"can not read {path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def _watched(self, raw: BinaryIO) -> Iterator[None]:
+        self._raw = raw
+        try:
+            yield
+        finally:
+            self._read_bytes, self._raw = raw.tell(), None
 
 
 def _unpacked(raw: BinaryIO) -> BinaryIO:
@@ -63,17 +76,17 @@ def _unpacked(raw: BinaryIO) -> BinaryIO:
     return cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if is_packed else raw
 
 
-def _events(file: BinaryIO) -> Iterator[bytes]:
-    first = file.readline(MAX_LINE_BYTES + 1)
+def _events(file: BinaryIO, max_document_bytes: int) -> Iterator[bytes]:
+    first = file.readline(MAX_LINE_BYTES + 1).removeprefix(_BYTE_ORDER_MARK)
     while first and not first.strip():
         first = file.readline(MAX_LINE_BYTES + 1)
     if not _may_be_document(first):
         yield from _lines(first, file)
         return
-    document = first + file.read(MAX_DOCUMENT_BYTES + 1 - len(first))
-    if len(document) > MAX_DOCUMENT_BYTES:
+    document = first + file.read(max(0, max_document_bytes + 1 - len(first)))
+    if len(document) > max_document_bytes:
         raise BadFile(
-            f"the file is one JSON document of more than {MAX_DOCUMENT_BYTES >> 20} MB:"
+            f"the file is one JSON document of more than {max_document_bytes >> 20} MB:"
             " write one event a line, then any size will do"
         )
     yield from _document(document)
@@ -87,7 +100,7 @@ def _may_be_document(first: bytes) -> bool:
         return False
     try:
         return "events" in msgspec.json.decode(first, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,7 +12,7 @@ MAX_CAPACITY = 20_000_000
 """Some 600 bytes an event in memory: beyond this a machine of 12 GB is full of them."""
 
 _SHORT_MB, _MEDIUM_MB = 384, 1024
-_CGROUP_LIMITS = (
+CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
@@ -20,7 +21,7 @@ _CGROUP_LIMITS = (
 def capacity_of(mode: str) -> int:
     """Events for `auto`, `short`, `medium`, `hog` or a number. Raises ValueError."""
     if mode == "auto":
-        return CAPACITY[_fitting(available_mb())]
+        return CAPACITY[mode_for(available_mb())]
     if mode in CAPACITY:
         return CAPACITY[mode]
     if mode.isascii() and mode.isdigit() and 1 <= int(mode) <= MAX_CAPACITY:
@@ -31,22 +32,23 @@ def capacity_of(mode: str) -> int:
     )
 
 
-def _fitting(megabytes: int) -> str:
-    """nara's bounds."""
+def mode_for(megabytes: int) -> str:
+    """The mode that a machine with so much memory gets; the bounds are nara's."""
     if megabytes <= _SHORT_MB:
         return "short"
     return "medium" if megabytes <= _MEDIUM_MB else "hog"
 
 
-def available_mb() -> int:
-    """The machine's memory, or the control group's limit if that is less, in MiB."""
+def available_mb(limits: Iterable[Path] = CGROUP_LIMITS) -> int:
+    """The machine's memory, or its control group's limit if that is less, in MiB. `limits`: the
+    files that tell the limit; those that are missing or hold no number tell none."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([total, *_cgroup_limits()]) >> 20
+    return min([total, *_read(limits)]) >> 20
 
 
-def _cgroup_limits() -> list[int]:
+def _read(paths: Iterable[Path]) -> list[int]:
     limits = []
-    for path in _CGROUP_LIMITS:
+    for path in paths:
         try:
             text = path.read_text().strip()
         except OSError:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from quart import request
 from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
 
 from postbox.core import Ledger
 from postbox.errors import WireError
@@ -107,6 +109,10 @@ def make_app(server: MeshServer, world: World, identity: Identity) -> ASGIFramew
             "public_key": identity.public_key_base64,
             "t": world.clock.now_ns(),
         }
+
+    @pages.errorhandler(HTTPException)
+    async def refuse(error: HTTPException) -> tuple[str, int, dict[str, str]]:
+        return f"{error.name}: {request.path}\n", error.code or 500, {"content-type": _TEXT}
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] == "http" and scope["path"] == wire.PATH:

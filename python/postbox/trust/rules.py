@@ -2,11 +2,13 @@
 
 | source                          | new name | same key  | other key                            |
 |---------------------------------|----------|-----------|--------------------------------------|
-| the operator, the node itself   | admitted | no change | replaced, the old one is kept        |
+| the operator, the node itself   | admitted | no change | replaced, the old one is kept (1)    |
 | a hey-there in an import        | admitted | no change | refused                              |
 | ... in a known peer's answer    | admitted | no change | refused                              |
 | a proof with the old key        | refused  | no change | replaced, if the proof verifies      |
 | a hey-there from anywhere else  | refused  | refused   | refused                              |
+
+(1) but the operator does not replace the node's own key, which is that of its key file.
 
 Old keys are kept so that what they signed still verifies. Ids come from the operator only. A proof
 is checked here, against the key that is current at that moment, and not before: only then can two
@@ -142,16 +144,22 @@ _OPERATOR = Payer("operator", "")
 def _refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
     match draft.source:
         case Source.OPERATOR | Source.OWN:
-            return _operator_refusal(draft, state)
+            return _operator_refusal(draft, known, state)
         case Source.HEY_THERE:
             return _hey_there_refusal(draft, known)
         case Source.PROOF:
             return _proof_refusal(draft, known)
 
 
-def _operator_refusal(draft: KeyDraft, state: State) -> Reason | None:
+def _operator_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
     if draft.payer.kind != "operator":
         return Reason("not_the_operator", "only the operator can add or replace a key like this")
+    if draft.source is Source.OPERATOR and _would_replace_own(draft, known):
+        return Reason(
+            "own_name",
+            f"{draft.name} is this node itself, and its key is the one in its key file: if another"
+            " node has this name too, one of the two must be made anew under another name",
+        )
     if draft.voter_id is None:
         return None
     voter = state[VOTER, (draft.voter_id,)]
@@ -161,6 +169,11 @@ def _operator_refusal(draft: KeyDraft, state: State) -> Reason | None:
             f"the id {draft.voter_id} belongs to {voter[1]!s}, and an id never names two",
         )
     return None
+
+
+def _would_replace_own(draft: KeyDraft, known: KnownKey | None) -> bool:
+    """A node that believed another key of its own name would refuse what it signs itself."""
+    return known is not None and known.source is Source.OWN and known.key != draft.key
 
 
 def _hey_there_refusal(draft: KeyDraft, known: KnownKey | None) -> Reason | None:
