@@ -352,3 +352,145 @@ fn all_hold(checks: &[Check]) -> bool {
         .verify(ChaCha20Rng::from_seed(transcript.finalize().into()))
         .is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+    use curve25519_dalek::edwards::EdwardsPoint;
+    use curve25519_dalek::scalar::Scalar;
+    use proptest::prelude::*;
+    use sha2::Sha512;
+
+    use super::*;
+
+    fn unhex<const N: usize>(text: &str) -> [u8; N] {
+        let byte = |i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap();
+        std::array::from_fn(byte)
+    }
+
+    fn wide(parts: &[&[u8]]) -> Scalar {
+        let mut hash = Sha512::new();
+        for part in parts {
+            hash.update(part);
+        }
+        Scalar::from_bytes_mod_order_wide(&hash.finalize().into())
+    }
+
+    /// A signature with torsion added to the key and to R: good under the cofactored equation of
+    /// ZIP-215, bad under the one without cofactor unless both are the identity.
+    fn crafted(seed: u8, in_key: EdwardsPoint, in_r: EdwardsPoint) -> (Key, [u8; 64], Vec<u8>) {
+        let message = vec![seed; usize::from(seed)];
+        let secret = wide(&[b"secret", &[seed]]);
+        let nonce = wide(&[b"nonce", &[seed], &message]);
+        let key = (ED25519_BASEPOINT_POINT * secret + in_key)
+            .compress()
+            .to_bytes();
+        let r = (ED25519_BASEPOINT_POINT * nonce + in_r).compress();
+        let s = nonce + wide(&[r.as_bytes(), &key, &message]) * secret;
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(r.as_bytes());
+        signature[32..].copy_from_slice(s.as_bytes());
+        (key, signature, message)
+    }
+
+    fn good(seed: u8) -> Check {
+        let (key, signature, message) = crafted(seed, EIGHT_TORSION[0], EIGHT_TORSION[0]);
+        Check::new(&key, &signature, &message)
+    }
+
+    fn bad(seed: u8) -> Check {
+        let (key, signature, _) = crafted(seed, EIGHT_TORSION[0], EIGHT_TORSION[0]);
+        Check::new(&key, &signature, b"another message")
+    }
+
+    #[test]
+    fn the_vectors_of_rfc_8032_verify_and_verify_no_other_message() {
+        let vectors = [
+            (
+                "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+                &b""[..],
+                "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+            ),
+            (
+                "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+                &[0x72],
+                "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+            ),
+            (
+                "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+                &[0xaf, 0x82],
+                "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+            ),
+        ];
+        let check = |(key, message, signature): &(&str, &[u8], &str)| {
+            Check::new(&unhex(key), &unhex(signature), message)
+        };
+        let all: Vec<Check> = vectors.iter().map(check).collect();
+        assert_eq!(run(&all), [true; 3]);
+        assert_eq!(run(&all[..1]), [true]);
+        for (key, message, signature) in vectors {
+            let longer = [message, b"."].concat();
+            let one = Check::new(&unhex(key), &unhex(signature), &longer);
+            assert_eq!(run(&[one]), [false]);
+        }
+    }
+
+    #[test]
+    fn one_bad_signature_is_found_alone_wherever_it_stands() {
+        for size in 1..=40 {
+            for place in 0..size {
+                let one = |i| if i == place { bad(i) } else { good(i) };
+                let checks: Vec<Check> = (0..size).map(one).collect();
+                let expected: Vec<bool> = (0..size).map(|i| i != place).collect();
+                assert_eq!(run(&checks), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn bad_signatures_on_both_sides_of_a_batch_border_are_found() {
+        let is_bad = |i: usize| [0, BATCH - 1, BATCH, 2 * BATCH].contains(&i);
+        let one = |i| {
+            if is_bad(i) {
+                bad(i as u8)
+            } else {
+                good(i as u8)
+            }
+        };
+        let checks: Vec<Check> = (0..2 * BATCH + 1).map(one).collect();
+        let found = run(&checks);
+        assert!(
+            found
+                .iter()
+                .enumerate()
+                .all(|(i, holds)| *holds != is_bad(i))
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_batch_agrees_with_single_checks_also_on_points_with_small_order_parts(
+            mix in prop::collection::vec((any::<u8>(), 0..8_usize, 0..8_usize, 0..6_u8), 1..24),
+        ) {
+            let make = |(seed, in_key, in_r, fault): &(u8, usize, usize, u8)| {
+                let (key, mut signature, mut message) =
+                    crafted(*seed, EIGHT_TORSION[*in_key], EIGHT_TORSION[*in_r]);
+                match fault {
+                    0 => message.push(0),
+                    1 => signature[40] ^= 1,
+                    // An s beyond the group's order: the same signature in another spelling.
+                    2 => signature[63] |= 0x20,
+                    _ => {}
+                }
+                (Check::new(&key, &signature, &message), *fault > 2)
+            };
+            let (checks, expected): (Vec<Check>, Vec<bool>) = mix.iter().map(make).unzip();
+            let single: Vec<bool> =
+                checks.iter().map(|check| check.item.clone().verify_single().is_ok()).collect();
+            prop_assert_eq!(&run(&checks), &single);
+            prop_assert_eq!(single, expected);
+        }
+    }
+}

@@ -90,6 +90,16 @@ impl Index {
         self.by_service[service as usize].len()
     }
 
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.by_service.iter().all(BTreeSet::is_empty)
+    }
+
+    #[cfg(test)]
+    pub fn name_lists(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// What the filter lets through, oldest first, from `start` on.
     pub fn ascending<'s>(
         &'s self,

@@ -381,3 +381,91 @@ impl std::fmt::Display for NotAnEvent {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An event as the log holds it, where ids are taken as they are.
+    fn stored(number: u32, svc: &str, payload: &str) -> Vec<u8> {
+        format!(
+            r#"{{"id":"{number:032x}","ts":{},"svc":"{svc}",{payload}}}"#,
+            number + 1
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn strangers_who_come_and_go_leave_nothing_behind() {
+        let mut ledger = Ledger::new(50, [3; 16]);
+        ledger.learn(["ann"]);
+        let mut added = 0;
+        for i in 0..2_000 {
+            let (a, b, c) = (format!("a{i}"), format!("b{i}"), format!("c{i}"));
+            let observed = format!(r#""observer":"{a}","subject":"{b}""#);
+            let bodies = [
+                stored(
+                    6 * i,
+                    "social",
+                    &format!(
+                        r#""social":{{"type":"tease","actor":"{a}","target":"{b}","witness":"{c}"}}"#
+                    ),
+                ),
+                stored(
+                    6 * i + 1,
+                    "ping",
+                    &format!(r#""ping":{{"observer":"{a}","target":"{b}","rtt":1}}"#),
+                ),
+                stored(
+                    6 * i + 2,
+                    "observation",
+                    &format!(
+                        r#""observation":{{{observed},"type":"restart","importance":3,"start_time":1}}"#
+                    ),
+                ),
+                stored(
+                    6 * i + 3,
+                    "hey-there",
+                    &format!(r#""hey_there":{{"From":"{a}","PublicKey":"k"}}"#),
+                ),
+                stored(
+                    6 * i + 4,
+                    "checkpoint",
+                    &format!(
+                        r#""checkpoint":{{"subject":"{c}","observation":{{}},"as_of_time":1}}"#
+                    ),
+                ),
+                stored(
+                    6 * i + 5,
+                    "seen",
+                    &format!(r#""seen":{{"observer":"ann","subject":"{b}","via":"x"}}"#),
+                ),
+            ];
+            for body in &bodies {
+                added += 1;
+                let standing = [Standing::Attested, Standing::Hearsay][added as usize % 2];
+                let one = Added {
+                    pos: added,
+                    body,
+                    standing,
+                };
+                assert!(ledger.apply(&[], &[one]).is_ok());
+            }
+        }
+        assert_eq!(ledger.len(), 50);
+        // Five names an event, "" and ann, and the event just on its way in.
+        assert!(ledger.names.len() <= 5 * 51 + 2, "{}", ledger.names.len());
+        assert!(ledger.entries.len() <= 51 && ledger.weights.len() <= 51);
+        assert!(ledger.index.name_lists() <= 2 * 50);
+        assert!(ledger.retention.groups() <= 3 * 50);
+        let all: Vec<u64> = (1..=added).collect();
+        assert!(ledger.apply(&all, &[]).is_ok());
+        assert!(ledger.is_empty() && ledger.authors().is_empty());
+        assert_eq!(
+            (ledger.index.name_lists(), ledger.retention.groups()),
+            (0, 0)
+        );
+        assert!(ledger.index.is_empty() && ledger.retention.is_empty());
+        assert_eq!(ledger.names.in_use(), 1, "ann, who has a key");
+    }
+}

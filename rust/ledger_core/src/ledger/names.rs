@@ -119,6 +119,16 @@ impl Names {
         authors
     }
 
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    #[cfg(test)]
+    pub fn in_use(&self) -> usize {
+        self.by_text.len()
+    }
+
     fn add(&mut self, text: &str) -> NameId {
         let text: Arc<str> = text.into();
         let row = Row {

@@ -141,6 +141,17 @@ impl Retention {
         &self.critical
     }
 
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.eviction.is_empty() && self.critical.is_empty()
+    }
+
+    /// How many targets, pairs, subjects and authors it keeps book on.
+    #[cfg(test)]
+    pub fn groups(&self) -> usize {
+        self.pings.len() + self.pairs.len() + self.checkpoints.len() + self.lasting.len()
+    }
+
     fn author_quota(&self) -> usize {
         (self.capacity / AUTHORS_SHARE).max(1)
     }

@@ -78,6 +78,11 @@ impl Weights {
         self.names[slot] = [entry.emitter, entry.actor, entry.target];
     }
 
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.id.len()
+    }
+
     pub fn clear(&mut self, slot: Slot) {
         self.time[slot as usize] = f64::NAN;
     }
@@ -263,6 +268,12 @@ impl<'l> Race<'l> {
         const BINS: usize = 4096;
         // Weights of some thousands tell enough about all.
         let stride = (self.ledger.entries.len() / 8192).max(1);
+        // Five standard deviations, of the tosses and of the estimate, and some for small counts.
+        let deviation = (count as f64 * (1 + stride) as f64).sqrt();
+        let wanted = count as f64 + 5.0 * deviation + 10.0;
+        if self.ledger.len() as f64 <= wanted {
+            return f64::INFINITY;
+        }
         let top = CRITICAL_IMPORTANCE.log2();
         let mut bins = vec![0_u32; BINS];
         for slot in candidates.step_by(stride) {
@@ -275,9 +286,6 @@ impl<'l> Race<'l> {
         let floors: Vec<(f64, f64)> = counted
             .map(|(bin, n)| (top - (bin + 1) as f64 * STEP, f64::from(*n) * stride as f64))
             .collect();
-        // Five standard deviations, of the tosses and of the estimate, and some for small counts.
-        let deviation = (count as f64 * (1 + stride) as f64).sqrt();
-        let wanted = count as f64 + 5.0 * deviation + 10.0;
         solve(&floors, wanted)
     }
 }

@@ -13,8 +13,8 @@ use ledger_core::verify::{Key, Standing};
 use sha2::{Digest as _, Sha256};
 
 pub const DAY: i64 = 86_400_000_000_000;
-/// When most tests happen: 2026-11-20.
-pub const NOW: i64 = 1_795_000_000_000_000_000;
+/// When most tests happen: a day after the newest real event.
+pub const NOW: i64 = 1_795_300_000_000_000_000;
 
 /// Random numbers for tests; splitmix64.
 pub struct Draws(pub u64);
