@@ -92,9 +92,14 @@ demo: .make/core ## what postbox does, shown and checked; ends by itself
 	$(BIN)/postbox demo
 
 .PHONY: bench
-bench: .make/core ## the figures of benches/README.md: the core by criterion, the rest by run.py
+bench: .make/core ## the figures of benches/README.md, with 80,000 and 800,000 events
+	$(BIN)/postbox bench --events 80000
+	$(BIN)/postbox bench --events 800000
+
+.PHONY: bench-compare
+bench-compare: .make/core ## the same by criterion and pytest-benchmark, beside the runs before
 	cargo bench --package ledger_core $(LOCKED)
-	$(BIN)/python benches/run.py
+	$(BIN)/pytest benches --benchmark-enable --benchmark-only --benchmark-autosave --benchmark-compare
 
 .PHONY: wheel
 wheel: .make/core ## build the wheel into dist/

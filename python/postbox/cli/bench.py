@@ -98,15 +98,19 @@ def bench(*, events: int = 80_000, common: Common | None = None) -> int:
 
 async def measure(world: World, events: int) -> list[Figure]:
     """All figures, on a history of `events`."""
-    made = _make_history(world, events)
+    made = make_history(world, events)
     stopwatch = Stopwatch(world)
     figures = [*_yardsticks(world, stopwatch)]
-    full = _filled(world, made, events)
-    figures += _queries(world, stopwatch, made, full)
+    full = filled(world, made, events)
+    figures += [
+        Figure(name, stopwatch.median_ms(do), "ms")
+        for name, do in queries(world, made, full).items()
+    ]
     figures += _adds(stopwatch, full, made, ", ledger full")
     del full
-    figures += _adds(stopwatch, _filled(world, made, 2 * events), made, "")
-    figures.append(_merge(world, stopwatch, made))
+    figures += _adds(stopwatch, filled(world, made, 2 * events), made, "")
+    merge_ms = stopwatch.median_ms(partial(merge, world, made))
+    figures.append(Figure("decode, verify and merge 5,000", merge_ms, "ms"))
     return figures + await _through_the_log(world, made)
 
 
@@ -146,7 +150,7 @@ class Made:
     spare: list[Stored]
 
 
-def _make_history(world: World, count: int) -> Made:
+def make_history(world: World, count: int) -> Made:
     now_ns = world.clock.now_ns()
     total = count + SPARE
     crowd = identities(SEED, emitters_for(total))
@@ -176,7 +180,7 @@ def _verified(bodies: list[bytes], now_ns: int, keys: core.Keys) -> list[Stored]
     return [Stored(Service(row[3]), Standing(row[4]), row[7]) for row in batch.accepted()]
 
 
-def _filled(world: World, made: Made, capacity: int) -> core.Ledger:
+def filled(world: World, made: Made, capacity: int) -> core.Ledger:
     ledger = core.Ledger(capacity, world.random.bytes(16))
     ledger.learn(made.names)
     numbered = enumerate(made.events, 1)
@@ -206,35 +210,33 @@ def _yardsticks(world: World, stopwatch: Stopwatch) -> list[Figure]:
     ]
 
 
-def _queries(world: World, watch: Stopwatch, made: Made, ledger: core.Ledger) -> list[Figure]:
+def queries(world: World, made: Made, ledger: core.Ledger) -> dict[str, Callable[[], object]]:
+    """What a peer asks, by name."""
+
     def sample() -> core.Selection:
-        seed = world.random.bytes(16)
         return ledger.sample(
             ANSWER,
             [],
             [],
-            seed=seed,
+            seed=world.random.bytes(16),
             now_ns=made.now_ns,
             responder=made.me,
             requester=made.names[1],
         )
 
-    def signed_sample() -> None:
+    def signed_sample() -> bytes:
         found = sample()
         ts = made.now_ns // 10**9
-        found.encode(made.me, ts, made.sign(found.digest(made.me, ts)))
+        return found.encode(made.me, ts, made.sign(found.digest(made.me, ts)))
 
     middle = str(made.now_ns - 20 * 86_400 * 10**9)
-    work: dict[str, Callable[[], object]] = {
+    return {
         "sample 5,000": sample,
         "sample 5,000, signed and encoded": signed_sample,
         "page 5,000": lambda: ledger.page(middle, ANSWER, [], []),
-        "page 100 of one service about one subject": lambda: ledger.page(
-            None, 100, ["social"], [made.me]
-        ),
+        "page 100, one service, one subject": lambda: ledger.page(None, 100, ["social"], [made.me]),
         "recent 100": lambda: ledger.recent(100, [], []),
     }
-    return [Figure(name, watch.median_ms(do), "ms") for name, do in work.items()]
 
 
 def _adds(watch: Stopwatch, ledger: core.Ledger, made: Made, where: str) -> list[Figure]:
@@ -251,18 +253,14 @@ def _adds(watch: Stopwatch, ledger: core.Ledger, made: Made, where: str) -> list
     ]
 
 
-def _merge(world: World, watch: Stopwatch, made: Made) -> Figure:
-    bodies = [one.body for one in made.events[:ANSWER]]
-
-    def merge() -> None:
-        ledger = core.Ledger(len(made.events), world.random.bytes(16))
-        ledger.learn(made.names)
-        batch = core.Batch.decode(bodies, made.now_ns)
-        batch.sift(ledger)
-        batch.verify(made.keys)
-        ledger.apply([], [(row[0] + 1, row[7], row[4]) for row in batch.accepted()])
-
-    return Figure("decode, verify and merge 5,000", watch.median_ms(merge), "ms")
+def merge(world: World, made: Made) -> None:
+    """An answer of 5,000 events into an empty ledger, without the log."""
+    ledger = core.Ledger(len(made.events), world.random.bytes(16))
+    ledger.learn(made.names)
+    batch = core.Batch.decode([one.body for one in made.events[:ANSWER]], made.now_ns)
+    batch.sift(ledger)
+    batch.verify(made.keys)
+    ledger.apply([], [(row[0] + 1, row[7], row[4]) for row in batch.accepted()])
 
 
 async def _through_the_log(world: World, made: Made) -> list[Figure]:
