@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import apsw
 import pytest
 from msgspec.structs import replace
 
-from postbox.errors import Violation
+from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
 from postbox.store.contract import (
     IDENTITY,
     MAX_BODY_BYTES,
@@ -22,7 +23,7 @@ from postbox.store.contract import (
     Tx,
     Window,
 )
-from postbox.store.sqlite import open_sqlite
+from postbox.store.sqlite import open_sqlite, renamed
 from postbox.world import Disk, FileDisk
 from support.simulate import MemoryDisk
 from support.toy_chat import CHAT, MEMBER, MIGRATIONS
@@ -318,3 +319,35 @@ def test_what_raises_leaves_nothing_behind(store: Store) -> None:
     assert head(store) == 0
     assert store.read(lambda reader: reader.rows(CHAT, [(b"c",)])) == {(b"c",): None}
     append(store, entry(1))
+
+
+def test_a_disk_that_is_full_says_so_and_nothing_happened(tmp_path: Path) -> None:
+    class SmallDisk:
+        def open_database(self, path: str) -> apsw.Connection:
+            connection = apsw.Connection(path)
+            connection.pragma("max_page_count", 40)
+            return connection
+
+    store = open_sqlite(SmallDisk(), str(tmp_path / "node.db"), [], bytes(16), bytes(32))
+    with pytest.raises(Full, match="make room"):
+        append(store, entry(1, body=bytes(500_000)))
+    assert store.read(lambda reader: reader.head) == 0
+    append(store, entry(1))
+    store.close()
+
+
+RENAMED: list[tuple[apsw.Error, type[Fault]]] = [
+    (apsw.BusyError(), Unavailable),
+    (apsw.FullError(), Full),
+    (apsw.ConstraintError(), Violation),
+    (apsw.IOError(), Fatal),
+    (apsw.CorruptError(), Fatal),
+    (apsw.SQLError(), Fatal),
+]
+
+
+@pytest.mark.parametrize(("error", "fault"), RENAMED, ids=lambda value: str(value))
+def test_errors_of_the_database_are_renamed_to_what_is_to_be_done(
+    error: apsw.Error, fault: type[Fault]
+) -> None:
+    assert type(renamed(error, "node.db")) is fault

@@ -1,0 +1,110 @@
+"""Programs that tests run as processes of their own: `python -m support.children NAME ...`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import trio
+
+from postbox.log.admission import Admission
+from postbox.log.committed import Interest
+from postbox.log.tail import Tail, open_tail
+from postbox.rules import Accepted
+from postbox.store.contract import Lane
+from postbox.store.open import open_store
+from postbox.world import system_world
+from support.kernel import Recorder, open_kernel
+from support.simulate import MemoryDisk, Simulation, simulate
+from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat, Verb
+
+TESTS = Path(__file__).parent.parent
+CHUNK = 7
+CHATS = [b"a", b"b", b"c"]
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "support.children", name, *arguments]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    path = os.pathsep.join([str(TESTS), *sys.path])
+    return {**os.environ, "PYTHONPATH": path, **changes}
+
+
+def chunk(first: int) -> list[ChatDraft]:
+    """CHUNK drafts that stand or fall together: one call, one payer, one batch."""
+    chat = first.to_bytes(8, "big")
+    ids = [(first + at).to_bytes(16, "big") for at in range(CHUNK)]
+    sends = [ChatDraft(one, "send", chat, text="x" * 300) for one in ids[1:]]
+    return [ChatDraft(ids[0], "create", chat), *sends]
+
+
+async def write_until_killed(path: str) -> None:
+    """Four submitters write chunks for ever, and print a chunk's first id once it is answered."""
+    world = system_world()
+    async with open_store(world, path, [MIGRATIONS]) as store:
+        admission = Admission(world.clock, store, await open_tail(store))
+
+        async def submit(lane: int) -> None:
+            for first in range(lane, 2**31, 4 * CHUNK):
+                outcomes = await admission.submit(ToyChat(), chunk(first))
+                assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+                sys.stdout.write(f"{first}\n")
+                sys.stdout.flush()
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(admission.run)
+            for submitter in range(4):
+                nursery.start_soon(submit, submitter * CHUNK)
+
+
+async def toy_run(simulation: Simulation) -> None:
+    """Two lives of a node with writers and readers, in an order that only the seed decides."""
+    disk = MemoryDisk()
+    for _ in range(2):
+        recorder = Recorder()
+        world = simulation.node(disk).world
+        async with open_kernel(world, followers=[recorder]) as kernel:
+            async with trio.open_nursery() as readers:
+                for interest in (Interest(Lane.CLIENTS), Interest(Lane.CLIENTS, frozenset(CHATS))):
+                    readers.start_soon(follow, simulation, kernel.tail, interest)
+                async with trio.open_nursery() as writers:
+                    for writer in range(8):
+                        writers.start_soon(write, simulation, kernel.admission, writer)
+                readers.cancel_scope.cancel()
+        simulation.trace.note([(each.head, list(each.streams)) for each in recorder.commits])
+
+
+async def write(simulation: Simulation, admission: Admission, writer: int) -> None:
+    random = simulation.random
+    for at in range(10):
+        await trio.sleep(random.fraction() / 50)
+        chat = CHATS[random.bytes(1)[0] % len(CHATS)]
+        verb: Verb = "send" if at else "create"
+        draft = ChatDraft(random.bytes(16), verb, chat, user=f"user{writer % 3}")
+        simulation.trace.note(writer, at, await admission.submit(ToyChat(), [draft]))
+
+
+async def follow(simulation: Simulation, tail: Tail, interest: Interest) -> None:
+    after = 0
+    while True:
+        await tail.wait(interest, after)
+        page = await tail.page(interest.lane, None, after, limit=5)
+        after = page.next
+        simulation.trace.note([(entry.pos, entry.id) for entry in page.entries])
+
+
+def main(name: str, *arguments: str) -> None:
+    match name:
+        case "write-until-killed":
+            trio.run(write_until_killed, arguments[0])
+        case "toy-run":
+            sys.stdout.write(simulate(int(arguments[0]), toy_run).digest() + "\n")
+        case _:
+            raise SystemExit(f"no such program: {name}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
