@@ -2,24 +2,23 @@
 //! nothing is ever written back from the fields. Layout and rules are nara's
 //! (`docs/protocol/mesh.md`, "Events").
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
+use crate::checkpoint::read_votes;
+use crate::fields::{name, text, text_or_empty, whole};
 use crate::json::{self, Node};
+use crate::payload::{Facts, read_payload};
 use crate::schema;
 use crate::verdict::Verdict;
-use crate::verify::{self, Proof, Standing, Vote};
+use crate::verify::{self, Proof, Standing};
 
 /// Largest event taken, in bytes. nara's own are under 2 KiB; a checkpoint of ten voters is 3.
 pub const MAX_BYTES: usize = 64 * 1024;
 /// How far ahead of now a timestamp may be: clocks differ, and beyond this it is a lie that would
 /// sit on top of every answer (strfry takes the same 900 s).
 pub const MAX_AHEAD_NS: i64 = 15 * 60 * 1_000_000_000;
-/// nara's one cutoff: checkpoints about this subject up to this second are wrong and dropped.
-const CUTOFF: (&str, i64) = ("r2d2", 1_768_774_453);
 
 /// First half of the SHA-256 of `{ts}:{svc}:{content}`.
 pub type Id = [u8; 16];
@@ -297,304 +296,6 @@ fn compute_id(ts: i64, service: Service, content: &str) -> Id {
     id
 }
 
-/// Is this text fit to be a name? nara joins names by ":" without escaping.
-pub fn is_name(text: &str) -> bool {
-    let fits = |c: char| c != ':' && !c.is_whitespace() && !c.is_control();
-    (1..=64).contains(&text.chars().take(65).count()) && text.chars().all(fits)
-}
-
-fn text<'n>(node: &'n Node<'_>, key: &str) -> Option<&'n str> {
-    match node.get(key)? {
-        Node::Str(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn text_or_empty<'n>(node: &'n Node<'_>, key: &str) -> &'n str {
-    text(node, key).unwrap_or_default()
-}
-
-fn whole(node: &Node<'_>, key: &str) -> Option<i64> {
-    match node.get(key)? {
-        Node::Int(value) => Some(*value),
-        _ => None,
-    }
-}
-
-fn whole_or_zero(node: &Node<'_>, key: &str) -> i64 {
-    whole(node, key).unwrap_or_default()
-}
-
-fn number(node: &Node<'_>, key: &str) -> f64 {
-    match node.get(key) {
-        Some(Node::Float(value)) => *value,
-        Some(Node::Int(value)) => *value as f64,
-        Some(Node::UInt(value)) => *value as f64,
-        _ => 0.0,
-    }
-}
-
-fn strings<'n>(node: &'n Node<'_>, key: &str) -> Vec<&'n str> {
-    let Some(Node::Array(items)) = node.get(key) else {
-        return Vec::new();
-    };
-    let text = |item: &'n Node<'_>| match item {
-        Node::Str(text) => Some(&**text),
-        _ => None,
-    };
-    items.iter().filter_map(text).collect()
-}
-
-/// A name, or "" where it is left out.
-fn name<'n>(node: &'n Node<'_>, key: &str) -> Result<&'n str, Verdict> {
-    match text_or_empty(node, key) {
-        "" => Ok(""),
-        text if is_name(text) => Ok(text),
-        _ => Err(Verdict::BadName),
-    }
-}
-
-/// A name that must be there.
-fn needed_name<'n>(node: &'n Node<'_>, key: &str) -> Result<&'n str, Verdict> {
-    match name(node, key)? {
-        "" => Err(Verdict::BadPayload),
-        name => Ok(name),
-    }
-}
-
-/// What a payload says, service by service.
-struct Facts<'n> {
-    actor: &'n str,
-    target: &'n str,
-    witness: &'n str,
-    content: String,
-    worth: Worth,
-    is_notable: bool,
-    is_restart: bool,
-}
-
-fn read_payload<'n>(service: Service, payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
-    match service {
-        Service::Social => read_social(payload),
-        Service::Ping => read_ping(payload),
-        Service::Observation => read_observation(payload),
-        Service::HeyThere => {
-            let from = needed_name(payload, "From")?;
-            let key = text_or_empty(payload, "PublicKey");
-            let ip = text_or_empty(payload, "MeshIP");
-            Ok(presence(from, format!("hey_there:{from}:{key}:{ip}")))
-        }
-        Service::Chau => {
-            let from = needed_name(payload, "From")?;
-            let key = text_or_empty(payload, "PublicKey");
-            Ok(presence(from, format!("chau:{from}:{key}")))
-        }
-        Service::Seen => read_seen(payload),
-        Service::Checkpoint => read_checkpoint(payload),
-    }
-}
-
-fn presence(from: &str, content: String) -> Facts<'_> {
-    Facts {
-        actor: from,
-        target: from,
-        witness: "",
-        content,
-        worth: Worth::Presence,
-        is_notable: false,
-        is_restart: false,
-    }
-}
-
-fn read_social<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
-    let kind = text_or_empty(payload, "type");
-    if !matches!(
-        kind,
-        "tease" | "observed" | "gossip" | "observation" | "service"
-    ) {
-        return Err(Verdict::BadPayload);
-    }
-    let actor = needed_name(payload, "actor")?;
-    let target = needed_name(payload, "target")?;
-    let witness = name(payload, "witness")?;
-    let reason = text_or_empty(payload, "reason");
-    Ok(Facts {
-        actor,
-        target,
-        witness,
-        content: format!("{kind}:{actor}:{target}:{reason}:{witness}"),
-        worth: Worth::Social,
-        is_notable: false,
-        is_restart: false,
-    })
-}
-
-fn read_ping<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
-    let observer = needed_name(payload, "observer")?;
-    let target = needed_name(payload, "target")?;
-    let rtt = number(payload, "rtt");
-    if rtt <= 0.0 {
-        return Err(Verdict::BadPayload);
-    }
-    Ok(Facts {
-        actor: observer,
-        target,
-        witness: "",
-        content: format!("{observer}:{target}:{rtt:.1}"),
-        worth: Worth::Ping,
-        is_notable: false,
-        is_restart: false,
-    })
-}
-
-fn read_observation<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
-    let observer = needed_name(payload, "observer")?;
-    let subject = needed_name(payload, "subject")?;
-    let kind = text_or_empty(payload, "type");
-    let state = text_or_empty(payload, "online_state");
-    let start = whole_or_zero(payload, "start_time");
-    let restarts = whole_or_zero(payload, "restart_num");
-    let importance = whole_or_zero(payload, "importance");
-    let is_valid = match kind {
-        "restart" => start > 0 && restarts >= 0,
-        "first-seen" => start > 0,
-        "status-change" => matches!(state, "ONLINE" | "OFFLINE" | "MISSING"),
-        _ => false,
-    };
-    if !is_valid || !(1..=3).contains(&importance) {
-        return Err(Verdict::BadPayload);
-    }
-    let content = match kind {
-        "restart" => format!("{subject}:restart:{restarts}:{start}"),
-        _ => format!("{observer}:{subject}:{kind}:{state}:{start}:{restarts}"),
-    };
-    Ok(Facts {
-        actor: observer,
-        target: subject,
-        witness: "",
-        content,
-        worth: if kind == "status-change" {
-            Worth::Presence
-        } else {
-            Worth::Lasting
-        },
-        is_notable: importance == 2,
-        is_restart: kind == "restart",
-    })
-}
-
-fn read_seen<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
-    let observer = needed_name(payload, "observer")?;
-    let subject = needed_name(payload, "subject")?;
-    let via = text_or_empty(payload, "via");
-    if via.is_empty() {
-        return Err(Verdict::BadPayload);
-    }
-    Ok(Facts {
-        actor: observer,
-        target: subject,
-        witness: "",
-        content: format!("seen:{observer}:{subject}:{via}"),
-        worth: Worth::Seen,
-        is_notable: false,
-        is_restart: false,
-    })
-}
-
-/// What a checkpoint says and its voters sign.
-struct Tally<'n> {
-    version: i64,
-    subject_id: &'n str,
-    previous: &'n str,
-    as_of: i64,
-    restarts: i64,
-    uptime: i64,
-    start: i64,
-}
-
-fn read_tally<'n>(payload: &'n Node<'_>) -> Tally<'n> {
-    let none = Node::Null;
-    let seen = payload.get("observation").unwrap_or(&none);
-    Tally {
-        version: whole_or_zero(payload, "version"),
-        subject_id: text_or_empty(payload, "subject_id"),
-        previous: text_or_empty(payload, "previous_checkpoint_id"),
-        as_of: whole_or_zero(payload, "as_of_time"),
-        restarts: whole_or_zero(seen, "restarts"),
-        uptime: whole_or_zero(seen, "total_uptime"),
-        start: whole_or_zero(seen, "start_time"),
-    }
-}
-
-fn read_checkpoint<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
-    let subject = needed_name(payload, "subject")?;
-    let tally = read_tally(payload);
-    let (voters, signatures) = (
-        strings(payload, "voter_ids"),
-        strings(payload, "signatures"),
-    );
-    if tally.as_of <= 0
-        || tally.restarts < 0
-        || tally.uptime < 0
-        || voters.len() != signatures.len()
-    {
-        return Err(Verdict::BadPayload);
-    }
-    if subject == CUTOFF.0 && tally.as_of <= CUTOFF.1 {
-        return Err(Verdict::Cutoff);
-    }
-    Ok(Facts {
-        actor: "",
-        target: subject,
-        witness: "",
-        content: checkpoint_content(subject, &tally),
-        worth: Worth::Lasting,
-        is_notable: false,
-        is_restart: false,
-    })
-}
-
-fn checkpoint_content(subject: &str, tally: &Tally<'_>) -> String {
-    let Tally {
-        version,
-        as_of,
-        restarts,
-        uptime,
-        start,
-        previous,
-        ..
-    } = *tally;
-    let sid = if tally.subject_id.is_empty() {
-        subject
-    } else {
-        tally.subject_id
-    };
-    match version {
-        ..2 => format!("checkpoint:{sid}:{as_of}:{start}:{restarts}:{uptime}"),
-        2.. => format!("checkpoint:v2:{sid}:{as_of}:{start}:{restarts}:{uptime}:{previous}"),
-    }
-}
-
-fn attestation(voter: &str, tally: &Tally<'_>) -> String {
-    let Tally {
-        version,
-        subject_id,
-        as_of,
-        restarts,
-        uptime,
-        start,
-        previous,
-    } = *tally;
-    let version = version.max(1);
-    let mut text =
-        format!("attestation:v{version}:{voter}:{subject_id}:{as_of}:{restarts}:{uptime}:{start}");
-    if version >= 2 {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ":{previous}");
-    }
-    text
-}
-
 fn read_proof(node: &Node<'_>, head: &Head<'_>, facts: &Facts<'_>) -> Result<Proof, Verdict> {
     let signature = match text_or_empty(node, "sig") {
         "" => None,
@@ -644,23 +345,7 @@ fn read_inner_key(service: Service, payload: &Node<'_>) -> Result<Option<[u8; 32
     Ok(Some(key))
 }
 
-fn read_votes(payload: &Node<'_>) -> Result<Proof, Verdict> {
-    let tally = read_tally(payload);
-    let mut votes = Vec::new();
-    for (voter, signature) in strings(payload, "voter_ids")
-        .into_iter()
-        .zip(strings(payload, "signatures"))
-    {
-        votes.push(Vote {
-            voter: voter.into(),
-            signature: decode_base64::<64>(signature)?,
-            message: attestation(voter, &tally).into(),
-        });
-    }
-    Ok(Proof::Votes(votes))
-}
-
-fn decode_base64<const N: usize>(text: &str) -> Result<[u8; N], Verdict> {
+pub(crate) fn decode_base64<const N: usize>(text: &str) -> Result<[u8; N], Verdict> {
     let bytes = BASE64.decode(text).map_err(|_| Verdict::BadBase64)?;
     bytes.try_into().map_err(|_| Verdict::BadBase64)
 }

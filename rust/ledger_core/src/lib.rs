@@ -9,11 +9,14 @@
 //! ```
 
 pub mod batch;
+mod checkpoint;
 pub mod encode;
 pub mod event;
+mod fields;
 mod json;
 
 pub mod ledger;
+mod payload;
 mod schema;
 pub mod verdict;
 pub mod verify;

@@ -1,0 +1,116 @@
+//! Checkpoints: what several nodes agree on about one, and the votes that say so.
+
+use std::fmt::Write as _;
+
+use crate::event::{Worth, decode_base64};
+use crate::fields::{needed_name, strings, text_or_empty, whole_or_zero};
+use crate::json::Node;
+use crate::payload::Facts;
+use crate::verdict::Verdict;
+use crate::verify::{Proof, Vote};
+
+/// nara's one cutoff: checkpoints about this subject up to this second are wrong and dropped.
+const CUTOFF: (&str, i64) = ("r2d2", 1_768_774_453);
+
+/// What a checkpoint says and its voters sign.
+struct Tally<'n> {
+    version: i64,
+    subject_id: &'n str,
+    previous: &'n str,
+    as_of: i64,
+    restarts: i64,
+    uptime: i64,
+    start: i64,
+}
+
+fn read_tally<'n>(payload: &'n Node<'_>) -> Tally<'n> {
+    let none = Node::Null;
+    let seen = payload.get("observation").unwrap_or(&none);
+    Tally {
+        version: whole_or_zero(payload, "version"),
+        subject_id: text_or_empty(payload, "subject_id"),
+        previous: text_or_empty(payload, "previous_checkpoint_id"),
+        as_of: whole_or_zero(payload, "as_of_time"),
+        restarts: whole_or_zero(seen, "restarts"),
+        uptime: whole_or_zero(seen, "total_uptime"),
+        start: whole_or_zero(seen, "start_time"),
+    }
+}
+
+pub(crate) fn read_checkpoint<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
+    let subject = needed_name(payload, "subject")?;
+    let tally = read_tally(payload);
+    let (voters, signatures) = (
+        strings(payload, "voter_ids"),
+        strings(payload, "signatures"),
+    );
+    if tally.as_of <= 0
+        || tally.restarts < 0
+        || tally.uptime < 0
+        || voters.len() != signatures.len()
+    {
+        return Err(Verdict::BadPayload);
+    }
+    if subject == CUTOFF.0 && tally.as_of <= CUTOFF.1 {
+        return Err(Verdict::Cutoff);
+    }
+    let content = checkpoint_content(subject, &tally);
+    Ok(Facts::new("", subject, Worth::Lasting, content))
+}
+
+fn checkpoint_content(subject: &str, tally: &Tally<'_>) -> String {
+    let Tally {
+        version,
+        as_of,
+        restarts,
+        uptime,
+        start,
+        previous,
+        ..
+    } = *tally;
+    let sid = if tally.subject_id.is_empty() {
+        subject
+    } else {
+        tally.subject_id
+    };
+    match version {
+        ..2 => format!("checkpoint:{sid}:{as_of}:{start}:{restarts}:{uptime}"),
+        2.. => format!("checkpoint:v2:{sid}:{as_of}:{start}:{restarts}:{uptime}:{previous}"),
+    }
+}
+
+fn attestation(voter: &str, tally: &Tally<'_>) -> String {
+    let Tally {
+        version,
+        subject_id,
+        as_of,
+        restarts,
+        uptime,
+        start,
+        previous,
+    } = *tally;
+    let version = version.max(1);
+    let mut text =
+        format!("attestation:v{version}:{voter}:{subject_id}:{as_of}:{restarts}:{uptime}:{start}");
+    if version >= 2 {
+        // Writing to a String cannot fail.
+        let _ = write!(text, ":{previous}");
+    }
+    text
+}
+
+pub(crate) fn read_votes(payload: &Node<'_>) -> Result<Proof, Verdict> {
+    let tally = read_tally(payload);
+    let mut votes = Vec::new();
+    for (voter, signature) in strings(payload, "voter_ids")
+        .into_iter()
+        .zip(strings(payload, "signatures"))
+    {
+        votes.push(Vote {
+            voter: voter.into(),
+            signature: decode_base64::<64>(signature)?,
+            message: attestation(voter, &tally).into(),
+        });
+    }
+    Ok(Proof::Votes(votes))
+}
