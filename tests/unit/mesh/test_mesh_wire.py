@@ -113,8 +113,18 @@ def test_a_field_of_another_type_is_refused(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"null", b"[]", b'"x"', b"{", b'{"from":"a"} {}', b'{"from":"\xff"}', b"\xff\xfe", b"NaN"]
-    + [b'{"from":"a","x":' + b"[" * 100_000],
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"x"',
+        b"{",
+        b"NaN",
+        b'{"from":"a"} {}',
+        b'{"from":"\xff"}',
+        b"\xff\xfe",
+        b'{"from":"a","x":' + b"[" * 100_000,
+    ],
 )
 def test_what_is_no_request_is_refused(body: bytes) -> None:
     with pytest.raises(WireError, match="no sync request"):
