@@ -236,16 +236,24 @@ class Simulation:
         return Node(self.net, disk, int.from_bytes(self.random.bytes(8), "big"))
 
 
-def simulate(seed: int, main: Callable[[Simulation], Awaitable[None]]) -> Trace:
-    """Runs `main` to its end and returns what it noted."""
+def simulate(
+    seed: int, main: Callable[[Simulation], Awaitable[None]], limit_s: float = 10 * 86_400
+) -> Trace:
+    """Runs `main` to its end, or for `limit_s` of virtual time, and returns what it noted."""
     simulation = Simulation(seed)
     clock = trio.testing.MockClock(autojump_threshold=0)
     was = trio_run._ALLOW_DETERMINISTIC_SCHEDULING
     switches = vars(trio_run)  # to type checkers the switch is a constant
     switches["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
     trio_run._r.seed(seed)
+
+    async def run() -> None:
+        # When everything waits for ever, time jumps to this, and the hang is a failure.
+        with trio.fail_after(limit_s):
+            await main(simulation)
+
     try:
-        trio.run(main, simulation, clock=clock)
+        trio.run(run, clock=clock)
     finally:
         switches["_ALLOW_DETERMINISTIC_SCHEDULING"] = was
     return simulation.trace
