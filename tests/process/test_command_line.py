@@ -1,0 +1,342 @@
+"""The command as a script sees it: words in, exit codes and JSON out."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from postbox.cli.main import main
+from postbox.world import system_world
+from support.command import Done, postbox, told
+from support.mesh import ANN, MALLORY, believe, digest, node_at, small_history, take, tease
+
+VERBS = [
+    "serve",
+    "import",
+    "export",
+    "sync",
+    "status",
+    "verify",
+    "bench",
+    "demo",
+    "trust add",
+    "trust import",
+    "trust list",
+    "keys show",
+]
+READING = ["status", "verify", "trust list", "keys show"]
+SMALL = small_history(200)
+
+Call = Callable[..., Done]
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("history") / "history.jsonl"
+    path.write_bytes(b"\n".join(SMALL) + b"\n")
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
+    """The command in this process: for the many calls that end soon."""
+    monkeypatch.delenv("POSTBOX_HOME", raising=False)
+
+    def call(*words: str | Path) -> Done:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, out, err)
+
+    return call
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS, "trust", "keys"])
+def test_help_answers_for_every_verb(call: Call, verb: str) -> None:
+    done = call(*verb.split(), "--help")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"Usage: postbox {verb}".rstrip())
+    if not verb:
+        assert all(name.split()[0] in done.out for name in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("nonsense", 'Unknown command "nonsense"'),
+        ("status", "which home? Say --home DIR, or set POSTBOX_HOME"),
+        ("status --nonsense", "Unknown option"),
+        ("import --home HOME", "requires an argument"),
+        ("trust add ann --home HOME", "requires an argument"),
+        ("trust add ann KEY --home HOME", "the public key 'KEY' is not base64"),
+        ("trust add ann YWJj --home HOME", "a public key is 32 bytes in base64, not 3"),
+        ("sync http://127.0.0.1:9 --mode nope --home HOME", 'Invalid value "nope" for --mode'),
+        ("status --memory nope --home HOME", "use auto, short, medium, hog or a number"),
+        ("status --memory 0 --home HOME", "use auto, short, medium, hog or a number"),
+        ("serve --listen nowhere --home HOME", "say ADDRESS:PORT"),
+        ("serve --listen 127.0.0.1:99999 --home HOME", "say ADDRESS:PORT"),
+    ],
+)
+def test_a_wrong_call_exits_2_and_says_what_is_wrong(
+    call: Call, home: Path, words: str, says: str
+) -> None:
+    done = call(*words.replace("HOME", str(home)).split())
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert "Traceback" not in done.err
+
+
+def test_the_process_exits_with_what_the_call_gave(home: Path, tmp_path: Path) -> None:
+    """What the tests above call in this process, once as a process of its own."""
+    for words, code, out, err in (
+        (["--help"], 0, "Usage: postbox COMMAND", ""),
+        (["status"], 2, "", "postbox: which home?"),
+        (["import", tmp_path / "missing", "--home", home], 1, "0 events imported", "postbox: can"),
+    ):
+        done = postbox(*words)
+        assert (done.code, done.out[: len(out)], done.err[: len(err)]) == (code, out, err)
+
+
+def test_what_fails_exits_1_and_says_what_to_do(call: Call, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "list").write_text("{}")
+    for words, says in (
+        (["import", tmp_path / "missing"], "can not read"),
+        (["import", tmp_path], "Is a directory"),
+        (["import", tmp_path / "file"], "1 event refused: not_json"),
+        (["export", tmp_path / "no" / "where"], "can not write"),
+        (["trust", "import", tmp_path / "list"], "is no list of keys"),
+        (["trust", "import", tmp_path / "missing"], "can not read"),
+        (["sync", "http://127.0.0.1:9"], "127.0.0.1:9"),
+        (["sync", "http://10.0.0.1:7433"], "loopback addresses only"),
+        (["sync", "nonsense"], "nonsense"),
+        (["trust", "add", "a:b", ANN.public_key_base64], "can not be a name"),
+        (["serve", "--listen", "0.0.0.0:0"], "loopback"),
+        (["serve", "--listen", "example.org:0"], "it is no IP address"),
+    ):
+        done = call(*words, "--home", home)
+        assert done.code == 1, (words, done)
+        assert says in done.err
+        assert "Traceback" not in done.err
+    done = call("status", "--home", tmp_path / "file")
+    assert (done.code, done.out) == (1, "")
+    assert "as a home" in done.err
+
+
+@pytest.mark.parametrize("verb", READING)
+def test_a_home_that_does_not_exist_is_made_by_any_verb(home: Path, verb: str) -> None:
+    assert postbox(*verb.split(), "--home", home).code == 0
+    assert told("status", "--home", home)["events"] == 0
+
+
+def test_import_says_what_became_of_the_events(home: Path, history: Path, tmp_path: Path) -> None:
+    """One line, the last; progress and reasons are elsewhere."""
+    mixed = tmp_path / "mixed"
+    mixed.write_bytes(b"\n".join([tease(1), b"garbage", tease(2), SMALL[0]]))
+    first = postbox("import", history, "--home", home, "--json")
+    assert (first.code, first.out) == (
+        0,
+        '{"imported":200,"duplicates":0,"rejected":0,"pruned":0}\n',
+    )
+    assert "importing history.jsonl: 200 events (100%)" in first.err
+    second = postbox("import", mixed, "--home", home, "--json")
+    assert (second.code, second.json) == (
+        0,
+        {"imported": 2, "duplicates": 1, "rejected": 1, "pruned": 0},
+    )
+    assert "postbox: 1 event refused: not_json" in second.err
+    third = postbox("import", history, "--home", home)
+    assert third.out == "0 events imported, 200 known already, 0 refused, 0 below what is kept\n"
+    small = postbox("import", history, "--home", tmp_path / "small", "--memory", "50", "--json")
+    assert small.code == 0
+    assert sum(small.json.values()) == 200
+    assert told("status", "--home", tmp_path / "small", "--memory", "50")["events"] == 50
+
+
+def test_a_damaged_file_exits_1_and_still_says_what_was_taken(home: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(gzip.compress(b"\n".join(SMALL))[:-10])
+    done = postbox("import", cut, "--home", home, "--json")
+    assert done.code == 1
+    assert "damaged or cut off" in done.err
+    taken = done.json["imported"]
+    assert 0 < taken <= 200
+    assert told("status", "--home", home)["events"] == taken
+
+
+def test_status_says_what_the_node_holds(home: Path, history: Path) -> None:
+    empty = told("status", "--home", home, "--memory", "short")
+    assert list(empty) == [
+        "name",
+        "url",
+        "events",
+        "capacity",
+        "digest",
+        "epoch",
+        "head",
+        "keys",
+        "services",
+        "standings",
+        "authors",
+    ]
+    assert (empty["url"], empty["events"], empty["capacity"]) == (None, 0, 20_000)
+    assert (len(empty["digest"]), len(empty["epoch"])) == (64, 32)
+    assert (empty["keys"], empty["authors"]) == (1, {})
+    told("import", history, "--home", home)
+    full = told("status", "--home", home)
+    assert full["events"] == 200
+    assert sum(full["services"].values()) == sum(full["standings"].values()) == 200
+    assert sum(full["authors"].values()) == 200
+    assert full["epoch"] == empty["epoch"]
+    assert full["digest"] != empty["digest"]
+    assert full["standings"]["attested"] > 100
+    shown = postbox("status", "--home", home)
+    assert f"digest     {full['digest']}" in shown.out
+
+
+def test_keys_show_is_stable_and_the_key_is_the_owner_s_alone(home: Path) -> None:
+    shown = told("keys", "show", "--home", home)
+    assert list(shown) == ["name", "public_key", "id"]
+    assert len(base64.b64decode(shown["public_key"], validate=True)) == 32
+    assert told("keys", "show", "--home", home) == shown
+    mode = stat.S_IMODE((home / "node.key").stat().st_mode)
+    assert (mode, stat.S_IMODE(home.stat().st_mode)) == (0o600, 0o700)
+    assert shown["public_key"] in postbox("keys", "show", "--home", home).out
+
+
+def test_a_damaged_key_file_is_named_and_never_replaced(home: Path) -> None:
+    told("status", "--home", home)
+    key = home / "node.key"
+    good = key.read_bytes()
+    for bad, mode, says in (
+        (b"", 0o600, "is damaged"),
+        (good[:-20], 0o600, "is damaged"),
+        (good.replace(b'"name":"', b'"name":"x'), 0o600, "does not belong to the name"),
+        (good, 0o644, "chmod 600"),
+    ):
+        key.write_bytes(bad)
+        key.chmod(mode)
+        done = postbox("status", "--home", home)
+        assert (done.code, done.out) == (1, "")
+        assert says in done.err
+        assert key.read_bytes() == bad
+        soul = json.loads(good)["soul"]
+        assert soul not in done.err
+    key.write_bytes(good)
+    key.chmod(0o600)
+    assert postbox("status", "--home", home).code == 0
+
+
+def test_trust_is_given_and_listed(home: Path, tmp_path: Path) -> None:
+    me = told("keys", "show", "--home", home)
+    add = ("trust", "add", "ann", ANN.public_key_base64, "--id", ANN.id)
+    assert told(*add, "--home", home) == {"refused": 0}
+    listed = told("trust", "list", "--home", home)["keys"]
+    ann = next(one for one in listed if one["name"] == "ann")
+    assert ann == {
+        "name": "ann",
+        "public_key": ANN.public_key_base64,
+        "id": ANN.id,
+        "source": "operator",
+        "old_keys": 0,
+    }
+    own = next(one for one in listed if one["name"] == me["name"])
+    assert (own["source"], own["public_key"], own["id"]) == ("own", me["public_key"], me["id"])
+    taken = postbox(
+        "trust",
+        "add",
+        "mallory",
+        MALLORY.public_key_base64,
+        "--id",
+        ANN.id,
+        "--home",
+        home,
+        "--json",
+    )
+    assert (taken.code, taken.json) == (1, {"refused": 1})
+    assert f"the id {ANN.id} belongs to ann" in taken.err
+    mine = postbox("trust", "add", me["name"], MALLORY.public_key_base64, "--home", home)
+    assert mine.code == 1
+    assert f"{me['name']} is this node itself" in mine.err
+    keys = tmp_path / "keys.json"
+    rows = [
+        {"Name": "mallory", "PublicKey": MALLORY.public_key_base64, "ID": MALLORY.id},
+        {"Name": "b b", "PublicKey": MALLORY.public_key_base64, "ID": ""},
+    ]
+    keys.write_text(json.dumps(rows))
+    partly = postbox("trust", "import", keys, "--home", home, "--json")
+    assert (partly.code, partly.json) == (1, {"refused": 1})
+    assert f"row 2 of {keys}" in partly.err
+    assert len(told("trust", "list", "--home", home)["keys"]) == 3
+    assert "mallory" in postbox("trust", "list", "--home", home).out
+
+
+def test_verify_counts_and_exits_0_when_nothing_is_wrong(home: Path, history: Path) -> None:
+    told("import", history, "--home", home)
+    checked = told("verify", "--home", home)
+    assert list(checked) == ["checked", "attested", "unproven", "hearsay", "wrong"]
+    assert (checked["checked"], checked["wrong"]) == (200, [])
+    assert checked["attested"] + checked["unproven"] + checked["hearsay"] == 200
+    standings = told("status", "--home", home)["standings"]
+    assert {name: checked[name] for name in standings} == standings
+
+
+async def test_verify_names_what_is_wrong_and_exits_1(home: Path) -> None:
+    """A byte changed on the disk, behind the node's back."""
+    async with node_at(home) as node:
+        await believe(node, ANN)
+        await take(node, [tease(1), tease(2)])
+    database = system_world().disk.open_database(str(home / "postbox.db"))
+    changed = tease(1).replace(b"random", b"comebk")
+    database.execute("update entry set body = ? where body = ?", (changed, tease(1)))
+    database.close()
+    done = postbox("verify", "--home", home, "--json")
+    assert done.code == 1
+    ((wrong),) = done.json["wrong"]
+    assert (done.json["checked"], wrong["problem"]) == (2, "id_mismatch")
+    assert f"at position {wrong['position']}: id_mismatch" in postbox("verify", "--home", home).out
+
+
+def test_an_export_read_into_a_fresh_home_gives_an_equal_ledger(
+    home: Path, history: Path, tmp_path: Path
+) -> None:
+    told("import", history, "--home", home)
+    digests = {told("status", "--home", home)["digest"]}
+    for name in ("out.jsonl", "out.jsonl.gz"):
+        file, other = tmp_path / name, tmp_path / f"from {name}"
+        assert told("export", file, "--home", home) == {"exported": 200}
+        assert told("import", file, "--home", other)["imported"] == 200
+        digests.add(told("status", "--home", other)["digest"])
+    assert len(digests) == 1
+    assert (tmp_path / "out.jsonl").read_bytes() == history.read_bytes()
+    assert (tmp_path / "out.jsonl.gz").stat().st_size < history.stat().st_size / 2
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_home_may_come_from_the_environment(home: Path, history: Path) -> None:
+    assert postbox("import", history, "--json", POSTBOX_HOME=str(home)).code == 0
+    assert postbox("status", "--json", POSTBOX_HOME=str(home)).json["events"] == 200
+    assert told("status", "--home", home)["events"] == 200
+
+
+async def test_the_command_and_the_package_see_one_ledger(home: Path, history: Path) -> None:
+    told("import", history, "--home", home)
+    async with node_at(home) as node:
+        assert digest(node) == told_digest(home.parent / "copy", history)
+
+
+def told_digest(home: Path, history: Path) -> str:
+    told("import", history, "--home", home)
+    return str(told("status", "--home", home)["digest"])

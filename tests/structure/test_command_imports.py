@@ -1,0 +1,42 @@
+"""`postbox --help` answers at once: it loads nothing that a verb needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HEAVY = ("apsw", "httpx2", "hypercorn", "msgspec", "nacl", "quart", "quart_trio", "trio")
+MAY_LOAD = {"postbox", "postbox.cli", "postbox.cli.main"}
+
+LOADED = """
+import sys
+from postbox.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+def loaded_by(*words: str) -> set[str]:
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return set(ran.stderr.split())
+
+
+def test_help_loads_neither_server_nor_store_nor_core() -> None:
+    loaded = loaded_by("--help")
+    assert "postbox.cli.main" in loaded, "the test has lost its way"
+    assert not {name for name in loaded if name.split(".")[0] in HEAVY}
+    assert {name for name in loaded if name.split(".")[0] == "postbox"} == MAY_LOAD
+
+
+def test_a_verb_that_does_not_serve_loads_no_server() -> None:
+    loaded = loaded_by("status", "--help")
+    assert "apsw" in loaded or "trio" in loaded, "the test has lost its way"
+    assert not {name for name in loaded if name.split(".")[0] in ("hypercorn", "quart")}

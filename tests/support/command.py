@@ -1,0 +1,100 @@
+"""The real `postbox` command, as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+POSTBOX = Path(sys.executable).parent / "postbox"
+TIMEOUT_S = 120  # for a machine that is busy with everything else
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The last line of stdout, which is what scripts read."""
+        return json.loads(self.out.splitlines()[-1])
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This one's, less what would change what the command does."""
+    kept = {key: text for key, text in os.environ.items() if not key.startswith("POSTBOX_")}
+    return kept | {"COLUMNS": "100", "TERM": "dumb"} | more
+
+
+def postbox(*words: str | Path, **env: str) -> Done:
+    """Run to its end."""
+    ran = subprocess.run(
+        [POSTBOX, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env=environment(**env),
+        timeout=TIMEOUT_S,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    return Done(ran.returncode, ran.stdout, ran.stderr)
+
+
+def told(*words: str | Path) -> Any:
+    """What it says with --json, when all went well."""
+    done = postbox(*words, "--json")
+    assert done.code == 0, done
+    return done.json
+
+
+@contextmanager
+def running(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Started, and killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [POSTBOX, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ready_url(process: subprocess.Popen[str]) -> str:
+    """What `serve` says first, once it answers."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    match = re.fullmatch(r"ready (http://127\.0\.0\.1:[0-9]+)\n", line)
+    assert match, (line, process.stderr and process.poll() and process.stderr.read())
+    return match[1]
+
+
+def killed_at_line(number: int, *words: str | Path) -> int:
+    """Started, killed with SIGKILL when its n-th line of progress is there. How many events the
+    last line that it had written counted."""
+    with running(*words) as process:
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if len(lines) == number:
+                break
+        process.send_signal(signal.SIGKILL)
+        lines += process.stderr.readlines()  # written before the kill, read after it
+    assert process.returncode == -signal.SIGKILL, f"it had ended before line {number}: {lines}"
+    counts = [int(match[1]) for line in lines if (match := re.search(r": (\d+) events", line))]
+    assert counts, lines
+    return counts[-1]
