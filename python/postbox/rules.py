@@ -105,21 +105,21 @@ class State(Protocol):
         ...
 
 
-class Accepted(NamedTuple):
+class Accepted(Struct, frozen=True, gc=False):
     """`pos`: of the entry with the draft's id, else of its first entry, else the log's head."""
 
     pos: int
     seq: int | None
 
 
-class Duplicate(NamedTuple):
+class Duplicate(Struct, frozen=True, gc=False):
     """The id is stored already: there, and with this number."""
 
     pos: int
     seq: int | None
 
 
-class Rejected(NamedTuple):
+class Rejected(Struct, frozen=True):
     reason: Reason
 
 

@@ -112,21 +112,17 @@ class BatchState(dict[tuple[Table, Key], Row | None]):
     """What rules see. A dict, because the lookup of a row is what rules do most."""
 
     def __init__(self) -> None:
-        self.found: dict[EntryName, Found | None] = {}  # as stored
-        self.fresh: dict[EntryName, Entry] = {}  # of this batch
+        self.entries: dict[EntryName, Entry | Found | None] = {}  # as stored, or of this batch
 
     def __missing__(self, key: tuple[Table, Key]) -> Row | None:
         raise Unread(RowKey(*key))
 
     def entry(self, lane: Lane, entry_id: bytes) -> Found | None:
-        name = (lane, entry_id)
-        fresh = self.fresh.get(name)
-        if fresh is not None:
-            return found_of(fresh)
         try:
-            return self.found[name]
+            entry = self.entries[lane, entry_id]
         except KeyError:
             raise Unread(EntryKey(lane, entry_id)) from None
+        return None if entry is None else found_of(entry)
 
 
 class Wanted:
@@ -152,7 +148,7 @@ class Wanted:
         if isinstance(key, RowKey):
             if key not in self._state:
                 self.rows.setdefault(key.table, {})[key.key] = None
-        elif key not in self._state.found:
+        elif key not in self._state.entries:
             self.entries[key] = None
 
     def read(self, tx: Tx) -> None:
@@ -161,8 +157,8 @@ class Wanted:
             for key, row in tx.rows(table, keys).items():
                 state[table, key] = row
         if self.entries:
-            state.found.update(dict.fromkeys(self.entries))
-            state.found.update(tx.find(self.entries))
+            state.entries.update(dict.fromkeys(self.entries))
+            state.entries.update(tx.find(self.entries))
 
 
 class Batch:
@@ -177,14 +173,15 @@ class Batch:
         self._removes: list[int] = []
         self._blanks: list[int] = []
         self._written: dict[tuple[Table, Key], None] = {}
+        self._names: dict[int, EntryName] | None = None  # by position, once something is removed
         self.head = tx.head
 
     def read_all(self, items: Sequence[Item]) -> dict[int, Exception]:
         """Reads what the drafts need; returns the drafts whose `needs` raised."""
-        found = self._state.found
+        entries = self._state.entries
         names = [(rules.lane, draft.id) for rules, draft in items]
-        found.update(dict.fromkeys(names))
-        found.update(self._tx.find(names))
+        entries.update(dict.fromkeys(names))
+        entries.update(self._tx.find(names))
         failures: dict[int, Exception] = {}
         pending: Sequence[int] = range(len(items))
         for _ in range(MAX_ROUNDS):
@@ -192,9 +189,9 @@ class Batch:
             asking = []
             for at in pending:
                 rules, draft = items[at]
-                stored = found[names[at]]
+                stored = entries[names[at]]
                 try:
-                    is_new = stored is None or rules.replaces(draft, stored)
+                    is_new = stored is None or rules.replaces(draft, found_of(stored))
                     if is_new and wanted.ask(rules, draft):
                         asking.append(at)
                 except Exception as error:  # a bug of the door's: its own draft's
@@ -208,7 +205,7 @@ class Batch:
     def decide(self, rules: Rules[Any], draft: Draft) -> Outcome:
         name = (rules.lane, draft.id)
         state = self._state
-        stored: Entry | Found | None = state.fresh.get(name) or state.found[name]
+        stored = state.entries[name]
         if stored is not None and not rules.replaces(draft, found_of(stored)):
             return Duplicate(stored.pos, stored.seq)
         try:
@@ -223,12 +220,25 @@ class Batch:
             wanted = Wanted(self._state)
             is_asking = wanted.ask(rules, draft)
             wanted.read(self._tx)
+            self._names = None  # there may be entries now that it does not have
             if not is_asking:
                 break
         return rules.decide(draft, self._state, self._at_ms)
 
     def _absorb(self, decision: Decision, name: EntryName) -> Outcome:
-        self._check(decision)
+        # Raised before anything is touched, for what would fail the whole batch later.
+        if decision.refuse is not None and (
+            decision.entries or decision.drops or decision.removes or decision.blanks
+        ):
+            raise ValueError("a decision that refuses may only put rows")
+        known = self._state.entries
+        for new in decision.entries:
+            stored = known.get((new.lane, new.id))
+            if stored is not None and stored.pos not in decision.removes:
+                raise ValueError(f"the id {new.id.hex()} is stored already, at {stored.pos}")
+        return self._take(decision, name)
+
+    def _take(self, decision: Decision, name: EntryName) -> Outcome:
         if decision.puts or decision.drops:
             self._write(decision)
         if decision.refuse is not None:
@@ -244,18 +254,6 @@ class Batch:
                 own = entry
         return Accepted(self.head, None) if own is None else Accepted(own.pos, own.seq)
 
-    def _check(self, decision: Decision) -> None:
-        """Raises, before anything is touched, for what would fail the whole batch later."""
-        if decision.refuse is not None and (
-            decision.entries or decision.drops or decision.removes or decision.blanks
-        ):
-            raise ValueError("a decision that refuses may only put rows")
-        fresh, found = self._state.fresh, self._state.found
-        for new in decision.entries:
-            stored = fresh.get((new.lane, new.id)) or found.get((new.lane, new.id))
-            if stored is not None and stored.pos not in decision.removes:
-                raise ValueError(f"the id {new.id.hex()} is stored already, at {stored.pos}")
-
     def _append(self, new: NewEntry) -> Entry:
         stream, lane = new.stream, new.lane
         self.head = pos = self.head + 1
@@ -264,7 +262,9 @@ class Batch:
             pos, lane, stream, seq, new.id, new.kind, new.flags, new.author, new.at_ms, new.body
         )
         self._appends.append(entry)
-        self._state.fresh[lane, new.id] = entry
+        self._state.entries[lane, new.id] = entry
+        if self._names is not None:
+            self._names[pos] = (lane, new.id)
         return entry
 
     def _next_seq(self, stream: bytes) -> int:
@@ -286,13 +286,13 @@ class Batch:
 
     def _remove(self, positions: Sequence[int]) -> None:
         self._removes += positions
-        state = self._state
-        gone = set(positions)
-        for name in [name for name, entry in state.fresh.items() if entry.pos in gone]:
-            del state.fresh[name]
-            state.found[name] = None
-        for name in [name for name, found in state.found.items() if found and found.pos in gone]:
-            state.found[name] = None
+        entries = self._state.entries
+        if self._names is None:
+            self._names = {entry.pos: name for name, entry in entries.items() if entry}
+        for pos in positions:
+            name = self._names.pop(pos, None)
+            if name is not None:
+                entries[name] = None
 
     def change(self) -> Change:
         puts: dict[Table, list[Row]] = {}
