@@ -14,7 +14,18 @@ import pytest
 from postbox.cli.main import main
 from postbox.world import system_world
 from support.command import Done, postbox, told
-from support.mesh import ANN, MALLORY, believe, digest, node_at, small_history, take, tease
+from support.homes import Imported
+from support.mesh import (
+    ANN,
+    MALLORY,
+    believe,
+    digest,
+    history_lines,
+    node_at,
+    small_history,
+    take,
+    tease,
+)
 
 VERBS = [
     "serve",
@@ -323,6 +334,14 @@ def test_an_export_read_into_a_fresh_home_gives_an_equal_ledger(
     assert (tmp_path / "out.jsonl").read_bytes() == history.read_bytes()
     assert (tmp_path / "out.jsonl.gz").stat().st_size < history.stat().st_size / 2
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_export_of_many_pages_loses_and_repeats_nothing(
+    imported: Imported, copy_of: Callable[[Imported], Path], tmp_path: Path
+) -> None:
+    file = tmp_path / "all.jsonl"
+    assert told("export", file, "--home", copy_of(imported)) == {"exported": 80_000}
+    assert sorted(file.read_bytes().splitlines()) == sorted(history_lines())
 
 
 def test_the_home_may_come_from_the_environment(home: Path, history: Path) -> None:

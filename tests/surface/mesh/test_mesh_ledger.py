@@ -76,6 +76,17 @@ async def test_what_was_forgotten_is_not_taken_again_and_again(tmp_path: Path) -
         assert (digest(node), node.tail.head) == (now, head)
 
 
+async def test_what_would_be_dropped_at_once_is_not_even_stored(tmp_path: Path) -> None:
+    """Signed by a stranger: proved it would be kept, as it is it would not."""
+    async with node_at(tmp_path, capacity=10) as node:
+        await believe(node, ANN)
+        await take(node, [tease(number) for number in range(10, 20)])
+        head = node.tail.head
+        assert await take(node, [tease(1, BOB, signer=BOB)]) == Report(pruned=1)
+        assert node.tail.head == head
+        assert (await take(node, [tease(2)])).imported == 1
+
+
 async def test_single_events_push_single_events_out(tmp_path: Path) -> None:
     async with node_at(tmp_path, capacity=10) as node:
         await believe(node, ANN)

@@ -167,9 +167,11 @@ async def test_a_hey_there_never_changes_a_known_key(tmp_path: Path) -> None:
 
 async def test_of_two_hey_theres_for_a_new_name_the_first_counts(tmp_path: Path) -> None:
     async with node_at(tmp_path) as node:
-        report = await take(node, [hey_there(ANN), hey_there(FALSE_ANN, 1), tease(1)])
+        false = tease(2, signer=FALSE_ANN)
+        report = await take(node, [false, hey_there(ANN), hey_there(FALSE_ANN, 1), tease(1)])
         assert node.directory.key_of("ann") == ANN.public_key
-        assert (report.imported, report.rejected) == (2, {"key_differs": 1})
+        assert report.imported == 2
+        assert report.rejected == {"key_differs": 1, "bad_signature": 1}
 
 
 async def test_an_unsigned_hey_there_makes_nobody_known(tmp_path: Path) -> None:
