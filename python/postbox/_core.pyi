@@ -70,12 +70,12 @@ class Batch:
 
     def claimed_digest(self, sender: str, ts: int) -> bytes | None:
         """SHA-256 of `{sender}:{ts}:` and the ids as they came, in order: what an answer's inner
-        signature is over. None if an event has no id."""
+        signature is over, of refused events too. None if one is no object or its id no text."""
 
     def sift(self, ledger: Ledger) -> None:
         """Give events that the ledger holds already the verdict `known`, events it would drop at
-        once `below_retention`. Before `verify` that is judged as if they were attested, after it
-        as what they are; cheap enough for both."""
+        once `below_retention`. Before `verify` that is judged by the best they can prove to be,
+        after it by what they are; cheap enough for both."""
 
     def verify(self, keys: Keys) -> None:
         """Check the signatures of all events still `ok`, in one batch; sets standings, and the

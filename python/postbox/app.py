@@ -57,31 +57,37 @@ class Node:
 
 @asynccontextmanager
 async def open_node(
-    world: World, home: Path, capacity: int, name: str | None = None
+    world: World, home: Path, capacity: int, name: str | None = None, *, forgets: bool = True
 ) -> AsyncIterator[Node]:
     """The node of this home, made if there is none; nobody else has it open meanwhile.
 
-    `capacity`: events in the ledger. `name`: of a node that is made now. Raises HomeInUse,
+    `capacity`: events in the ledger. `name`: of a node that is made now. `forgets`: whether events
+    beyond the capacity leave the log as well, as they do where events come in. Raises HomeInUse,
     KeyFileError, SchemaTooNew and other faults, with texts for the operator.
     """
     with open_home(home):
         identity = open_identity(home, world.random, name)
         async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
-            node = await _assemble(world, home, identity, store, capacity)
+            index = core.Ledger(capacity, world.random.bytes(HASH_KEY_BYTES))
+            keys = core.Keys()
+            ledger = MeshLedger(world, index, keys, forgets=forgets)
+            node = await _assemble(world, home, identity, store, Directory(keys), ledger)
             async with _running(node):
                 yield node
 
 
 async def _assemble(
-    world: World, home: Path, identity: Identity, store: StoreRunner, capacity: int
+    world: World,
+    home: Path,
+    identity: Identity,
+    store: StoreRunner,
+    directory: Directory,
+    ledger: MeshLedger,
 ) -> Node:
     tail = await open_tail(store)
-    directory = Directory(core.Keys())
-    index = core.Ledger(capacity, world.random.bytes(HASH_KEY_BYTES))
-    ledger = MeshLedger(world, index, directory.keys)
     await store.read(directory.load)
     directory.listen(ledger.learned)
-    index.learn([known.name for known in directory.all()])
+    ledger.index.learn([known.name for known in directory.all()])
     await ledger.rebuild(tail)
     tail.follow(directory)
     tail.follow(ledger)

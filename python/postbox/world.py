@@ -133,5 +133,3 @@ class FileDisk:
 def system_world() -> World:
     """The real outside."""
     return World(SystemClock(), SystemRandom(), TcpNet(), SystemThreads(), FileDisk())
-
-

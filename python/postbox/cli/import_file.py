@@ -22,7 +22,7 @@ def import_(file: Path, /, *, common: Common | None = None) -> int:
     options = common or Common()
 
     async def verb() -> int:
-        async with opened(options) as node:
+        async with opened(options, forgets=True) as node:
             with progress(f"importing {file.name}", node.world.clock) as show:
                 report, damage = await import_file(
                     node.world,

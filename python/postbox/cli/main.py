@@ -3,6 +3,7 @@ that help answers at once."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cyclopts import App, CycloptsError
@@ -38,6 +39,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Exits 0 when it is done, 1 when it was refused or failed, 2 when it was called wrongly."""
     try:
         code = app(arguments, exit_on_error=False, print_error=True)
+        sys.stdout.flush()
     except CycloptsError:
         sys.exit(USAGE)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`postbox status | head`): what remains goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,7 +11,12 @@ from postbox.world import World, system_world
 
 
 @asynccontextmanager
-async def opened(common: Common, name: str | None = None) -> AsyncIterator[Node]:
+async def opened(
+    common: Common, name: str | None = None, *, forgets: bool = False
+) -> AsyncIterator[Node]:
+    """`forgets`: for the verbs that take events in, see `open_node`."""
     world: World = system_world()
-    async with open_node(world, common.home_folder(), common.capacity(), name) as node:
+    async with open_node(
+        world, common.home_folder(), common.capacity(), name, forgets=forgets
+    ) as node:
         yield node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated
 
@@ -38,24 +39,33 @@ def serve(
 
     async def verb() -> int:
         host, port = _address(listen)
-        async with opened(options, name) as node:
-            await _serve(node, host, port)
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with trio.open_nursery() as nursery:
+                stop, work = trio.Event(), trio.CancelScope()
+                nursery.start_soon(_obey, signals, stop, work)
+                with work:
+                    async with opened(options, name, forgets=True) as node:
+                        await _serve(node, host, port, stop)
+                nursery.cancel_scope.cancel()
         return 0
 
     return run(verb)
 
 
-async def _serve(node: Node, host: str, port: int) -> None:
+async def _obey(signals: AsyncIterator[int], stop: trio.Event, work: trio.CancelScope) -> None:
+    """The first signal ends the node in order, a second one at once."""
+    async for _ in signals:
+        if stop.is_set():
+            work.cancel()
+        stop.set()
+
+
+async def _serve(node: Node, host: str, port: int, stop: trio.Event) -> None:
     server = MeshServer(node.world, node.identity, node.directory, node.ledger.index)
     app = make_app(server, node.world, node.identity)
-    stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            url = await nursery.start(partial(serve_http, node.world, app, host, port, stop=stop))
-            print(f"ready {url}", flush=True)
-            async for _ in signals:
-                stop.set()
-                break
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(partial(serve_http, node.world, app, host, port, stop=stop))
+        print(f"ready {url}", flush=True)
 
 
 def _address(listen: str) -> tuple[str, int]:

@@ -36,7 +36,7 @@ def sync(
     options = common or Common()
 
     async def verb() -> int:
-        async with opened(options) as node, open_client(node.world.net) as http:
+        async with opened(options, forgets=True) as node, open_client(node.world.net) as http:
             peer = Peer(node.world.clock, http, node.identity, node.directory, url)
             with progress(f"pulling from {url}", node.world.clock) as show:
                 report = await pull(peer, node.intake, mode, lambda so_far: show(so_far.total))

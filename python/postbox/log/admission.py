@@ -50,7 +50,8 @@ class Admission:
         """What became of each draft, in order, once it is durable.
 
         Drafts of one payer are decided in order. Raises DraftFault if rules raised on some of
-        them, Full if the disk is, Stopped or Fatal if the writer does not run any more.
+        them, Full if the disk is (drafts of earlier batches are stored: submit all again when
+        there is room), Stopped or Fatal if the writer does not run any more.
         """
         if self._stopped is not None:
             raise self._stopped
@@ -186,8 +187,8 @@ def _answer_of(call: Call) -> outcome.Outcome[list[Outcome]]:
     errors = {at: result.error for at, result in enumerate(call.outcomes) if type(result) is Failed}
     if not errors:
         return outcome.Value(cast("list[Outcome]", call.outcomes))
-    first = next(iter(errors.values()))
-    if len(errors) == len(call.outcomes) and isinstance(first, Full):
-        return outcome.Error(first)
+    for error in errors.values():
+        if isinstance(error, Full):
+            return outcome.Error(error)
     dealt = [None if type(result) is Failed else result for result in call.outcomes]
     return outcome.Error(DraftFault(errors, dealt))

@@ -106,7 +106,7 @@ class Peer:
         digest = batch.claimed_digest(content.sender, content.ts)
         key = key_of(peer)
         if digest is None or key is None:
-            raise WireError("it has events without an id")
+            raise WireError("it has events that are no objects with an id of text")
         if not signatures.is_signed_digest(key, digest, content.sig):
             raise WireError("the signature inside does not fit the events")
         return Heard(peer, batch, content.next_cursor)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -47,13 +47,13 @@ class History:
         """How much of `size_bytes` has been read."""
         return self._read_bytes if self._raw is None else self._raw.tell()
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Generator[bytes, None, None]:
         path = self._path
         try:
             with path.open("rb") as raw:
                 self.size_bytes = path.stat().st_size
-                with self._watched(raw):
-                    yield from _events(_unpacked(raw), self._max_document_bytes)
+                with self._watched(raw), closing(_unpacked(raw)) as file:
+                    yield from _events(file, self._max_document_bytes)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadFile(
                 f"{path} is damaged or cut off ({error}); what could be read of it was taken"
@@ -67,7 +67,7 @@ class History:
         try:
             yield
         finally:
-            self._read_bytes, self._raw = raw.tell(), None
+            self._read_bytes, self._raw = self.size_bytes if raw.closed else raw.tell(), None
 
 
 def _unpacked(raw: BinaryIO) -> BinaryIO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -24,15 +25,15 @@ async def import_file(
     file that was read (0 to 1).
     """
     history = History(path)
-    events = iter(history)
     report = Report()
     damage: BadFile | None = None
-    while damage is None:
-        raws, damage = await world.threads.run(Pool.READER, lambda: _next(events))
-        if not raws:
-            break
-        report.add(await intake.take(await intake.decode(raws), OPERATOR))
-        progress(report, history.read_bytes / max(history.size_bytes, 1))
+    with closing(iter(history)) as events:
+        while damage is None:
+            raws, damage = await world.threads.run(Pool.READER, lambda: _next(events))
+            if not raws:
+                break
+            report.add(await intake.take(await intake.decode(raws), OPERATOR))
+            progress(report, history.read_bytes / max(history.size_bytes, 1))
     return report, damage
 
 

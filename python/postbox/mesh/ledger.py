@@ -32,8 +32,11 @@ _FAR_FUTURE_NS = 2**62  # stored events had their time checked when they came in
 
 
 class MeshLedger:
-    def __init__(self, world: World, ledger: Ledger, keys: Keys) -> None:
+    def __init__(self, world: World, ledger: Ledger, keys: Keys, *, forgets: bool = True) -> None:
+        """`forgets`: what the ledger drops leaves the log, too. A verb that only reads does not do
+        that: it may have been called with less memory than the node has."""
         self.index = ledger
+        self._forgets = forgets
         self._world = world
         self._keys = keys
         self._evicted: list[int] = []
@@ -87,7 +90,7 @@ class MeshLedger:
             if e.kind == Service.CHECKPOINT and e.flags == Standing.UNPROVEN and e.body is not None
         }
         if evicted or doubtful:
-            self._evicted += evicted
+            self._evicted += evicted if self._forgets else ()
             self._doubtful.update(doubtful)
             self._work.set()
 

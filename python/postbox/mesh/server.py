@@ -69,8 +69,9 @@ class MeshServer:
         try:
             request = wire.decode_request(body)
             if request.sender != requester:
-                return refusal(401, f"Authentication failed: from is not {requester}")
-            reply = Reply(200, await self._answer(request, requester), "application/json")
+                reply = refusal(401, f"Authentication failed: from is not {requester}")
+            else:
+                reply = Reply(200, await self._answer(request, requester), "application/json")
         except WireError as error:
             reply = refusal(400, str(error))
         return self._signed(reply)

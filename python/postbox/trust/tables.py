@@ -44,7 +44,7 @@ class Source(StrEnum):
 
     OWN = "own"  # the node's own, from its key file
     OPERATOR = "operator"  # trust add, trust import
-    HEY_THERE = "hey-there"  # a self-signed hey-there in a file that the operator imports
+    HEY_THERE = "hey-there"  # a self-signed one in an import, or in a known peer's answer
     PROOF = "proof"  # signed with the key it replaces
 
 

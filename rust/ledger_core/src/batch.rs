@@ -3,6 +3,7 @@
 
 use crate::encode;
 use crate::event::{self, Event, hex};
+use crate::json;
 use crate::ledger::Ledger;
 use crate::verdict::Verdict;
 use crate::verify::{self, Key, Keys, Standing};
@@ -24,12 +25,12 @@ impl Batch {
     /// Decode; `now_ns` is Unix time.
     pub fn decode<'r>(raws: impl IntoIterator<Item = &'r [u8]>, now_ns: i64) -> Batch {
         let item = |raw| {
-            let decoded = event::decode(raw, now_ns);
-            let verdict = decoded.event.as_ref().err().copied().unwrap_or(Verdict::Ok);
+            let event = event::decode(raw, now_ns);
+            let verdict = event.as_ref().err().copied().unwrap_or(Verdict::Ok);
             Item {
                 // A good event's id is its own; only a refused one's must be remembered apart.
-                claimed_id: decoded.claimed_id.filter(|_| verdict != Verdict::Ok),
-                event: decoded.event.ok(),
+                claimed_id: event.is_err().then(|| json::claimed_id(raw)).flatten(),
+                event: event.ok(),
                 verdict,
                 standing: None,
             }
@@ -61,7 +62,8 @@ impl Batch {
             .map(|item| item.standing.filter(|_| item.verdict == Verdict::Ok))
     }
 
-    /// What an answer's inner signature is over: the ids as they came. None if one has no id.
+    /// What an answer's inner signature is over: the ids as they came, of refused events too. None
+    /// if one of them is no object, or has an id that is no text.
     pub fn claimed_digest(&self, sender: &str, ts: i64) -> Option<[u8; 32]> {
         let id = |item: &Item| match &item.event {
             Some(event) => Some(hex(&event.id)),

@@ -151,21 +151,26 @@ impl Event {
     }
 }
 
-/// What one piece of input turned out to be.
-pub struct Decoded {
-    /// The text under `id`, right or wrong: an answer's signature is over these.
-    pub claimed_id: Option<String>,
-    /// The event, or why it is none.
-    pub event: Result<Event, Verdict>,
-}
-
 /// Decode an event from another node: everything is checked.
 ///
 /// `now_ns` is Unix time; events beyond [`MAX_AHEAD_NS`] after it are refused.
-pub fn decode(raw: &[u8], now_ns: i64) -> Decoded {
-    let mut claimed_id = None;
-    let event = decode_checked(raw, now_ns, &mut claimed_id);
-    Decoded { claimed_id, event }
+pub fn decode(raw: &[u8], now_ns: i64) -> Result<Event, Verdict> {
+    if raw.len() > MAX_BYTES {
+        return Err(Verdict::TooLarge);
+    }
+    let node = json::read(raw)?;
+    if !matches!(node, Node::Object(_)) {
+        return Err(Verdict::Missing);
+    }
+    schema::check(&node, schema::EVENT)?;
+    let head = read_head(&node)?;
+    check_time(head.ts, now_ns)?;
+    let facts = read_payload(head.service, head.payload)?;
+    if compute_id(head.ts, head.service, &facts.content) != head.id {
+        return Err(Verdict::IdMismatch);
+    }
+    let proof = read_proof(&node, &head, &facts)?;
+    Ok(assemble(raw, &head, &facts, proof))
 }
 
 /// Decode an event from our own log, where it was checked before it came in: its id is taken as it
@@ -178,26 +183,6 @@ pub fn decode_stored(raw: &[u8], standing: Standing) -> Result<Event, Verdict> {
         Standing::Unproven => read_proof(&node, &head, &facts)?,
         _ => Proof::Unsigned { inner_key: None },
     };
-    Ok(assemble(raw, &head, &facts, proof))
-}
-
-fn decode_checked(raw: &[u8], now_ns: i64, claimed: &mut Option<String>) -> Result<Event, Verdict> {
-    if raw.len() > MAX_BYTES {
-        return Err(Verdict::TooLarge);
-    }
-    let node = json::read(raw)?;
-    *claimed = text(&node, "id").map(str::to_owned);
-    if !matches!(node, Node::Object(_)) {
-        return Err(Verdict::Missing);
-    }
-    schema::check(&node, schema::EVENT)?;
-    let head = read_head(&node)?;
-    check_time(head.ts, now_ns)?;
-    let facts = read_payload(head.service, head.payload)?;
-    if compute_id(head.ts, head.service, &facts.content) != head.id {
-        return Err(Verdict::IdMismatch);
-    }
-    let proof = read_proof(&node, &head, &facts)?;
     Ok(assemble(raw, &head, &facts, proof))
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::verdict::Verdict;
 
@@ -55,6 +55,36 @@ pub fn read(raw: &[u8]) -> Result<Node<'_>, Verdict> {
     let node = seed.deserialize(&mut input).map_err(|_| fault.get())?;
     input.end().map_err(|_| Verdict::NotJson)?;
     Ok(node)
+}
+
+/// The id that an object claims, however bad the rest of it is: an answer is signed over what its
+/// events claim, and one that we refuse must not spoil the others. As Go reads it, the last of
+/// several counts, and none is empty.
+pub fn claimed_id(raw: &[u8]) -> Option<String> {
+    serde_json::Deserializer::from_slice(raw)
+        .deserialize_map(Claim)
+        .ok()
+}
+
+struct Claim;
+
+impl<'de> Visitor<'de> for Claim {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<String, A::Error> {
+        let mut id = String::new();
+        while let Some(key) = entries.next_key_seed(Key)? {
+            match &*key {
+                "id" => id = entries.next_value::<Option<String>>()?.unwrap_or_default(),
+                _ => drop(entries.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(id)
+    }
 }
 
 /// Do two keys name the same field to a reader that, like Go's, ignores case?
@@ -226,6 +256,27 @@ mod tests {
         assert!(read(format!("{{{}}}", many.join(",")).as_bytes()).is_ok());
         let twice = format!("{{{},\"K7\":0}}", many.join(","));
         assert_eq!(read(twice.as_bytes()), Err(Verdict::DuplicateKey));
+    }
+
+    #[test]
+    fn the_id_that_a_bad_event_claims_is_still_read() {
+        let deep = format!(
+            r#"{{"x":{},"id":"deep"}}"#,
+            "[".repeat(50_000) + &"]".repeat(50_000)
+        );
+        for (text, id) in [
+            (r#"{"id":"a","ts":1,"ts":2}"#, Some("a")),
+            (r#"{"id":"a","id":"b"}"#, Some("b")),
+            (r#"{"ts":1}"#, Some("")),
+            (r#"{"id":null}"#, Some("")),
+            (&deep, Some("deep")),
+            (r#"{"id":5}"#, None),
+            ("[]", None),
+            ("5", None),
+        ] {
+            let claimed = claimed_id(text.as_bytes());
+            assert_eq!(claimed.as_deref(), id, "{:.40}", text);
+        }
     }
 
     #[test]

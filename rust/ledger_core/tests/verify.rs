@@ -357,14 +357,18 @@ fn a_batch_keeps_good_events_whatever_stands_beside_them() {
 }
 
 #[test]
-fn a_claimed_digest_is_over_the_ids_as_they_came_and_none_when_one_has_none() {
+fn a_claimed_digest_is_over_the_ids_as_they_came_also_of_events_that_are_refused() {
     let good = seen(6, "ann", "bob");
     let wrong = br#"{"id":"made up","ts":1}"#;
     let raw = good.raw();
     let batch = Batch::decode([&raw[..], wrong], NOW);
     let expected = Sha256::digest(format!("ann:77:{}made up", hex(&good.id())));
     assert_eq!(batch.claimed_digest("ann", 77), Some(expected.into()));
-    let batch = Batch::decode([&raw[..], b"{}"], NOW);
+    let twice = br#"{"id":"twice","ts":1,"ts":2}"#;
+    let batch = Batch::decode([&raw[..], twice, b"{}"], NOW);
+    let expected = Sha256::digest(format!("ann:77:{}twice", hex(&good.id())));
+    assert_eq!(batch.claimed_digest("ann", 77), Some(expected.into()));
+    let batch = Batch::decode([&raw[..], b"5"], NOW);
     assert_eq!(batch.claimed_digest("ann", 77), None);
     let empty = Batch::decode([], NOW).claimed_digest("ann", 77);
     assert_eq!(empty, Some(Sha256::digest("ann:77:").into()));

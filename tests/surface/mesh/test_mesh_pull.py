@@ -308,12 +308,12 @@ LIES: dict[str, tuple[Answering, type[Fault], str]] = {
     ),
     "a time inside of an hour ago": (honest(GOOD, ts=NOW_S - 3_600), PeerFault, "time is off"),
     "a time inside of an hour ahead": (honest(GOOD, ts=NOW_S + 3_600), PeerFault, "time is off"),
-    "an event without an id": (
-        honest([*GOOD, WITHOUT_ID], ids=["a", "b", ""]),
+    "an event that is no JSON object": (honest([*GOOD, b"5"], ids=[]), PeerFault, "no objects"),
+    "an event whose id is no text": (
+        honest([*GOOD, tease(1).replace(b'"id":"', b'"id":5,"x":"')], ids=[]),
         PeerFault,
-        "events without an id",
+        "with an id of text",
     ),
-    "an event that is no JSON object": (honest([*GOOD, b"5"], ids=[]), PeerFault, "without an id"),
     "a 401": (plainly(401, b"unknown sender"), PeerFault, "answered 401: 'unknown sender'. If it"),
     "a 500": (plainly(500, b"oh no"), PeerFault, "answered 500: 'oh no'"),
     "a 404 of a page": (plainly(404, b"<html>" * 1_000), PeerFault, "answered 404: '<html>"),
@@ -353,6 +353,27 @@ async def test_a_lie_ends_the_pull_with_its_name_and_nothing_is_stored(
         assert text in str(told.value)
         assert len(liar.asked) == 1, "a lie is not asked about again"
         assert (node.tail.head, await stored(node)) == (head, [])
+
+
+@pytest.mark.parametrize(
+    ("bad", "claimed", "verdict"),
+    [
+        (WITHOUT_ID, "", "missing"),
+        (tease(9).replace(b'"ts":', b'"ts":1,"ts":'), None, "duplicate_key"),
+        (tease(9).replace(b"{", b'{"x":' + b"[" * 99 + b"]" * 99 + b",", 1), None, "too_deep"),
+        (tease(9).replace(b"{", b'{"x":"' + b"x" * 65_536 + b'",', 1), None, "too_large"),
+    ],
+)
+async def test_an_event_that_is_refused_at_sight_does_not_spoil_its_answer(
+    tmp_path: Path, bad: bytes, claimed: str | None, verdict: str
+) -> None:
+    ids = [json.loads(event)["id"] for event in GOOD]
+    ids.insert(1, json.loads(bad)["id"] if claimed is None else claimed)
+    answer = honest([GOOD[0], bad, GOOD[1]], ids=ids)
+    async with asking(tmp_path, answer) as (node, ask, _liar):
+        report, _ = await ask()
+        assert report.rejected == {verdict: 1}
+        assert [entry.body for entry in await stored(node)] == GOOD
 
 
 async def test_the_liar_s_honest_answer_is_believed(tmp_path: Path) -> None:
