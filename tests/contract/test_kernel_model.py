@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import trio
+import trio._core._run as trio_run
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -19,14 +20,14 @@ from msgspec.structs import replace
 from postbox.errors import Fatal, Stopped
 from postbox.log.committed import Committed, Interest
 from postbox.rules import Outcome
-from postbox.store.contract import Entry, Lane, Window
+from postbox.store.contract import MAX_POS, Entry, Key, Lane, Table, Window
 from support.faulty import When
 from support.kernel import Kernel, open_kernel
 from support.live_loop import LiveLoop
 from support.memory_net import MemoryNet
 from support.model import Model
 from support.simulate import MemoryDisk, Node, Severed
-from support.toy_chat import CHAT, MEMBER, ChatDraft, ToyChat
+from support.toy_chat import CHAT, MEMBER, VERDICT, ChatDraft, ToyChat
 
 RULES = ToyChat()
 CHATS = [b"c", b"d"]
@@ -44,7 +45,10 @@ drafts = st.builds(
 )
 batches = st.lists(drafts, min_size=1, max_size=12)
 positions = st.integers(0, 60)
-windows = st.none() | st.lists(st.builds(Window, st.sampled_from([*CHATS, b"x"]), positions))
+stretches = st.builds(
+    Window, st.sampled_from([*CHATS, b"x"]), positions, positions | st.just(MAX_POS)
+)
+windows = st.none() | st.lists(stretches, max_size=4)
 
 
 class Replica:
@@ -75,8 +79,9 @@ class KernelMachine(RuleBasedStateMachine):
         self.fail_next: When | None = None
         self.kernel: Kernel
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(schedule=st.integers(0, 2**32))
+    def start(self, schedule: int) -> None:
+        trio_run._r.seed(schedule)  # Trio's order of tasks is part of the example
         self.loop.run(self._start)
 
     async def _start(self) -> None:
@@ -184,7 +189,7 @@ class KernelMachine(RuleBasedStateMachine):
                 lambda reader: (
                     reader.head,
                     {e.pos: e for e in reader.page(Lane.CLIENTS, None, 0, 9_999, 2**30).entries},
-                    [reader.rows(CHAT, CHAT_KEYS), reader.rows(MEMBER, MEMBER_KEYS)],
+                    [reader.rows(table, keys) for table, keys in KEYS.items()],
                 )
             )
 
@@ -192,8 +197,7 @@ class KernelMachine(RuleBasedStateMachine):
 
     def _rows_of(self, model: Model) -> object:
         return [
-            {key: model.rows.get((table.name, key)) for key in keys}
-            for table, keys in ((CHAT, CHAT_KEYS), (MEMBER, MEMBER_KEYS))
+            {key: model.rows.get((table.name, key)) for key in keys} for table, keys in KEYS.items()
         ]
 
     @invariant()
@@ -213,8 +217,11 @@ class KernelMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
-CHAT_KEYS = [(chat,) for chat in CHATS]
-MEMBER_KEYS = [(chat, user) for chat in CHATS for user in USERS]
+KEYS: dict[Table, list[Key]] = {
+    CHAT: [(chat,) for chat in CHATS],
+    MEMBER: [(chat, user) for chat in CHATS for user in USERS],
+    VERDICT: [(number.to_bytes(16, "big"),) for number in range(1, 41)],
+}
 
 TestKernelIsAsTheModel = KernelMachine.TestCase
 TestKernelIsAsTheModel.settings = settings(
