@@ -7,6 +7,10 @@ from collections.abc import Generator
 
 import pytest
 
+from support.homes import copy_of, imported
+
+__all__ = ["copy_of", "imported"]  # slow to make, so made once for all folders
+
 REQUIRED = os.environ.get("CI") == "true"
 
 

@@ -349,22 +349,24 @@ async def test_an_older_request_gets_what_nara_would_serve(home: Path, events: l
         assert await asked.events(slice_total=0, **fields) == ids
 
 
-@pytest.mark.parametrize("field", ["sample_size", "page_size", "limit"])
-async def test_sizes_are_what_was_asked_or_the_default(home: Path, field: str) -> None:
-    mode = {"sample_size": "sample", "page_size": "page", "limit": "recent"}[field]
-    default = 100 if mode == "recent" else 5_000
+async def test_sizes_are_what_was_asked_or_the_default(home: Path) -> None:
     async with asking(home) as asked:
-        for size, expected in (
-            (1, 1),
-            (7, 7),
-            (5_000, 5_000),
-            (5_001, 5_000),
-            (0, default),
-            (-1, default),
-            (-(2**63), default),
-            (2**63 - 1, 5_000),
+        for mode, field, default in (
+            ("sample", "sample_size", 5_000),
+            ("page", "page_size", 5_000),
+            ("recent", "limit", 100),
         ):
-            assert len(await asked.events(mode=mode, **{field: size})) == expected
+            for size, expected in (
+                (1, 1),
+                (7, 7),
+                (5_000, 5_000),
+                (5_001, 5_000),
+                (0, default),
+                (-1, default),
+                (-(2**63), default),
+                (2**63 - 1, 5_000),
+            ):
+                assert len(await asked.events(mode=mode, **{field: size})) == expected
 
 
 async def test_a_sample_holds_every_critical_event_and_differs_from_the_next(
