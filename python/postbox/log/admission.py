@@ -63,10 +63,9 @@ class Admission:
         self._calls[call] = None
         self._work.set()
         # Parked by hand, since an Event a call would be a third of what a draft costs.
-        return cast("list[Outcome]", await trio.lowlevel.wait_task_rescheduled(self._drop(call)))
-
-    def _drop(self, call: Call) -> partial[trio.lowlevel.Abort]:
-        return partial(_abort, self._waiting, self._calls, call)
+        abort = partial(_abort, self._waiting, self._calls, call)
+        outcomes: list[Outcome] = await trio.lowlevel.wait_task_rescheduled(abort)
+        return outcomes
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """The writer, one task. Ends by cancellation or a Fatal fault; who still waits is told."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from postbox.rules import Draft, Outcome, Payer, Rules
@@ -48,27 +49,27 @@ class Call:
 class Piece:
     """The drafts `start` to `stop` of a call, all of one payer."""
 
-    __slots__ = ("call", "start", "stop", "taken")
+    __slots__ = ("call", "size_bytes", "start", "stop", "taken")
 
     def __init__(self, call: Call, start: int, stop: int) -> None:
         self.call = call
         self.start = start
         self.stop = stop
         self.taken = False
+        first = call.drafts[start]
+        # Most calls have one draft, and this runs once a call.
+        self.size_bytes = first.size_bytes if stop - start == 1 else _size_bytes(call, start, stop)
 
     def split(self, count: int) -> Piece:
         """Takes the first `count` drafts off into a piece of their own."""
         first = Piece(self.call, self.start, self.start + count)
         self.start += count
+        self.size_bytes -= first.size_bytes
         return first
 
     def is_empty(self) -> bool:
         """All of it was dropped."""
         return self.start == self.stop
-
-    def size_bytes(self) -> int:
-        drafts = self.call.drafts
-        return sum([drafts[at].size_bytes for at in range(self.start, self.stop)])
 
 
 class Waiting:
@@ -88,15 +89,16 @@ class Waiting:
             self._arrived.append(piece)
             call.pieces.append(piece)
             self.drafts += piece.stop - piece.start
-            self.bytes += piece.size_bytes()
+            self.bytes += piece.size_bytes
 
     def drop(self, call: Call) -> None:
         """Takes out what no batch has taken yet."""
         for piece in call.pieces:
             if not piece.taken:
                 self.drafts -= piece.stop - piece.start
-                self.bytes -= piece.size_bytes()
+                self.bytes -= piece.size_bytes
                 piece.stop = piece.start
+                piece.size_bytes = 0
         if not self.drafts:
             self._clear()
 
@@ -129,23 +131,26 @@ class Waiting:
             del self._lines[payer]
             if line:
                 self._lines[payer] = line  # behind all others
-            drafts, size_bytes = piece.stop - piece.start, piece.size_bytes()
+            drafts = piece.stop - piece.start
             room_drafts -= drafts
-            room_bytes -= size_bytes
+            room_bytes -= piece.size_bytes
             self.drafts -= drafts
-            self.bytes -= size_bytes
+            self.bytes -= piece.size_bytes
             yield piece
 
 
-def _pieces(call: Call) -> Iterator[Piece]:
+def _size_bytes(call: Call, start: int, stop: int) -> int:
+    return sum([call.drafts[at].size_bytes for at in range(start, stop)])
+
+
+def _pieces(call: Call) -> list[Piece]:
     """Stretches of one payer: nearly always the whole call."""
-    start = 0
-    payer = call.drafts[0].payer
-    for at in range(1, len(call.drafts)):
-        if call.drafts[at].payer != payer:
-            yield Piece(call, start, at)
-            start, payer = at, call.drafts[at].payer
-    yield Piece(call, start, len(call.drafts))
+    drafts = call.drafts
+    if len(drafts) == 1:
+        return [Piece(call, 0, 1)]
+    payers = [draft.payer for draft in drafts]
+    starts = [at for at in range(1, len(payers)) if payers[at] != payers[at - 1]]
+    return [Piece(call, start, stop) for start, stop in pairwise([0, *starts, len(drafts)])]
 
 
 def _fitting(piece: Piece, max_drafts: int, room_bytes: int) -> int:
