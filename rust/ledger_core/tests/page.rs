@@ -97,6 +97,7 @@ proptest! {
         (services, subjects) in any_filter(),
         size in 1..40_i64,
     ) {
+        let specs = distinct(specs);
         let log = Log::new(10_000).with(&specs);
         let filter = Filter::new(&services, &subjects);
         let expected = ids_of(&naive(&log, &specs, &services, &subjects));
@@ -115,6 +116,7 @@ proptest! {
         (index, total) in (-1..6_i64, -1..5_i64),
         most in 1..60_i64,
     ) {
+        let specs = distinct(specs);
         let log = Log::new(10_000).with(&specs);
         let filter = Filter::new(&services, &subjects);
         let expected = naive(&log, &specs, &services, &subjects);
@@ -157,6 +159,7 @@ proptest! {
         specs in prop::collection::vec(any_spec(), 1..150),
         size in 1..30_i64,
     ) {
+        let specs = distinct(specs);
         let log = Log::new(10_000).with(&specs);
         let all = naive(&log, &specs, &[], &[]);
         let mut served = 0;

@@ -88,14 +88,6 @@ fn crowded_spec() -> impl Strategy<Value = Spec> {
     })
 }
 
-fn distinct(specs: Vec<Spec>) -> Vec<Spec> {
-    let mut ids = BTreeSet::new();
-    specs
-        .into_iter()
-        .filter(|spec| ids.insert(spec.id()))
-        .collect()
-}
-
 /// Unattested ones go first, then older ones.
 fn by_hold(a: &&Spec, b: &&Spec) -> std::cmp::Ordering {
     let hold = |spec: &Spec| (spec.standing == Standing::Attested, spec.ts, spec.id());

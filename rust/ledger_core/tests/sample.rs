@@ -143,14 +143,6 @@ fn any_spec() -> impl Strategy<Value = Spec> {
     })
 }
 
-fn distinct(specs: Vec<Spec>) -> Vec<Spec> {
-    let mut ids = BTreeSet::new();
-    specs
-        .into_iter()
-        .filter(|spec| ids.insert(spec.id()))
-        .collect()
-}
-
 fn held<'s>(log: &Log, specs: &'s [Spec]) -> Vec<&'s Spec> {
     specs.iter().filter(|spec| log.holds(spec)).collect()
 }

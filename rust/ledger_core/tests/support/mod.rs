@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use ed25519_zebra::{SigningKey, VerificationKey};
@@ -415,6 +416,15 @@ impl Log {
     pub fn holds(&self, spec: &Spec) -> bool {
         self.ledger.contains(&spec.id())
     }
+}
+
+/// The first of each id: restarts that two observers saw are one event to nara.
+pub fn distinct(specs: Vec<Spec>) -> Vec<Spec> {
+    let mut ids = BTreeSet::new();
+    specs
+        .into_iter()
+        .filter(|spec| ids.insert(spec.id()))
+        .collect()
 }
 
 /// [`Ledger::digest`], written again from its definition.
