@@ -86,9 +86,9 @@ class Batch:
         standing, author, signer, body). `signer` is the name whose key decides ("" when unsigned
         or a checkpoint); body: the kept bytes."""
 
-    def introductions(self) -> list[tuple[str, bytes]]:
-        """(name, key) of the self-signed hey-theres among the `ok` events whose signature
-        verifies with the key inside, in order, first one a name."""
+    def introductions(self, keys: Keys) -> list[tuple[str, bytes]]:
+        """(name, key), for names without a key yet, of the self-signed hey-theres among the `ok`
+        events whose signature verifies with the key inside, in order, first one a name."""
 
 @final
 class Selection:

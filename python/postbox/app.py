@@ -26,7 +26,8 @@ from postbox.store.contract import Identity as StoreIdentity
 from postbox.store.open import open_store
 from postbox.store.runner import StoreRunner
 from postbox.trust.directory import Directory
-from postbox.trust.keyfile import open_identity
+from postbox.trust.keyfile import FILE_NAME as KEY_FILE
+from postbox.trust.keyfile import KeyFileError, open_identity
 from postbox.trust.keys import Identity
 from postbox.trust.rules import KeyRules, own_draft
 from postbox.trust.tables import MIGRATIONS as TRUST_MIGRATIONS
@@ -66,6 +67,7 @@ async def open_node(
     KeyFileError, SchemaTooNew and other faults, with texts for the operator.
     """
     with open_home(home):
+        _require_key(home)
         identity = open_identity(home, world.random, name)
         async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
             index = core.Ledger(capacity, world.random.bytes(HASH_KEY_BYTES))
@@ -74,6 +76,15 @@ async def open_node(
             node = await _assemble(world, home, identity, store, Directory(keys), ledger)
             async with _running(node):
                 yield node
+
+
+def _require_key(home: Path) -> None:
+    """A database without a key is a home that lost it: a new key would make its node a stranger."""
+    if (home / DATABASE).exists() and not (home / KEY_FILE).exists():
+        raise KeyFileError(
+            f"{home} has a database and no {KEY_FILE}: put back a copy of it. Without one, move"
+            f" {DATABASE} away too, and the node starts anew with another key"
+        )
 
 
 async def _assemble(
@@ -89,8 +100,9 @@ async def _assemble(
     directory.listen(ledger.learned)
     ledger.index.learn([known.name for known in directory.all()])
     await ledger.rebuild(tail)
-    tail.follow(directory)
+    # In this order: a key that came in one commit with an event of its name finds that event.
     tail.follow(ledger)
+    tail.follow(directory)
     admission = Admission(world.clock, store, tail)
     return Node(
         world=world,

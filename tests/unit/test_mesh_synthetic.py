@@ -214,7 +214,7 @@ def test_the_core_takes_every_event_and_proves_what_is_signed(
     batch = Batch.decode(bodies, END_NS)
     assert not any(batch.verdicts)
     crowd = identities(7, 50)
-    introduced = dict(batch.introductions())
+    introduced = dict(batch.introductions(Keys()))
     assert introduced == {one.name: one.public_key for one in crowd}
     keys = Keys()
     for one in crowd:

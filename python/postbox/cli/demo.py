@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,7 +51,24 @@ def demo(
         Leave the homes there, to look around in them.
     """
     with _folder(keep) as folder:
-        return run(partial(_Demo(folder, system_world(), common or Common()).play))
+        demo = _Demo(folder, system_world(), common or Common())
+        return run(partial(_until_told, demo.play))
+
+
+async def _until_told(play: Callable[[], Awaitable[int]]) -> int:
+    """SIGTERM ends the demo with all it has started."""
+    code = 1
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def obey() -> None:
+                async for _ in signals:
+                    nursery.cancel_scope.cancel()
+
+            nursery.start_soon(obey)
+            code = await play()
+            nursery.cancel_scope.cancel()
+    return code
 
 
 @contextmanager

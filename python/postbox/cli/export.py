@@ -33,6 +33,7 @@ def export(file: Path, /, *, common: Common | None = None) -> int:
     options = common or Common()
 
     async def verb() -> int:
+        _require_plain(file)
         async with opened(options) as node:
             with progress(f"exporting to {file.name}", node.world.clock) as show:
                 count = await _write(node, file, show)
@@ -43,6 +44,14 @@ def export(file: Path, /, *, common: Common | None = None) -> int:
         return 0
 
     return run(verb)
+
+
+def _require_plain(file: Path) -> None:
+    """The file is replaced as a whole, which a link or a device must not be."""
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise CannotWrite(
+            f"will not write {file}: it is a link, a pipe, a device or a folder; name a plain file"
+        )
 
 
 async def _write(node: Node, file: Path, show: Show) -> int:
@@ -69,13 +78,12 @@ def _packed(raw: BinaryIO, file: Path) -> AbstractContextManager[BinaryIO]:
 
 async def _write_pages(node: Node, out: BinaryIO, show: Show) -> int:
     after = count = 0
-    total = max(len(node.ledger.index), 1)
     while True:
         page = await node.tail.page(Lane.MESH, None, after, PAGE_EVENTS, PAGE_BYTES)
         lines = [entry.body + b"\n" for entry in page.entries if entry.body is not None]
         out.write(b"".join(lines))
         count += len(lines)
-        show(count, min(count / total, 1.0))
         after = page.next
+        show(count, after / max(node.tail.head, 1))
         if not page.more:
             return count

@@ -33,6 +33,7 @@ app.command(trust)
 app.command(keys)
 
 USAGE = 2
+INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -42,8 +43,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.flush()
     except CycloptsError:
         sys.exit(USAGE)
-    except BrokenPipeError:
-        # Whoever read our output has gone (`postbox status | head`): what remains goes nowhere.
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # `postbox status | head` has read enough
+            print(f"postbox: can not write the result: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -12,16 +12,16 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
+from postbox.cli.main import INTERRUPTED
 from postbox.errors import Fault
 
-INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
 HOME_VARIABLE = "POSTBOX_HOME"
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Common:
-    home: Annotated[Path | None, Parameter(env_var=HOME_VARIABLE)] = None
+    home: Annotated[str | None, Parameter(env_var=HOME_VARIABLE)] = None
     """The node's folder: key and database. Made if it is not there."""
 
     memory: str = "auto"
@@ -31,9 +31,9 @@ class Common:
     """Results as JSON."""
 
     def home_folder(self) -> Path:
-        if self.home is None:
+        if not self.home:  # an empty one is a variable that was not set, not the current folder
             raise Usage(f"which home? Say --home DIR, or set {HOME_VARIABLE}")
-        return self.home
+        return Path(self.home)
 
     def capacity(self) -> int:
         from postbox.mesh.memory import capacity_of

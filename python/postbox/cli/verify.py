@@ -19,13 +19,12 @@ def verify(*, common: Common | None = None) -> int:
 
     async def verb() -> int:
         async with opened(options) as node:
-            total = max(len(node.ledger.index), 1)
             with progress("verifying", node.world.clock) as show:
                 result = await audit(
                     node.world,
                     node.tail,
                     node.directory.keys,
-                    lambda so_far: show(so_far.checked, min(so_far.checked / total, 1.0)),
+                    lambda so_far, share: show(so_far.checked, share),
                 )
         _show(result, options.json)
         return int(bool(result.wrong))

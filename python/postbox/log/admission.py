@@ -91,10 +91,11 @@ class Admission:
 
     async def _commit(self, batch: list[Piece]) -> None:
         plans: list[Plan] = []
+        now_ns = self._clock.now_ns()  # once: every try of a batch plans the same
         retry_s = FIRST_RETRY_S
         while True:
             try:
-                plan = await self._store.write(partial(self._plan, batch, plans))
+                plan = await self._store.write(partial(self._plan, batch, plans, now_ns))
             except Unavailable:
                 await trio.sleep(retry_s)
                 retry_s = min(2 * retry_s, LAST_RETRY_S)
@@ -108,7 +109,7 @@ class Admission:
                 self._publish(batch, plan)
                 return
 
-    def _plan(self, batch: list[Piece], plans: list[Plan], tx: Tx) -> Plan:
+    def _plan(self, batch: list[Piece], plans: list[Plan], now_ns: int, tx: Tx) -> Plan:
         """In the writer's thread, inside the transaction. A try whose commit was not answered may
         have been committed: then what it planned is what became of the drafts."""
         for earlier in plans:
@@ -119,7 +120,7 @@ class Admission:
             for piece in batch
             for draft in piece.call.drafts[piece.start : piece.stop]
         ]
-        plan = plan_batch(items, tx, self._numbers, self._clock.now_ns())
+        plan = plan_batch(items, tx, self._numbers, now_ns)
         plans.append(plan)
         if not plan.change.is_empty():
             tx.apply(plan.change)

@@ -4,7 +4,8 @@ A restore, or a copy that was promoted late, gives positions out a second time. 
 remembers an anchor outside the database, (epoch, position, id), and checks it at every start: if
 the log does not reach so far any more, or another entry is there, cursors made since mean other
 things now. The new epoch says so to everybody who holds one. A hole at the anchor is no sign:
-entries are removed.
+entries are removed. (The composition root does not keep an anchor yet: no cursor with an epoch
+leaves a node so far.)
 """
 
 from __future__ import annotations

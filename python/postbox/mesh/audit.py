@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from postbox.core import Batch, Keys, verdict_names
-from postbox.event import Standing
+from postbox.event import Service, Standing
 from postbox.log.tail import Tail
 from postbox.store.contract import Entry, Lane
 from postbox.world import Pool, World
@@ -27,15 +27,18 @@ class Audit:
     wrong: list[tuple[int, str]] = field(default_factory=list)
 
 
-async def audit(world: World, tail: Tail, keys: Keys, progress: Callable[[Audit], None]) -> Audit:
-    """The whole mesh lane, with the keys known now."""
+async def audit(
+    world: World, tail: Tail, keys: Keys, progress: Callable[[Audit, float], None]
+) -> Audit:
+    """The whole mesh lane, with the keys known now. `progress` is also told the share of the log
+    that was read (0 to 1)."""
     result = Audit()
     after = 0
     while True:
         page = await tail.page(Lane.MESH, None, after, PAGE_EVENTS, PAGE_BYTES)
         entries = [entry for entry in page.entries if entry.body is not None]
         await world.threads.run(Pool.VERIFIER, lambda: _check(entries, keys, result))  # noqa: B023
-        progress(result)
+        progress(result, page.next / max(tail.head, 1))
         after = page.next
         if not page.more:
             return result
@@ -60,6 +63,8 @@ def _problem(entry: Entry, event_id: bytes | None, verdict: int, standing: int) 
         return verdict_names[verdict]
     if event_id != entry.id:
         return "stored under another id than its own"
+    if entry.kind == Service.CHECKPOINT and standing == Standing.UNPROVEN:
+        return None  # an id that has moved to another name takes its votes with it
     if standing != entry.flags:
         noted, found = Standing(entry.flags).name.lower(), Standing(standing).name.lower()
         return f"noted as {noted}, and is {found}"

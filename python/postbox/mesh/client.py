@@ -21,7 +21,7 @@ from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
 from postbox.world import Clock
 
-MAX_ANSWER_BYTES = 64 * 2**20
+MAX_ANSWER_BYTES = 20 * 2**20
 """A full page of ordinary events has 2 MB, and a postbox peer cuts its answers at 16."""
 DEADLINE_S = 60.0
 """For a whole answer: a full page at 40 kB/s."""
@@ -78,7 +78,8 @@ class Peer:
     async def ask(self, request: wire.SyncRequest, intake: Intake) -> Heard:
         """One request. Raises PeerFault, or a fault of `net.client`."""
         request.sender = self._identity.name
-        signed = signatures.request_headers(self._identity, "POST", wire.PATH, self._now_ms())
+        asked_ms = self._now_ms()
+        signed = signatures.request_headers(self._identity, "POST", wire.PATH, asked_ms)
         answer = await self._http.request(
             "POST",
             self._url,
@@ -90,13 +91,14 @@ class Peer:
         if answer.status != 200:
             raise PeerFault(self._refused(answer))
         try:
-            return await self._believe(answer, intake)
+            return await self._believe(answer, asked_ms, intake)
         except WireError as error:
             raise PeerFault(f"what {self._url} answered can not be believed: {error}") from error
 
-    async def _believe(self, answer: Answer, intake: Intake) -> Heard:
+    async def _believe(self, answer: Answer, asked_ms: int, intake: Intake) -> Heard:
+        """`asked_ms`: an answer's headers are of about then, however long its body took."""
         key_of = self._directory.key_of
-        peer = signatures.check_response(answer.headers, answer.body, self._now_ms(), key_of)
+        peer = signatures.check_response(answer.headers, answer.body, asked_ms, key_of)
         content = wire.decode_answer(answer.body)
         if content.sender != peer:
             raise WireError(f"it is signed by {peer} and says it is from {content.sender!r}")

@@ -22,6 +22,10 @@ from postbox.trust.directory import Directory
 from postbox.trust.rules import KeyRules, hey_there_draft
 from postbox.world import Pool, World
 
+MAX_NAMES_BY_PEERS = 1_000
+"""Names that became known by hey-theres in peers' answers, in all. A known peer could else mint
+names without end, each with keys that are kept for ever; beyond this the operator adds them."""
+
 
 @dataclass
 class Report:
@@ -71,9 +75,11 @@ class Intake:
     async def _introduce(self, batch: Batch, payer: Payer) -> None:
         """Names that present themselves in the batch, before anything they signed is judged:
         pages and samples do not come in that order."""
-        claims = await self._world.threads.run(Pool.VERIFIER, batch.introductions)
-        new = [(name, key) for name, key in claims if self._directory.get(name) is None]
-        drafts = [hey_there_draft(name, key, payer) for name, key in new]
+        keys = self._directory.keys
+        claims = await self._world.threads.run(Pool.VERIFIER, lambda: batch.introductions(keys))
+        if payer.kind == "peer":
+            claims = claims[: max(0, MAX_NAMES_BY_PEERS - self._directory.told_by_peers)]
+        drafts = [hey_there_draft(name, key, payer) for name, key in claims]
         await self._admission.submit(KeyRules(), drafts)
 
     async def _verify(self, batch: Batch) -> None:

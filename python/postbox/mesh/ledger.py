@@ -9,10 +9,13 @@ less; the rebuild forgets that again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
 
 import trio
 
 from postbox.core import Batch, Keys, Ledger
+from postbox.errors import Full
 from postbox.event import Service, Standing
 from postbox.log.admission import Admission
 from postbox.log.committed import Committed
@@ -25,7 +28,8 @@ from postbox.store.contract import Entry, Lane
 from postbox.trust.directory import Learned
 from postbox.world import Pool, World
 
-RECHECK_EVENTS = 5_000  # verified at a time: some 50 ms of a thread
+SETTLE_EVENTS = 5_000  # forgotten or verified at a time: some 50 ms of a thread
+FULL_RETRY_S = 10.0  # an operator needs longer to make room on a disk
 FORGET_POSITIONS = 500  # in one draft, so that a large eviction is many small commits
 _LEDGER = Payer("operator", "the ledger")
 _FAR_FUTURE_NS = 2**62  # stored events had their time checked when they came in
@@ -57,33 +61,50 @@ class MeshLedger:
         self._work.set()
 
     async def rebuild(self, tail: Tail) -> None:
-        """From the log, before anything is answered. Names are known by then."""
-        await tail.replay(Lane.MESH, lambda entries: self._apply((), entries))
+        """From the log, before anything is answered. Names are known by then. An entry that is no
+        event (a damaged disk, another version's rules) is left out: `verify` finds and names it.
+        """
+        await tail.replay(Lane.MESH, self._rebuild)
         self._doubtful.update(self.index.all_unproven())
         self._work.set()
+
+    def _rebuild(self, entries: Sequence[Entry]) -> None:
+        try:
+            self._apply((), entries)
+        except ValueError:
+            for entry in entries:
+                with suppress(ValueError):
+                    self._apply((), (entry,))
 
     async def keep(self, admission: Admission) -> None:
         """The task that hands back what must change in the log, as it comes."""
         while True:
             await self._work.wait()
-            await self.settle(admission)
+            self._work = trio.Event()
+            try:
+                await self.settle(admission)
+            except Full:
+                # Nothing is lost by waiting: what must leave the log is still known here.
+                await trio.sleep(FULL_RETRY_S)
+                self._work.set()
 
     async def settle(self, admission: Admission) -> None:
         """Hand back all there is, and what follows from it; returns when log and ledger agree."""
         async with self._settling:
-            self._work = trio.Event()
             while self._evicted or self._doubtful:
-                evicted, self._evicted = self._evicted, []
+                evicted = self._evicted[:SETTLE_EVENTS]
                 await self._forget(admission, evicted)
-                doubtful, self._doubtful = self._doubtful, {}
-                for part in chunks(doubtful.items(), RECHECK_EVENTS):
-                    await self._check(admission, dict(part))
+                del self._evicted[: len(evicted)]
+                doubtful = dict(islice(self._doubtful.items(), SETTLE_EVENTS))
+                await self._check(admission, doubtful)
+                for pos in doubtful:
+                    self._doubtful.pop(pos, None)
 
     def _apply(self, removed: Sequence[int], entries: Sequence[Entry]) -> None:
         added = [(e.pos, e.body, e.flags) for e in entries if e.body is not None]
         evicted = self.index.apply(removed, added)
-        # A vote may be by somebody who became known while this was on its way; a signed event was
-        # refused for that by the rules.
+        # A vote may be by somebody who became known while this was on its way; for a signed event
+        # the rules look, or, within one commit, the directory that follows after this.
         doubtful = {
             e.pos: e.body
             for e in entries

@@ -15,6 +15,8 @@ from postbox.core import Ledger, Selection
 from postbox.errors import WireError
 
 PATH = "/api/sync"
+MAX_EVENTS = 5_000
+"""In one answer: as many as anyone may ask for."""
 MODES = ("sample", "page", "recent")
 
 Int64: TypeAlias = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -45,7 +47,7 @@ class SyncAnswer(Struct, rename={"sender": "from"}):
 
     sender: str
     ts: Int64
-    events: list[msgspec.Raw] | None = None
+    events: Annotated[list[msgspec.Raw], Meta(max_length=MAX_EVENTS)] | None = None
     next_cursor: str | None = None
     sig: str = ""
 

@@ -87,13 +87,19 @@ class SqliteStore:
 
     def read(self, work: Callable[[Reader], T]) -> T:
         try:
-            connection = self._idle.pop() if self._idle else _connect(self._disk, self._path)
+            connection = self._take_idle() or _connect(self._disk, self._path)
             try:
                 return _read(connection, work)
             finally:
                 self._idle.append(connection)
         except apsw.Error as error:
             raise renamed(error, self._path) from error
+
+    def _take_idle(self) -> apsw.Connection | None:
+        try:
+            return self._idle.pop()  # alone atomic: readers are many threads
+        except IndexError:
+            return None
 
     def identity(self) -> Identity:
         rows = self.read(lambda reader: reader.rows(IDENTITY, [("epoch",), ("cursor_key",)]))

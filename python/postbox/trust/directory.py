@@ -13,7 +13,7 @@ import msgspec
 
 from postbox.core import Keys
 from postbox.store.contract import Entry, Lane, Reader
-from postbox.trust.tables import ALL_KEYS, KIND_KEY, STREAM, KnownKey, known_key
+from postbox.trust.tables import ALL_KEYS, KIND_KEY, STREAM, KnownKey, Source, known_key
 
 
 class Learned(NamedTuple):
@@ -40,6 +40,8 @@ class Directory:
         self.keys = keys
         self._known: dict[str, KnownKey] = {}
         self._listeners: list[Listener] = []
+        self.told_by_peers = 0
+        """Names that nobody but a peer's answer has vouched for."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -83,6 +85,7 @@ class Directory:
             if before == row:
                 continue
             self._known[row.name] = row
+            self.told_by_peers += _is_told(row) - _is_told(before)
             self.keys.put(row.name, row.keys, row.id)
             names[row.name] = None
             # its votes are looked up by id, and a new key may prove those, too
@@ -93,3 +96,7 @@ class Directory:
         learned = Learned(tuple(names), tuple(ids))
         for listener in self._listeners:
             listener(learned)
+
+
+def _is_told(row: KnownKey | None) -> bool:
+    return row is not None and row.source is Source.ANSWER

@@ -97,7 +97,8 @@ def hey_there_draft(name: str, key: bytes, payer: Payer) -> KeyDraft:
     (`Batch.introductions`). `payer`: the operator whose import it came in, or the peer whose answer
     it came in, authenticated by the caller."""
     draft_id = _id(_HEY_THERE_DOMAIN, key, name.encode())
-    return KeyDraft(draft_id, payer, Source.HEY_THERE, name, key)
+    source = Source.ANSWER if payer.kind == "peer" else Source.HEY_THERE
+    return KeyDraft(draft_id, payer, source, name, key)
 
 
 def proof_draft(name: str, old_key: bytes, new_key: bytes, proof: bytes, payer: Payer) -> KeyDraft:
@@ -145,7 +146,7 @@ def _refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | 
     match draft.source:
         case Source.OPERATOR | Source.OWN:
             return _operator_refusal(draft, known, state)
-        case Source.HEY_THERE:
+        case Source.HEY_THERE | Source.ANSWER:
             return _hey_there_refusal(draft, known)
         case Source.PROOF:
             return _proof_refusal(draft, known)

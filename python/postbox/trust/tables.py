@@ -44,7 +44,8 @@ class Source(StrEnum):
 
     OWN = "own"  # the node's own, from its key file
     OPERATOR = "operator"  # trust add, trust import
-    HEY_THERE = "hey-there"  # a self-signed one in an import, or in a known peer's answer
+    HEY_THERE = "hey-there"  # a self-signed one in a file that the operator imports
+    ANSWER = "answer"  # a self-signed hey-there in a known peer's answer
     PROOF = "proof"  # signed with the key it replaces
 
 

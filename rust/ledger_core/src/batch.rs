@@ -113,9 +113,11 @@ impl Batch {
         good(&self.items).filter_map(|(i, item, event)| Some((i, item.standing?, event)))
     }
 
-    /// Names and keys of the self-signed hey-theres.
-    pub fn introductions(&self) -> Vec<(&str, Key)> {
-        let events: Vec<&Event> = good(&self.items).map(|(_, _, event)| event).collect();
+    /// Names that have no key yet, with the keys of their self-signed hey-theres.
+    pub fn introductions(&self, keys: &Keys) -> Vec<(&str, Key)> {
+        let is_new = |event: &&Event| keys.keys_of(&event.actor).is_empty();
+        let good = good(&self.items).map(|(_, _, event)| event);
+        let events: Vec<&Event> = good.filter(is_new).collect();
         verify::introductions(&events)
     }
 }

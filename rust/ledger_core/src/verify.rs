@@ -93,13 +93,13 @@ pub fn is_weak_key(key: &Key) -> bool {
 }
 
 /// Whose signature is checked with what.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Keys {
     by_name: BTreeMap<Box<str>, Known>,
     names_by_id: BTreeMap<Box<str>, Box<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     keys: Vec<Key>,
     id: Option<Box<str>>,

@@ -73,7 +73,7 @@ impl Batch {
     }
 
     fn verify(&self, py: Python<'_>, keys: &Keys) {
-        py.detach(|| write(&self.inner).verify(&read(&keys.inner)));
+        py.detach(|| write(&self.inner).verify(&keys.snapshot()));
     }
 
     fn accepted<'py>(&self, py: Python<'py>) -> Vec<Accepted<'py>> {
@@ -93,10 +93,14 @@ impl Batch {
         inner.accepted().map(row).collect()
     }
 
-    fn introductions<'py>(&self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>)> {
+    fn introductions<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Keys,
+    ) -> Vec<(String, Bound<'py, PyBytes>)> {
         let claims: Vec<(String, _)> = py.detach(|| {
-            let inner = read(&self.inner);
-            let claims = inner.introductions().into_iter();
+            let (inner, known) = (read(&self.inner), keys.snapshot());
+            let claims = inner.introductions(&known).into_iter();
             claims.map(|(name, key)| (name.to_owned(), key)).collect()
         });
         claims

@@ -1,4 +1,4 @@
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use ledger_core::verify;
 use pyo3::exceptions::PyValueError;
@@ -10,12 +10,19 @@ use crate::{read, write};
 
 #[pyclass(frozen, module = "postbox._core")]
 pub struct Keys {
-    pub inner: RwLock<verify::Keys>,
+    /// Whoever verifies takes a snapshot: a key that arrives meanwhile waits for nobody.
+    inner: RwLock<Arc<verify::Keys>>,
 }
 
 pub fn key(bytes: &[u8]) -> PyResult<verify::Key> {
     let wrong = |_| PyValueError::new_err(format!("a key is 32 bytes, not {}", bytes.len()));
     bytes.try_into().map_err(wrong)
+}
+
+impl Keys {
+    pub fn snapshot(&self) -> Arc<verify::Keys> {
+        read(&self.inner).clone()
+    }
 }
 
 #[pymethods]
@@ -35,7 +42,7 @@ impl Keys {
             .iter()
             .map(|bytes| key(bytes))
             .collect::<PyResult<_>>()?;
-        write(&self.inner).put(name, keys, id);
+        Arc::make_mut(&mut write(&self.inner)).put(name, keys, id);
         Ok(())
     }
 

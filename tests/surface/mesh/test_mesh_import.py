@@ -119,7 +119,7 @@ async def test_an_audit_finds_each_event_as_it_was_noted(tmp_path: Path) -> None
             node.world,
             node.tail,
             node.directory.keys,
-            lambda so_far: seen.append(so_far.checked),
+            lambda so_far, _share: seen.append(so_far.checked),
         )
         attested, unproven, hearsay = standings(node)
     assert (result.checked, result.wrong, seen[-1]) == (800, [], 800)

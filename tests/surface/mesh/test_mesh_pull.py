@@ -331,7 +331,7 @@ LIES: dict[str, tuple[Answering, type[Fault], str]] = {
     "more than anyone has to take": (
         lambda _liar, _request: (200, {"Content-Length": "99999999999"}, b""),
         TooLarge,
-        "more than 67108864",
+        "more than 20971520",
     ),
     "no HTTP": (
         lambda _liar, _request: (200, {"Bad\x00Name": "x"}, b""),

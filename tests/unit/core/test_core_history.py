@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from nacl.signing import VerifyKey
 
-from postbox.core import Batch, Ledger, Selection, verdict_names
+from postbox.core import Batch, Keys, Ledger, Selection, verdict_names
 from support import history
 from support.history import CRITICAL, NOW_NS, Fact
 
@@ -237,4 +237,4 @@ def test_an_answer_is_json_of_the_kept_bytes() -> None:
 
 def test_introductions_are_the_naras_themselves() -> None:
     batch = Batch.decode(history.lines(), NOW_NS)
-    assert dict(batch.introductions()) == {name: key for name, key, _ in history.naras()}
+    assert dict(batch.introductions(Keys())) == {name: key for name, key, _ in history.naras()}

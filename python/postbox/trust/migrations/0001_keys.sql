@@ -5,7 +5,7 @@ create table "key" (
     "key" blob not null check (length("key") = 32),
     id text check (length(id) between 1 and 64),
     old blob not null check (length(old) % 32 = 0 and length(old) <= 512),
-    source text not null check (source in ('own', 'operator', 'hey-there', 'proof')),
+    source text not null check (source in ('own', 'operator', 'hey-there', 'answer', 'proof')),
     at_ms integer not null
 ) strict, without rowid;
 

@@ -123,6 +123,14 @@ pub struct Added<'a> {
     pub standing: Standing,
 }
 
+impl Added<'_> {
+    fn decode(&self) -> Result<Event, NotAnEvent> {
+        let pos = self.pos;
+        event::decode_stored(self.body, self.standing)
+            .map_err(|verdict| NotAnEvent { pos, verdict })
+    }
+}
+
 /// The ledger.
 pub struct Ledger {
     entries: Vec<Option<Entry>>,
@@ -202,24 +210,22 @@ impl Ledger {
     /// the positions of what had to be forgotten for it.
     ///
     /// # Errors
-    /// A body that is no event: it did not come from a log that admission wrote.
+    /// A body that is no event: it is damaged, or did not come from a log that admission wrote.
+    /// Then nothing is applied.
     pub fn apply(&mut self, removed: &[u64], added: &[Added<'_>]) -> Result<Vec<u64>, NotAnEvent> {
+        let events = added
+            .iter()
+            .map(Added::decode)
+            .collect::<Result<Vec<_>, _>>()?;
         for pos in removed {
             if let Some(&slot) = self.by_pos.get(pos) {
                 self.remove(slot);
             }
         }
         let mut evicted = Vec::new();
-        for Added {
-            pos,
-            body,
-            standing,
-        } in added
-        {
-            let event = event::decode_stored(body, *standing)
-                .map_err(|verdict| NotAnEvent { pos: *pos, verdict })?;
+        for (Added { pos, standing, .. }, event) in added.iter().zip(&events) {
             if !self.contains(&event.id) {
-                let slot = self.insert(*pos, &event, *standing);
+                let slot = self.insert(*pos, event, *standing);
                 self.enforce(slot, &mut evicted);
             }
         }

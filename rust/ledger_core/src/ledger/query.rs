@@ -103,10 +103,16 @@ impl Ledger {
             .ok()
             .filter(|i| *i < total)
             .unwrap_or(0);
-        let walk = self.index.ascending(filter, &self.names, start, &examined);
-        let slice: Vec<Key> = walk.skip(index).step_by(total).collect();
         let most = clamp_size(Some(request.max_events));
-        let (mut newest, _) = self.fill(most, slice.into_iter().rev());
+        let (mut newest, _) = if total == 1 {
+            let walk = self.index.descending(filter, &self.names, &examined);
+            self.fill(most, walk.take_while(|key| key.ts > request.since_ns))
+        } else {
+            // Where a slice begins is counted from the oldest event, so all have to be walked.
+            let walk = self.index.ascending(filter, &self.names, start, &examined);
+            let slice: Vec<Key> = walk.skip(index).step_by(total).collect();
+            self.fill(most, slice.into_iter().rev())
+        };
         newest.reverse();
         self.select(newest, &examined)
     }

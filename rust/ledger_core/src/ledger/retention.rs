@@ -17,8 +17,9 @@ use crate::verify::Standing;
 const PINGS_PER_TARGET: usize = 5;
 /// nara's MaxObservationsPerPair.
 const OBSERVATIONS_PER_PAIR: usize = 20;
-/// One author's attested events that are never pruned fill at most this part of the ledger, so
-/// that sixteen hostile authors are needed to crowd everybody else out, not one.
+/// One author's attested events that are never pruned fill at most this part of the ledger: no
+/// author whose key is known crowds out the others by itself. (Unsigned ones have no such bound,
+/// since anybody can write in anybody's name; attested ones of their kind outlast them all.)
 const AUTHORS_SHARE: usize = 16;
 
 /// Tiers below this are pruned before any restart, first sighting or checkpoint.
@@ -96,7 +97,7 @@ impl Pair {
         if *least == held {
             Cap::Refuses
         } else {
-            Cap::Evicts(vec![least.1.slot])
+            Cap::Evicts(least.1.slot)
         }
     }
 }
@@ -104,7 +105,9 @@ impl Pair {
 /// What a cap says of one event more.
 enum Cap {
     HasRoom,
-    Evicts(Vec<Slot>),
+    Evicts(Slot),
+    /// The first attested checkpoint about this subject: its overfull pairs lose their surplus.
+    Releases(NameId),
     Refuses,
 }
 
@@ -115,6 +118,8 @@ pub(crate) struct Retention {
     pings: HashMap<NameId, BTreeSet<Held>, Hasher>,
     /// By subject first: a checkpoint about it releases nara's hold on all its restarts.
     pairs: BTreeMap<(NameId, NameId), Pair>,
+    /// Those of them that hold more than their cap.
+    overfull: BTreeSet<(NameId, NameId)>,
     /// Attested checkpoints about a subject.
     checkpoints: HashMap<NameId, usize, Hasher>,
     lasting: HashMap<NameId, BTreeSet<Key>, Hasher>,
@@ -128,6 +133,7 @@ impl Retention {
             critical: BTreeSet::new(),
             pings: HashMap::with_hasher(hasher.clone()),
             pairs: BTreeMap::new(),
+            overfull: BTreeSet::new(),
             checkpoints: HashMap::with_hasher(hasher.clone()),
             lasting: HashMap::with_hasher(hasher),
         }
@@ -160,12 +166,13 @@ impl Retention {
         self.checkpoints.contains_key(&subject)
     }
 
-    fn pairs_about(&self, subject: NameId) -> impl Iterator<Item = &Pair> {
-        let from = (subject, NameId::NONE)..;
-        let pairs = self.pairs.range(from);
-        pairs
-            .take_while(move |((about, _), _)| *about == subject)
-            .map(|(_, pair)| pair)
+    /// The pairs about a subject that hold more than their cap: restarts only, until somebody
+    /// attests a checkpoint about it.
+    fn overfull_about(&self, subject: NameId) -> impl Iterator<Item = &Pair> {
+        self.overfull
+            .range((subject, NameId::NONE)..)
+            .take_while(move |(about, _)| *about == subject)
+            .filter_map(|place| self.pairs.get(place))
     }
 
     fn order(&mut self, entry: &Entry, slot: Slot) {
@@ -189,8 +196,12 @@ impl Retention {
                 self.pings.entry(entry.target).or_default().insert(held);
             }
             Service::Observation => {
-                let pair = self.pairs.entry((entry.target, entry.actor)).or_default();
+                let place = (entry.target, entry.actor);
+                let pair = self.pairs.entry(place).or_default();
                 pair.of(entry.is_restart).insert(held);
+                if pair.len() > OBSERVATIONS_PER_PAIR {
+                    self.overfull.insert(place);
+                }
             }
             Service::Checkpoint if held.0 => {
                 *self.checkpoints.entry(entry.target).or_default() += 1;
@@ -220,6 +231,9 @@ impl Retention {
     fn unpair(&mut self, place: (NameId, NameId), is_restart: bool, held: &Held) {
         if let Some(pair) = self.pairs.get_mut(&place) {
             pair.of(is_restart).remove(held);
+            if pair.len() <= OBSERVATIONS_PER_PAIR {
+                self.overfull.remove(&place);
+            }
             if pair.len() == 0 {
                 self.pairs.remove(&place);
             }
@@ -246,7 +260,7 @@ impl Retention {
                 .and_then(|pair| pair.excess(self.has_checkpoint(entry.target))),
             // Only the first one about its subject changes anything for the pairs.
             Service::Checkpoint if self.checkpoints.get(&entry.target) == Some(&1) => self
-                .pairs_about(entry.target)
+                .overfull_about(entry.target)
                 .find_map(|pair| pair.excess(true)),
             _ => None,
         };
@@ -358,20 +372,28 @@ impl Ledger {
             slot: Slot::MAX,
         };
         let held = (standing == Standing::Attested, key);
-        let victims = match self.meet_caps(event, held, instead_of) {
-            Cap::Refuses => return false,
-            Cap::Evicts(victims) => victims,
-            Cap::HasRoom => Vec::new(),
-        };
+        let cap = self.meet_caps(event, held, instead_of);
+        if matches!(cap, Cap::Refuses) {
+            return false;
+        }
         if is_bounded(event.worth, standing) {
             let author = self.find(event.author());
-            let frees_place = |slot: &Slot| {
-                let entry = self.entry(*slot);
+            let frees_place = |slot: Slot| {
+                let entry = self.entry(slot);
                 entry.author == author && is_bounded(entry.worth, entry.standing)
+            };
+            let makes_place = || match cap {
+                Cap::Evicts(victim) => frees_place(victim),
+                Cap::Releases(subject) => self
+                    .retention
+                    .overfull_about(subject)
+                    .flat_map(Pair::surplus)
+                    .any(frees_place),
+                Cap::HasRoom | Cap::Refuses => false,
             };
             let own = self.retention.lasting.get(&author);
             if let Some(least) = first_beyond(own, self.retention.author_quota() - 1)
-                && !victims.iter().any(frees_place)
+                && !makes_place()
             {
                 return *least < key;
             }
@@ -379,7 +401,7 @@ impl Ledger {
         let place = (tier(event.worth, standing, self.names_stranger(event)), key);
         let full = self.retention.capacity.saturating_sub(1);
         instead_of.is_some()
-            || !victims.is_empty()
+            || matches!(cap, Cap::Evicts(_) | Cap::Releases(_))
             || first_beyond(Some(&self.retention.eviction), full).is_none_or(|least| *least < place)
     }
 
@@ -395,7 +417,7 @@ impl Ledger {
             {
                 None => Cap::HasRoom,
                 Some(least) if *least > held => Cap::Refuses,
-                Some((_, key)) => Cap::Evicts(vec![key.slot]),
+                Some((_, key)) => Cap::Evicts(key.slot),
             },
             Service::Observation => retention
                 .pairs
@@ -403,9 +425,12 @@ impl Ledger {
                 .map_or(Cap::HasRoom, |pair| {
                     pair.meet(event.is_restart, held, retention.has_checkpoint(target))
                 }),
-            Service::Checkpoint if held.0 && !retention.has_checkpoint(target) => {
-                let pairs = retention.pairs_about(target);
-                Cap::Evicts(pairs.flat_map(Pair::surplus).collect())
+            Service::Checkpoint
+                if held.0
+                    && !retention.has_checkpoint(target)
+                    && retention.overfull_about(target).next().is_some() =>
+            {
+                Cap::Releases(target)
             }
             _ => Cap::HasRoom,
         }

@@ -1,9 +1,11 @@
-//! Unproven events, by whoever's key would prove them.
+//! Events on which a key that becomes known has a say, by whose key that is: unproven ones, which
+//! it proves or refutes; unattested hey-theres and chaus, which may claim another; and checkpoints,
+//! of which a further vote can be counted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Hasher, Slot};
-use crate::event::Event;
+use crate::event::{Event, Service};
 use crate::verify::{Proof, Standing};
 
 pub(crate) struct Waiting {
@@ -21,12 +23,12 @@ impl Waiting {
     }
 
     pub fn insert(&mut self, slot: Slot, event: &Event, standing: Standing) {
-        if standing != Standing::Unproven {
-            return;
-        }
-        let signers: Vec<Box<str>> = match &event.proof {
-            Proof::Votes(votes) => votes.iter().map(|vote| vote.voter.clone()).collect(),
-            _ => vec![event.emitter.clone()],
+        let is_attested = standing == Standing::Attested;
+        let signers: Vec<Box<str>> = match (&event.proof, event.service) {
+            (Proof::Votes(votes), _) => votes.iter().map(|vote| vote.voter.clone()).collect(),
+            (_, Service::HeyThere | Service::Chau) if !is_attested => vec![event.actor.clone()],
+            _ if standing == Standing::Unproven => vec![event.emitter.clone()],
+            _ => return,
         };
         for signer in &signers {
             self.by_signer
