@@ -27,7 +27,7 @@ from postbox.store.open import open_store
 from postbox.store.runner import StoreRunner
 from postbox.trust.directory import Directory
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
-from postbox.trust.keyfile import KeyFileError, open_identity
+from postbox.trust.keyfile import KeyFileError, has_key, open_identity
 from postbox.trust.keys import Identity
 from postbox.trust.rules import KeyRules, own_draft
 from postbox.trust.tables import MIGRATIONS as TRUST_MIGRATIONS
@@ -80,7 +80,7 @@ async def open_node(
 
 def _require_key(home: Path) -> None:
     """A database without a key is a home that lost it: a new key would make its node a stranger."""
-    if (home / DATABASE).exists() and not (home / KEY_FILE).exists():
+    if (home / DATABASE).exists() and not has_key(home):
         raise KeyFileError(
             f"{home} has a database and no {KEY_FILE}: put back a copy of it. Without one, move"
             f" {DATABASE} away too, and the node starts anew with another key"

@@ -1,4 +1,4 @@
-"""Opens the node of a home for a verb, and says so while it takes long."""
+"""Opens the node of a home for a verb."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from postbox.app import Node, open_node
 from postbox.cli.options import Common
-from postbox.world import World, system_world
+from postbox.world import system_world
 
 
 @asynccontextmanager
@@ -15,8 +15,6 @@ async def opened(
     common: Common, name: str | None = None, *, forgets: bool = False
 ) -> AsyncIterator[Node]:
     """`forgets`: for the verbs that take events in, see `open_node`."""
-    world: World = system_world()
-    async with open_node(
-        world, common.home_folder(), common.capacity(), name, forgets=forgets
-    ) as node:
+    home, capacity = common.home_folder(), common.capacity()
+    async with open_node(system_world(), home, capacity, name, forgets=forgets) as node:
         yield node

@@ -47,7 +47,7 @@ def add(
         except ValueError as error:
             raise Usage(str(error)) from error
         async with opened(options) as node:
-            return _told(await _believe(node, [listed]), 0, options.json)
+            return _told(await _believe(node, [listed]), 1, 0, options.json)
 
     return run(verb)
 
@@ -61,7 +61,8 @@ def import_(file: Path, /, *, common: Common | None = None) -> int:
         for row in listed.bad:
             print(f"postbox: row {row.number} of {file}: {row.text}", file=sys.stderr)
         async with opened(options) as node:
-            return _told(await _believe(node, listed.keys), len(listed.bad), options.json)
+            refused = await _believe(node, listed.keys)
+            return _told(refused, len(listed.keys), len(listed.bad), options.json)
 
     return run(verb)
 
@@ -119,9 +120,11 @@ async def _believe(node: Node, listed: Sequence[ListedKey]) -> list[str]:
     return refused
 
 
-def _told(refused: Sequence[str], bad_rows: int, as_json: bool) -> int:
+def _told(refused: Sequence[str], offered: int, bad_rows: int, as_json: bool) -> int:
     for text in refused:
         print(f"postbox: {text}", file=sys.stderr)
     if as_json:
         print_json({"refused": len(refused) + bad_rows})
+    else:
+        print(f"{offered - len(refused)} believed, {len(refused) + bad_rows} refused")
     return int(bool(refused or bad_rows))

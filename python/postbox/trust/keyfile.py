@@ -52,6 +52,11 @@ def open_identity(home: Path, random: Random, name: str | None = None) -> Identi
     return identity
 
 
+def has_key(home: Path) -> bool:
+    """Is there a key file, good or bad?"""
+    return os.path.lexists(home / FILE_NAME)
+
+
 def load_identity(path: Path) -> Identity:
     """Raises FileNotFoundError, or `KeyFileError` for a file that others may read, that is
     damaged, or whose soul does not fit its name."""
