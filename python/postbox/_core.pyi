@@ -131,7 +131,8 @@ class Ledger:
         """These names have a key now: events that name only known ones are pruned later."""
 
     def unproven(self, signers: Sequence[str]) -> list[tuple[int, bytes]]:
-        """(position, body) of the unproven events that these names or voter ids signed."""
+        """(position, body) of the events on which a key of these names or voter ids has a say:
+        unproven ones, unattested hey-theres and chaus, and checkpoints with their votes."""
 
     def all_unproven(self) -> list[tuple[int, bytes]]:
         """(position, body) of every unproven event: what a rebuilt ledger checks again."""

@@ -179,8 +179,8 @@ pub fn decode_stored(raw: &[u8], standing: Standing) -> Result<Event, Verdict> {
     let node = json::read(raw)?;
     let head = read_head(&node)?;
     let facts = read_payload(head.service, head.payload)?;
-    let proof = match (standing, head.service) {
-        (Standing::Unproven, _) | (_, Service::Checkpoint) => read_proof(&node, &head, &facts)?,
+    let proof = match standing {
+        Standing::Unproven => read_proof(&node, &head, &facts)?,
         _ => Proof::Unsigned { inner_key: None },
     };
     Ok(assemble(raw, &head, &facts, proof))

@@ -86,6 +86,10 @@ impl Index {
         }
     }
 
+    pub fn slots_of(&self, service: Service) -> impl Iterator<Item = Slot> {
+        self.by_service[service as usize].iter().map(|key| key.slot)
+    }
+
     pub fn count_of(&self, service: Service) -> usize {
         self.by_service[service as usize].len()
     }

@@ -9,7 +9,7 @@ mod retention;
 mod sample;
 mod waiting;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -22,7 +22,7 @@ pub use sample::Request as SampleRequest;
 
 use crate::event::{self, Event, Id, Service, Worth};
 use crate::verdict::Verdict;
-use crate::verify::Standing;
+use crate::verify::{Proof, Standing};
 use index::{Index, Key};
 use names::{NameId, Names};
 use retention::{Rank, Retention};
@@ -241,12 +241,28 @@ impl Ledger {
         }
     }
 
-    /// Position and bytes of the unproven events that these names or voter ids have signed.
+    /// Position and bytes of the events on which a key of these names or voter ids has a say:
+    /// unproven ones, unattested hey-theres and chaus, and checkpoints that count other votes already.
     pub fn unproven<'n>(
         &self,
         signers: impl IntoIterator<Item = &'n str>,
     ) -> Vec<(u64, Arc<[u8]>)> {
-        self.bodies(self.waiting.of(signers))
+        let signers: BTreeSet<&str> = signers.into_iter().collect();
+        let mut slots = self.waiting.of(signers.iter().copied());
+        // Few, and ids are learned rarely: reading them all is cheaper than a list of every vote.
+        let checkpoints = self.index.slots_of(Service::Checkpoint);
+        slots.extend(checkpoints.filter(|slot| self.is_voted_by(*slot, &signers)));
+        self.bodies(slots)
+    }
+
+    fn is_voted_by(&self, slot: Slot, voters: &BTreeSet<&str>) -> bool {
+        match event::decode_stored(&self.entry(slot).raw, Standing::Unproven) {
+            Ok(Event {
+                proof: Proof::Votes(votes),
+                ..
+            }) => votes.iter().any(|vote| voters.contains(&*vote.voter)),
+            _ => false,
+        }
     }
 
     /// Position and bytes of every unproven event.

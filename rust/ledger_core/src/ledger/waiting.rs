@@ -1,6 +1,5 @@
-//! Events on which a key that becomes known has a say, by whose key that is: unproven ones, which
-//! it proves or refutes; unattested hey-theres and chaus, which may claim another; and checkpoints,
-//! of which a further vote can be counted.
+//! Events that a key decides which is not known yet: unproven ones, which it proves or refutes, and
+//! unattested hey-theres and chaus, which may claim another. By whose key that is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
