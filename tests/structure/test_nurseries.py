@@ -13,6 +13,7 @@ MAY_OPEN = {
     "mesh/background.py",
     "mesh/boot.py",
     "net/server.py",
+    "node.py",
 }
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from postbox.app import Node, open_node
+from postbox.node import Node, open_node
 from postbox.core import Batch, Keys
 from postbox.mesh.client import Peer
 from postbox.mesh.intake import Report

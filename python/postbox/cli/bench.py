@@ -20,7 +20,7 @@ import trio
 from nacl.signing import SigningKey
 
 from postbox import core
-from postbox.app import Node, open_node
+from postbox.node import Node, open_node
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows
 from postbox.cli.progress import progress

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from postbox.app import Node
+from postbox.node import Node
 from postbox.cli.node import opened
 from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from postbox.app import Node, open_node
+from postbox.node import Node, open_node
 from postbox.cli.options import Common
 from postbox.world import system_world
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
-from postbox.app import Node
+from postbox.node import Node
 from postbox.cli.node import opened
 from postbox.cli.options import Common, Usage, run
 from postbox.mesh.server import MeshServer, make_app

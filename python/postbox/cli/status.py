@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postbox.app import Node
+from postbox.node import Node
 from postbox.cli.node import opened
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from postbox.app import Node
+from postbox.node import Node
 from postbox.cli.node import opened
 from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import print_json, print_rows

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from postbox.app import Node
+from postbox.node import Node
 from postbox.event import Service, Standing
 from postbox.mesh.audit import Audit, audit
 from postbox.mesh.importing import import_file

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from postbox.app import Node
+from postbox.node import Node
 from postbox.home import DATABASE
 from postbox.mesh import intake
 from postbox.mesh.audit import audit

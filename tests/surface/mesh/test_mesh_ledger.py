@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from postbox.app import Node, open_node
+from postbox.node import Node, open_node
 from postbox.core import Keys, Ledger
 from postbox.home import DATABASE
 from postbox.log.admission import Admission

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from postbox.app import Node
+from postbox.node import Node
 from postbox.errors import Fault
 from postbox.mesh.client import Peer, PeerFault, require_safe_url
 from postbox.mesh.intake import Report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from postbox.app import open_node
+from postbox.node import open_node
 from support.mesh import fixed_world, node_at, take, tease
 
 

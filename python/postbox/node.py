@@ -1,9 +1,8 @@
-"""The composition root: what a node consists of, in the order in which it is opened.
+"""A node: what it consists of, in the order in which it is opened.
 
-    home (lock, key) ⊃ store ⊃ tail, directory, ledger (rebuilt) ⊃ writer, keeper ⊃ listeners
+    home (lock, key) ⊃ store ⊃ tail, directory, ledger (rebuilt) ⊃ writer, keeper
 
-Everything is closed in reverse. The only file that knows everything; nothing imports it but the
-command line and tests.
+Everything is closed in reverse. Whether it listens is not its business: `app` does that.
 """
 
 from __future__ import annotations
