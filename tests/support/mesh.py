@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import trio
 
-from postbox.node import Node, open_node
 from postbox.core import Batch, Keys
 from postbox.mesh.client import Peer
 from postbox.mesh.intake import Report
@@ -26,6 +25,7 @@ from postbox.mesh.server import MeshServer, make_app
 from postbox.mesh.synthetic import generate
 from postbox.net.client import Client, open_client
 from postbox.net.server import serve
+from postbox.node import Node, open_node
 from postbox.rules import Outcome, Payer
 from postbox.store.contract import Entry, Lane
 from postbox.trust.authoring import (

@@ -20,7 +20,6 @@ import trio
 from nacl.signing import SigningKey
 
 from postbox import core
-from postbox.node import Node, open_node
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows
 from postbox.cli.progress import progress
@@ -29,6 +28,7 @@ from postbox.mesh.chunks import chunks
 from postbox.mesh.drafts import drafts_of
 from postbox.mesh.rules import MeshDraft, MeshRules
 from postbox.mesh.synthetic import emitters_for, generate, identities
+from postbox.node import Node, open_node
 from postbox.rules import Payer
 from postbox.trust.rules import KeyRules, operator_draft
 from postbox.trust.signatures import sign_digest

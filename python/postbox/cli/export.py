@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from postbox.node import Node
 from postbox.cli.node import opened
 from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import Show, progress
 from postbox.errors import Fault
+from postbox.node import Node
 from postbox.store.contract import Lane
 
 PAGE_EVENTS = 5_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from postbox.node import Node, open_node
 from postbox.cli.options import Common
+from postbox.node import Node, open_node
 from postbox.world import system_world
 
 

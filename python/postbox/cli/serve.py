@@ -10,11 +10,11 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
-from postbox.node import Node
 from postbox.cli.node import opened
 from postbox.cli.options import Common, Usage, run
 from postbox.mesh.server import MeshServer, make_app
 from postbox.net.server import serve as serve_http
+from postbox.node import Node
 
 
 def serve(

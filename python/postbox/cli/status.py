@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from postbox.node import Node
 from postbox.cli.node import opened
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
 from postbox.core import service_names
+from postbox.node import Node
 
 SHOWN_AUTHORS = 8
 

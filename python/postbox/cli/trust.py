@@ -10,11 +10,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from postbox.node import Node
 from postbox.cli.node import opened
 from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import print_json, print_rows
 from postbox.errors import Fault
+from postbox.node import Node
 from postbox.rules import Rejected
 from postbox.trust.keylist import KeyList, ListedKey, parse_key_list, parse_public_key
 from postbox.trust.rules import KeyRules, operator_draft

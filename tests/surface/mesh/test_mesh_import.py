@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from postbox.node import Node
 from postbox.event import Service, Standing
 from postbox.mesh.audit import Audit, audit
 from postbox.mesh.importing import import_file
 from postbox.mesh.intake import Report
+from postbox.node import Node
 from postbox.trust.keylist import parse_key_list
 from postbox.trust.rules import KeyRules, operator_draft
 from support.homes import Imported

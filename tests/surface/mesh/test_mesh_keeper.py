@@ -9,12 +9,12 @@ import pytest
 import trio
 import trio.testing
 
-from postbox.node import Node
 from postbox.home import DATABASE
 from postbox.mesh import intake
 from postbox.mesh.audit import audit
 from postbox.mesh.drafts import drafts_of
 from postbox.mesh.rules import MeshRules
+from postbox.node import Node
 from postbox.rules import Accepted
 from postbox.trust.keys import identity_of
 from postbox.trust.rules import KeyRules, operator_draft

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from postbox.node import Node, open_node
 from postbox.core import Keys, Ledger
 from postbox.home import DATABASE
 from postbox.log.admission import Admission
 from postbox.log.tail import open_tail
 from postbox.mesh.intake import Intake, Report
 from postbox.mesh.ledger import MeshLedger
+from postbox.node import Node, open_node
 from postbox.rules import Payer
 from postbox.store.contract import Lane
 from postbox.store.open import open_store

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import trio
 
-from postbox.node import Node
 from postbox.errors import Fault
 from postbox.mesh.client import Peer, PeerFault, require_safe_url
 from postbox.mesh.intake import Report
 from postbox.mesh.pull import EndlessPages, Mode, pull
 from postbox.net.client import open_client
 from postbox.net.faults import BadAnswer, TooLarge, Unreachable
+from postbox.node import Node
 from postbox.trust.keys import Identity, identity_of
 from postbox.trust.signatures import answer_digest, response_headers, sign_digest
 from support.homes import Imported

@@ -16,8 +16,8 @@ import pytest
 import trio
 from nacl.signing import VerifyKey
 
-from postbox.node import Node
 from postbox.net.client import Answer, Client, open_client
+from postbox.node import Node
 from postbox.trust.keys import Identity, identity_of
 from postbox.trust.signatures import request_headers, response_headers
 from support.homes import Imported
