@@ -1,0 +1,78 @@
+"""Bare ASGI in values: a request's headers and body, an answer as one `Reply`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
+
+DISCARD_S = 1.0
+DISCARD_BYTES = 256 * 2**10
+"""What is still read of a body whose request was refused by its headers: a client that is in the
+midst of sending would else find its connection reset, and not its refusal."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    body: bytes
+    content_type: str = TEXT
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def text(status: int, line: str, **headers: str) -> Reply:
+    return Reply(status, line.encode() + b"\n", TEXT, headers)
+
+
+def headers_of(scope: HTTPScope) -> dict[str, str]:
+    """Names in lower case. Of a header that came twice the last one counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def address_of(scope: HTTPScope) -> str | None:
+    """The caller's address as a literal; None for a unix socket."""
+    client = scope["client"]
+    return None if client is None else str(client[0])
+
+
+async def read_body(receive: ASGIReceiveCallable) -> bytes | None:
+    """All of it, or None if the client went away. `net.limits` bounds its size and its time."""
+    body = bytearray()
+    while True:
+        event = await receive()
+        if event["type"] != "http.request":
+            return None
+        body += event["body"]
+        if not event["more_body"]:
+            return bytes(body)
+
+
+async def discard_body(receive: ASGIReceiveCallable) -> None:
+    """Before a refusal that needs no body."""
+    seen_bytes = 0
+    with trio.move_on_after(DISCARD_S):
+        while seen_bytes < DISCARD_BYTES:
+            event = await receive()
+            if event["type"] != "http.request" or not event["more_body"]:
+                return
+            seen_bytes += len(event["body"])
+
+
+async def send_reply(send: ASGISendCallable, reply: Reply, *, head: bool = False) -> None:
+    """`head`: the request was HEAD, whose answer has headers alone."""
+    headers = [
+        (b"content-type", reply.content_type.encode()),
+        (b"content-length", str(len(reply.body)).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in reply.headers.items()),
+    ]
+    body = b"" if head else reply.body
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,80 @@
+"""How often, and how many at once: limits by key (a peer's name, an address). Plain values; the
+time is an argument.
+
+What is remembered is bounded: whoever could make up keys without end would else fill the memory.
+A key that is forgotten is one whose bucket is full again, or, when there are more, the one that
+was seen longest ago.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MAX_KEYS = 10_000
+
+
+class Rate:
+    """A bucket of tokens a key (a leaky bucket as a meter; ITU-T I.371). Full it has `burst`; it
+    fills with `per_minute`."""
+
+    def __init__(self, per_minute: float, burst: float, max_keys: int = MAX_KEYS) -> None:
+        self._per_s = per_minute / 60
+        self._burst = burst
+        self._max_keys = max_keys
+        self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when; oldest first
+
+    def wait_s(self, key: str, now_s: float) -> float:
+        """Takes a token and returns 0, or says in how many seconds there will be one."""
+        tokens, at_s = self._buckets.pop(key, (self._burst, now_s))
+        tokens = min(self._burst, tokens + (now_s - at_s) * self._per_s)
+        is_granted = tokens >= 1
+        self._buckets[key] = (tokens - is_granted, now_s)
+        self._forget(now_s)
+        return 0.0 if is_granted else (1 - tokens) / self._per_s
+
+    def _forget(self, now_s: float) -> None:
+        while len(self._buckets) > self._max_keys or self._oldest_is_full(now_s):
+            del self._buckets[next(iter(self._buckets))]
+
+    def _oldest_is_full(self, now_s: float) -> bool:
+        tokens, at_s = next(iter(self._buckets.values()))
+        return tokens + (now_s - at_s) * self._per_s >= self._burst
+
+
+class TooMany(Exception):
+    """The key has as many under way as it may."""
+
+
+class AtOnce:
+    """At most `limit` of a key under way, and `limit_in_all` of all keys together."""
+
+    def __init__(self, limit: int, limit_in_all: int) -> None:
+        self._limit = limit
+        self._limit_in_all = limit_in_all
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, key: str) -> Iterator[None]:
+        """Raises TooMany."""
+        if self._under_way[key] >= self._limit or self._under_way.total() >= self._limit_in_all:
+            raise TooMany
+        self._under_way[key] += 1
+        try:
+            yield
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
+
+
+def address_key(address: str | None) -> str:
+    """What an address counts as: of IPv6 its /64, which one household has; "" for a unix socket."""
+    if address is None:
+        return ""
+    literal = ipaddress.ip_address(address.partition("%")[0])
+    if literal.version == 4:
+        return str(literal)
+    return str(ipaddress.ip_network((int(literal) >> 64 << 64, 64)))
