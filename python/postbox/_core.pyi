@@ -110,6 +110,10 @@ class Selection:
         """The JSON answer of `POST /api/sync`, closed by a newline; `events` is null when
         empty, as nara's is."""
 
+    def encode_msgpack(self, sender: str, ts: int, signature: str) -> bytes:
+        """The same answer in MessagePack, `events` an array of `bin`, each an event's kept bytes;
+        nil when empty. Nothing follows the map, no newline either."""
+
 @final
 class Ledger:
     """The bounded index of mesh events. Thread-safe; readers run beside each other."""

@@ -100,6 +100,9 @@ fn queries(c: &mut Criterion, count: usize, ledger: &Ledger) {
     group.bench_function(BenchmarkId::new("encode 5,000", count), |b| {
         b.iter(|| sample.encode("n1", 5, "c2ln"));
     });
+    group.bench_function(BenchmarkId::new("encode 5,000 as msgpack", count), |b| {
+        b.iter(|| sample.encode_msgpack("n1", 5, "c2ln"));
+    });
     group
         .sample_size(10)
         .bench_function(BenchmarkId::new("digest of the ledger", count), |b| {

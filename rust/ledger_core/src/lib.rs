@@ -16,6 +16,7 @@ mod fields;
 mod json;
 
 pub mod ledger;
+mod msgpack;
 mod payload;
 mod schema;
 pub mod verdict;

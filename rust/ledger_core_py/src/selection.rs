@@ -54,4 +54,15 @@ impl Selection {
         let body = py.detach(|| self.inner.encode(sender, ts, signature));
         PyBytes::new(py, &body)
     }
+
+    fn encode_msgpack<'py>(
+        &self,
+        py: Python<'py>,
+        sender: &str,
+        ts: i64,
+        signature: &str,
+    ) -> Bound<'py, PyBytes> {
+        let body = py.detach(|| self.inner.encode_msgpack(sender, ts, signature));
+        PyBytes::new(py, &body)
+    }
 }

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 
+import msgpack  # type: ignore[import-untyped]
 import msgspec
 import pytest
 from nacl.signing import VerifyKey
@@ -233,6 +234,33 @@ def test_an_answer_is_json_of_the_kept_bytes() -> None:
         b",".join(found.bodies())
     )
     assert set(found.bodies()) <= set(history.lines())
+
+
+@pytest.mark.parametrize("kind", ["page", "last page", "sample", "nothing"])
+def test_an_answer_in_msgpack_says_what_the_one_in_json_says(kind: str) -> None:
+    ledger = history.shared_ledger()
+    found = {
+        "page": lambda: ledger.page(None, 5_000, [], []),
+        "last page": lambda: ledger.page(str(history.facts()[-40].ts), None, [], []),
+        "sample": lambda: sample(ledger, b"m" * 16),
+        "nothing": lambda: ledger.recent(None, ["barrio"], []),
+    }[kind]()
+    asked = ("amber-otter", 1_790_000_100, "c2ln" * 22)
+    packed = found.encode_msgpack(*asked)
+    answer = msgpack.unpackb(packed, strict_map_key=True)
+    plain = msgspec.json.decode(found.encode(*asked), type=dict[str, msgspec.Raw])
+    assert list(answer) == list(plain)
+    events = answer.pop("events")
+    if events is None:
+        assert bytes(plain.pop("events")) == b"null"
+    else:
+        assert all(type(event) is bytes for event in events)
+        assert b"[%s]" % b",".join(events) == bytes(plain.pop("events"))
+        assert events == found.bodies()
+    assert answer == {key: msgspec.json.decode(text) for key, text in plain.items()}
+    # The independent writer, which takes the shortest forms too.
+    order = {"from": answer.pop("from"), "events": events, **answer}
+    assert msgpack.packb(order) == packed
 
 
 def test_introductions_are_the_naras_themselves() -> None:

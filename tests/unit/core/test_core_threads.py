@@ -75,7 +75,9 @@ def test_another_thread_runs_while_a_sample_is_drawn() -> None:
 
 
 @pytest.mark.usefixtures("endless_turns")
-@pytest.mark.parametrize("what", ["decode", "apply", "digest", "page", "encode", "sift"])
+@pytest.mark.parametrize(
+    "what", ["decode", "apply", "digest", "page", "encode", "encode_msgpack", "sift"]
+)
 def test_another_thread_runs_during_other_long_work(what: str) -> None:
     lines, ledger = history.lines()[:5_000], history.shared_ledger()
     batch, page = Batch.decode(lines, history.NOW_NS), ledger.page(None, None, [], [])
@@ -87,6 +89,7 @@ def test_another_thread_runs_during_other_long_work(what: str) -> None:
         "digest": ledger.digest,
         "page": lambda: ledger.page(None, None, [], []),
         "encode": lambda: page.encode("a", 1, ""),
+        "encode_msgpack": lambda: page.encode_msgpack("a", 1, ""),
         "sift": lambda: batch.sift(empty),
     }
     assert lets_others_run(work[what])
