@@ -7,9 +7,14 @@ hops to a thread or opens a database file; ruff's banned-api holds that.
 
 from __future__ import annotations
 
+import errno
+import ipaddress
 import os
+import socket
+import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
@@ -39,12 +44,25 @@ class Random(Protocol):
 
 
 class Net(Protocol):
-    async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        """A TCP connection, or OSError."""
+    """Raises OSError when something cannot be had."""
+
+    async def resolve(self, host: str) -> list[str]:
+        """The addresses of a name as IP literals, the best first; a literal is itself."""
         ...
+
+    async def connect(self, address: str, port: int) -> trio.abc.Stream:
+        """A TCP connection. `address` is an IP literal: whoever checked it gets what it checked."""
+        ...
+
+    async def connect_unix(self, path: str) -> trio.abc.Stream: ...
 
     async def listen(self, host: str, port: int) -> list[trio.SocketListener]:
         """Bound and listening; port 0 takes a free one."""
+        ...
+
+    async def listen_unix(self, path: str) -> trio.SocketListener:
+        """A socket that only its owner may connect to. One that a dead process left behind is
+        replaced; one that somebody listens on, or another kind of file, is not."""
         ...
 
 
@@ -99,12 +117,56 @@ class SystemRandom:
         return os.urandom(count)
 
 
-class TcpNet:
-    async def connect(self, host: str, port: int) -> trio.abc.Stream:
-        return await trio.open_tcp_stream(host, port)
+class SystemNet:
+    async def resolve(self, host: str) -> list[str]:
+        with suppress(ValueError):
+            return [str(ipaddress.ip_address(host))]
+        found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    async def connect(self, address: str, port: int) -> trio.abc.Stream:
+        ipaddress.ip_address(address)  # a ValueError for a name: those are resolved elsewhere
+        return await trio.open_tcp_stream(address, port)
+
+    async def connect_unix(self, path: str) -> trio.abc.Stream:
+        return await trio.open_unix_socket(path)
 
     async def listen(self, host: str, port: int) -> list[trio.SocketListener]:
         return await trio.open_tcp_listeners(port, host=host)
+
+    async def listen_unix(self, path: str) -> trio.SocketListener:
+        await trio.lowlevel.checkpoint()
+        listening = trio.socket.from_stdlib_socket(_bind_unix(path))
+        listening.listen(UNIX_BACKLOG)
+        return trio.SocketListener(listening)
+
+
+UNIX_BACKLOG = 64
+"""Connections that wait to be accepted: commands of one operator."""
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """Bound, not yet listening: nobody can connect before the mode is set."""
+    _remove_stale(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(path)
+        os.chmod(path, 0o600)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+def _remove_stale(path: str) -> None:
+    """Of a socket whose process is gone the file stays, and connecting to it is refused."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.setblocking(False)
+        code = asking.connect_ex(path)
+    if code == errno.ECONNREFUSED and stat.S_ISSOCK(os.lstat(path).st_mode):
+        os.unlink(path)
+    elif code != errno.ENOENT:
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
 
 
 class SystemThreads:
@@ -132,4 +194,4 @@ class FileDisk:
 
 def system_world() -> World:
     """The real outside."""
-    return World(SystemClock(), SystemRandom(), TcpNet(), SystemThreads(), FileDisk())
+    return World(SystemClock(), SystemRandom(), SystemNet(), SystemThreads(), FileDisk())

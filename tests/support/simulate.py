@@ -171,21 +171,39 @@ class NodeListener(trio.abc.Listener[NodeStream]):
 
 @dataclass(frozen=True)
 class NodeNet:
-    """A network as one life of a node sees it."""
+    """A network as one life of a node sees it, from its own address."""
 
     net: MemoryNet
     life: Life
+    address: str
     open: list[trio.abc.AsyncResource] = field(default_factory=list)
 
-    async def connect(self, host: str, port: int) -> trio.abc.Stream:
+    async def resolve(self, host: str) -> list[str]:
         self.life.check()
-        return self.own(cast(MemoryStream, await self.net.connect(host, port)))
+        return await self.net.resolve(host)
+
+    async def connect(self, address: str, port: int) -> trio.abc.Stream:
+        self.life.check()
+        return self.own(cast(MemoryStream, await self.net.connect(address, port, self.address)))
+
+    async def connect_unix(self, path: str) -> trio.abc.Stream:
+        self.life.check()
+        return self.own(cast(MemoryStream, await self.net.connect_unix(path)))
 
     async def listen(self, host: str, port: int) -> list[trio.SocketListener]:
+        """On the node's own address if `host` is all of them."""
         self.life.check()
-        listeners = cast("list[MemoryListener]", await self.net.listen(host, port))
-        self.open.extend(listeners)
-        return [cast(trio.SocketListener, NodeListener(self, each)) for each in listeners]
+        host = self.address if host in ("0.0.0.0", "::") else host
+        return [self._own_listener(each) for each in await self.net.listen(host, port)]
+
+    async def listen_unix(self, path: str) -> trio.SocketListener:
+        self.life.check()
+        return self._own_listener(await self.net.listen_unix(path))
+
+    def _own_listener(self, listener: trio.SocketListener) -> trio.SocketListener:
+        in_memory = cast(MemoryListener, listener)
+        self.open.append(in_memory)
+        return cast(trio.SocketListener, NodeListener(self, in_memory))
 
     def own(self, stream: MemoryStream) -> NodeStream:
         self.open.append(stream)
@@ -195,10 +213,12 @@ class NodeNet:
 class Node:
     """One life of a node: `world` until `sever`."""
 
-    def __init__(self, net: MemoryNet, disk: MemoryDisk, seed: int) -> None:
+    def __init__(
+        self, net: MemoryNet, disk: MemoryDisk, seed: int, address: str = "127.0.0.1"
+    ) -> None:
         self._life = Life()
         self._disk = NodeDisk(disk, self._life)
-        self._net = NodeNet(net, self._life)
+        self._net = NodeNet(net, self._life, address)
         random = SeededRandom(seed)
         threads = InlineThreads(random, self._life)
         self.world = World(VirtualClock(), random, self._net, threads, self._disk)
@@ -231,9 +251,9 @@ class Simulation:
         self.net = MemoryNet()
         self.trace = Trace()
 
-    def node(self, disk: MemoryDisk) -> Node:
-        """A new life on that disk."""
-        return Node(self.net, disk, int.from_bytes(self.random.bytes(8), "big"))
+    def node(self, disk: MemoryDisk, address: str = "127.0.0.1") -> Node:
+        """A new life on that disk; `address` is where its connections come from."""
+        return Node(self.net, disk, int.from_bytes(self.random.bytes(8), "big"), address)
 
 
 def simulate(

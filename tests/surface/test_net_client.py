@@ -10,12 +10,15 @@ import pytest
 import trio
 import trio.testing
 
+from postbox.net.addresses import DEFAULT_NETWORKS, Reach
 from postbox.net.client import CONNECT_S, Answer, Client, open_client
 from postbox.net.faults import BadAddress, BadAnswer, TooLarge, TooSlow, Unreachable
 from postbox.world import system_world
 from support.memory_net import MemoryNet
 
 PEER = "http://peer:80"
+PEER_ADDRESS = "100.64.0.9"
+REACH = Reach(DEFAULT_NETWORKS, loopback=True)
 
 Peer = Callable[[trio.abc.Stream], Awaitable[None]]
 
@@ -23,16 +26,16 @@ Peer = Callable[[trio.abc.Stream], Awaitable[None]]
 @asynccontextmanager
 async def asking(peer: Peer) -> AsyncIterator[Client]:
     """A client, and a peer that is handed every connection once a request's headers are there."""
-    net = MemoryNet()
+    net = MemoryNet({"peer": [PEER_ADDRESS]})
 
     async def talk(stream: trio.abc.Stream) -> None:
         await read_request(stream)
         await peer(stream)
 
     async with trio.open_nursery() as nursery:
-        listeners = await net.listen("peer", 80)
+        listeners = await net.listen(PEER_ADDRESS, 80)
         nursery.start_soon(partial(trio.serve_listeners, talk, listeners))
-        async with open_client(net) as client:
+        async with open_client(net, reach=REACH) as client:
             yield client
         nursery.cancel_scope.cancel()
 
@@ -101,7 +104,7 @@ async def test_an_endless_answer_is_given_up_at_the_bound() -> None:
 async def test_compression_is_neither_asked_for_nor_undone() -> None:
     """So an answer cannot grow beyond its bound after it was read."""
     asked: list[bytes] = []
-    net = MemoryNet()
+    net = MemoryNet({"peer": [PEER_ADDRESS]})
 
     async def talk(stream: trio.abc.Stream) -> None:
         asked.append(await read_request(stream))
@@ -110,8 +113,8 @@ async def test_compression_is_neither_asked_for_nor_undone() -> None:
         )
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(trio.serve_listeners, talk, await net.listen("peer", 80)))
-        async with open_client(net) as client:
+        nursery.start_soon(partial(trio.serve_listeners, talk, await net.listen(PEER_ADDRESS, 80)))
+        async with open_client(net, reach=REACH) as client:
             assert (await get(client)).body == b"abc"
         nursery.cancel_scope.cancel()
     assert b"\r\naccept-encoding: identity\r\n" in asked[0].lower()
@@ -128,7 +131,7 @@ async def test_cookies_are_forgotten_and_the_environment_is_not_read(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
     asked: list[bytes] = []
-    net = MemoryNet()
+    net = MemoryNet({"peer": [PEER_ADDRESS]})
 
     async def talk(stream: trio.abc.Stream) -> None:
         while request := await read_request(stream):
@@ -138,8 +141,8 @@ async def test_cookies_are_forgotten_and_the_environment_is_not_read(
             )
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(trio.serve_listeners, talk, await net.listen("peer", 80)))
-        async with open_client(net) as client:
+        nursery.start_soon(partial(trio.serve_listeners, talk, await net.listen(PEER_ADDRESS, 80)))
+        async with open_client(net, reach=REACH) as client:
             await get(client)
             await get(client)
         nursery.cancel_scope.cancel()
@@ -177,17 +180,19 @@ async def test_a_peer_that_does_not_pick_up_is_unreachable(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     class Deaf(MemoryNet):
-        async def connect(self, host: str, port: int) -> trio.abc.Stream:
+        async def connect(
+            self, address: str, port: int, source: str = "127.0.0.1"
+        ) -> trio.abc.Stream:
             return await trio.sleep_forever()
 
-    async with open_client(Deaf()) as client:
+    async with open_client(Deaf({"peer": [PEER_ADDRESS]}), reach=REACH) as client:
         with pytest.raises(Unreachable, match=f"no connection within {CONNECT_S:g} s"):
             await get(client)
 
 
 async def test_nobody_listening_is_unreachable() -> None:
-    async with open_client(MemoryNet()) as client:
-        with pytest.raises(Unreachable, match="nobody listens on peer:80"):
+    async with open_client(MemoryNet({"peer": [PEER_ADDRESS]}), reach=REACH) as client:
+        with pytest.raises(Unreachable, match=f"nobody listens on {PEER_ADDRESS}:80"):
             await get(client)
 
 
@@ -196,7 +201,7 @@ async def test_a_real_closed_port_is_unreachable() -> None:
     (listener,) = await world.net.listen("127.0.0.1", 0)
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    async with open_client(world.net) as client:
+    async with open_client(world.net, reach=REACH) as client:
         with pytest.raises(Unreachable):
             await client.request(
                 "GET", f"http://127.0.0.1:{port}/", max_body_bytes=0, deadline_s=30.0
@@ -223,7 +228,7 @@ async def test_something_else_than_http_is_a_bad_answer(answer: bytes) -> None:
     "url", ["ftp://peer/", "http://[::", "/path", "http:///", "http://a:99999", "http://a:0"]
 )
 async def test_an_url_that_is_none_is_refused_before_anything_is_sent(url: str) -> None:
-    async with open_client(MemoryNet()) as client:
+    async with open_client(MemoryNet(), reach=REACH) as client:
         with pytest.raises(BadAddress):
             await client.request("GET", url, max_body_bytes=0, deadline_s=30.0)
 

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from postbox.cli.node import opened
 from postbox.cli.options import Common, Usage, run
 from postbox.mesh.server import MeshServer, make_app
+from postbox.net.server import TcpAddress
 from postbox.net.server import serve as serve_http
 from postbox.node import Node
 
@@ -29,7 +30,7 @@ def serve(
     Parameters
     ----------
     listen
-        ADDRESS:PORT; port 0 takes a free one. This version listens on loopback addresses only.
+        ADDRESS:PORT; port 0 takes a free one.
     name
         What a node that is made now is called; by default a name made from its key.
     loopback
@@ -64,7 +65,8 @@ async def _serve(node: Node, host: str, port: int, stop: trio.Event) -> None:
     server = MeshServer(node.world, node.identity, node.directory, node.ledger.index)
     app = make_app(server, node.world, node.identity)
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(partial(serve_http, node.world, app, host, port, stop=stop))
+        address = TcpAddress(host, port)
+        url = await nursery.start(partial(serve_http, node.world, app, address, stop=stop))
         print(f"ready {url}", flush=True)
 
 

@@ -1,14 +1,16 @@
 """httpx2 on World.net: the one place that hands it connections.
 
 `Transport` is httpx2's own, less everything that would open sockets or read the environment:
-httpcore2's connection pool with a network backend of ours (its public argument for that).
+httpcore2's connection pools with a network backend of ours (its public argument for that).
+A host name is resolved once and every address of it is judged before one is connected to, so a
+name cannot mean one thing when it is checked and another when it is called.
 """
 
 from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, aclosing, contextmanager
 from typing import Any
 
@@ -16,22 +18,68 @@ import httpcore2
 import httpx2
 import trio
 
+from postbox.net.addresses import Reach
+from postbox.net.faults import Forbidden
 from postbox.world import Net
 
 MAX_CONNECTIONS = 64
-"""At once, to all peers together: gossip speaks to a handful, catch-up to one."""
+"""At once, by http and by https each, to all peers together: gossip speaks to a handful, catch-up
+to one."""
 KEEP_S = 5.0
 """An unused connection is kept this long; servers close theirs later (ours after 15 s)."""
+MAX_ADDRESSES = 4
+"""Of one name that are tried, so that each has a fair part of the time for connecting."""
+
+Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
+"""From a host and a port to a connection, or OSError, or Forbidden."""
+
+
+def dial_tcp(net: Net, reach: Reach, *, is_tls: bool) -> Dial:
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        addresses = await net.resolve(host)
+        for address in addresses:
+            refusal = reach.refusal(address, is_tls=is_tls)
+            if refusal is not None:
+                where = "" if host == address else f"{host}: "
+                raise Forbidden(f"will not call {where}{refusal}")
+        return await _first_that_answers(net, addresses[:MAX_ADDRESSES], port)
+
+    return dial
+
+
+def dial_unix(net: Net, path: str) -> Dial:
+    async def dial(host: str, port: int) -> trio.abc.Stream:
+        return await net.connect_unix(path)
+
+    return dial
+
+
+async def _first_that_answers(net: Net, addresses: list[str], port: int) -> trio.abc.Stream:
+    """One after the other; each but the last has its part of what time there is."""
+    failed: OSError = OSError("the name has no address")
+    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        share_s = (trio.current_effective_deadline() - trio.current_time()) / left
+        with trio.move_on_after(share_s):
+            try:
+                return await net.connect(address, port)
+            except OSError as error:
+                failed = error
+    raise failed
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    def __init__(self, net: Net, tls: ssl.SSLContext | None) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEEP_S,
-            network_backend=_Backend(net),
-        )
+    """`plain` and `secure` make the connections for http and for https."""
+
+    def __init__(self, plain: Dial, secure: Dial, tls: ssl.SSLContext | None = None) -> None:
+        self._pools = {
+            scheme: httpcore2.AsyncConnectionPool(
+                ssl_context=tls,
+                max_connections=MAX_CONNECTIONS,
+                keepalive_expiry=KEEP_S,
+                network_backend=_Backend(dial),
+            )
+            for scheme, dial in (("http", plain), ("https", secure))
+        }
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         assert isinstance(request.stream, httpx2.AsyncByteStream)
@@ -48,7 +96,7 @@ class Transport(httpx2.AsyncBaseTransport):
             extensions=request.extensions,
         )
         with _as_httpx():
-            answer = await self._pool.handle_async_request(asked)
+            answer = await self._pools[request.url.scheme].handle_async_request(asked)
         return httpx2.Response(
             status_code=answer.status,
             headers=answer.headers,
@@ -57,7 +105,8 @@ class Transport(httpx2.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
 
 
 class _Body(httpx2.AsyncByteStream):
@@ -94,8 +143,8 @@ _HTTPCORE_ERRORS = (
 
 
 class _Backend(httpcore2.AsyncNetworkBackend):
-    def __init__(self, net: Net) -> None:
-        self._net = net
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
 
     async def connect_tcp(
         self,
@@ -106,7 +155,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         with _renamed(httpcore2.ConnectTimeout, httpcore2.ConnectError), _within(timeout):
-            return _Stream(await self._net.connect(host, port))
+            return _Stream(await self._dial(host, port))
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)

@@ -14,6 +14,10 @@ class BadAddress(Fault):
     """What should be asked is no http or https URL; nothing was sent."""
 
 
+class Forbidden(Fault):
+    """The rules of this node forbid to call that address; nothing was sent."""
+
+
 class Unreachable(Fault):
     """No connection, or it broke before the answer was complete. What was asked may have been
     done."""

@@ -14,10 +14,10 @@ import errno
 import importlib.metadata
 import ipaddress
 import logging
-from collections.abc import Sequence
+import ssl
 from email.utils import formatdate
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -38,29 +38,38 @@ HYPERCORN = "0.18.0"
 """The one version whose inner workings this module relies on."""
 
 
+class TcpAddress(NamedTuple):
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+    """None: plain HTTP."""
+
+
+class UnixAddress(NamedTuple):
+    path: str
+
+
 async def serve(
     world: World,
     app: ASGIFramework,
-    host: str,
-    port: int,
+    address: TcpAddress | UnixAddress,
     *,
     stop: trio.Event,
     limits: Limits = DEFAULT_LIMITS,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve `app` on `host`:`port` until `stop` is set; port 0 takes a free one.
+    """Serve `app` at `address` until `stop` is set; port 0 takes a free one.
 
     Reports the URL that reaches it (`http://127.0.0.1:7433`) once it listens. Raises ListenFault
-    if it must not or cannot listen there.
+    if it cannot listen there.
     """
     require_hypercorn(importlib.metadata.version("hypercorn"))
-    address = require_loopback(host)
-    listeners = await _listen(world, address, port)
+    listeners, url = await _listen(world, address)
     config = _config(limits)
     context = WorkerContext(max_requests=None)
     wrapped = ASGIWrapper(dated(bounded(app, limits), world.clock))
 
-    async def talk(stream: trio.SocketStream) -> None:
+    async def talk(stream: trio.abc.Stream) -> None:
         # TCPServer's annotation says SSLStream; it finds out by itself which one it has.
         state = ConnectionState(LifespanState())
         await TCPServer(wrapped, config, context, state, stream).run()  # type: ignore[arg-type]
@@ -70,7 +79,7 @@ async def serve(
             listening.start_soon(
                 partial(trio.serve_listeners, talk, listeners, handler_nursery=connections)
             )
-            task_status.started(_url(address, listeners))
+            task_status.started(url)
             await stop.wait()
             listening.cancel_scope.cancel()
         await context.terminated.set()
@@ -86,22 +95,17 @@ def require_hypercorn(version: str) -> None:
         )
 
 
-def require_loopback(host: str) -> str:
-    """The loopback address that `host` is, an IP literal or `localhost`. Raises ListenFault."""
+def listening_address(host: str) -> str:
+    """The address that `host` is: an IP literal, or localhost. Raises ListenFault."""
     if host == "localhost":
         return "127.0.0.1"
     try:
-        address = ipaddress.ip_address(host)
+        return str(ipaddress.ip_address(host))
     except ValueError:
         raise ListenFault(
-            f"cannot listen on {host!r}: it is no IP address; use 127.0.0.1 or ::1"
+            f"cannot listen on {host!r}: it is no IP address; use 127.0.0.1 for this machine alone,"
+            " an address of this machine, or 0.0.0.0 for all of them"
         ) from None
-    if not address.is_loopback:
-        raise ListenFault(
-            f"will not listen on {host}: this version is safe on loopback only; "
-            "use 127.0.0.1 or ::1, behind a proxy if others must reach it"
-        )
-    return str(address)
 
 
 def dated(app: ASGIFramework, clock: Clock) -> ASGIFramework:
@@ -120,15 +124,30 @@ def dated(app: ASGIFramework, clock: Clock) -> ASGIFramework:
     return run
 
 
-async def _listen(world: World, address: str, port: int) -> list[trio.SocketListener]:
+async def _listen(
+    world: World, address: TcpAddress | UnixAddress
+) -> tuple[list[trio.abc.Listener[trio.abc.Stream]], str]:
+    """Listeners, and the URL that reaches them."""
+    where = (
+        f"{address.host} port {address.port}" if isinstance(address, TcpAddress) else address.path
+    )
     try:
-        return await world.net.listen(address, port)
+        match address:
+            case UnixAddress(path):
+                return [await world.net.listen_unix(path)], "http://local"
+            case TcpAddress(host, port, tls):
+                found = await world.net.listen(listening_address(host), port)
+                scheme = "http" if tls is None else "https"
+                url = _url(scheme, *found[0].socket.getsockname()[:2])
+                if tls is None:
+                    return list(found), url
+                return [trio.SSLListener(each, tls, https_compatible=True) for each in found], url
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             what = "another program listens there; stop it, or choose another port"
         else:
             what = error.strerror or str(error)
-        raise ListenFault(f"cannot listen on {address} port {port}: {what}") from error
+        raise ListenFault(f"cannot listen on {where}: {what}") from error
 
 
 def _config(limits: Limits) -> Config:
@@ -147,6 +166,5 @@ def _config(limits: Limits) -> Config:
     return config
 
 
-def _url(address: str, listeners: Sequence[trio.SocketListener]) -> str:
-    port = listeners[0].socket.getsockname()[1]
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+def _url(scheme: str, address: str, port: int) -> str:
+    return f"{scheme}://[{address}]:{port}" if ":" in address else f"{scheme}://{address}:{port}"

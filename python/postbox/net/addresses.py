@@ -1,0 +1,175 @@
+"""Which addresses may be called, and who may call us: plain values, no network.
+
+What an address is comes from the tables below alone. The standard library's `is_global` is not
+asked: it says yes to 6to4 and NAT64 spellings of private addresses (CVE-2024-4032 and its
+like), and lists of forbidden addresses that others kept were found incomplete again and again
+(CVE-2025-25194, CVE-2026-33693, CVE-2026-22245, CVE-2026-46348, CVE-2026-50131). So: what no
+table names is not allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _networks(*texts: str) -> tuple[IPNetwork, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+DEFAULT_NETWORKS = _networks("100.64.0.0/10", "fd7a:115c:a1e0::/48")
+"""Where WireGuard by Tailscale or Headscale secures the wire."""
+
+_LOOPBACK = _networks("127.0.0.0/8", "::1/128")
+
+_NEVER = _networks(
+    "0.0.0.0/8",  # "this host": reaches loopback on Linux
+    "169.254.0.0/16",  # link-local: where clouds serve a machine's credentials
+    "100.100.100.100/32",  # the resolver and web page of Tailscale itself
+    "100.100.100.200/32",  # Alibaba's metadata service
+    "168.63.129.16/32",  # Azure's, on an address that looks global
+    "224.0.0.0/3",  # multicast, reserved, broadcast
+    "::/128",
+    "fd00:ec2::/32",  # Amazon's metadata service, time and resolver
+    "fd7a:115c:a1e0::53/128",  # Tailscale's resolver
+    "fe80::/10",
+    "ff00::/8",
+)
+"""Whatever the operator's networks say: nobody's node is there."""
+
+_PRIVATE = _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+
+_SPECIAL = _networks(
+    "192.0.0.0/24",  # IETF protocol assignments
+    "192.0.2.0/24",  # documentation, here and below
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "192.31.196.0/24",  # AS112: answers for private names
+    "192.175.48.0/24",
+    "192.52.193.0/24",  # AMT
+    "192.88.99.0/24",  # relays of 6to4
+    "198.18.0.0/15",  # benchmarks
+    "2001::/23",  # IETF protocol assignments: Teredo, ORCHID, ...
+    "2001:db8::/32",  # documentation
+    "2002::/16",  # 6to4: an IPv4 address in disguise
+    "2620:4f:8000::/48",  # AS112
+    "3fff::/20",  # documentation
+)
+"""Inside of what is global, and nobody's either (IANA's special-purpose registries, 2025)."""
+
+_GLOBAL = _networks("0.0.0.0/0", "2000::/3")
+"""All of IPv6 that was ever given to anyone, and of IPv4 whatever is left."""
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+"""Names of IPv4 hosts resolve to it in networks that have only IPv6 (RFC 6052)."""
+
+
+class Kind(Enum):
+    LOOPBACK = "a loopback address"
+    PRIVATE = "a private address"
+    GLOBAL = "a global address"
+    NEVER = "an address that no node has"
+
+
+def kind_of(address: IPAddress) -> Kind:
+    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
+        behind = kind_of(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+        return Kind.GLOBAL if behind is Kind.GLOBAL else Kind.NEVER
+    for kind, networks in (
+        (Kind.NEVER, _NEVER),
+        (Kind.LOOPBACK, _LOOPBACK),
+        (Kind.PRIVATE, _PRIVATE),
+        (Kind.NEVER, _SPECIAL),
+        (Kind.GLOBAL, _GLOBAL),
+    ):
+        if _is_in(address, networks):
+            return kind
+    return Kind.NEVER
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Whom a node calls and by whom it may be called.
+
+    `networks`: where the wire itself is secure, so that plain HTTP will do. `loopback`: this
+    machine and private addresses count as well, for tests and demonstrations.
+    """
+
+    networks: tuple[IPNetwork, ...]
+    loopback: bool
+
+    def refusal(self, address: str, *, is_tls: bool) -> str | None:
+        """Why `address`, an IP literal, may not be called like this; None: it may."""
+        found = _parse(address)
+        if found is None:
+            return f"{address} is no IP address"
+        kind = kind_of(found)
+        match kind:
+            case Kind.NEVER:
+                return f"{address} is {kind.value}"
+            case Kind.LOOPBACK if not self.loopback:
+                return f"{address} is {kind.value}: start with --loopback to call it"
+            case Kind.LOOPBACK:
+                return None
+            case _ if _is_in(found, self.networks):
+                return None
+            case Kind.PRIVATE if not self.loopback:
+                return (
+                    f"{address} is {kind.value}: add its network to mesh.networks if the wire to"
+                    " it is secure, or start with --loopback"
+                )
+            case _ if not is_tls:
+                return (
+                    f"{address} is outside of mesh.networks, where plain HTTP is not safe:"
+                    " use https, or add its network if the wire to it is secure"
+                )
+            case _:
+                return None
+
+    def may_call_us(self, address: str | None, *, is_tls: bool) -> str | None:
+        """Why a caller at `address` is refused, None if it is not. An `address` of None is a
+        unix socket, which only its owner can open."""
+        if address is None:
+            return None
+        found = _parse(address)
+        if found is None:
+            return f"{address} is no IP address"
+        kind = kind_of(found)
+        match kind:
+            case Kind.NEVER:
+                return f"{address} is {kind.value}"
+            case Kind.LOOPBACK:
+                if self.loopback:
+                    return None
+                return f"{address} is {kind.value}: start the node with --loopback"
+            case _ if _is_in(found, self.networks):
+                return None
+            case Kind.PRIVATE:
+                if self.loopback:
+                    return None
+                return (
+                    f"{address} is {kind.value} outside of mesh.networks: add its network there,"
+                    " or start the node with --loopback"
+                )
+            case Kind.GLOBAL:
+                return None if is_tls else f"{address} is outside of mesh.networks: call by https"
+
+
+def _parse(address: str) -> IPAddress | None:
+    """An IPv4 address that was mapped into IPv6 is the IPv4 address. Without a zone."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return found.ipv4_mapped
+    return found
+
+
+def _is_in(address: IPAddress, networks: Iterable[IPNetwork]) -> bool:
+    return any(address in network for network in networks)
