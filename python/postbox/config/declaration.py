@@ -1,0 +1,183 @@
+"""The declaration: every key of `config.toml`, once.
+
+Type and default are the field's; its text, unit, bounds and option stand in the annotation.
+Reading, refusing, `postbox config` and docs/configuration.md all come from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Struct
+
+from postbox.config.kinds import (
+    Address,
+    File,
+    Flag,
+    Listen,
+    Memory,
+    Network,
+    Networks,
+    Url,
+    Urls,
+    Whole,
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What the type and the default of a field do not say."""
+
+    text: str
+    """One line."""
+    more: str = ""
+    """For the page, where the line is not enough."""
+    unit: str = ""
+    option: str = ""
+    """Of `postbox serve`, where it overrides the file."""
+    needs_restart: bool = True
+
+
+class NodeConfig(Struct, frozen=True):
+    """What the node keeps."""
+
+    memory: Annotated[
+        str,
+        Memory(),
+        Key(
+            "how many events are kept",
+            "`short` is 20,000, `medium` 80,000 and `hog` 320,000; `auto` chooses one of them by"
+            " the memory of the machine or of its control group.",
+            unit="events",
+            option="--memory",
+        ),
+    ] = "auto"
+
+
+class ServeConfig(Struct, frozen=True):
+    """The node's address, and who may connect to it."""
+
+    listen: Annotated[
+        Address,
+        Listen(),
+        Key(
+            "where the node listens; port 0 takes a free one",
+            "`0.0.0.0` is every address of the machine, `[::]` those of IPv6 too. Over plain HTTP"
+            " only the networks of `mesh.networks` are let in as peers.",
+            option="--listen",
+        ),
+    ] = Address("127.0.0.1", 7433)
+    tls_cert: Annotated[
+        Path | None,
+        File(),
+        Key(
+            "certificate chain in PEM; with it the node speaks TLS",
+            "Goes with `tls_key`. In the file a relative path begins at the home.",
+            option="--tls-cert",
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None, File(), Key("the certificate's secret key in PEM", option="--tls-key")
+    ] = None
+    loopback: Annotated[
+        bool,
+        Flag(),
+        Key(
+            "allow peers on loopback and private addresses over plain HTTP",
+            "For tests and demonstrations on one machine or one trusted wire.",
+            option="--loopback",
+        ),
+    ] = False
+    max_connections: Annotated[
+        int, Whole(1, 100_000), Key("open at once, of all callers", unit="connections")
+    ] = 1000
+    max_connections_per_address: Annotated[
+        int, Whole(1, 100_000), Key("open at once, of one address", unit="connections")
+    ] = 100
+
+
+class MeshConfig(Struct, frozen=True):
+    """Peers: whom the node asks, and whom it answers."""
+
+    peers: Annotated[
+        tuple[str, ...],
+        Urls(),
+        Key("URLs of the peers that are asked for what is new", option="--peer"),
+    ] = ()
+    url: Annotated[
+        str,
+        Url(),
+        Key(
+            "how others reach this node, told to them by /ping",
+            "Needed where `serve.listen` is not what others dial: behind a proxy, or with"
+            " `0.0.0.0`.",
+        ),
+    ] = ""
+    networks: Annotated[
+        tuple[Network, ...],
+        Networks(),
+        Key(
+            "networks whose wire is secured, so that plain HTTP will do",
+            "The default is what Tailscale and Headscale give out. Anywhere else peers speak TLS.",
+        ),
+    ] = (IPv4Network("100.64.0.0/10"), IPv6Network("fd7a:115c:a1e0::/48"))
+    admit: Annotated[
+        Literal["auto", "open", "ask"],
+        Key(
+            "what becomes of a new name that introduces itself",
+            "`open` believes it, `ask` lets it wait in `postbox trust list` for the operator."
+            " `auto` is open from `mesh.networks` and under `serve.loopback`, ask elsewhere.",
+        ),
+    ] = "auto"
+    pull_every: Annotated[
+        int,
+        Whole(1, 86_400),
+        Key(
+            "from one round of asking the peers to the next",
+            "Some jitter is added, so that nodes do not fall into step.",
+            unit="seconds",
+        ),
+    ] = 60
+    requests_per_minute: Annotated[
+        int,
+        Whole(1, 1_000_000),
+        Key("that one peer may make; beyond it is answered 429", unit="requests"),
+    ] = 600
+    concurrent_requests: Annotated[
+        int,
+        Whole(1, 1000),
+        Key("that one peer may have under way; beyond it is answered 429", unit="requests"),
+    ] = 4
+
+
+class LogConfig(Struct, frozen=True):
+    """What the node says on stderr."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Key("the least that is logged")
+    ] = "info"
+    format: Annotated[
+        Literal["auto", "text", "json"],
+        Key("lines to read or lines of JSON; auto: text on a terminal, else json"),
+    ] = "auto"
+
+
+class MetricsConfig(Struct, frozen=True):
+    """Figures for Prometheus."""
+
+    networks: Annotated[
+        tuple[Network, ...],
+        Networks(),
+        Key("who may read /metrics at the node's address"),
+    ] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+
+class Config(Struct, frozen=True):
+    node: NodeConfig = NodeConfig()
+    serve: ServeConfig = ServeConfig()
+    mesh: MeshConfig = MeshConfig()
+    log: LogConfig = LogConfig()
+    metrics: MetricsConfig = MetricsConfig()

@@ -1,0 +1,229 @@
+"""How the values of `config.toml` stand there, and what they become.
+
+A kind reads a value as TOML gives it, or refuses it, and writes it back. It knows no key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import NamedTuple, NoReturn, Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+Network: TypeAlias = IPv4Network | IPv6Network
+TomlValue: TypeAlias = bool | int | str | list[str]
+
+SHOWN_CHARACTERS = 60
+"""Of a wrong value in an error's text: enough to find it in the file."""
+
+
+class Address(NamedTuple):
+    """Where to listen. `host` is an IP literal without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Kind(Protocol):
+    """How a value stands in the file, and what it becomes."""
+
+    @property
+    def expected(self) -> str:
+        """What an error asks for."""
+        ...
+
+    def read(self, value: object, folder: Path) -> object:
+        """Raises ValueError, saying what was wrong. `folder`: where relative paths begin."""
+        ...
+
+    def written(self, value: object) -> TomlValue:
+        """What `read` would make `value` of."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    words: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
+
+    def read(self, value: object, folder: Path) -> object:
+        return value if isinstance(value, str) and value in self.words else _refuse(value)
+
+    def written(self, value: object) -> TomlValue:
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Flag:
+    expected: str = "true or false"
+
+    def read(self, value: object, folder: Path) -> object:
+        return value if isinstance(value, bool) else _refuse(value)
+
+    def written(self, value: object) -> TomlValue:
+        return bool(value)
+
+
+@dataclass(frozen=True)
+class Whole:
+    least: int
+    most: int
+
+    @property
+    def expected(self) -> str:
+        return f"a whole number from {self.least} to {self.most}"
+
+    def read(self, value: object, folder: Path) -> object:
+        if not isinstance(value, int) or isinstance(value, bool):
+            _refuse(value)
+        return value if self.least <= value <= self.most else _refuse(value)
+
+    def written(self, value: object) -> TomlValue:
+        assert isinstance(value, int)
+        return value
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory mode or a number of events, as `mesh/memory.py` reads it: a number stays text."""
+
+    modes: tuple[str, ...] = ("auto", "short", "medium", "hog")
+    most: int = 20_000_000
+
+    @property
+    def expected(self) -> str:
+        return f"{', '.join(self.modes)} or a number of events from 1 to {self.most}"
+
+    def read(self, value: object, folder: Path) -> object:
+        if value in self.modes:
+            return value
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+            value = int(value)  # a number from the command line
+        return str(Whole(1, self.most).read(value, folder))
+
+    def written(self, value: object) -> TomlValue:
+        text = str(value)
+        return int(text) if text.isdigit() else text
+
+
+@dataclass(frozen=True)
+class Listen:
+    expected: str = "an IP address and a port, as in 127.0.0.1:7433 or [::1]:7433"
+
+    def read(self, value: object, folder: Path) -> object:
+        host, colon, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+        is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+        if not colon or not is_port:
+            _refuse(value)
+        if host == "localhost":
+            return Address("127.0.0.1", int(port))
+        bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        try:
+            address = ip_address(bare)
+        except ValueError:
+            _refuse(value)
+        if (address.version == 6) != (bare != host):
+            _refuse(value)
+        return Address(str(address), int(port))
+
+    def written(self, value: object) -> TomlValue:
+        return str(value)
+
+
+@dataclass(frozen=True)
+class File:
+    expected: str = 'the path of a file, or "" for none'
+
+    def read(self, value: object, folder: Path) -> object:
+        if not isinstance(value, str) or "\0" in value:
+            _refuse(value)
+        return folder / value if value else None
+
+    def written(self, value: object) -> TomlValue:
+        return "" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Url:
+    expected: str = 'http:// or https:// with a host, as in http://100.64.0.7:7433, or ""'
+
+    def read(self, value: object, folder: Path) -> object:
+        return "" if value == "" else _url(value)
+
+    def written(self, value: object) -> TomlValue:
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Urls:
+    expected: str = 'a list of URLs, as in ["http://100.64.0.7:7433"]'
+
+    def read(self, value: object, folder: Path) -> object:
+        return tuple(dict.fromkeys(_url(item) for item in _list(value)))
+
+    def written(self, value: object) -> TomlValue:
+        return [str(item) for item in _list(value)]
+
+
+@dataclass(frozen=True)
+class Networks:
+    expected: str = 'a list of networks, as in ["100.64.0.0/10"]'
+
+    def read(self, value: object, folder: Path) -> object:
+        return tuple(dict.fromkeys(_network(item) for item in _list(value)))
+
+    def written(self, value: object) -> TomlValue:
+        return [str(item) for item in _list(value)]
+
+
+def _list(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else _refuse(value)
+
+
+def _url(value: object) -> str:
+    """Without a slash at the end, so that a path can follow."""
+    if not isinstance(value, str) or not value.isprintable() or " " in value:
+        _refuse(value)
+    try:
+        parts = urlsplit(value)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets, or a port that is none
+        _refuse(value)
+    if not is_url:
+        _refuse(value)
+    if "@" in parts.netloc or "?" in value or "#" in value:
+        raise ValueError(f"without user, ? and #, which {_quoted(value)} has")
+    return value.rstrip("/")
+
+
+def _network(value: object) -> Network:
+    if not isinstance(value, str):
+        _refuse(value)
+    try:
+        wide = ip_network(value, strict=False)
+    except ValueError:
+        _refuse(value)
+    try:
+        return ip_network(value)
+    except ValueError:
+        raise ValueError(f"not {_quoted(value)}: the network is {wide}") from None
+
+
+def _refuse(value: object) -> NoReturn:
+    raise ValueError(f"not {_quoted(value)}")
+
+
+def _quoted(value: object) -> str:
+    """As Python would write it: what can not be printed is escaped."""
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of so many digits"
+    text = repr(value) if not isinstance(value, bool) else str(value).lower()
+    return text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
