@@ -39,6 +39,8 @@ class Rows:
         decision = rules.decide(draft, self, at_ms)
         for table, row in decision.puts:
             self.rows[table.name, row[: table.key]] = row
+        for table, key in decision.drops:
+            del self.rows[table.name, key]
         return decision
 
     def _round(self, needs: Iterable[RowKey | EntryKey]) -> Iterable[RowKey | EntryKey]:

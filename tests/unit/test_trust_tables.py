@@ -45,6 +45,6 @@ def test_what_rules_put_comes_back_from_the_database(tmp_path: Path) -> None:
     finally:
         store.close()
     assert key_row == rows.rows[KEY.name, ("alice",)]
-    assert voter_row == (LATER.id, "alice")
+    assert voter_row == (LATER.id, "alice", 0)
     assert directory.all() == [known_key(rows.rows[KEY.name, ("alice",)])]
     assert directory.keys.keys_of("alice") == [LATER.public_key, ALICE.public_key]

@@ -20,11 +20,8 @@ from postbox.mesh.rules import VERIFY_AGAIN, MeshDraft, MeshRules
 from postbox.rules import Accepted, Duplicate, Outcome, Payer, Rejected
 from postbox.trust.directory import Directory
 from postbox.trust.rules import KeyRules, hey_there_draft
+from postbox.trust.tables import Source
 from postbox.world import Pool, World
-
-MAX_NAMES_BY_PEERS = 1_000
-"""Names that became known by hey-theres in peers' answers, in all. A known peer could else mint
-names without end, each with keys that are kept for ever; beyond this the operator adds them."""
 
 
 @dataclass
@@ -78,7 +75,7 @@ class Intake:
         keys = self._directory.keys
         claims = await self._world.threads.run(Pool.VERIFIER, lambda: batch.introductions(keys))
         if payer.kind == "peer":
-            claims = claims[: max(0, MAX_NAMES_BY_PEERS - self._directory.told_by_peers)]
+            claims = claims[: self._directory.room_for(Source.ANSWER)]
         drafts = [hey_there_draft(name, key, payer) for name, key in claims]
         await self._admission.submit(KeyRules(), drafts)
 

@@ -6,6 +6,8 @@ process changed them. An entry carries its whole row, so one applied twice does 
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -13,7 +15,17 @@ import msgspec
 
 from postbox.core import Keys
 from postbox.store.contract import Entry, Lane, Reader
-from postbox.trust.tables import ALL_KEYS, KIND_KEY, STREAM, KnownKey, Source, known_key
+from postbox.trust.tables import (
+    ALL_KEYS,
+    KIND_KEY,
+    LIMITS,
+    STREAM,
+    Group,
+    KnownKey,
+    Source,
+    group_of,
+    known_key,
+)
 
 
 class Learned(NamedTuple):
@@ -40,8 +52,7 @@ class Directory:
         self.keys = keys
         self._known: dict[str, KnownKey] = {}
         self._listeners: list[Listener] = []
-        self.told_by_peers = 0
-        """Names that nobody but a peer's answer has vouched for."""
+        self._counts: Counter[Group] = Counter()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -77,6 +88,12 @@ class Directory:
         """By name."""
         return [self._known[name] for name in sorted(self._known)]
 
+    def room_for(self, source: Source) -> int:
+        """How many new names may still come from there, which spares a door the work for more: the
+        rules refuse those, by a count of their own."""
+        group = group_of(source)
+        return sys.maxsize if group is None else max(0, LIMITS[group] - self._counts[group])
+
     def _learn(self, rows: Iterable[KnownKey]) -> None:
         names: dict[str, None] = {}
         ids: dict[str, None] = {}
@@ -85,7 +102,7 @@ class Directory:
             if before == row:
                 continue
             self._known[row.name] = row
-            self.told_by_peers += _is_told(row) - _is_told(before)
+            self._count(before, row)
             self.keys.put(row.name, row.keys, row.id)
             names[row.name] = None
             # its votes are looked up by id, and a new key may prove those, too
@@ -97,6 +114,8 @@ class Directory:
         for listener in self._listeners:
             listener(learned)
 
-
-def _is_told(row: KnownKey | None) -> bool:
-    return row is not None and row.source is Source.ANSWER
+    def _count(self, before: KnownKey | None, after: KnownKey) -> None:
+        for row, change in ((before, -1), (after, 1)):
+            group = None if row is None else group_of(row.source)
+            if group is not None:
+                self._counts[group] += change

@@ -1,41 +1,60 @@
 """Who may say which key a name has: pure rules over the rows of `tables`.
 
-| source                          | new name | same key  | other key                            |
-|---------------------------------|----------|-----------|--------------------------------------|
-| the operator, the node itself   | admitted | no change | replaced, the old one is kept (1)    |
-| a hey-there in an import        | admitted | no change | refused                              |
-| ... in a known peer's answer    | admitted | no change | refused                              |
-| a proof with the old key        | refused  | no change | replaced, if the proof verifies      |
-| a hey-there from anywhere else  | refused  | refused   | refused                              |
+| source                        | new name     | same key       | other key                       |
+|-------------------------------|--------------|----------------|---------------------------------|
+| the operator, the node itself | admitted     | no change      | replaced, the old one is kept 1 |
+| a hey-there in an import      | admitted     | no change      | refused                         |
+| ... in a known peer's answer  | admitted 2   | no change      | refused                         |
+| an introduction               | admitted 2 3 | an id is added | refused                         |
+| an answer to `GET /ping`      | admitted 2   | no change      | refused                         |
+| a proof with the old key      | refused      | no change      | replaced, if the proof verifies |
+| a hey-there from elsewhere    | refused      | refused        | refused                         |
 
-(1) but the operator does not replace the node's own key, which is that of its key file.
+1: but the operator does not replace the node's own key, which is that of its key file.
+2: while there are fewer names of that kind than `tables.LIMITS` says.
+3: by the door's policy; else it waits (`waiting_rules`) until the operator admits it.
 
-Old keys are kept so that what they signed still verifies. Ids come from the operator only. A proof
-is checked here, against the key that is current at that moment, and not before: only then can two
-proofs with one old key not both succeed. Weak keys never get here: `KeyDraft` refuses them.
+Old keys are kept so that what they signed still verifies. Ids come from the operator, and from
+introductions where none is known and nobody has that one: nobody can check an id, so what an
+introduction claims is only a claim, and yields to the operator's word. A proof is checked here,
+against the key that is current at that moment, and not before: only then can two proofs with one
+old key not both succeed. Weak keys never get here: `KeyDraft` refuses them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from postbox.core import is_weak_key
-from postbox.event import is_name
 from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, Reason, RowKey, State
 from postbox.store.contract import Found, Lane, Table
+from postbox.trust.claims import (
+    check_claim,
+    claim_refusal,
+    holder_of,
+    id_refusal,
+    is_full,
+    key_refusal,
+    known_in,
+    own_name,
+    stranger,
+    tally_put,
+)
 from postbox.trust.signatures import is_signature
 from postbox.trust.tables import (
     KEY,
-    KEY_BYTES,
     KIND_KEY,
+    LIMITS,
     STREAM,
+    TALLY,
     VOTER,
+    WAITING,
+    Group,
     KnownKey,
     Source,
-    known_key,
+    group_of,
     row_of,
 )
 
@@ -46,6 +65,7 @@ A name's owner could else make its row as long as it likes."""
 _PROOF_DOMAIN = b"postbox: this key replaces that one\0"
 _HEY_THERE_DOMAIN = b"postbox: key from a hey-there\0"
 _PROOF_ID_DOMAIN = b"postbox: key from a proof\0"
+_LOST_ID_DOMAIN = b"postbox: id given to another name\0"
 
 
 class KeyDraft(msgspec.Struct, frozen=True):
@@ -61,35 +81,25 @@ class KeyDraft(msgspec.Struct, frozen=True):
     proof: bytes = b""  # a signature of `replacement_message` with the old key
 
     def __post_init__(self) -> None:
-        if not is_name(self.name):
-            raise ValueError(
-                f"{self.name!r} can not be a name: 1 to 64 characters,"
-                ' without ":", space or control characters'
-            )
-        if len(self.key) != KEY_BYTES:
-            raise ValueError(f"a public key is {KEY_BYTES} bytes, not {len(self.key)}")
-        if is_weak_key(self.key):
-            raise ValueError("that public key is weak: anyone can make signatures that fit it")
-        if self.voter_id is not None and not is_name(self.voter_id):
-            raise ValueError(
-                f"{self.voter_id!r} can not be an id: 1 to 64 characters,"
-                ' without ":", space or control characters'
-            )
+        check_claim(self.name, self.key, self.voter_id)
 
     @property
     def size_bytes(self) -> int:
         return 1024  # an entry with a few old keys and a row; changes of keys are rare
 
 
+OPERATOR = Payer("operator", "")
+
+
 def operator_draft(draft_id: bytes, name: str, key: bytes, voter_id: str | None) -> KeyDraft:
     """The operator's word. `draft_id`: 16 new bytes (`World.new_id`), not derived from the
     content, since the operator may well go back to a key that was said before."""
-    return KeyDraft(draft_id, _OPERATOR, Source.OPERATOR, name, key, voter_id)
+    return KeyDraft(draft_id, OPERATOR, Source.OPERATOR, name, key, voter_id)
 
 
 def own_draft(draft_id: bytes, name: str, key: bytes, voter_id: str) -> KeyDraft:
     """The node's own key, submitted at each start: nothing changes when it is known already."""
-    return KeyDraft(draft_id, _OPERATOR, Source.OWN, name, key, voter_id)
+    return KeyDraft(draft_id, OPERATOR, Source.OWN, name, key, voter_id)
 
 
 def hey_there_draft(name: str, key: bytes, payer: Payer) -> KeyDraft:
@@ -99,6 +109,23 @@ def hey_there_draft(name: str, key: bytes, payer: Payer) -> KeyDraft:
     draft_id = _id(_HEY_THERE_DOMAIN, key, name.encode())
     source = Source.ANSWER if payer.kind == "peer" else Source.HEY_THERE
     return KeyDraft(draft_id, payer, source, name, key)
+
+
+def introduction_draft(
+    draft_id: bytes, name: str, key: bytes, voter_id: str | None, payer: Payer
+) -> KeyDraft:
+    """A name that introduced itself, or answered our introduction, where the door's policy lets it
+    in at once. The caller has checked the hey-there (`hello.read_hello`). `draft_id`: 16 new
+    bytes. An id made of the content would answer "stored already" to an introduction that is
+    played again after the operator replaced the key; so the rows decide, each time."""
+    return KeyDraft(draft_id, payer, Source.INTRODUCTION, name, key, voter_id)
+
+
+def ping_draft(draft_id: bytes, name: str, key: bytes, payer: Payer) -> KeyDraft:
+    """The name and key in an answer to `GET /ping`, which the caller has asked for at an address
+    that the operator configured, or inside `mesh.networks`. `draft_id`: 16 new bytes, as for an
+    introduction."""
+    return KeyDraft(draft_id, payer, Source.PING, name, key)
 
 
 def proof_draft(name: str, old_key: bytes, new_key: bytes, proof: bytes, payer: Payer) -> KeyDraft:
@@ -119,27 +146,43 @@ class KeyRules:
     """Changes of keys, each with an entry that carries the whole new row."""
 
     lane: Lane = Lane.NODE
-    tables: tuple[Table, ...] = (KEY, VOTER)
+    tables: tuple[Table, ...] = (KEY, VOTER, WAITING, TALLY)
 
     def needs(self, draft: KeyDraft, state: State) -> Iterable[RowKey | EntryKey]:
         yield RowKey(KEY, (draft.name,))
-        if draft.voter_id is not None:
-            yield RowKey(VOTER, (draft.voter_id,))
+        yield RowKey(WAITING, (draft.name,))
+        for group in Group:
+            yield RowKey(TALLY, (str(group),))
+        if draft.voter_id is None:
+            return
+        yield RowKey(VOTER, (draft.voter_id,))
+        holder = holder_of(draft.voter_id, state)
+        if holder is not None:
+            yield RowKey(KEY, (holder,))
 
     def decide(self, draft: KeyDraft, state: State, at_ms: int) -> Decision:
-        row = state[KEY, (draft.name,)]
-        known = None if row is None else known_key(row)
+        known = known_in(state, draft.name)
         refusal = _refusal(draft, known, state)
         if refusal is not None:
             return Decision(refuse=refusal)
         changed = _changed(draft, known, at_ms)
-        return Decision() if changed is None else _change(draft.id, changed)
+        puts = list(_voter_puts(draft, changed or known, state))
+        if changed is None:
+            return Decision(puts=tuple(puts))
+        rows = {draft.id: changed}
+        loser = _loser(draft, state, at_ms)
+        if loser is not None:
+            # first, so that whoever follows never sees an id with two names
+            rows = {_id(_LOST_ID_DOMAIN, draft.id): loser, **rows}
+        entries = tuple(_entry(entry_id, row) for entry_id, row in rows.items())
+        puts += [Put(KEY, row_of(row)) for row in rows.values()]
+        waits = state[WAITING, (draft.name,)] is not None
+        puts += _tally_puts(known, changed, waits, state)
+        drops = (RowKey(WAITING, (draft.name,)),) if waits else ()
+        return Decision(entries=entries, puts=tuple(puts), drops=drops)
 
     def replaces(self, draft: KeyDraft, stored: Found) -> bool:
         return False
-
-
-_OPERATOR = Payer("operator", "")
 
 
 def _refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
@@ -147,7 +190,9 @@ def _refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | 
         case Source.OPERATOR | Source.OWN:
             return _operator_refusal(draft, known, state)
         case Source.HEY_THERE | Source.ANSWER:
-            return _hey_there_refusal(draft, known)
+            return _hey_there_refusal(draft, known) or _room_refusal(draft, known, state)
+        case Source.INTRODUCTION | Source.PING | Source.ADMITTED:
+            return _introduction_refusal(draft, known, state)
         case Source.PROOF:
             return _proof_refusal(draft, known)
 
@@ -156,25 +201,19 @@ def _operator_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> 
     if draft.payer.kind != "operator":
         return Reason("not_the_operator", "only the operator can add or replace a key like this")
     if draft.source is Source.OPERATOR and _would_replace_own(draft, known):
-        return Reason(
-            "own_name",
-            f"{draft.name} is this node itself, and its key is the one in its key file: if another"
-            " node has this name too, one of the two must be made anew under another name",
-        )
-    if draft.voter_id is None:
-        return None
-    voter = state[VOTER, (draft.voter_id,)]
-    if voter is not None and voter[1] != draft.name:
-        return Reason(
-            "id_taken",
-            f"the id {draft.voter_id} belongs to {voter[1]!s}, and an id never names two",
-        )
-    return None
+        return own_name(draft.name)
+    return None if _may_be_given(draft, state) else id_refusal(draft.name, draft.voter_id, state)
 
 
 def _would_replace_own(draft: KeyDraft, known: KnownKey | None) -> bool:
     """A node that believed another key of its own name would refuse what it signs itself."""
     return known is not None and known.source is Source.OWN and known.key != draft.key
+
+
+def _may_be_given(draft: KeyDraft, state: State) -> bool:
+    """Nobody but its own introduction ever gave this id to the name that has it."""
+    voter = None if draft.voter_id is None else state[VOTER, (draft.voter_id,)]
+    return voter is not None and voter[2] == 1
 
 
 def _hey_there_refusal(draft: KeyDraft, known: KnownKey | None) -> Reason | None:
@@ -185,12 +224,31 @@ def _hey_there_refusal(draft: KeyDraft, known: KnownKey | None) -> Reason | None
         )
     if draft.voter_id is not None:
         return Reason("id_not_allowed", "no key in a hey-there proves the id beside it")
-    if known is not None and known.key != draft.key:
-        return Reason(
-            "other_key_known",
-            f"{draft.name} has another key already; to replace it: postbox trust add",
-        )
-    return None
+    return key_refusal(draft.name, draft.key, known)
+
+
+def _introduction_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
+    admitted = draft.source is Source.ADMITTED
+    if admitted and draft.payer.kind != "operator":
+        return Reason("not_the_operator", "only the operator can admit a name that waits")
+    if draft.payer.kind not in ("operator", "peer"):
+        return stranger(draft.name)
+    if draft.source is Source.PING and draft.voter_id is not None:
+        return Reason("id_not_allowed", "an answer to /ping proves no id")
+    return claim_refusal(draft.name, draft.key, draft.voter_id, state) or _room_refusal(
+        draft, known, state
+    )
+
+
+def _room_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
+    group = group_of(draft.source)
+    if group is None or known is not None or not is_full(group, state):
+        return None
+    return Reason(
+        "too_many_names",
+        f"{draft.name} is not admitted: {LIMITS[group]} names came like this already; to add it"
+        " all the same: postbox trust add",
+    )
 
 
 def _proof_refusal(draft: KeyDraft, known: KnownKey | None) -> Reason | None:
@@ -217,30 +275,81 @@ def _changed(draft: KeyDraft, known: KnownKey | None, at_ms: int) -> KnownKey | 
     """The row as it shall be, or None if it says so already."""
     if known is None:
         return KnownKey(draft.name, draft.key, draft.voter_id, (), draft.source, at_ms)
-    voter_id = known.id if draft.voter_id is None else draft.voter_id
+    voter_id, source = _voter_id(draft, known), _source(draft, known)
     if known.key == draft.key:
-        if known.id == voter_id:
+        if (known.id, known.source) == (voter_id, source):
             return None
-        return msgspec.structs.replace(known, id=voter_id, at_ms=at_ms)
+        return msgspec.structs.replace(known, id=voter_id, source=source, at_ms=at_ms)
     # a key that comes back is not old any more
     old = tuple(key for key in known.keys if key != draft.key)[:MAX_OLD_KEYS]
-    return KnownKey(draft.name, draft.key, voter_id, old, draft.source, at_ms)
+    return KnownKey(draft.name, draft.key, voter_id, old, source, at_ms)
 
 
-def _change(draft_id: bytes, changed: KnownKey) -> Decision:
-    entry = NewEntry(
+def _voter_id(draft: KeyDraft, known: KnownKey) -> str | None:
+    if _is_claim(draft):
+        return known.id or draft.voter_id
+    return draft.voter_id or known.id
+
+
+def _is_claim(draft: KeyDraft) -> bool:
+    return draft.source in (Source.INTRODUCTION, Source.ADMITTED)
+
+
+def _source(draft: KeyDraft, known: KnownKey) -> Source:
+    """A name that strangers brought stays counted as such until the operator vouches for it: by a
+    new key of its own, proved with the old one, nobody makes room for more."""
+    is_counted = group_of(known.source) is not None
+    if draft.source is Source.PROOF and is_counted:
+        return known.source
+    if known.key != draft.key or (draft.source is Source.OPERATOR and is_counted):
+        return draft.source
+    return known.source
+
+
+def _voter_puts(draft: KeyDraft, row: KnownKey | None, state: State) -> Iterator[Put]:
+    """Whose id it is, and whether that is only a claim."""
+    if draft.voter_id is None or row is None or row.id != draft.voter_id:
+        return
+    is_claim = _is_claim(draft)
+    voter = state[VOTER, (draft.voter_id,)]
+    if voter is None or voter[1] != draft.name or (voter[2] == 1 and not is_claim):
+        yield Put(VOTER, (draft.voter_id, draft.name, int(is_claim)))
+
+
+def _loser(draft: KeyDraft, state: State, at_ms: int) -> KnownKey | None:
+    """The row, as it shall be, of a name that claimed the id which now goes to another."""
+    holder = None if draft.voter_id is None else holder_of(draft.voter_id, state)
+    if holder is None or holder == draft.name:
+        return None
+    known = known_in(state, holder)
+    if known is None or known.id != draft.voter_id:
+        return None
+    return msgspec.structs.replace(known, id=None, at_ms=at_ms)
+
+
+def _tally_puts(
+    known: KnownKey | None, changed: KnownKey, waits: bool, state: State
+) -> Iterator[Put]:
+    before = None if known is None else group_of(known.source)
+    after = group_of(changed.source)
+    if before is not None and before is not after:
+        yield tally_put(before, -1, state)
+    if after is not None and before is not after:
+        yield tally_put(after, 1, state)
+    if waits:
+        yield tally_put(Group.WAITING, -1, state)
+
+
+def _entry(entry_id: bytes, row: KnownKey) -> NewEntry:
+    return NewEntry(
         lane=Lane.NODE,
         stream=STREAM,
-        id=draft_id,
+        id=entry_id,
         kind=KIND_KEY,
         author=b"",
-        at_ms=changed.at_ms,
-        body=msgspec.json.encode(changed),
+        at_ms=row.at_ms,
+        body=msgspec.json.encode(row),
     )
-    puts = [Put(KEY, row_of(changed))]
-    if changed.id is not None:
-        puts.append(Put(VOTER, (changed.id, changed.name)))
-    return Decision(entries=(entry,), puts=tuple(puts))
 
 
 def _id(*parts: bytes) -> bytes:

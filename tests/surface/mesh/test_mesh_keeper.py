@@ -10,7 +10,6 @@ import trio
 import trio.testing
 
 from postbox.home import DATABASE
-from postbox.mesh import intake
 from postbox.mesh.audit import audit
 from postbox.mesh.drafts import drafts_of
 from postbox.mesh.rules import MeshRules
@@ -18,7 +17,7 @@ from postbox.node import Node
 from postbox.rules import Accepted
 from postbox.trust.keys import identity_of
 from postbox.trust.rules import KeyRules, operator_draft
-from postbox.trust.tables import Source
+from postbox.trust.tables import LIMITS, Group, Source
 from support.mesh import (
     ANN,
     BOB,
@@ -130,11 +129,11 @@ async def test_a_damaged_entry_is_named_by_verify_and_keeps_no_verb_from_its_wor
 async def test_peers_answers_make_so_many_names_known_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake, "MAX_NAMES_BY_PEERS", 3)
+    monkeypatch.setitem(LIMITS, Group.TOLD, 3)
     minted = [identity_of(f"minted{n}", bytes([n]) * 32) for n in range(5)]
     async with node_at(tmp_path / "home") as node:
         await take(node, [hey_there(one, 9 - n) for n, one in enumerate(minted)], PEER)
-        assert node.directory.told_by_peers == 3
+        assert node.directory.room_for(Source.ANSWER) == 0
         assert standings(node) == (3, 2, 0)
         await take(node, [hey_there(CAT)], PEER)
         assert node.directory.get("cat") is None
@@ -143,4 +142,4 @@ async def test_peers_answers_make_so_many_names_known_and_no_more(
         assert known is not None
         assert known.source is Source.HEY_THERE
     async with node_at(tmp_path / "home") as node:
-        assert node.directory.told_by_peers == 3
+        assert node.directory.room_for(Source.ANSWER) == 0
