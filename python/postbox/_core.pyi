@@ -72,6 +72,14 @@ class Batch:
         """SHA-256 of `{sender}:{ts}:` and the ids as they came, in order: what an answer's inner
         signature is over, of refused events too. None if one is no object or its id no text."""
 
+    def span(self) -> tuple[int, int] | None:
+        """Times (ns) of the first and of the last event, in the order given; None for none.
+        Refused events count, too; left out are those in which no time or no id can be read."""
+
+    def is_ascending(self) -> bool:
+        """Are these events in the order of (time, id), none twice? As postbox pages are; nara
+        leaves events of one time in any order."""
+
     def sift(self, ledger: Ledger) -> None:
         """Give events that the ledger holds already the verdict `known`, events it would drop at
         once `below_retention`. Before `verify` that is judged by the best they can prove to be,

@@ -2,7 +2,7 @@
 //! rest together. One bad event never costs its neighbours anything.
 
 use crate::encode;
-use crate::event::{self, Event, hex};
+use crate::event::{self, Event, Id, hex};
 use crate::json;
 use crate::ledger::Ledger;
 use crate::verdict::Verdict;
@@ -11,6 +11,7 @@ use crate::verify::{self, Key, Keys, Standing};
 /// One event of a batch.
 pub struct Item {
     claimed_id: Option<String>,
+    claimed_ts: Option<i64>,
     event: Option<Event>,
     verdict: Verdict,
     standing: Option<Standing>,
@@ -28,8 +29,9 @@ impl Batch {
             let event = event::decode(raw, now_ns);
             let verdict = event.as_ref().err().copied().unwrap_or(Verdict::Ok);
             Item {
-                // A good event's id is its own; only a refused one's must be remembered apart.
+                // A good event's id and time are its own; a refused one's are remembered apart.
                 claimed_id: event.is_err().then(|| json::claimed_id(raw)).flatten(),
+                claimed_ts: event.is_err().then(|| json::claimed_ts(raw)).flatten(),
                 event: event.ok(),
                 verdict,
                 standing: None,
@@ -71,6 +73,30 @@ impl Batch {
         };
         let ids: Vec<String> = self.items.iter().map(id).collect::<Option<_>>()?;
         Some(encode::digest(sender, ts, ids.iter().map(String::as_str)))
+    }
+
+    /// Time of the first and of the last event, in the order they came; none if there is none.
+    /// Refused events count, too, as long as an id and a time can be read in them.
+    pub fn span(&self) -> Option<(i64, i64)> {
+        let mut times = self.places().map(|(ts, _)| ts);
+        let first = times.next()?;
+        Some((first, times.last().unwrap_or(first)))
+    }
+
+    /// Did the events of [`Batch::span`] come as a page has them: in the order of time and id, none
+    /// twice?
+    pub fn is_ascending(&self) -> bool {
+        self.places().is_sorted_by(|a, b| a < b)
+    }
+
+    fn places(&self) -> impl Iterator<Item = (i64, Id)> {
+        self.items.iter().filter_map(|item| match &item.event {
+            Some(event) => Some((event.ts, event.id)),
+            None => {
+                let ts = item.claimed_ts.filter(|ts| *ts > 0)?;
+                Some((ts, event::parse_id(item.claimed_id.as_deref()?).ok()?))
+            }
+        })
     }
 
     /// Mark what the ledger holds already or would drop at once. Before [`Batch::verify`] every

@@ -247,7 +247,7 @@ fn check_time(ts: i64, now_ns: i64) -> Result<(), Verdict> {
     }
 }
 
-fn parse_id(hex: &str) -> Result<Id, Verdict> {
+pub(crate) fn parse_id(hex: &str) -> Result<Id, Verdict> {
     let digit = |c: u8| match c {
         b'0'..=b'9' => Ok(c - b'0'),
         b'a'..=b'f' => Ok(c - b'a' + 10),

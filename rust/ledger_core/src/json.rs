@@ -4,8 +4,11 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::verdict::Verdict;
 
@@ -61,29 +64,39 @@ pub fn read(raw: &[u8]) -> Result<Node<'_>, Verdict> {
 /// events claim, and one that we refuse must not spoil the others. As Go reads it, the last of
 /// several counts, and none is empty.
 pub fn claimed_id(raw: &[u8]) -> Option<String> {
+    claimed(raw, "id")
+}
+
+/// The time that an object claims; 0 for none.
+pub fn claimed_ts(raw: &[u8]) -> Option<i64> {
+    claimed(raw, "ts")
+}
+
+fn claimed<'de, T: Deserialize<'de> + Default>(raw: &'de [u8], key: &'static str) -> Option<T> {
     serde_json::Deserializer::from_slice(raw)
-        .deserialize_map(Claim)
+        .deserialize_map(Claim(key, PhantomData))
         .ok()
 }
 
-struct Claim;
+struct Claim<T>(&'static str, PhantomData<T>);
 
-impl<'de> Visitor<'de> for Claim {
-    type Value = String;
+impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Claim<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<String, A::Error> {
-        let mut id = String::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<T, A::Error> {
+        let mut claim = T::default();
         while let Some(key) = entries.next_key_seed(Key)? {
-            match &*key {
-                "id" => id = entries.next_value::<Option<String>>()?.unwrap_or_default(),
-                _ => drop(entries.next_value::<IgnoredAny>()?),
+            if *key == *self.0 {
+                claim = entries.next_value::<Option<T>>()?.unwrap_or_default();
+            } else {
+                entries.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(id)
+        Ok(claim)
     }
 }
 
@@ -276,6 +289,28 @@ mod tests {
         ] {
             let claimed = claimed_id(text.as_bytes());
             assert_eq!(claimed.as_deref(), id, "{:.40}", text);
+        }
+    }
+
+    #[test]
+    fn a_claimed_time_is_read_whatever_else_is_wrong_and_is_a_whole_number() {
+        for (text, ts) in [
+            (r#"{"ts":5}"#, Some(5)),
+            (
+                r#"{"ts":5,"id":7,"x":[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}"#,
+                Some(5),
+            ),
+            (r#"{"ts":5,"ts":6}"#, Some(6)),
+            (r#"{"TS":5}"#, Some(0)),
+            (r#"{"ts":null}"#, Some(0)),
+            (r#"{"ts":9223372036854775807}"#, Some(i64::MAX)),
+            (r#"{"ts":9223372036854775808}"#, None),
+            (r#"{"ts":5.0}"#, None),
+            (r#"{"ts":"5"}"#, None),
+            (r#"{"ts":5"#, None),
+            ("[5]", None),
+        ] {
+            assert_eq!(claimed_ts(text.as_bytes()), ts, "{text}");
         }
     }
 

@@ -68,6 +68,14 @@ impl Batch {
         digest.map(|digest| PyBytes::new(py, &digest))
     }
 
+    fn span(&self) -> Option<(i64, i64)> {
+        read(&self.inner).span()
+    }
+
+    fn is_ascending(&self) -> bool {
+        read(&self.inner).is_ascending()
+    }
+
     fn sift(&self, py: Python<'_>, ledger: &Ledger) {
         py.detach(|| write(&self.inner).sift(&read(&ledger.inner)));
     }

@@ -263,6 +263,16 @@ def test_an_answer_in_msgpack_says_what_the_one_in_json_says(kind: str) -> None:
     assert msgpack.packb(order) == packed
 
 
+def test_a_batch_tells_whether_a_page_came_in_order() -> None:
+    page = history.shared_ledger().page(None, 5_000, [], [])
+    batch = Batch.decode(page.bodies(), history.NOW_NS)
+    facts = history.facts()
+    assert (batch.span(), batch.is_ascending()) == ((facts[0].ts, facts[4_999].ts), True)
+    backwards = Batch.decode(page.bodies()[::-1], history.NOW_NS)
+    assert (backwards.span(), backwards.is_ascending()) == ((facts[4_999].ts, facts[0].ts), False)
+    assert (Batch.decode([], 0).span(), Batch.decode([], 0).is_ascending()) == (None, True)
+
+
 def test_introductions_are_the_naras_themselves() -> None:
     batch = Batch.decode(history.lines(), NOW_NS)
     assert dict(batch.introductions(Keys())) == {name: key for name, key, _ in history.naras()}
