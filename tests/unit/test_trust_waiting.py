@@ -242,3 +242,16 @@ def test_a_row_comes_back_from_the_table_as_it_went_in() -> None:
 def test_an_address_that_is_none_makes_no_draft() -> None:
     with pytest.raises(ValueError, match="too long"):
         waiting_draft(b"i" * 16, "ann", ANN.public_key, None, "a" * 65, Payer("peer", "somebody"))
+
+
+@simulated
+async def test_one_that_waits_with_an_id_which_is_taken_by_now_is_added_by_its_key(
+    world: World,
+) -> None:
+    async with open_door(world) as door:
+        await door.say(door.wait(ANN))
+        await door.change(operator_draft(world.new_id(), "bob", BOB.public_key, ANN.id))
+        (refused,) = await door.say(door.admit("ann"))
+        assert isinstance(refused, Rejected)
+        assert "to add ann without it" in refused.reason.text
+        assert [one.name for one in door.waiting.all()] == ["ann"]
