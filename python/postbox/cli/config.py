@@ -11,7 +11,7 @@ from msgspec import structs
 
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows
-from postbox.config import Config, load
+from postbox.config import Config
 from postbox.config.reading import FILE, Declared, declared, value_of
 
 HEADER = ("key", "value", "default", "unit", "restart", "what it is")
@@ -25,7 +25,7 @@ def config(*, common: Common | None = None) -> int:
     options = common or Common()
 
     async def verb() -> int:
-        found = load(options.home_folder()) if options.home else Config()
+        found = options.config() if options.home else Config()
         if options.json:
             print_json([_described(found, one) for one in declared().values()])
         else:
