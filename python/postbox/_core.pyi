@@ -91,8 +91,9 @@ class Batch:
 
     def accepted(self) -> list[tuple[int, bytes, int, int, int, str, str, bytes]]:
         """The events still `ok` after `verify`: (index, id: 16 bytes, time in ns, service code,
-        standing, author, signer, body). `signer` is the name whose key decides ("" when unsigned
-        or a checkpoint); body: the kept bytes."""
+        standing, author, signer, body). `signer` is the name whose key decides ("" when none does:
+        unsigned, a checkpoint, or checked and still unproven, because the emitter signed another's
+        words); body: the kept bytes."""
 
     def introductions(self, keys: Keys) -> list[tuple[str, bytes]]:
         """(name, key), for names without a key yet, of the self-signed hey-theres among the `ok`

@@ -36,7 +36,7 @@ class Standing(IntEnum):
     """How well an event is vouched for: our note, no part of its bytes."""
 
     HEARSAY = 0  # unsigned
-    UNPROVEN = 1  # signed, its signer's key not known yet
+    UNPROVEN = 1  # signed, its signer's key not known yet, or another's than the actor's
     ATTESTED = 2  # signed, and the signature verifies
 
 

@@ -188,15 +188,14 @@ fn incoming(c: &mut Criterion) {
                 let mut batch = decode();
                 batch.sift(&ledger.ledger);
                 batch.verify(&keys);
-                let entry = |(i, standing, event)| {
-                    let event: &ledger_core::event::Event = event;
-                    Added {
-                        pos: first + i as u64,
-                        body: &event.raw,
-                        standing,
-                    }
-                };
-                let added: Vec<Added<'_>> = batch.accepted().map(entry).collect();
+                let added: Vec<Added<'_>> = batch
+                    .accepted()
+                    .map(|one| Added {
+                        pos: first + one.index as u64,
+                        body: &one.event.raw,
+                        standing: one.standing,
+                    })
+                    .collect();
                 assert!(added.iter().all(|one| one.standing == Standing::Attested));
                 black_box(ledger.ledger.apply(&[], &added))
             },

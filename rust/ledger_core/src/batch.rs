@@ -15,6 +15,21 @@ pub struct Item {
     event: Option<Event>,
     verdict: Verdict,
     standing: Option<Standing>,
+    /// Its signature was checked, so that no key can change its standing any more.
+    is_settled: bool,
+}
+
+/// A good event of a verified batch.
+pub struct Accepted<'b> {
+    /// Where it stood.
+    pub index: usize,
+    /// What it is proved to be.
+    pub standing: Standing,
+    /// Itself.
+    pub event: &'b Event,
+    /// Whose key decides its standing: of an unproven event the name that it waits for. Empty when
+    /// none does, or several do.
+    pub signer: &'b str,
 }
 
 /// Events as they came, in that order.
@@ -35,6 +50,7 @@ impl Batch {
                 event: event.ok(),
                 verdict,
                 standing: None,
+                is_settled: false,
             }
         };
         Batch {
@@ -106,7 +122,7 @@ impl Batch {
             if let (Verdict::Ok, Some(event)) = (item.verdict, &item.event) {
                 let settled = item.standing.as_slice();
                 let open = if settled.is_empty() {
-                    event.proof.may_prove()
+                    event.may_prove()
                 } else {
                     settled
                 };
@@ -128,15 +144,29 @@ impl Batch {
             .filter(|item| item.verdict == Verdict::Ok);
         for (item, answer) in judged.zip(answers) {
             match answer {
-                Ok(standing) => item.standing = Some(standing),
+                Ok(standing) => {
+                    let signer = item.event.as_ref().map_or("", Event::signer);
+                    item.is_settled = !keys.keys_of(signer).is_empty();
+                    item.standing = Some(standing);
+                }
                 Err(verdict) => item.verdict = verdict,
             }
         }
     }
 
-    /// The verified events that are good: where they stood, what they are proved to be, themselves.
-    pub fn accepted(&self) -> impl Iterator<Item = (usize, Standing, &Event)> {
-        good(&self.items).filter_map(|(i, item, event)| Some((i, item.standing?, event)))
+    /// The verified events that are good.
+    pub fn accepted(&self) -> impl Iterator<Item = Accepted<'_>> {
+        good(&self.items).filter_map(|(index, item, event)| {
+            let standing = item.standing?;
+            // Signed with a known key, and unproven nevertheless: for another than its signer.
+            let is_final = item.is_settled && standing == Standing::Unproven;
+            Some(Accepted {
+                index,
+                standing,
+                event,
+                signer: if is_final { "" } else { event.signer() },
+            })
+        })
     }
 
     /// Names that have no key yet, with the keys of their self-signed hey-theres.

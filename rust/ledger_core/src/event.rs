@@ -137,11 +137,29 @@ impl Event {
         }
     }
 
-    /// Whose key decides its standing; empty when none does, or several do.
+    /// Whose key its signature is checked with; empty when unsigned, or when several sign.
     pub fn signer(&self) -> &str {
         match self.proof {
             Proof::Signed { .. } => &self.emitter,
             Proof::Unsigned { .. } | Proof::Votes(_) => "",
+        }
+    }
+
+    /// Is it said by the one who acts, observes or presents itself? Only then does a signature prove
+    /// it. The id does not cover the emitter: who signs another's words again would otherwise keep
+    /// the true copy out.
+    pub fn is_own_word(&self) -> bool {
+        self.emitter == self.actor
+    }
+
+    /// The standings that checking it may lead to. An attested event is not always the easier one
+    /// to keep: only these are bounded an author.
+    pub fn may_prove(&self) -> &'static [Standing] {
+        match &self.proof {
+            Proof::Unsigned { .. } => &[Standing::Hearsay],
+            Proof::Votes(votes) if votes.is_empty() => &[Standing::Hearsay],
+            Proof::Signed { .. } if !self.is_own_word() => &[Standing::Unproven],
+            _ => &[Standing::Attested, Standing::Unproven],
         }
     }
 

@@ -26,9 +26,11 @@ const BATCH: usize = 1024;
 pub enum Standing {
     /// Unsigned.
     Hearsay = 0,
-    /// Signed, but the key is not known here; a checkpoint with fewer than two known voters.
+    /// Signed, but the key is not known here, or it is another's than who acts or observes; a
+    /// checkpoint with fewer than two known voters.
     Unproven = 1,
-    /// Signed, and the signature verifies with the key known for that name.
+    /// Signed by who acts, observes or presents itself, and the signature verifies with the key
+    /// known for that name.
     Attested = 2,
 }
 
@@ -60,18 +62,6 @@ pub enum Proof {
     },
     /// The votes of a checkpoint.
     Votes(Vec<Vote>),
-}
-
-impl Proof {
-    /// The standings that checking it may lead to. An attested event is not always the easier one
-    /// to keep: only these are bounded an author.
-    pub fn may_prove(&self) -> &'static [Standing] {
-        match self {
-            Proof::Unsigned { .. } => &[Standing::Hearsay],
-            Proof::Votes(votes) if votes.is_empty() => &[Standing::Hearsay],
-            _ => &[Standing::Attested, Standing::Unproven],
-        }
-    }
 }
 
 /// One voter's signature under a checkpoint.
@@ -266,7 +256,7 @@ fn plan(event: &Event, keys: &Keys, checks: &mut Vec<Check>) -> Plan {
     let Some((signature, digest)) = signed else {
         return Plan::Settled(Ok(Standing::Hearsay));
     };
-    let standing = if known.is_empty() {
+    let standing = if known.is_empty() || !event.is_own_word() {
         Standing::Unproven
     } else {
         Standing::Attested

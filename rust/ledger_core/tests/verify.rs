@@ -6,6 +6,7 @@ mod support;
 use curve25519_dalek::constants::EIGHT_TORSION;
 use ledger_core::batch::Batch;
 use ledger_core::event::Event;
+use ledger_core::ledger::{Added, Ledger};
 use ledger_core::verdict::Verdict;
 use ledger_core::verify::{Keys, Standing, introductions, is_weak_key, judge};
 use sha2::{Digest as _, Sha256};
@@ -77,6 +78,105 @@ fn a_signed_event_is_attested_by_its_emitters_key_unproven_without_and_refused_b
     let mut keys = Keys::default();
     keys.put("ann", vec![eve.public()], None);
     assert_eq!(judged(&raw, &keys), Err(Verdict::BadSignature));
+}
+
+/// "ann acts on bob", once a service, signed by somebody.
+fn words_of_ann(signer: &Signer) -> Vec<Vec<u8>> {
+    let words = [
+        (
+            "social",
+            "tease:ann:bob:random:",
+            r#""social":{"type":"tease","actor":"ann","target":"bob","reason":"random"}"#,
+        ),
+        (
+            "ping",
+            "ann:bob:1.5",
+            r#""ping":{"observer":"ann","target":"bob","rtt":1.5}"#,
+        ),
+        (
+            "observation",
+            "ann:bob:status-change:ONLINE:0:0",
+            r#""observation":{"observer":"ann","subject":"bob","type":"status-change","importance":2,"online_state":"ONLINE"}"#,
+        ),
+        (
+            "seen",
+            "seen:ann:bob:sync",
+            r#""seen":{"observer":"ann","subject":"bob","via":"sync"}"#,
+        ),
+    ];
+    words
+        .iter()
+        .map(|(svc, content, payload)| signer.event(5, svc, content, payload))
+        .collect()
+}
+
+fn standings(raws: &[Vec<u8>], keys: &Keys) -> Vec<Result<Standing, Verdict>> {
+    raws.iter().map(|raw| judged(raw, keys)).collect()
+}
+
+#[test]
+fn who_signs_anothers_words_proves_nothing_but_may_be_refuted() {
+    let [ann, eve, bob] = ["ann", "eve", "bob"].map(Signer::new);
+    let keys = knowing(&[&ann, &eve, &bob]);
+    assert_eq!(
+        standings(&words_of_ann(&ann), &keys),
+        [Ok(Standing::Attested); 4]
+    );
+    for other in [&eve, &bob] {
+        let raws = words_of_ann(other);
+        assert_eq!(standings(&raws, &keys), [Ok(Standing::Unproven); 4]);
+        let strangers = knowing(&[&ann]);
+        assert_eq!(standings(&raws, &strangers), [Ok(Standing::Unproven); 4]);
+    }
+    let mut forger = Signer::new("somebody");
+    forger.name = "eve".to_owned();
+    let raws = words_of_ann(&forger);
+    assert_eq!(standings(&raws, &keys), [Err(Verdict::BadSignature); 4]);
+}
+
+#[test]
+fn what_waits_for_a_key_names_its_signer_and_what_no_key_can_change_does_not() {
+    let [ann, eve] = ["ann", "eve"].map(Signer::new);
+    let signers = |signer: &Signer, keys: &Keys| {
+        let raws = words_of_ann(signer);
+        let mut batch = Batch::decode(raws.iter().map(Vec::as_slice), NOW);
+        batch.verify(keys);
+        let signers: Vec<String> = batch.accepted().map(|one| one.signer.to_owned()).collect();
+        assert_eq!(signers.len(), 4);
+        assert!(signers.iter().all(|signer| *signer == signers[0]));
+        signers[0].clone()
+    };
+    assert_eq!(signers(&eve, &knowing(&[&ann])), "eve");
+    assert_eq!(signers(&eve, &knowing(&[&ann, &eve])), "");
+    assert_eq!(signers(&ann, &knowing(&[&eve])), "ann");
+    assert_eq!(signers(&ann, &knowing(&[&eve, &ann])), "ann");
+}
+
+#[test]
+fn the_true_copy_takes_the_place_of_one_that_another_signed_first() {
+    let [ann, eve, bob] = ["ann", "eve", "bob"].map(Signer::new);
+    let keys = knowing(&[&ann, &eve, &bob]);
+    let [own, eves, bobs] = [&ann, &eve, &bob].map(words_of_ann);
+    for (first, second, verdict) in [
+        (&eves, &own, Verdict::Ok),
+        (&own, &eves, Verdict::Known),
+        (&eves, &bobs, Verdict::Known),
+    ] {
+        let mut ledger = Ledger::new(100, [7; 16]);
+        let added = (1..).zip(first).map(|(pos, body)| Added {
+            pos,
+            body,
+            standing: judged(body, &keys).unwrap(),
+        });
+        ledger.apply(&[], &added.collect::<Vec<_>>()).unwrap();
+        let mut batch = Batch::decode(second.iter().map(Vec::as_slice), NOW);
+        // Before signatures are checked, since a copy that cannot be more costs no check.
+        batch.sift(&ledger);
+        assert!(batch.verdicts().all(|found| found == verdict));
+        batch.verify(&keys);
+        batch.sift(&ledger);
+        assert!(batch.verdicts().all(|found| found == verdict));
+    }
 }
 
 #[test]
@@ -351,7 +451,7 @@ fn a_batch_keeps_good_events_whatever_stands_beside_them() {
     assert_eq!(verdicts, [Ok, NotJson, IdMismatch, NotJson, Ok]);
     let accepted: Vec<_> = batch
         .accepted()
-        .map(|(i, standing, _)| (i, standing))
+        .map(|one| (one.index, one.standing))
         .collect();
     assert_eq!(accepted, [(0, Standing::Attested), (4, Standing::Hearsay)]);
 }

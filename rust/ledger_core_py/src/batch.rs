@@ -86,16 +86,16 @@ impl Batch {
 
     fn accepted<'py>(&self, py: Python<'py>) -> Vec<Accepted<'py>> {
         let inner = read(&self.inner);
-        let row = |(index, standing, event): (usize, _, &ledger_core::event::Event)| {
+        let row = |one: batch::Accepted<'_>| {
             (
-                index,
-                PyBytes::new(py, &event.id),
-                event.ts,
-                event.service as u8,
-                standing as u8,
-                event.author().to_owned(),
-                event.signer().to_owned(),
-                PyBytes::new(py, &event.raw),
+                one.index,
+                PyBytes::new(py, &one.event.id),
+                one.event.ts,
+                one.event.service as u8,
+                one.standing as u8,
+                one.event.author().to_owned(),
+                one.signer.to_owned(),
+                PyBytes::new(py, &one.event.raw),
             )
         };
         inner.accepted().map(row).collect()
