@@ -1,8 +1,9 @@
-"""What one request may cost, held before any door sees it.
+"""What a client may cost, and what one request may, held before any door sees it.
 
 `bounded` wraps an ASGI app: a body that is too large is answered 413, one that comes too slowly
-408, and the app is cancelled where it waits for more. hypercorn itself knows no such limits
-(its own hold headers and idle connections: `server.py` sets them from the same `Limits`).
+408, and the app is cancelled where it waits for more. A body in an encoding is answered 415, for
+it could grow without bound when decoded; one whose length is told in two ways 400, for others may
+read it otherwise; and a request too many 503. The other limits are held by `guard.py`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,16 @@ class Limits:
     """At once on one HTTP/2 connection: a host's gateway opens one a subscription."""
     body_s: float = 30.0
     """From the headers to the end of the body: 4 MiB at 140 kB/s."""
+    handshake_s: float = 10.0
+    """For TLS: two round trips, and a phone's slow arithmetic."""
+    send_s: float = 30.0
+    """In which a client takes 256 KiB of an answer, or over HTTP/2 something of each stream."""
+    max_connections: int = 1000
+    """At once, of all addresses together; unix sockets do not count."""
+    max_connections_per_address: int = 100
+    """Of IPv6 of a /64. A house of telephones is behind one address."""
+    max_requests: int = 10_000
+    """Under way at once, of all connections together: each has a task and some buffers, 20 KB."""
     idle_s: float = 15.0
     """A connection on which nothing is asked, a fresh one too. Above the client's 5 s, so that
     our own client never asks on a connection that is just being closed."""
@@ -52,13 +63,18 @@ reset connection. At most as much as the limit is drained."""
 
 
 def bounded(app: ASGIFramework, limits: Limits) -> ASGIFramework:
-    """`app`, never given more than `limits` allows. WebSockets are refused: no door speaks them."""
+    """`app`, never given more than `limits` allows. It is told of requests alone."""
+    under_way = 0
 
     async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        nonlocal under_way
         if scope["type"] == "http":
-            await _Exchange(receive, send, limits).run(app, scope)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000, "reason": None})
+            under_way += 1
+            try:
+                refusal = 503 if under_way > limits.max_requests else _refusal_of(scope, limits)
+                await _Exchange(receive, send, limits, refusal).run(app, scope)
+            finally:
+                under_way -= 1
 
     return run
 
@@ -67,7 +83,11 @@ class _Exchange:
     """One request and its answer, between hypercorn and the app."""
 
     def __init__(
-        self, receive: ASGIReceiveCallable, send: ASGISendCallable, limits: Limits
+        self,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        limits: Limits,
+        refusal: int | None,
     ) -> None:
         self._receive = receive
         self._send = send
@@ -75,14 +95,12 @@ class _Exchange:
         self._taken_bytes = 0
         self._complete = False
         self._answering = False
-        self._refusal: int | None = None
+        self._refusal = refusal
         self._app_scope = trio.CancelScope()
         self._body_deadline = trio.current_time() + limits.body_s
 
     async def run(self, app: ASGIFramework, scope: HTTPScope) -> None:
-        if _declared_bytes(scope) > self._limits.max_body_bytes:
-            self._refusal = 413
-        else:
+        if self._refusal is None:
             with self._app_scope:
                 await app(scope, self.receive, self.send)
         if self._refusal is not None and not self._answering:
@@ -133,19 +151,28 @@ class _Exchange:
 
     async def _refuse(self, status: int) -> None:
         text = {
+            400: "the length of the request's body is told in two ways\n",
             408: f"the request's body did not come within {self._limits.body_s:g} s\n",
             413: f"the request's body is larger than {self._limits.max_body_bytes} bytes\n",
+            415: "send the request's body without a Content-Encoding\n",
+            503: "too many requests are under way\n",
         }[status].encode()
         headers = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", str(len(text)).encode()),
         ]
+        if status == 400:  # what follows might be part of the body (RFC 9112, 6.1)
+            headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": text, "more_body": False})
 
 
-def _declared_bytes(scope: HTTPScope) -> int:
-    """The request's Content-Length, 0 without one. h11 and h2 have refused malformed ones."""
+def _refusal_of(scope: HTTPScope, limits: Limits) -> int | None:
+    """The status that the headers alone deserve. h11 and h2 have refused malformed lengths."""
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
-    declared = headers.get(b"content-length", b"")
-    return int(declared) if declared.isdigit() else 0
+    length = headers.get(b"content-length", b"")
+    if length and b"transfer-encoding" in headers:
+        return 400
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        return 415
+    return 413 if length.isdigit() and int(length) > limits.max_body_bytes else None

@@ -4,8 +4,8 @@ Three nested lifetimes: listeners inside connections inside the services of whoe
 is to close the listeners, give requests under way `Limits.grace_s`, cancel what is left, return.
 The app's services are the caller's: it opens them around `serve`, which sends no ASGI lifespan.
 
-hypercorn 0.18.0 can be ended by one hostile client (postbox's hardening of it is a step of its
-own), so for now nothing but loopback is listened on, and no other version is accepted.
+hypercorn 0.18.0 parses; `guard.py` holds what makes it safe, and relies on that very version, so
+no other is accepted. Who may ask for what is the app's matter (`addresses.Reach.may_call_us`).
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ import importlib.metadata
 import ipaddress
 import logging
 import ssl
+from contextlib import nullcontext
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
+from hypercorn.typing import ASGIFramework
 
 from postbox.net.faults import ListenFault
+from postbox.net.guard import Connection, ends_of
+from postbox.net.guard_apps import Complaints, Serving
 from postbox.net.limits import DEFAULT_LIMITS, Limits, bounded
+from postbox.net.rates import AtOnce, TooMany, address_key
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -67,12 +69,21 @@ async def serve(
     listeners, url = await _listen(world, address)
     config = _config(limits)
     context = WorkerContext(max_requests=None)
-    wrapped = ASGIWrapper(dated(bounded(app, limits), world.clock))
+    complaints = Complaints(world.clock)
+    wrapped = dated(bounded(app, limits), world.clock)
+    serving = Serving(wrapped, config, context, limits, complaints)
+    slots = AtOnce(limits.max_connections_per_address, limits.max_connections)
 
     async def talk(stream: trio.abc.Stream) -> None:
-        # TCPServer's annotation says SSLStream; it finds out by itself which one it has.
-        state = ConnectionState(LifespanState())
-        await TCPServer(wrapped, config, context, state, stream).run()  # type: ignore[arg-type]
+        try:
+            client, server = ends_of(stream)
+            with nullcontext() if client is None else slots.one(address_key(client[0])):
+                async with trio.open_nursery() as tasks:
+                    await Connection(serving, stream, tasks).run(client, server)
+        except (OSError, TooMany):  # gone already, or not welcome
+            await trio.aclose_forcefully(stream)
+        except Exception as error:
+            complaints.note("a connection ended by a fault of ours", error)
 
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as listening:
@@ -157,12 +168,8 @@ def _config(limits: Limits) -> Config:
     config.include_date_header = False
     config.include_server_header = False
     config.h11_max_incomplete_size = limits.max_header_bytes
-    config.h2_max_header_list_size = limits.max_header_bytes
-    config.h2_max_concurrent_streams = limits.max_streams
-    config.keep_alive_timeout = limits.idle_s
     # The default of 1,000 cuts long-lived gRPC channels off in the middle of a call.
     config.keep_alive_max_requests = 10**9
-    config.graceful_timeout = limits.grace_s
     return config
 
 

@@ -1,0 +1,234 @@
+"""What makes hypercorn 0.18.0 fit to face a network.
+
+hypercorn parses; what one hostile client could use to stop others is replaced here, by our own
+`Connection` and by subclasses of its two protocols that `server.py` hands to it. The promises:
+
+- Whatever goes wrong on a connection ends that connection and no other, and is logged once a
+  minute at most.
+- Nothing waits for a client without end: a handshake, a request's headers, the taking of an
+  answer all have deadlines (`limits.py` has those of bodies), and stopping does not wait for any.
+- What is held for a client is bounded: of a body what its app has not read (one window), of an
+  answer what the client has not taken, of frames that ask for nothing an allowance.
+- An app whose client is gone, or takes nothing, is cancelled, unless it has answered.
+
+HTTP/2's priorities, WebSockets and upgrades to h2c are not spoken: nothing here needs them.
+Private names of hypercorn are used, so its version is checked before (`server.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.protocol.events import Request
+from hypercorn.protocol.h11 import STREAM_ID, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.typing import ConnectionState, LifespanState
+from hypercorn.utils import parse_socket_addr
+
+from postbox.net.guard_apps import Apps, Serving
+from postbox.net.guard_h2 import GuardedH2
+
+if TYPE_CHECKING:
+    import h11
+    from hypercorn.events import Event
+
+READ_BYTES = 16 * 2**10
+"""At once: what one read brings is worked off without letting others run, and the smallest frames
+of HTTP/2 cost 30 µs each."""
+SEND_BYTES = 256 * 2**10
+"""A client has `Limits.send_s` for each such piece of an answer."""
+LINGER_S = 1.0
+"""How long an ended connection is still read, so that a client in the midst of sending gets to
+read our last answer instead of a reset."""
+HELD_BYTES = 64 * 2**10
+"""Of a body over HTTP/1.1 that its app has not read, before reading waits; over HTTP/2 the window
+of the stream (64 KiB as well) holds the client back."""
+Client = tuple[str, int] | None
+"""Address and port; None for a unix socket."""
+
+
+def ends_of(stream: trio.abc.Stream) -> tuple[Client, Client]:
+    """Whom a stream connects: the client, the server. OSError if the client is gone."""
+    bottom = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    socket = cast(trio.SocketStream, bottom).socket  # or one in memory that looks like it
+    return (
+        parse_socket_addr(socket.family, socket.getpeername()),
+        parse_socket_addr(socket.family, socket.getsockname()),
+    )
+
+
+class Connection:
+    """One client's, from its first byte to its last."""
+
+    def __init__(self, serving: Serving, stream: trio.abc.Stream, tasks: trio.Nursery) -> None:
+        self._serving = serving
+        self._limits = serving.limits
+        self._stream = stream
+        self._tasks = tasks
+        self._reading = trio.CancelScope()
+        self._idle = trio.CancelScope(deadline=trio.current_time() + self._limits.idle_s)
+        self._keep_s = self._limits.idle_s
+        self._sending: set[trio.CancelScope] = set()
+        self._send_lock = trio.Lock()
+        self._has_said_goodbye = False
+        self._protocol: GuardedH11 | GuardedH2
+
+    async def run(self, client: Client, server: Client) -> None:
+        """Until either side ends it. Apps that have answered may go on in `tasks`."""
+        self._ends = (client, server)
+        try:
+            chosen = await self._agree()
+            if chosen is not None:
+                self._protocol = chosen(*self._parts())
+                self._tasks.start_soon(self._watch)
+                with self._reading:
+                    await self._protocol.initiate()
+                    await self._read()
+                await self._protocol.handle(Closed())
+        finally:
+            self._end()
+            await self._close()
+
+    async def _agree(self) -> type[GuardedH11] | type[GuardedH2] | None:
+        """Which protocol to speak; None if the TLS handshake fails."""
+        if not isinstance(self._stream, trio.SSLStream):
+            return GuardedH11
+        try:
+            with trio.fail_after(self._limits.handshake_s):
+                await self._stream.do_handshake()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            return None
+        return GuardedH2 if self._stream.selected_alpn_protocol() == "h2" else GuardedH11
+
+    def _parts(self) -> tuple[Any, ...]:
+        """What a protocol is made of."""
+        return (
+            self._limits,
+            ASGIWrapper(self._serving.app),
+            self._serving.config,
+            self._serving.context,
+            Apps(self._serving, self._tasks, HELD_BYTES),
+            ConnectionState(LifespanState()),
+            isinstance(self._stream, trio.SSLStream),
+            *self._ends,
+            self._take,
+        )
+
+    async def _read(self) -> None:
+        data = b"-"
+        while data:
+            try:
+                data = bytes(await self._stream.receive_some(READ_BYTES))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+            try:
+                await self._protocol.handle(RawData(data))
+            except H2ProtocolAssumedError as error:
+                self._protocol = GuardedH2(*self._parts())
+                await self._protocol.initiate()
+                await self._protocol.handle(RawData(error.data))
+
+    async def _take(self, event: Event) -> None:
+        """What a protocol gives out."""
+        match event:
+            case RawData(data=data) if data:
+                await self._send(data)
+            case Closed():
+                self._has_said_goodbye = True
+                self._reading.cancel()
+            case Updated(idle=is_idle):
+                keep_s = self._keep_s if is_idle else math.inf
+                self._idle.deadline = trio.current_time() + keep_s
+            case _:
+                pass
+
+    async def _send(self, data: bytes) -> None:
+        """All of it or the connection's end, though the caller is cancelled: half a frame, or
+        one frame less, would spoil what others send here."""
+        scope = trio.CancelScope(shield=True)
+        self._sending.add(scope)
+        try:
+            with scope:
+                async with self._send_lock:
+                    for start in range(0, len(data), SEND_BYTES):
+                        scope.deadline = trio.current_time() + self._limits.send_s
+                        await self._stream.send_all(data[start : start + SEND_BYTES])
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._reading.cancel()
+        finally:
+            self._sending.remove(scope)
+        if scope.cancelled_caught:
+            self._reading.cancel()
+
+    async def _watch(self) -> None:
+        """Ends an idle connection, one that is idle when the server stops, and any that is
+        cancelled."""
+        try:
+            with self._idle:
+                await self._serving.context.terminated.wait()
+                self._keep_s = 0.0
+                if self._idle.deadline < math.inf:
+                    return
+                await trio.sleep_forever()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._reading.cancel()
+        self._idle.cancel()
+        for scope in self._sending:
+            scope.cancel()
+
+    async def _close(self) -> None:
+        with (
+            trio.move_on_after(LINGER_S),
+            suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
+        ):
+            if self._has_said_goodbye:
+                if isinstance(self._stream, trio.abc.HalfCloseableStream):
+                    async with self._send_lock:
+                        await self._stream.send_eof()
+                while await self._stream.receive_some(READ_BYTES):
+                    pass
+            await self._stream.aclose()
+        await trio.aclose_forcefully(self._stream)
+
+
+class GuardedH11(H11Protocol):
+    def __init__(self, limits: object, *rest: Any) -> None:
+        super().__init__(*rest)
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Only HTTP/2 with prior knowledge; a wish to upgrade is answered in HTTP/1.1."""
+        if event.method == b"PRI" and event.target == b"*" and event.http_version == b"2.0":
+            raise H2ProtocolAssumedError(
+                b"PRI * HTTP/2.0\r\n\r\n" + self.connection.trailing_data[0]
+            )
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        self.stream = HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            self.task_group,
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            STREAM_ID,
+        )
+        await self.stream.handle(
+            Request(
+                stream_id=STREAM_ID,
+                headers=list(request.headers),
+                http_version=request.http_version.decode(),
+                method=request.method.decode("ascii").upper(),
+                raw_path=request.target,
+                state=self.connection_state,
+            )
+        )

@@ -1,0 +1,167 @@
+"""Runs the app for each request of a connection, in hypercorn's place of a task group (`guard.py`
+says what for). What an app has not read of a body is held here, and when its client is gone it is
+cancelled, unless it has answered."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+
+if TYPE_CHECKING:
+    from hypercorn.config import Config
+    from hypercorn.trio.worker_context import WorkerContext
+    from hypercorn.typing import ASGIFramework, ASGIReceiveEvent, ASGISendEvent, Scope, TaskGroup
+
+    from postbox.net.limits import Limits
+    from postbox.world import Clock
+
+COMPLAIN_S = 60.0
+
+Client = tuple[str, int] | None
+"""Address and port; None for a unix socket."""
+
+
+class Complaints:
+    """Our own faults into the log: the first at once, then one a minute with the count of all."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._log = logging.getLogger("postbox.net")
+        self._silent_until_s = -math.inf
+        self._left_out = 0
+
+    def note(self, what: str, error: BaseException) -> None:
+        now_s = self._clock.elapsed_s()
+        if now_s < self._silent_until_s:
+            self._left_out += 1
+            return
+        self._silent_until_s = now_s + COMPLAIN_S
+        more = f" (and {self._left_out} such faults since the last line)" if self._left_out else ""
+        self._left_out = 0
+        self._log.error("%s%s", what, more, exc_info=error)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What the connections of one server share."""
+
+    app: ASGIFramework
+    config: Config
+    context: WorkerContext
+    limits: Limits
+    complaints: Complaints
+
+
+class Apps:
+    """Runs the app for each request of a connection; in hypercorn's place of a task group."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        tasks: trio.Nursery,
+        held_bytes: float,
+        taken: Callable[[int], Awaitable[None]] | None = None,
+    ) -> None:
+        self._serving = serving
+        self._tasks = tasks
+        self._held_bytes = held_bytes
+        self._taken = taken
+
+    def spawn(self, func: Callable[..., Awaitable[None]], *args: Any) -> None:
+        self._tasks.start_soon(func, *args)
+
+    def of_stream(self, taken: Callable[[int], Awaitable[None]]) -> TaskGroup:
+        """For HTTP/2: all that comes is held, and what the app has read is told to `taken`."""
+        return cast("TaskGroup", Apps(self._serving, self._tasks, math.inf, taken))
+
+    async def spawn_app(
+        self,
+        app: object,
+        config: object,
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        inbox = _Inbox(self._held_bytes, self._taken)
+        self._tasks.start_soon(self._run, inbox, scope, send)
+        return inbox.put
+
+    async def _run(
+        self,
+        inbox: _Inbox,
+        scope: Scope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> None:
+        async def answer(event: ASGISendEvent) -> None:
+            if event["type"] == "http.response.body" and not event.get("more_body", False):
+                inbox.is_answered = True
+            await send(event)
+
+        try:
+            with inbox.life:
+                await self._serving.app(scope, inbox.receive, answer)
+        except Exception as error:
+            self._serving.complaints.note("an app failed at a request", error)
+        finally:
+            await inbox.close()
+            await send(None)
+
+
+class _Inbox:
+    """A request's body on its way to the app, and the client's going away."""
+
+    def __init__(
+        self, held_bytes: float, taken: Callable[[int], Awaitable[None]] | None = None
+    ) -> None:
+        self.life = trio.CancelScope()
+        self.is_answered = False
+        self._held_bytes = held_bytes
+        self._taken = taken
+        self._body = bytearray()
+        self._has_end = False
+        self._is_gone = False
+        self._is_closed = False
+        self._changed = trio.Event()
+
+    async def put(self, event: ASGIReceiveEvent) -> None:
+        if event["type"] == "http.request":
+            self._body += event["body"]
+            self._has_end = self._has_end or not event["more_body"]
+        else:
+            self._is_gone = True
+            if not self.is_answered:
+                self.life.cancel()
+        self._change()
+        if self._is_closed:
+            await self._let_go()
+        while len(self._body) > self._held_bytes and not self._is_gone:
+            await self._changed.wait()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        while not (self._body or self._has_end or self._is_gone):
+            await self._changed.wait()
+        if self._body or self._has_end:
+            part = await self._let_go()
+            is_end, self._has_end = self._has_end, False
+            return {"type": "http.request", "body": part, "more_body": not is_end}
+        return {"type": "http.disconnect"}
+
+    async def close(self) -> None:
+        """The app is done: what comes now is thrown away."""
+        self._is_closed = True
+        await self._let_go()
+
+    async def _let_go(self) -> bytes:
+        part, self._body = bytes(self._body), bytearray()
+        self._change()
+        if part and self._taken is not None:
+            await self._taken(len(part))
+        return part
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

@@ -1,0 +1,336 @@
+"""HTTP/2 as `guard.py` promises it: hypercorn's protocol with its bookkeeping of streams replaced.
+
+A stream's window opens as its app reads. Answers go out a frame each in turn; RFC 9113 has no
+priorities any more. What a client resets, and frames that ask for nothing, have an allowance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+import h2.connection
+import h2.events
+import h2.settings
+import trio
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from hypercorn.events import Closed, Updated
+from hypercorn.protocol.events import (
+    Body,
+    EndBody,
+    InformationalResponse,
+    Request,
+    Response,
+    StreamClosed,
+    Trailers,
+)
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+from hypercorn.utils import filter_pseudo_headers
+
+from postbox.net.rates import Rate
+
+if TYPE_CHECKING:
+    from hypercorn.events import Event
+    from hypercorn.protocol.events import Event as StreamEvent
+
+    from postbox.net.guard_apps import Apps
+    from postbox.net.limits import Limits
+
+CONNECTION_WINDOW_BYTES = 2**20
+"""Of unread bodies on one HTTP/2 connection: sixteen streams may be stuck before others are."""
+ANSWER_BYTES = 32 * 2**10
+"""Of an answer over HTTP/2 that the client does not take, before its app waits: two frames."""
+RESETS_BURST, RESETS_PER_MINUTE = 200, 600
+"""Streams that a client may reset on one HTTP/2 connection (CVE-2023-44487, CVE-2025-8671):
+two hundred subscriptions that end at once, or ten calls a second that are given up."""
+IDLINGS_BURST, IDLINGS_PER_MINUTE = 1000, 6000
+"""Frames on one HTTP/2 connection that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA,
+unknown ones, and a WINDOW_UPDATE for less than a KiB (CVE-2019-9511 to 9518)."""
+
+
+class _TooMuch(Exception):
+    """The client keeps us busy with what asks for nothing."""
+
+
+class _Stalled(Exception):
+    """The client takes nothing of an answer."""
+
+
+class _Outgoing:
+    """The part of an answer that the client has not taken yet."""
+
+    def __init__(self, stall_s: float) -> None:
+        self.trailers: list[tuple[bytes, bytes]] | None = None
+        self.is_complete = False
+        self.is_ended = False
+        self.is_closed = False
+        self._stall_s = stall_s
+        self._data = bytearray()
+        self._moved = trio.Event()
+
+    def push(self, data: bytes) -> None:
+        self._data += data
+
+    def take(self, max_bytes: int) -> bytes:
+        part = bytes(self._data[:max_bytes])
+        del self._data[:max_bytes]
+        if part:
+            self._move()
+        return part
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._data
+
+    def end(self) -> None:
+        self.is_ended = True
+        self._move()
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._data.clear()
+        self._move()
+
+    async def wait_taken(self) -> None:
+        """Until little is left, or nothing if it is complete. Raises _Stalled."""
+        while not (self.is_closed or self.is_ended):
+            if len(self._data) < ANSWER_BYTES and not self.is_complete:
+                return
+            with trio.move_on_after(self._stall_s) as waiting:
+                await self._moved.wait()
+            if waiting.cancelled_caught:
+                raise _Stalled
+
+    def _move(self) -> None:
+        self._moved.set()
+        self._moved = trio.Event()
+
+
+class GuardedH2(H2Protocol):
+    """Streams are answered in turn, a frame each; `streams` has those that are not over."""
+
+    def __init__(self, limits: Limits, *rest: Any) -> None:
+        super().__init__(*rest)
+        self._stall_s = limits.send_s
+        self.connection.local_settings = h2.settings.Settings(
+            client=False,
+            initial_values={
+                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: limits.max_streams,
+                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_bytes,
+            },
+        )
+        self.connection.decoder.max_header_list_size = limits.max_header_bytes
+        self._outgoing: dict[int, _Outgoing] = {}
+        self._ready: dict[int, None] = {}  # streams that may have something to send, in turn
+        self._unheard: set[int] = set()  # streams whose request has not ended
+        self._resets = Rate(RESETS_PER_MINUTE, RESETS_BURST)
+        self._idlings = Rate(IDLINGS_PER_MINUTE, IDLINGS_BURST)
+        self._window_updates = 0.0
+
+    async def initiate(self, headers: object = None, settings: object = None) -> None:
+        self.connection.initiate_connection()
+        self.connection.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65_535)
+        await self._flush()
+        self.task_group.spawn(self.send_task)
+
+    async def handle(self, event: Event) -> None:
+        try:
+            await super().handle(event)
+        except _TooMuch:
+            self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            await self._flush()
+            await self.send(Closed())
+
+    async def _handle_events(self, events: Iterable[h2.events.Event]) -> None:
+        priority_of_request = None
+        for event in events:
+            match event:
+                case h2.events.RequestReceived():
+                    priority_of_request = event.priority_updated
+                    await self._create_stream(event)
+                case h2.events.DataReceived():
+                    await self._receive(event)
+                case h2.events.StreamEnded(stream_id=stream_id):
+                    self._unheard.discard(stream_id)
+                    if stream_id in self.streams:
+                        await self.streams[stream_id].handle(EndBody(stream_id))
+                case h2.events.StreamReset(stream_id=stream_id):
+                    self._spend(self._resets)
+                    await self._close_stream(stream_id)
+                case h2.events.WindowUpdated():
+                    self._spend_window_update()
+                    await self._window_updated(event.stream_id)
+                case h2.events.RemoteSettingsChanged():
+                    self._spend(self._idlings)
+                    await self._window_updated(None)
+                case h2.events.ConnectionTerminated():
+                    await self.send(Closed())
+                case h2.events.TrailersReceived():
+                    pass
+                case _:
+                    if event is not priority_of_request:
+                        self._spend(self._idlings)
+        await self._flush()
+
+    async def _create_stream(self, request: h2.events.RequestReceived) -> None:
+        stream_id = request.stream_id
+        headers = request.headers
+        method, path = (dict(headers).get(name, b"") for name in (b":method", b":path"))
+        if self.context.terminated.is_set():
+            self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
+        elif not (method.isascii() and path.isascii() and path and method != b"CONNECT"):
+            self._reset(stream_id, ErrorCodes.PROTOCOL_ERROR)
+        else:
+            self._outgoing[stream_id] = _Outgoing(self._stall_s)
+            self._unheard.add(stream_id)
+            await self.send(Updated(idle=False))
+            stream = self.streams[stream_id] = self._new_stream(stream_id)
+            await stream.handle(
+                Request(
+                    stream_id,
+                    headers=filter_pseudo_headers(headers),
+                    http_version="2",
+                    method=method.decode("ascii").upper(),
+                    raw_path=path,
+                    state=self.connection_state,
+                )
+            )
+
+    def _new_stream(self, stream_id: int) -> HTTPStream:
+        async def taken(count: int) -> None:
+            with suppress(ProtocolError):
+                self.connection.acknowledge_received_data(count, stream_id)
+                await self._flush()
+
+        return HTTPStream(
+            self.app,
+            self.config,
+            self.context,
+            cast("Apps", self.task_group).of_stream(taken),
+            self.ssl,
+            self.client,
+            self.server,
+            self.stream_send,
+            stream_id,
+        )
+
+    async def _receive(self, event: h2.events.DataReceived) -> None:
+        """Padding is acknowledged at once, the rest when the app has read it."""
+        stream_id, data = event.stream_id, event.data
+        stream = self.streams.get(stream_id)
+        useless = event.flow_controlled_length - (0 if stream is None else len(data))
+        if useless:
+            self.connection.acknowledge_received_data(useless, stream_id)
+        if not data and event.stream_ended is None:
+            self._spend(self._idlings)
+        if stream is not None and data:
+            await stream.handle(Body(stream_id, data))
+
+    def _spend_window_update(self) -> None:
+        """One for each KiB that was sent is fair; what is more counts as idling."""
+        if self._window_updates >= 1:
+            self._window_updates -= 1
+        else:
+            self._spend(self._idlings)
+
+    def _spend(self, rate: Rate) -> None:
+        if rate.wait_s("", trio.current_time()) > 0:
+            raise _TooMuch
+
+    def _reset(self, stream_id: int, code: ErrorCodes) -> None:
+        with suppress(ProtocolError):
+            self.connection.reset_stream(stream_id, code)
+
+    async def stream_send(self, event: StreamEvent) -> None:
+        outgoing = self._outgoing.get(event.stream_id)
+        if outgoing is None:
+            return
+        try:
+            match event:
+                case Response() | InformationalResponse():
+                    status = (b":status", b"%d" % event.status_code)
+                    self.connection.send_headers(event.stream_id, [status, *event.headers])
+                    await self._flush()
+                case Body(data=data):
+                    outgoing.push(data)
+                    await self._wake(event.stream_id)
+                    await outgoing.wait_taken()
+                case Trailers(headers=headers):
+                    outgoing.trailers = headers
+                case EndBody():
+                    outgoing.is_complete = True
+                    await self._wake(event.stream_id)
+                    await outgoing.wait_taken()
+                case StreamClosed():
+                    await self._end_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
+                case _:  # a push: RFC 9113's clients have stopped taking them
+                    pass
+        except ProtocolError:
+            await self._end_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
+        except _Stalled:
+            await self._end_stream(event.stream_id, ErrorCodes.CANCEL)
+
+    async def _wake(self, stream_id: int) -> None:
+        self._ready[stream_id] = None
+        await self.has_data.set()
+
+    async def _end_stream(self, stream_id: int, unless_ended: ErrorCodes) -> None:
+        outgoing = self._outgoing.get(stream_id)
+        if outgoing is not None and not outgoing.is_ended:
+            self._reset(stream_id, unless_ended)
+        elif stream_id in self._unheard:  # RFC 9113, 8.1: the rest of the request is not wanted
+            self._reset(stream_id, ErrorCodes.NO_ERROR)
+        await self._flush()
+        await self._close_stream(stream_id)
+
+    async def _close_stream(self, stream_id: int) -> None:
+        self._unheard.discard(stream_id)
+        self._ready.pop(stream_id, None)
+        outgoing = self._outgoing.pop(stream_id, None)
+        if outgoing is not None:
+            outgoing.close()
+        stream = self.streams.pop(stream_id, None)
+        if stream is not None:
+            await stream.handle(StreamClosed(stream_id))
+        if not self.streams and not self.closed:
+            if self.context.terminated.is_set():
+                self.connection.close_connection()
+                await self._flush()
+            await self.send(Updated(idle=True))
+
+    async def _window_updated(self, stream_id: int | None) -> None:
+        self._ready.update(dict.fromkeys([stream_id] if stream_id else self._outgoing))
+        await self.has_data.set()
+
+    async def send_task(self) -> None:
+        while not self.closed:
+            if not self._ready:
+                await self.has_data.clear()
+                await self.has_data.wait()
+            elif (stream_id := next(iter(self._ready))) in self._outgoing:
+                await self._send_data(stream_id)
+            else:
+                del self._ready[stream_id]
+
+    async def _send_data(self, stream_id: int) -> None:
+        """The next frame of a stream, if the client takes one."""
+        del self._ready[stream_id]
+        outgoing = self._outgoing[stream_id]
+        try:
+            window = self.connection.local_flow_control_window(stream_id)
+            data = outgoing.take(max(0, min(window, self.connection.max_outbound_frame_size)))
+            if data:
+                self.connection.send_data(stream_id, data)
+                self._window_updates += len(data) / 1024
+                self._ready[stream_id] = None
+            if outgoing.is_empty and outgoing.is_complete and not outgoing.is_ended:
+                if outgoing.trailers is not None:
+                    self.connection.send_headers(stream_id, outgoing.trailers, end_stream=True)
+                else:
+                    self.connection.end_stream(stream_id)
+                outgoing.end()
+        except ProtocolError:
+            await self._end_stream(stream_id, ErrorCodes.INTERNAL_ERROR)
+        await self._flush()
