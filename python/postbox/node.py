@@ -8,19 +8,22 @@ Everything is closed in reverse. Whether it listens is not its business: `app` d
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
 from postbox import core
+from postbox.config import Config
 from postbox.home import DATABASE, open_home
 from postbox.log.admission import Admission
 from postbox.log.tail import Tail, open_tail
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.memory import capacity_of
 from postbox.store.contract import Identity as StoreIdentity
 from postbox.store.open import open_store
 from postbox.store.runner import StoreRunner
@@ -30,7 +33,12 @@ from postbox.trust.keyfile import KeyFileError, has_key, open_identity
 from postbox.trust.keys import Identity
 from postbox.trust.rules import KeyRules, own_draft
 from postbox.trust.tables import MIGRATIONS as TRUST_MIGRATIONS
+from postbox.trust.waiting import Waiting
 from postbox.world import World
+
+if TYPE_CHECKING:
+    from postbox.mesh.door import Mesh
+    from postbox.metrics import Metrics
 
 HASH_KEY_BYTES = 16
 
@@ -41,12 +49,14 @@ class Node:
 
     world: World
     home: Path
+    config: Config
     identity: Identity
     store: StoreRunner
     store_identity: StoreIdentity
     tail: Tail
     admission: Admission
     directory: Directory
+    waiting: Waiting
     ledger: MeshLedger
     intake: Intake
 
@@ -54,27 +64,52 @@ class Node:
         """Until log and ledger agree: before a verb says what it has done."""
         await self.ledger.settle(self.admission)
 
+    def open_mesh(self, metrics: Metrics) -> AbstractAsyncContextManager[Mesh]:
+        """The mesh's door, for whoever asks peers or answers them."""
+        from postbox.mesh.door import open_mesh  # HTTP, which takes longer to load than all else
+
+        return open_mesh(
+            self.world,
+            self.config,
+            self.identity,
+            self.directory,
+            self.waiting,
+            self.admission,
+            self.ledger,
+            self.intake,
+            metrics,
+        )
+
 
 @asynccontextmanager
 async def open_node(
-    world: World, home: Path, capacity: int, name: str | None = None, *, forgets: bool = True
+    world: World, home: Path, config: Config, name: str | None = None, *, forgets: bool = True
 ) -> AsyncIterator[Node]:
     """The node of this home, made if there is none; nobody else has it open meanwhile.
 
-    `capacity`: events in the ledger. `name`: of a node that is made now. `forgets`: whether events
-    beyond the capacity leave the log as well, as they do where events come in. Raises HomeInUse,
-    KeyFileError, SchemaTooNew and other faults, with texts for the operator.
+    `name`: of a node that is made now. `forgets`: whether events beyond the capacity leave the log
+    as well, as they do where events come in. Raises HomeInUse, KeyFileError, SchemaTooNew and
+    other faults, with texts for the operator.
     """
     with open_home(home):
-        _require_key(home)
-        identity = open_identity(home, world.random, name)
-        async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
-            index = core.Ledger(capacity, world.random.bytes(HASH_KEY_BYTES))
-            keys = core.Keys()
-            ledger = MeshLedger(world, index, keys, forgets=forgets)
-            node = await _assemble(world, home, identity, store, Directory(keys), ledger)
-            async with _running(node):
-                yield node
+        async with node_in(world, home, config, name, forgets=forgets) as node:
+            yield node
+
+
+@asynccontextmanager
+async def node_in(
+    world: World, home: Path, config: Config, name: str | None = None, *, forgets: bool = True
+) -> AsyncIterator[Node]:
+    """`open_node` in a home whose lock the caller holds."""
+    _require_key(home)
+    identity = open_identity(home, world.random, name)
+    async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
+        index = core.Ledger(capacity_of(config.node.memory), world.random.bytes(HASH_KEY_BYTES))
+        keys = core.Keys()
+        ledger = MeshLedger(world, index, keys, forgets=forgets)
+        node = await _assemble(world, home, config, identity, store, Directory(keys), ledger)
+        async with _running(node):
+            yield node
 
 
 def _require_key(home: Path) -> None:
@@ -89,29 +124,35 @@ def _require_key(home: Path) -> None:
 async def _assemble(
     world: World,
     home: Path,
+    config: Config,
     identity: Identity,
     store: StoreRunner,
     directory: Directory,
     ledger: MeshLedger,
 ) -> Node:
     tail = await open_tail(store)
+    waiting = Waiting()
     await store.read(directory.load)
+    await store.read(waiting.load)
     directory.listen(ledger.learned)
     ledger.index.learn([known.name for known in directory.all()])
     await ledger.rebuild(tail)
     # In this order: a key that came in one commit with an event of its name finds that event.
     tail.follow(ledger)
     tail.follow(directory)
+    tail.follow(waiting)
     admission = Admission(world.clock, store, tail)
     return Node(
         world=world,
         home=home,
+        config=config,
         identity=identity,
         store=store,
         store_identity=await store.identity(),
         tail=tail,
         admission=admission,
         directory=directory,
+        waiting=waiting,
         ledger=ledger,
         intake=Intake(world, admission, directory, ledger),
     )

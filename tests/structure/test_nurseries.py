@@ -7,6 +7,8 @@ import ast
 from structure.tree import PACKAGE, modules
 
 MAY_OPEN = {
+    "admin/peers.py",
+    "admin/server.py",
     "app.py",
     "cli",
     "hosts/sender.py",

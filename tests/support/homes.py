@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
 from postbox.mesh.files import BadFile
-from postbox.mesh.importing import import_file
+from postbox.mesh.importing import import_file, take_raws
 from postbox.mesh.intake import Report
 from support.mesh import HISTORY, digest, node_at, standings
 
@@ -37,7 +38,10 @@ async def _import(home: Path) -> Imported:
     shares: list[float] = []
     async with node_at(home) as node:
         report, damage = await import_file(
-            node.world, node.intake, HISTORY, lambda _, share: shares.append(share)
+            node.world,
+            partial(take_raws, node.intake),
+            HISTORY,
+            lambda _, share: shares.append(share),
         )
         await node.settle()
         return Imported(home, report, damage, shares, digest(node), standings(node))

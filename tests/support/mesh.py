@@ -18,13 +18,15 @@ from typing import Any, NamedTuple
 
 import trio
 
+from postbox.config import Config, MeshConfig, NodeConfig, ServeConfig
 from postbox.core import Batch, Keys
 from postbox.mesh.client import Peer
+from postbox.mesh.door import Mesh
 from postbox.mesh.intake import Report
-from postbox.mesh.server import MeshServer, make_app
 from postbox.mesh.synthetic import generate
-from postbox.net.client import Client, open_client
-from postbox.net.server import serve
+from postbox.mesh.wire import MODES, About
+from postbox.metrics import Metrics
+from postbox.net.server import TcpAddress, serve
 from postbox.node import Node, open_node
 from postbox.rules import Outcome, Payer
 from postbox.store.contract import Entry, Lane
@@ -50,6 +52,7 @@ NOW_NS = WALL_CLOCK_START_NS
 DAY_NS = 86_400 * 10**9
 OPERATOR = Payer("operator", "import")
 PEER = Payer("peer", "somebody")
+
 
 ANN, BOB, CAT, MALLORY = (
     identity_of(name, name.encode().ljust(32, b".")) for name in ("ann", "bob", "cat", "mallory")
@@ -126,11 +129,20 @@ def fixed_world(at_ns: int = NOW_NS) -> World:
     return replace(system_world(), clock=FixedClock(at_ns))
 
 
+def config_of(capacity: int = 100_000, *, loopback: bool = True, **mesh: Any) -> Config:
+    """`mesh`: keys of the section `mesh`."""
+    return Config(
+        node=NodeConfig(memory=str(capacity)),
+        serve=ServeConfig(loopback=loopback),
+        mesh=MeshConfig(**mesh),
+    )
+
+
 @asynccontextmanager
 async def node_at(
     home: Path, capacity: int = 100_000, name: str | None = None, world: World | None = None
 ) -> AsyncIterator[Node]:
-    async with open_node(world or fixed_world(), home, capacity, name) as node:
+    async with open_node(world or fixed_world(), home, config_of(capacity), name) as node:
         yield node
 
 
@@ -191,13 +203,20 @@ def held_ids(node: Node) -> set[bytes]:
 
 
 @asynccontextmanager
+async def mesh_of(node: Node) -> AsyncIterator[Mesh]:
+    """The node's door, as the node has it when it serves."""
+    async with node.open_mesh(Metrics()) as mesh:
+        yield mesh
+
+
+@asynccontextmanager
 async def serving(node: Node) -> AsyncIterator[str]:
     """The node's own server on a free port of loopback; yields its URL."""
-    server = MeshServer(node.world, node.identity, node.directory, node.ledger.index)
-    app = make_app(server, node.world, node.identity)
     stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-        url = await nursery.start(partial(serve, node.world, app, "127.0.0.1", 0, stop=stop))
+    address = TcpAddress("127.0.0.1", 0)
+    async with mesh_of(node) as mesh, trio.open_nursery() as nursery:
+        app = mesh.make_app(lambda: About("1", list(MODES), "", "custom", 0))
+        url = await nursery.start(partial(serve, node.world, app, address, stop=stop))
         try:
             yield str(url)
         finally:
@@ -211,13 +230,13 @@ class Pair:
     server: Node
     client: Node
     url: str
-    http: Client
+    mesh: Mesh
+    """The client's."""
 
     @property
     def peer(self) -> Peer:
         """The server, as the client asks it."""
-        client = self.client
-        return Peer(client.world.clock, self.http, client.identity, client.directory, self.url)
+        return self.mesh.peer(self.url)
 
 
 @asynccontextmanager
@@ -226,8 +245,8 @@ async def pair_of(server_home: Path, client_home: Path) -> AsyncIterator[Pair]:
     async with node_at(server_home) as server, node_at(client_home) as client:
         await believe(server, client.identity)
         await believe(client, server.identity)
-        async with serving(server) as url, open_client(client.world.net) as http:
-            yield Pair(server, client, url, http)
+        async with serving(server) as url, mesh_of(client) as mesh:
+            yield Pair(server, client, url, mesh)
 
 
 # -- a model of what requests mean --------------------------------------------------------------

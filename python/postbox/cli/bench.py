@@ -23,6 +23,7 @@ from postbox import core
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows
 from postbox.cli.progress import progress
+from postbox.config import Config, NodeConfig
 from postbox.event import Service, Standing
 from postbox.mesh.chunks import chunks
 from postbox.mesh.drafts import drafts_of
@@ -271,8 +272,9 @@ async def _through_the_log(world: World, made: Made) -> list[Figure]:
         (f"log: {SUBMITTERS} submitters, one event each", SUBMITTERS, 1),
         (f"log: {CHUNK_SUBMITTERS} submitters, {CHUNK} events each", CHUNK_SUBMITTERS, CHUNK),
     ):
+        config = Config(node=NodeConfig(memory=str(2 * LOG_DRAFTS)))
         with tempfile.TemporaryDirectory(prefix="postbox-bench-") as folder:
-            async with open_node(world, Path(folder) / "home", 2 * LOG_DRAFTS) as node:
+            async with open_node(world, Path(folder) / "home", config) as node:
                 rate = await _submit_all(node, made, bodies, submitters, size)
         figures.append(Figure(what, rate, "events/s"))
     return figures

@@ -8,16 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from postbox.cli.node import opened
+from postbox.admin.command import Operator
+from postbox.admin.events import EVENTS, After
+from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import Show, progress
 from postbox.errors import Fault
-from postbox.node import Node
-from postbox.store.contract import Lane
-
-PAGE_EVENTS = 5_000
-PAGE_BYTES = 8 * 2**20
+from postbox.world import SystemClock
 
 
 class CannotWrite(Fault):
@@ -34,9 +32,9 @@ def export(file: Path, /, *, common: Common | None = None) -> int:
 
     async def verb() -> int:
         _require_plain(file)
-        async with opened(options) as node:
-            with progress(f"exporting to {file.name}", node.world.clock) as show:
-                count = await _write(node, file, show)
+        async with operated(options) as operator:
+            with progress(f"exporting to {file.name}", SystemClock()) as show:
+                count = await _write(operator, file, show)
         if options.json:
             print_json({"exported": count})
         else:
@@ -54,12 +52,12 @@ def _require_plain(file: Path) -> None:
         )
 
 
-async def _write(node: Node, file: Path, show: Show) -> int:
+async def _write(operator: Operator, file: Path, show: Show) -> int:
     part = file.with_name(f"{file.name}.part")
     try:
         with part.open("wb") as raw:
             with _packed(raw, file) as out:
-                count = await _write_pages(node, out, show)
+                count = await _write_pages(operator, out, show)
             raw.flush()
             os.fsync(raw.fileno())
         part.replace(file)
@@ -76,14 +74,13 @@ def _packed(raw: BinaryIO, file: Path) -> AbstractContextManager[BinaryIO]:
     return cast("BinaryIO", gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename=""))
 
 
-async def _write_pages(node: Node, out: BinaryIO, show: Show) -> int:
+async def _write_pages(operator: Operator, out: BinaryIO, show: Show) -> int:
     after = count = 0
     while True:
-        page = await node.tail.page(Lane.MESH, None, after, PAGE_EVENTS, PAGE_BYTES)
-        lines = [entry.body + b"\n" for entry in page.entries if entry.body is not None]
-        out.write(b"".join(lines))
-        count += len(lines)
+        page = await operator.call(EVENTS, After(after))
+        out.write(b"".join([line + b"\n" for line in page.lines]))
+        count += len(page.lines)
         after = page.next
-        show(count, after / max(node.tail.head, 1))
+        show(count, page.share)
         if not page.more:
             return count

@@ -2,41 +2,84 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from postbox.cli.node import opened
+from postbox.admin.command import Nothing, Operator
+from postbox.admin.events import SETTLE, TAKE, Take
+from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import progress
 from postbox.mesh.importing import import_file
 from postbox.mesh.intake import Report
+from postbox.trust.keylist import parse_key_list
+from postbox.world import system_world
+
+STDIN = Path("-")
+MAX_KEY_LIST_BYTES = 4 * 2**20
+"""What is looked at to tell a list of keys, which nara's tools write beside each history."""
 
 
 def import_(file: Path, /, *, common: Common | None = None) -> int:
-    """Take in FILE: lines of events, an array of them, or an answer to a sync request; with gzip
-    or without. The self-signed hey-theres in it make their names known, for names that are new.
+    """Take in FILE (- is stdin): lines of events, an array of them, or an answer to a sync request;
+    with gzip or without. The self-signed hey-theres in it make their names known, for names that
+    are new.
 
     Exits 1 if the file is damaged, or if nothing in it could be taken.
     """
     options = common or Common()
+    world, name = system_world(), "stdin" if file == STDIN else file.name
 
-    async def verb() -> int:
-        async with opened(options, forgets=True) as node:
-            with progress(f"importing {file.name}", node.world.clock) as show:
+    async def verb(path: Path) -> int:
+        async with operated(options, forgets=True) as operator:
+            with progress(f"importing {name}", world.clock) as show:
                 report, damage = await import_file(
-                    node.world,
-                    node.intake,
-                    file,
+                    world,
+                    lambda raws: _take(operator, raws),
+                    path,
                     lambda so_far, share: show(so_far.total, share),
                 )
-            await node.settle()
+            await operator.call(SETTLE, Nothing())
         if damage is not None:
             print(f"postbox: {damage}", file=sys.stderr)
+        is_useless = report.rejected.total() == report.total > 0
+        if is_useless and _is_key_list(path):
+            print(f"postbox: {file} is a list of keys: use postbox trust import", file=sys.stderr)
         show_report(report, options.json)
-        return int(damage is not None or report.rejected.total() == report.total > 0)
+        return int(damage is not None or is_useless)
 
-    return run(verb)
+    with _readable(file) as path:
+        return run(lambda: verb(path))
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[Path]:
+    """What comes on stdin is put into a file first: how much it is shows, and what it is, too."""
+    if file != STDIN:
+        yield file
+        return
+    with tempfile.NamedTemporaryFile(prefix="postbox-stdin-") as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+async def _take(operator: Operator, raws: Sequence[bytes]) -> Report:
+    return (await operator.call(TAKE, Take(list(raws)))).report()
+
+
+def _is_key_list(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(MAX_KEY_LIST_BYTES)
+    try:
+        return bool(parse_key_list(head).keys)
+    except ValueError:
+        return False
 
 
 def show_report(report: Report, as_json: bool) -> None:

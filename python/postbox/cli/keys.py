@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from postbox.cli.node import opened
+import base64
+
+from msgspec.structs import asdict
+
+from postbox.admin.command import Nothing
+from postbox.admin.status import SHOW_KEY
+from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
 
@@ -12,14 +18,13 @@ def show(*, common: Common | None = None) -> int:
     options = common or Common()
 
     async def verb() -> int:
-        async with opened(options) as node:
-            identity = node.identity
-        shown = {
-            "name": identity.name,
-            "public_key": identity.public_key_base64,
-            "id": identity.id,
-        }
-        (print_json if options.json else print_pairs)(shown)
+        async with operated(options) as operator:
+            shown = await operator.call(SHOW_KEY, Nothing())
+        if options.json:
+            print_json(shown)
+        else:
+            key = base64.b64encode(shown.public_key).decode()
+            print_pairs(asdict(shown) | {"public_key": key})
         return 0
 
     return run(verb)

@@ -23,15 +23,19 @@ app.command("postbox.cli.export:export", help="Write all events to a file, one a
 app.command("postbox.cli.sync:sync", help="Pull events from a peer, once.")
 app.command("postbox.cli.status:status", help="What this node holds.")
 app.command("postbox.cli.verify:verify", help="Check every stored event again.")
+app.command("postbox.cli.config:config", help="What the configuration says.")
 app.command("postbox.cli.bench:bench", help="Measure this machine on a history made for it.")
 app.command("postbox.cli.demo:demo", help="Show it all, on a history made for it.")
 trust.command("postbox.cli.trust:add", help="Believe a key. A former one still counts.")
+trust.command("postbox.cli.trust:refuse", help="Let a name that waits wait no more.")
 trust.command("postbox.cli.trust:import_", name="import", help="Believe a list of keys.")
-trust.command("postbox.cli.trust:list_", name="list", help="Who is known.")
+trust.command("postbox.cli.trust:list_", name="list", help="Who is known, and who waits.")
 keys.command("postbox.cli.keys:show", help="Name, public key and id, for the peers' `trust add`.")
 app.command(trust)
 app.command(keys)
 
+WITH_VALUE = ("--home", "--memory")
+OF_EVERY_VERB = (*WITH_VALUE, "--json")
 USAGE = 2
 INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
 
@@ -39,7 +43,8 @@ INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
 def main(arguments: list[str] | None = None) -> None:
     """Exits 0 when it is done, 1 when it was refused or failed, 2 when it was called wrongly."""
     try:
-        code = app(arguments, exit_on_error=False, print_error=True)
+        words = verb_first(sys.argv[1:] if arguments is None else arguments)
+        code = app(words, exit_on_error=False, print_error=True)
         sys.stdout.flush()
     except CycloptsError:
         sys.exit(USAGE)
@@ -51,3 +56,15 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def verb_first(words: list[str]) -> list[str]:
+    """What every verb takes may stand before it, too: `postbox --home DIR status`."""
+    at = 0
+    while at < len(words) and words[at].partition("=")[0] in OF_EVERY_VERB:
+        at += 2 if words[at] in WITH_VALUE else 1
+    verb, options = words[at:], words[:at]
+    if not verb or not options:
+        return words
+    end = verb.index("--") if "--" in verb else len(verb)
+    return [*verb[:end], *options, *verb[end:]]

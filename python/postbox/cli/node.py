@@ -1,20 +1,75 @@
-"""Opens the node of a home for a verb."""
+"""Finds whom a verb speaks to: the node that serves its home, or else the home itself, opened."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
+import trio
+
+from postbox.admin.command import Desk, Operator
+from postbox.admin.local import LocalOperator
+from postbox.admin.place import serving_socket
+from postbox.admin.remote import RemoteOperator
 from postbox.cli.options import Common
+from postbox.config import Config, overridden
+from postbox.errors import HomeInUse
+from postbox.net.client import open_local_client
 from postbox.node import Node, open_node
+from postbox.trust.keyfile import has_key
 from postbox.world import system_world
+
+IN_USE_S = 5.0
+"""How long a home that another process has open, and does not serve, is tried again: a verb like
+`trust add` has it for less than a second, a node that starts with a million events for three."""
+TRY_AGAIN_S = 0.1
+
+
+@asynccontextmanager
+async def operated(
+    common: Common, *, forgets: bool = False, loopback: bool = False
+) -> AsyncIterator[Operator]:
+    """Whoever carries out commands for this home. `forgets`: for the verbs that take events in,
+    see `open_node`. Raises HomeInUse if another process has the home and does not serve it."""
+    home, world = common.home_folder(), system_world()
+    deadline = trio.current_time() + IN_USE_S
+    async with AsyncExitStack() as stack:
+        while True:
+            socket = await serving_socket(world.net, home)
+            if socket is not None:
+                _tell_unused(common, loopback=loopback)
+                http = await stack.enter_async_context(open_local_client(world.net, socket))
+                yield RemoteOperator(http, home)
+                return
+            try:
+                config = overridden(common.config(), {"serve.loopback": loopback or None})
+                opening = opened(home, config, forgets=forgets)
+                node = await stack.enter_async_context(opening)
+            except HomeInUse:
+                if trio.current_time() >= deadline:
+                    raise
+                await trio.sleep(TRY_AGAIN_S)
+            else:
+                yield LocalOperator(Desk(node))
+                return
+
+
+def _tell_unused(common: Common, *, loopback: bool) -> None:
+    """Options of the node that this command was given, and that node was started with others."""
+    given = {"--memory": common.memory is not None, "--loopback": loopback}
+    for option in (option for option, is_given in given.items() if is_given):
+        print(f"postbox: {option} has no effect: the node serves, with its own", file=sys.stderr)
 
 
 @asynccontextmanager
 async def opened(
-    common: Common, name: str | None = None, *, forgets: bool = False
+    home: Path, config: Config, name: str | None = None, *, forgets: bool = False
 ) -> AsyncIterator[Node]:
-    """`forgets`: for the verbs that take events in, see `open_node`."""
-    home, capacity = common.home_folder(), common.capacity()
-    async with open_node(system_world(), home, capacity, name, forgets=forgets) as node:
+    """The home's node, in this process; made, and said so, if there is none."""
+    is_new = not has_key(home)
+    async with open_node(system_world(), home, config, name, forgets=forgets) as node:
+        if is_new:
+            print(f"postbox: made a new node {node.identity.name} in {home}", file=sys.stderr)
         yield node

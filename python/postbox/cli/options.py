@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import trio
 from cyclopts import Parameter
 
 from postbox.cli.main import INTERRUPTED
 from postbox.errors import Fault
+
+if TYPE_CHECKING:
+    from postbox.config import Config
 
 HOME_VARIABLE = "POSTBOX_HOME"
 
@@ -24,8 +27,9 @@ class Common:
     home: Annotated[str | None, Parameter(env_var=HOME_VARIABLE)] = None
     """The node's folder: key and database. Made if it is not there."""
 
-    memory: str = "auto"
-    """Events in memory: auto (by this machine's), short, medium, hog, or a number."""
+    memory: str | None = None
+    """Events in memory: auto (by this machine's), short, medium, hog, or a number. Without it as
+    the configuration says, which is auto if it says nothing."""
 
     json: Annotated[bool, Parameter(negative="")] = False
     """Results as JSON."""
@@ -35,13 +39,16 @@ class Common:
             raise Usage(f"which home? Say --home DIR, or set {HOME_VARIABLE}")
         return Path(self.home)
 
-    def capacity(self) -> int:
-        from postbox.mesh.memory import capacity_of
+    def config(self, options: Mapping[str, object] | None = None) -> Config:
+        """The home's configuration, with what this call overrides; None in `options` stands for
+        one that was not given."""
+        from postbox.config import BadConfig, load, overridden
 
+        config = load(self.home_folder())
         try:
-            return capacity_of(self.memory)
-        except ValueError as error:
-            raise Usage(f"--memory: {error}") from error
+            return overridden(config, {"node.memory": self.memory, **(options or {})})
+        except BadConfig as error:
+            raise Usage(str(error)) from error
 
 
 class Usage(Exception):

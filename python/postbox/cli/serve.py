@@ -3,50 +3,72 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import AsyncIterator
-from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import trio
 from cyclopts import Parameter
 
-from postbox.cli.node import opened
-from postbox.cli.options import Common, Usage, run
-from postbox.mesh.server import MeshServer, make_app
-from postbox.net.server import TcpAddress
-from postbox.net.server import serve as serve_http
-from postbox.node import Node
+from postbox.app import run as run_node
+from postbox.cli.options import Common, run
+from postbox.config import Config
+from postbox.logs import configure, get
+from postbox.world import system_world
 
 
 def serve(
     *,
-    listen: str = "127.0.0.1:7433",
+    listen: str | None = None,
     name: str | None = None,
+    peer: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     loopback: Annotated[bool, Parameter(negative="")] = False,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
     common: Common | None = None,
 ) -> int:
-    """Run a node until SIGTERM or Ctrl-C. Says `ready URL` on stdout when it answers.
+    """Run a node until SIGTERM or Ctrl-C. Says `ready URL` on stdout when it answers; logs go to
+    stderr. What is not said here is as HOME/config.toml has it (`postbox config`).
 
     Parameters
     ----------
     listen
-        ADDRESS:PORT; port 0 takes a free one.
+        ADDRESS:PORT, 127.0.0.1:7433 by default; port 0 takes a free one.
     name
         What a node that is made now is called; by default a name made from its key.
+    peer
+        URL of a peer whose events shall be here too; may be given again.
     loopback
-        Allow plain HTTP between nodes on this machine. This version knows no other way.
+        Allow plain HTTP to and from this machine and private addresses: for tests and
+        demonstrations.
+    tls_cert
+        Certificate chain in PEM; with it the node speaks TLS.
+    tls_key
+        The certificate's secret key in PEM.
     """
     options = common or Common()
 
     async def verb() -> int:
-        host, port = _address(listen)
+        config = options.config(
+            {
+                "serve.listen": listen,
+                "serve.tls_cert": tls_cert and str(tls_cert),
+                "serve.tls_key": tls_key and str(tls_key),
+                "serve.loopback": loopback or None,
+                "mesh.peers": list(peer) or None,
+            }
+        )
+        world = system_world()
+        configure(config.log, world.clock, sys.stderr)
+        _warn(config)
+        stop = trio.Event()
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
-                stop, work = trio.Event(), trio.CancelScope()
-                nursery.start_soon(_obey, signals, stop, work)
-                with work:
-                    async with opened(options, name, forgets=True) as node:
-                        await _serve(node, host, port, stop)
+                nursery.start_soon(_obey, signals, stop, nursery.cancel_scope)
+                await run_node(
+                    world, options.home_folder(), config, name, stop=stop, ready=_say_ready
+                )
                 nursery.cancel_scope.cancel()
         return 0
 
@@ -61,17 +83,14 @@ async def _obey(signals: AsyncIterator[int], stop: trio.Event, work: trio.Cancel
         stop.set()
 
 
-async def _serve(node: Node, host: str, port: int, stop: trio.Event) -> None:
-    server = MeshServer(node.world, node.identity, node.directory, node.ledger.index)
-    app = make_app(server, node.world, node.identity)
-    async with trio.open_nursery() as nursery:
-        address = TcpAddress(host, port)
-        url = await nursery.start(partial(serve_http, node.world, app, address, stop=stop))
-        print(f"ready {url}", flush=True)
+def _say_ready(url: str) -> None:
+    print(f"ready {url}", flush=True)
 
 
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise Usage(f"--listen {listen!r}: say ADDRESS:PORT, as in 127.0.0.1:7433")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+def _warn(config: Config) -> None:
+    if config.serve.loopback:
+        get("postbox.serve").warning(
+            "--loopback: peers on this machine and on private addresses are let in over plain"
+            " HTTP, and whoever introduces itself from there is believed; for tests and"
+            " demonstrations only"
+        )

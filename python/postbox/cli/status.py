@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from postbox.cli.node import opened
+from msgspec.structs import asdict
+
+from postbox.admin.command import Nothing
+from postbox.admin.status import STATUS, Status
+from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
-from postbox.core import service_names
-from postbox.node import Node
 
 SHOWN_AUTHORS = 8
 
@@ -17,39 +19,22 @@ def status(*, common: Common | None = None) -> int:
     options = common or Common()
 
     async def verb() -> int:
-        async with opened(options) as node:
-            result = describe(node)
+        async with operated(options) as operator:
+            result = await operator.call(STATUS, Nothing())
         (print_json if options.json else _print)(result)
         return 0
 
     return run(verb)
 
 
-def describe(node: Node) -> dict[str, object]:
-    index = node.ledger.index
-    counts = index.counts()
-    return {
-        "name": node.identity.name,
-        "url": None,  # a stopped node has none
-        "events": len(index),
-        "capacity": index.capacity,
-        "digest": index.digest().hex(),
-        "epoch": node.store_identity.epoch.hex(),
-        "head": node.tail.head,
-        "keys": len(node.directory),
-        "services": {name: counts[name] for name in service_names},
-        "standings": {name: counts[name] for name in ("attested", "unproven", "hearsay")},
-        "authors": dict(index.authors()),
-    }
-
-
-def _print(result: dict[str, object]) -> None:
-    shown = dict(result)
+def _print(result: Status) -> None:
+    shown = asdict(result)
     for group in ("services", "standings", "authors"):
-        counts = result[group]
-        assert isinstance(counts, dict)
+        counts = shown[group]
         first = list(counts.items())[:SHOWN_AUTHORS]
         more = f" and {len(counts) - len(first)} more" if len(counts) > len(first) else ""
         shown[group] = ", ".join(f"{name} {count:,}" for name, count in first) + more
-    shown["url"] = "not serving"
+    shown["url"] = result.url or "not serving"
+    if shown.pop("uptime_s") is not None:
+        shown["url"] += f" (for {result.uptime_s} s)"
     print_pairs(shown)

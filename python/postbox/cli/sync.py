@@ -6,13 +6,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from postbox.admin.sync import SYNC, Pull
 from postbox.cli.import_file import show_report
-from postbox.cli.node import opened
+from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.progress import progress
-from postbox.mesh.client import Peer
-from postbox.mesh.pull import Mode, pull
-from postbox.net.client import open_client
+from postbox.mesh.pull import Mode
+from postbox.world import SystemClock
 
 
 def sync(
@@ -23,25 +23,26 @@ def sync(
     loopback: Annotated[bool, Parameter(negative="")] = False,
     common: Common | None = None,
 ) -> int:
-    """Pull once from the peer at URL (http://127.0.0.1:7433), whose key must be known here, as
-    ours must be there.
+    """Pull once from the peer at URL (http://100.64.0.7:7433). Nodes that do not know each other
+    introduce themselves.
 
     Parameters
     ----------
     mode
         page: all it has. sample: 5,000 by weight. recent: the newest 100.
     loopback
-        Allow plain HTTP to this machine. This version calls nothing else.
+        Allow plain HTTP to this machine and to private addresses. A node that serves calls whom
+        it was started to call.
     """
     options = common or Common()
 
     async def verb() -> int:
-        async with opened(options, forgets=True) as node, open_client(node.world.net) as http:
-            peer = Peer(node.world.clock, http, node.identity, node.directory, url)
-            with progress(f"pulling from {url}", node.world.clock) as show:
-                report = await pull(peer, node.intake, mode, lambda so_far: show(so_far.total))
-            await node.settle()
-        show_report(report, options.json)
+        async with operated(options, forgets=True, loopback=loopback) as operator:
+            with progress(f"pulling from {url}", SystemClock()) as show:
+                taken = await operator.call(
+                    SYNC, Pull(url, mode), lambda so_far: show(so_far.count)
+                )
+        show_report(taken.report(), options.json)
         return 0
 
     return run(verb)

@@ -10,14 +10,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from postbox.cli.node import opened
+from postbox.admin.command import Nothing, Operator
+from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS, Answer, Believe, Directory, Key
+from postbox.cli.node import operated
 from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import print_json, print_rows
 from postbox.errors import Fault
-from postbox.node import Node
-from postbox.rules import Rejected
+from postbox.mesh.chunks import chunks
 from postbox.trust.keylist import KeyList, ListedKey, parse_key_list, parse_public_key
-from postbox.trust.rules import KeyRules, operator_draft
+
+KEYS_AT_ONCE = 4_096
+"""In one request, below what one may hold however long their names are."""
 
 
 class BadList(Fault):
@@ -26,13 +29,14 @@ class BadList(Fault):
 
 def add(
     name: str,
-    key: str,
+    key: str | None = None,
     /,
     *,
     voter_id: Annotated[str | None, Parameter(name="--id")] = None,
     common: Common | None = None,
 ) -> int:
     """Believe that NAME signs with KEY (base64 of 32 bytes, as `postbox keys show` gives it).
+    Without KEY: with the one that NAME waits with in `postbox trust list`.
 
     Parameters
     ----------
@@ -42,12 +46,33 @@ def add(
     options = common or Common()
 
     async def verb() -> int:
-        try:
-            listed = ListedKey(name, parse_public_key(key), voter_id)
-        except ValueError as error:
-            raise Usage(str(error)) from error
-        async with opened(options) as node:
-            return _told(await _believe(node, [listed]), 1, 0, options.json)
+        listed = None if key is None else _listed(name, key, voter_id)
+        if listed is None and voter_id is not None:
+            raise Usage("--id goes with a KEY: who waits has said its id")
+        async with operated(options) as operator:
+            if listed is None:
+                refused = (await operator.call(ANSWER, Answer(name, admits=True))).refused
+            else:
+                refused = await _believe(operator, [listed])
+        return _told(refused, 1, 0, options.json)
+
+    return run(verb)
+
+
+def refuse(name: str, /, *, common: Common | None = None) -> int:
+    """Let NAME, which introduced itself, wait no more. It may introduce itself again."""
+    options = common or Common()
+
+    async def verb() -> int:
+        async with operated(options) as operator:
+            refused = (await operator.call(ANSWER, Answer(name, admits=False))).refused
+        for text in refused:
+            print(f"postbox: {text}", file=sys.stderr)
+        if options.json:
+            print_json({"refused": len(refused)})
+        elif not refused:
+            print(f"{name} waits no more")
+        return int(bool(refused))
 
     return run(verb)
 
@@ -60,38 +85,47 @@ def import_(file: Path, /, *, common: Common | None = None) -> int:
         listed = _read(file)
         for row in listed.bad:
             print(f"postbox: row {row.number} of {file}: {row.text}", file=sys.stderr)
-        async with opened(options) as node:
-            refused = await _believe(node, listed.keys)
+        async with operated(options) as operator:
+            refused = await _believe(operator, listed.keys)
             return _told(refused, len(listed.keys), len(listed.bad), options.json)
 
     return run(verb)
 
 
 def list_(*, common: Common | None = None) -> int:
-    """Who is known, with which key and from where."""
+    """Who is known, with which key and from where; and who introduced itself and waits."""
     options = common or Common()
 
     async def verb() -> int:
-        async with opened(options) as node:
-            known = node.directory.all()
-        rows = [
-            {
-                "name": row.name,
-                "public_key": base64.b64encode(row.key).decode(),
-                "id": row.id,
-                "source": str(row.source),
-                "old_keys": len(row.old),
-            }
-            for row in known
-        ]
-        if options.json:
-            print_json({"keys": rows})
-        else:
-            cells = [[str(row[c] or "-") for c in row if c != "old_keys"] for row in rows]
-            print_rows([["name", "public key", "id", "from"], *cells])
+        async with operated(options) as operator:
+            directory = await operator.call(LIST_KEYS, Nothing())
+        (print_json if options.json else _print)(directory)
         return 0
 
     return run(verb)
+
+
+def _print(directory: Directory) -> None:
+    known = [(row.name, _text(row.public_key), row.id or "-", row.source) for row in directory.keys]
+    print_rows([("name", "public key", "id", "from"), *known])
+    if directory.waiting:
+        print("\nWho waits: postbox trust add NAME lets it in, postbox trust refuse NAME does not")
+        waiting = [
+            (row.name, _text(row.public_key), row.id or "-", row.address, f"{row.since:%F %T} UTC")
+            for row in directory.waiting
+        ]
+        print_rows([("name", "public key", "id", "at", "since"), *waiting])
+
+
+def _text(key: bytes) -> str:
+    return base64.b64encode(key).decode()
+
+
+def _listed(name: str, key: str, voter_id: str | None) -> ListedKey:
+    try:
+        return ListedKey(name, parse_public_key(key), voter_id)
+    except ValueError as error:
+        raise Usage(str(error)) from error
 
 
 def _read(file: Path) -> KeyList:
@@ -103,20 +137,11 @@ def _read(file: Path) -> KeyList:
         raise BadList(f"{file} is no list of keys: {error}") from error
 
 
-async def _believe(node: Node, listed: Sequence[ListedKey]) -> list[str]:
-    """Why some of them were refused. Events that can be checked now are, before this returns."""
-    drafts = []
-    refused = []
-    for key in listed:
-        try:
-            drafts.append(operator_draft(node.world.new_id(), key.name, key.key, key.id))
-        except ValueError as error:
-            refused.append(f"{key.name}: {error}")
-    outcomes = await node.admission.submit(KeyRules(), drafts)
-    for draft, outcome in zip(drafts, outcomes, strict=True):
-        if isinstance(outcome, Rejected):
-            refused.append(f"{draft.name}: {outcome.reason.text}")
-    await node.settle()
+async def _believe(operator: Operator, listed: Sequence[ListedKey]) -> list[str]:
+    """Why some of them were refused."""
+    refused: list[str] = []
+    for part in chunks([Key(*key) for key in listed], KEYS_AT_ONCE):
+        refused += (await operator.call(BELIEVE, Believe(part))).refused
     return refused
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from postbox.cli.node import opened
+from postbox.admin.command import Nothing
+from postbox.admin.verify import VERIFY, Verified
+from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import progress
-from postbox.event import Standing
-from postbox.mesh.audit import Audit, audit
+from postbox.world import SystemClock
 
 SHOWN = 20  # of what is wrong; the JSON has all of it
 
@@ -18,27 +19,21 @@ def verify(*, common: Common | None = None) -> int:
     options = common or Common()
 
     async def verb() -> int:
-        async with opened(options) as node:
-            with progress("verifying", node.world.clock) as show:
-                result = await audit(
-                    node.world,
-                    node.tail,
-                    node.directory.keys,
-                    lambda so_far, share: show(so_far.checked, share),
+        async with operated(options) as operator:
+            with progress("verifying", SystemClock()) as show:
+                result = await operator.call(
+                    VERIFY, Nothing(), lambda so_far: show(so_far.count, so_far.share)
                 )
-        _show(result, options.json)
+        (print_json if options.json else _print)(result)
         return int(bool(result.wrong))
 
     return run(verb)
 
 
-def _show(result: Audit, as_json: bool) -> None:
-    counts = {standing.name.lower(): result.standings[standing] for standing in reversed(Standing)}
-    if as_json:
-        wrong = [{"position": pos, "problem": problem} for pos, problem in result.wrong]
-        print_json({"checked": result.checked, **counts, "wrong": wrong})
-        return
-    summary = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    print(f"{events(result.checked)} checked: {summary}, {len(result.wrong):,} wrong")
-    for pos, problem in result.wrong[:SHOWN]:
-        print(f"  at position {pos}: {problem}")
+def _print(result: Verified) -> None:
+    print(
+        f"{events(result.checked)} checked: {result.attested:,} attested, {result.unproven:,}"
+        f" unproven, {result.hearsay:,} hearsay, {len(result.wrong):,} wrong"
+    )
+    for wrong in result.wrong[:SHOWN]:
+        print(f"  at position {wrong.position}: {wrong.problem}")

@@ -1,20 +1,20 @@
 """Asks a peer what it has: signs the request, believes the answer only as far as it is proved.
 
 The header signature says who answers and covers the body; the inner one says which events, in
-which order, at what time. Both must be of one known peer. Then the events are judged one by one,
-like any others.
+which order, at what time. Both must be of the node that was met at this address. Then the events
+are judged one by one, like any others.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from postbox.core import Batch
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
 from postbox.mesh.intake import Intake
+from postbox.mesh.introductions import Introductions, Met
+from postbox.mesh.wire import SyncRequest
 from postbox.net.client import Answer, Client
 from postbox.trust import signatures
 from postbox.trust.directory import Directory
@@ -27,31 +27,24 @@ DEADLINE_S = 60.0
 """For a whole answer: a full page at 40 kB/s."""
 MAX_CLOCK_DIFFERENCE_S = 300
 """An answer whose own time is further off is an old one played again, or of a broken clock."""
+MAX_WAIT_S = 300.0
+"""A peer that says `Retry-After` is believed up to this long."""
 
 
 class PeerFault(Fault):
     """A peer refused us, or what it answered cannot be believed."""
 
 
-def require_safe_url(url: str) -> None:
-    """Raises PeerFault for plain HTTP to anywhere but this machine: nothing would secure it."""
-    try:
-        parts = urlsplit(url)
-        is_plain, host = parts.scheme == "http", parts.hostname or ""
-    except ValueError as error:
-        raise PeerFault(f"{url!r} is no URL: {error}") from error
-    if is_plain and not _is_loopback(host):
-        raise PeerFault(
-            f"will not ask {url}: over plain HTTP this version asks loopback addresses only"
-            " (http://127.0.0.1:7433); use https"
-        )
+class Stranger(PeerFault):
+    """The peer does not know this node, and did not get to know it by an introduction."""
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+class Busy(PeerFault):
+    """The peer asks us to come again later."""
+
+    def __init__(self, text: str, wait_s: float) -> None:
+        super().__init__(text)
+        self.wait_s = wait_s
 
 
 class Heard(NamedTuple):
@@ -60,69 +53,112 @@ class Heard(NamedTuple):
     peer: str
     batch: Batch
     next_cursor: str | None
+    bytes: int
 
 
 class Peer:
-    """One peer, by URL."""
+    """One peer, by URL (`http://100.64.0.7:7433`)."""
 
     def __init__(
-        self, clock: Clock, http: Client, identity: Identity, directory: Directory, url: str
+        self,
+        clock: Clock,
+        http: Client,
+        identity: Identity,
+        directory: Directory,
+        introductions: Introductions,
+        url: str,
     ) -> None:
-        require_safe_url(url)
         self._clock = clock
         self._http = http
         self._identity = identity
         self._directory = directory
-        self._url = url.rstrip("/") + wire.PATH
+        self._introductions = introductions
+        self._url = url.rstrip("/")
+        self._met: Met | None = None
 
-    async def ask(self, request: wire.SyncRequest, intake: Intake) -> Heard:
-        """One request. Raises PeerFault, or a fault of `net.client`."""
-        request.sender = self._identity.name
-        asked_ms = self._now_ms()
-        signed = signatures.request_headers(self._identity, "POST", wire.PATH, asked_ms)
-        answer = await self._http.request(
-            "POST",
-            self._url,
-            body=wire.encode_request(request),
-            headers={"content-type": "application/json", **signed},
-            max_body_bytes=MAX_ANSWER_BYTES,
-            deadline_s=DEADLINE_S,
-        )
+    async def meet(self) -> Met:
+        """Who is there. Raises MeetingFault or a fault of `net.client`."""
+        self._met = await self._introductions.meet(self._url)
+        return self._met
+
+    async def ask(self, request: SyncRequest, intake: Intake) -> Heard:
+        """One request, after getting to know each other if need be. Raises PeerFault,
+        MeetingFault, or a fault of `net.client`."""
+        met = self._met or await self.meet()
+        answer, asked_ms = await self._send(request, met)
+        if _is_stranger(answer):
+            await self._introduce()
+            answer, asked_ms = await self._send(request, met)
         if answer.status != 200:
-            raise PeerFault(self._refused(answer))
+            raise self._refusal(answer)
         try:
-            return await self._believe(answer, asked_ms, intake)
+            return await self._believe(answer, met.name, asked_ms, intake)
         except WireError as error:
             raise PeerFault(f"what {self._url} answered can not be believed: {error}") from error
 
-    async def _believe(self, answer: Answer, asked_ms: int, intake: Intake) -> Heard:
+    async def _send(self, request: SyncRequest, met: Met) -> tuple[Answer, int]:
+        """The answer, and when it was asked for."""
+        request.sender = self._identity.name
+        path = wire.SYNC_PATH if met.about else wire.NARA_SYNC_PATH
+        asked_ms = self._now_ms()
+        headers = signatures.request_headers(self._identity, "POST", path, asked_ms)
+        if met.about:
+            headers["accept"] = wire.MSGPACK
+        answer = await self._http.request(
+            "POST",
+            self._url + path,
+            body=wire.encode_request(request),
+            headers={"content-type": "application/json", **headers},
+            max_body_bytes=MAX_ANSWER_BYTES,
+            deadline_s=DEADLINE_S,
+        )
+        return answer, asked_ms
+
+    async def _introduce(self) -> None:
+        try:
+            await self._introductions.introduce(self._url)
+        except WireError as error:
+            raise PeerFault(f"{self._url} introduces itself wrongly: {error}") from error
+
+    async def _believe(self, answer: Answer, expected: str, asked_ms: int, intake: Intake) -> Heard:
         """`asked_ms`: an answer's headers are of about then, however long its body took."""
         key_of = self._directory.key_of
         peer = signatures.check_response(answer.headers, answer.body, asked_ms, key_of)
-        content = wire.decode_answer(answer.body)
+        if peer != expected:
+            raise WireError(f"it is signed by {peer}, and {expected} is who is met there")
+        content = wire.decode_answer(answer.body, answer.headers.get("content-type", ""))
         if content.sender != peer:
             raise WireError(f"it is signed by {peer} and says it is from {content.sender!r}")
         if abs(content.ts - self._now_ms() // 1000) > MAX_CLOCK_DIFFERENCE_S:
             raise WireError(f"its time is off by more than {MAX_CLOCK_DIFFERENCE_S} s")
-        batch = await intake.decode([bytes(event) for event in content.events or ()])
+        batch = await intake.decode(content.events)
         digest = batch.claimed_digest(content.sender, content.ts)
         key = key_of(peer)
         if digest is None or key is None:
             raise WireError("it has events that are no objects with an id of text")
         if not signatures.is_signed_digest(key, digest, content.sig):
             raise WireError("the signature inside does not fit the events")
-        return Heard(peer, batch, content.next_cursor)
+        return Heard(peer, batch, content.next_cursor, len(answer.body))
 
-    def _refused(self, answer: Answer) -> str:
-        text = answer.body[:300].decode("utf-8", "replace").strip()
-        refused = f"{self._url} answered {answer.status}: {text!r}"
-        if answer.status != 401:
-            return refused
-        me = self._identity
-        return (
-            f"{refused}. If it does not know this node, its operator runs:"
-            f" postbox trust add {me.name} {me.public_key_base64} --id {me.id}"
-        )
+    def _refusal(self, answer: Answer) -> PeerFault:
+        said = answer.body[:300].decode("utf-8", "replace").strip()
+        refused = f"{self._url} answered {answer.status}: {said!r}"
+        if _is_stranger(answer):
+            me = self._identity
+            return Stranger(
+                f"{refused}. This node waits there to be let in: the operator of that node runs"
+                f" postbox trust add {me.name}, or, if it does not wait in postbox trust list,"
+                f" postbox trust add {me.name} {me.public_key_base64} --id {me.id}"
+            )
+        wait = answer.headers.get("retry-after", "")
+        if answer.status in (429, 503) and wait.isascii() and wait.isdigit():
+            return Busy(refused, min(float(wait), MAX_WAIT_S))
+        return PeerFault(refused)
 
     def _now_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000
+
+
+def _is_stranger(answer: Answer) -> bool:
+    """In nara's words, which ours are."""
+    return answer.status == 401 and b"unknown sender" in answer.body[:300]

@@ -118,7 +118,7 @@ def _document(document: bytes) -> Iterator[bytes]:
                 yield line[: MAX_LINE_BYTES + 1]
         return
     for event in events or ():
-        yield bytes(event)
+        yield bytes(event)[: MAX_LINE_BYTES + 1]
 
 
 def _lines(line: bytes, file: BinaryIO) -> Iterator[bytes]:

@@ -32,6 +32,11 @@ def capacity_of(mode: str) -> int:
     )
 
 
+def mode_of(capacity: int) -> str:
+    """What a node of this capacity tells its peers; nara's word for a number is `custom`."""
+    return next((mode for mode, events in CAPACITY.items() if events == capacity), "custom")
+
+
 def mode_for(megabytes: int) -> str:
     """The mode that a machine with so much memory gets; the bounds are nara's."""
     if megabytes <= _SHORT_MB:

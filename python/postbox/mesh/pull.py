@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
+
+import trio
 
 from postbox.errors import Fault
-from postbox.mesh import wire
-from postbox.mesh.client import Heard, Peer
+from postbox.mesh.client import Busy, Heard, Peer
 from postbox.mesh.intake import Intake, Report
+from postbox.mesh.wire import SyncRequest
 from postbox.rules import Payer
 
 Mode: TypeAlias = Literal["sample", "page", "recent"]
 Progress: TypeAlias = Callable[[Report], None]
-_Place: TypeAlias = tuple[int, str]
 
 PAGE_EVENTS = 5_000  # the most that a peer gives at once
-
+MIN_EVENTS, MIN_BYTES = 500, 2**20
+"""What a page that is not the last one holds at least, one or the other. Else a peer could keep us
+asking for ever, an event at a time."""
+TRIES = 5
+"""At one page, with a peer that says it is busy."""
 
 _CURSOR = re.compile(r"([0-9]{1,19})(?:\.([0-9a-f]{32}))?", re.ASCII)
 _AFTER_ALL_OF_IT = "g"  # greater than every id
@@ -27,36 +32,75 @@ class EndlessPages(Fault):
     """A peer's pages do not get on: a walk through them might never end."""
 
 
-async def pull(peer: Peer, intake: Intake, mode: Mode, progress: Progress) -> Report:
+class Pulled(NamedTuple):
+    """`newest_ns`: the time of the last event that a walk saw, 0 if it saw none."""
+
+    report: Report
+    newest_ns: int
+
+
+class _Place(NamedTuple):
+    """Cursors in the order of the events: a time alone is behind all events of that time."""
+
+    ts: int
+    id: str
+
+
+async def pull(
+    peer: Peer, intake: Intake, mode: Mode, progress: Progress, *, since_ns: int = 0
+) -> Pulled:
     """What the peer had, taken in. `progress` is called after each answer, with all so far, all
-    of it durable by then."""
+    of it durable by then. `since_ns`: a walk through pages begins after that time."""
     report = Report()
-    request = wire.SyncRequest(mode=mode, sample_size=PAGE_EVENTS if mode == "sample" else None)
+    request = SyncRequest(mode=mode, sample_size=PAGE_EVENTS if mode == "sample" else None)
     if mode == "page":
         request.page_size = PAGE_EVENTS
-    place = (-1, "")
+        request.cursor = str(since_ns) if since_ns else None
+    place, newest_ns = _Place(since_ns, _AFTER_ALL_OF_IT), 0
     while True:
-        heard = await peer.ask(request, intake)
-        report.add(await intake.take(heard.batch, Payer("peer", heard.peer)))
+        heard = await _patiently(peer, request, intake)
+        taken = await intake.take(heard.batch, Payer("peer", heard.peer))
+        report.add(taken)
         progress(report)
-        if mode != "page" or not heard.next_cursor:
-            return report
-        place = _further(heard, place)
+        if mode != "page":
+            return Pulled(report, 0)
+        span = heard.batch.span()
+        newest_ns = max(newest_ns, span[1] if span else 0)
+        if not heard.next_cursor:
+            return Pulled(report, newest_ns)
+        place = _further(heard, taken, place)
         request.cursor = heard.next_cursor
 
 
-def _further(heard: Heard, before: _Place) -> _Place:
-    """Where its cursor goes on. Raises EndlessPages unless that is beyond `before` and the page
-    held something: then each page costs the peer as much as us, and the walk ends with its time.
-    """
+async def _patiently(peer: Peer, request: SyncRequest, intake: Intake) -> Heard:
+    """Asks again when the peer says when; asking reads and changes nothing."""
+    for _ in range(TRIES - 1):
+        try:
+            return await peer.ask(request, intake)
+        except Busy as busy:
+            await trio.sleep(busy.wait_s)
+    return await peer.ask(request, intake)
+
+
+def _further(heard: Heard, taken: Report, before: _Place) -> _Place:
+    """Where its cursor goes on. Raises EndlessPages unless the page was worth its request, lay
+    beyond `before`, and the cursor is its last event: then no event comes twice, each page costs
+    the peer as much as us, and the walk ends with what it has."""
     cursor = heard.next_cursor or ""
     place = _place(cursor)
+    span = heard.batch.span()
     if place is None:
         what = "which is none"
-    elif not len(heard.batch):
+    elif span is None:
         what = "after a page without events"
     elif place <= before:
         what = "which does not go forward"
+    elif span[0] < before.ts or span[1] != place.ts:
+        what = "after a page that is not the one between this cursor and the last"
+    elif len(heard.batch) < MIN_EVENTS and heard.bytes < MIN_BYTES:
+        what = f"after a page of {len(heard.batch)} events"
+    elif taken.rejected.total() == taken.total:
+        what = "after a page in which no event was any good"
     else:
         return place
     raise EndlessPages(
@@ -66,6 +110,5 @@ def _further(heard: Heard, before: _Place) -> _Place:
 
 
 def _place(cursor: str) -> _Place | None:
-    """Cursors in the order of the events: a time alone is behind all events of that time."""
     match = _CURSOR.fullmatch(cursor)
-    return match and (int(match[1]), match[2] or _AFTER_ALL_OF_IT)
+    return match and _Place(int(match[1]), match[2] or _AFTER_ALL_OF_IT)

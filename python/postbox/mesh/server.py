@@ -1,22 +1,39 @@
-"""The mesh's side of HTTP: `POST /api/sync` for peers, `GET /ping` for whoever asks.
+"""The mesh's side of HTTP: `POST /api/sync` (and nara's path of it), `POST /api/hello`,
+`GET /ping`.
 
-`/api/sync` is bare ASGI, since answers are large and the body is read under the limits of
-`net.limits`; `/ping` and what else is small go through quart.
+Who asks is settled before the body is read: a stranger costs one look at the headers. Everything
+is answered from memory; only an introduction writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-from quart import request
+import msgspec
+from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from postbox.core import Ledger
-from postbox.errors import WireError
+from postbox.errors import Fault, WireError
 from postbox.mesh import wire
+from postbox.mesh.introductions import Introductions
+from postbox.mesh.peers import PeerBook
+from postbox.mesh.replies import NotAllowed, TooOften, WrongMethod, reply_to
+from postbox.metrics import Metrics
+from postbox.net.addresses import Reach
+from postbox.net.asgi import (
+    JSON,
+    Reply,
+    address_of,
+    discard_body,
+    headers_of,
+    read_body,
+    send_reply,
+    text,
+)
+from postbox.net.rates import AtOnce, Rate, TooMany, address_key
 from postbox.trust import signatures
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
@@ -32,130 +49,226 @@ if TYPE_CHECKING:
     )
 
 SEED_BYTES = 16
-_TEXT = "text/plain; charset=utf-8"
+
+ANSWERS_AT_ONCE = 32
+"""Of all peers together: an answer of 16 MiB stays in memory until its peer has read it."""
+
+STRANGERS_PER_MINUTE = 300
+"""Requests an address that prove nothing: pings, hellos, and those that end with 401. Each costs
+less than a tenth of a millisecond; this is a hundredth of a core."""
+STRANGERS_BURST = 300
 
 
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    body: bytes
-    content_type: str = _TEXT
-    headers: Mapping[str, str] | None = None
+class Caller(NamedTuple):
+    """Who is at the other end of the wire, as far as the wire tells."""
 
-
-def refusal(status: int, text: str) -> Reply:
-    return Reply(status, text.encode() + b"\n")
+    address: str | None  # None: a unix socket
+    is_tls: bool
 
 
 class MeshServer:
-    """Answers from the ledger; writes nothing."""
-
     def __init__(
-        self, world: World, identity: Identity, directory: Directory, ledger: Ledger
+        self,
+        world: World,
+        identity: Identity,
+        directory: Directory,
+        ledger: Ledger,
+        introductions: Introductions,
+        peers: PeerBook,
+        reach: Reach,
+        about: Callable[[], wire.About],
+        metrics: Metrics,
+        *,
+        requests_per_minute: int,
+        concurrent_requests: int,
     ) -> None:
         self._world = world
         self._identity = identity
         self._directory = directory
         self._ledger = ledger
+        self._introductions = introductions
+        self._peers = peers
+        self._reach = reach
+        self._about = about
+        self._metrics = metrics
+        self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_BURST)
+        self._rate = Rate(requests_per_minute, requests_per_minute)
+        self._under_way = AtOnce(concurrent_requests, ANSWERS_AT_ONCE)
 
-    async def sync(self, headers: Mapping[str, str], body: bytes) -> Reply:
-        """One request, whole. Every authenticated answer is signed, a refusal too."""
-        try:
-            requester = signatures.check_request(
-                headers, "POST", wire.PATH, self._now_ms(), self._directory.key_of
-            )
-        except signatures.AuthFailed as error:
-            return refusal(401, str(error))
-        try:
-            request = wire.decode_request(body)
-            if request.sender != requester:
-                reply = refusal(401, f"Authentication failed: from is not {requester}")
-            else:
-                reply = Reply(200, await self._answer(request, requester), "application/json")
-        except WireError as error:
-            reply = refusal(400, str(error))
-        return self._signed(reply)
+    # -- /api/sync ------------------------------------------------------------------------------
 
-    async def _answer(self, request: wire.SyncRequest, requester: str) -> bytes:
+    async def sync(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """Everything after the authentication is signed, a refusal too."""
+        try:
+            requester = await self._authenticate(scope)
+        except WireError:
+            await discard_body(receive)
+            raise
+        try:
+            with self._under_way.one(requester):
+                await self._sync(requester, headers_of(scope), receive, send)
+        except TooMany:
+            await discard_body(receive)
+            error = TooOften(f"{requester} has too many requests under way", 1)
+            await send_reply(send, self._signed(reply_to(error)))
+
+    async def _authenticate(self, scope: HTTPScope) -> str:
+        caller = _caller(scope)
+        self._require_allowed(caller)
+        try:
+            return self._signer(scope)
+        except signatures.UnknownSender as error:
+            self._require_patience(caller)
+            if not await self._introductions.call_back(error.sender, caller.address):
+                raise
+            return self._signer(scope)
+        except signatures.AuthFailed:
+            self._require_patience(caller)
+            raise
+
+    def _signer(self, scope: HTTPScope) -> str:
+        return signatures.check_request(
+            headers_of(scope),
+            scope["method"],
+            scope["path"],
+            self._now_ms(),
+            self._directory.key_of,
+        )
+
+    async def _sync(
+        self, requester: str, headers: Mapping[str, str], receive: Receive, send: Send
+    ) -> None:
+        try:
+            self._require_rate(requester)
+            body = await read_body(receive)
+            if body is None:
+                return
+            packed = wire.is_msgpack(headers.get("accept", ""))
+            reply = await self._answer(body, requester, packed=packed)
+        except TooOften as error:
+            await discard_body(receive)
+            reply = reply_to(error)
+        except (WireError, Fault) as error:
+            reply = reply_to(error)
+        await send_reply(send, self._signed(reply))
+
+    async def _answer(self, body: bytes, requester: str, *, packed: bool) -> Reply:
+        request = wire.decode_request(body)
+        if request.sender != requester:
+            raise signatures.AuthFailed(f"from is not {requester}")
         now_ns = self._world.clock.now_ns()
         seed = self._world.random.bytes(SEED_BYTES)
         me = self._identity.name
         draw = wire.Draw(seed, now_ns, me, requester)
 
-        def work() -> bytes:
+        def work() -> tuple[int, bytes]:
             found = wire.select(self._ledger, request, draw)
             ts = now_ns // 10**9
             signature = signatures.sign_digest(self._identity, found.digest(me, ts))
-            return found.encode(me, ts, signature)
+            encode = found.encode_msgpack if packed else found.encode
+            return len(found), encode(me, ts, signature)
 
-        return await self._world.threads.run(Pool.READER, work)
+        count, answer = await self._world.threads.run(Pool.READER, work)
+        self._metrics.events_served(count)
+        self._peers.asked_us(requester, count, now_ns)
+        return Reply(200, answer, wire.MSGPACK if packed else JSON)
 
     def _signed(self, reply: Reply) -> Reply:
-        headers = signatures.response_headers(self._identity, reply.body, self._now_ms())
-        return Reply(reply.status, reply.body, reply.content_type, headers)
+        proof = signatures.response_headers(self._identity, reply.body, self._now_ms())
+        return Reply(reply.status, reply.body, reply.content_type, {**reply.headers, **proof})
+
+    # -- the others -----------------------------------------------------------------------------
+
+    async def hello(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        caller = _caller(scope)
+        self._require_allowed(caller)
+        self._require_patience(caller)
+        body = await read_body(receive)
+        if body is not None:
+            is_known = await self._introductions.hello(body, caller.address)
+            mine = self._introductions.own_hello()
+            await send_reply(send, Reply(200 if is_known else 202, mine, JSON))
+
+    def ping(self, scope: HTTPScope) -> wire.Ping:
+        self._require_patience(_caller(scope))
+        return wire.Ping(
+            sender=self._identity.name,
+            public_key=self._identity.public_key_base64,
+            t=self._world.clock.now_ns(),
+            postbox=self._about(),
+        )
+
+    # -- limits ---------------------------------------------------------------------------------
+
+    def _require_allowed(self, caller: Caller) -> None:
+        refusal = self._reach.may_call_us(caller.address, is_tls=caller.is_tls)
+        if refusal is not None:
+            raise NotAllowed(refusal)
+
+    def _require_patience(self, caller: Caller) -> None:
+        wait_s = self._strangers.wait_s(address_key(caller.address), self._world.clock.elapsed_s())
+        if wait_s:
+            raise TooOften("too many requests from this address that prove nothing", wait_s)
+
+    def _require_rate(self, requester: str) -> None:
+        wait_s = self._rate.wait_s(requester, self._world.clock.elapsed_s())
+        if wait_s:
+            raise TooOften(f"{requester} asks too often", wait_s)
 
     def _now_ms(self) -> int:
         return self._world.clock.now_ns() // 1_000_000
 
 
-def make_app(server: MeshServer, world: World, identity: Identity) -> ASGIFramework:
-    """The mesh's ASGI app."""
-    pages = QuartTrio("postbox.mesh")
+Receive: TypeAlias = "ASGIReceiveCallable"
+Send: TypeAlias = "ASGISendCallable"
+_Handler: TypeAlias = "Callable[[HTTPScope, Receive, Send], Awaitable[None]]"
 
-    @pages.get("/ping")
-    async def ping() -> dict[str, object]:
-        return {
-            "from": identity.name,
-            "mesh_ip": "",
-            "public_key": identity.public_key_base64,
-            "t": world.clock.now_ns(),
-        }
 
-    @pages.errorhandler(HTTPException)
-    async def refuse(error: HTTPException) -> tuple[str, int, dict[str, str]]:
-        return f"{error.name}: {request.path}\n", error.code or 500, {"content-type": _TEXT}
+def make_app(server: MeshServer) -> ASGIFramework:
+    """Large bodies on bare ASGI, whose answers are signed as a whole; what is small by quart."""
+    pages = make_pages(server)
+    routes: dict[str, _Handler] = {
+        **dict.fromkeys(wire.SYNC_PATHS, server.sync),
+        wire.HELLO_PATH: server.hello,
+    }
 
-    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if scope["type"] == "http" and scope["path"] == wire.PATH:
-            await _answer_sync(server, scope, receive, send)
-        else:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] not in routes:
             await pages(scope, receive, send)
+            return
+        try:
+            if scope["method"] != "POST":
+                raise WrongMethod("POST", scope["path"])
+            await routes[scope["path"]](scope, receive, send)
+        except (WireError, Fault) as error:
+            await send_reply(send, reply_to(error))
 
     return app
 
 
-async def _answer_sync(
-    server: MeshServer, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
-) -> None:
-    if scope["method"] != "POST":
-        await _send(send, refusal(405, f"use POST {wire.PATH}"), (b"allow", b"POST"))
-        return
-    body = await _body(receive)
-    if body is not None:
-        headers = {
-            name.decode("latin-1"): text.decode("latin-1") for name, text in scope["headers"]
-        }
-        await _send(send, await server.sync(headers, body))
+def make_pages(server: MeshServer) -> QuartTrio:
+    pages = QuartTrio("postbox.mesh")
+
+    @pages.get(wire.PING_PATH)
+    async def ping() -> Response:
+        answer = server.ping(cast("HTTPScope", request.scope))
+        return Response(msgspec.json.encode(answer), content_type=JSON)
+
+    @pages.errorhandler(WireError)
+    async def refuse(error: WireError) -> Response:
+        return _response(reply_to(error))
+
+    @pages.errorhandler(HTTPException)
+    async def explain(error: HTTPException) -> Response:
+        allow = {key: value for key, value in error.get_headers() if key == "Allow"}
+        return _response(text(error.code or 500, f"{error.name}: {request.path}", **allow))
+
+    return pages
 
 
-async def _body(receive: ASGIReceiveCallable) -> bytes | None:
-    """All of it, or None if the client went away. `net.limits` bounds its size and its time."""
-    body = bytearray()
-    while True:
-        event = await receive()
-        if event["type"] != "http.request":
-            return None
-        body += event["body"]
-        if not event["more_body"]:
-            return bytes(body)
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers), content_type=reply.content_type)
 
 
-async def _send(send: ASGISendCallable, reply: Reply, *more: tuple[bytes, bytes]) -> None:
-    headers = [
-        (b"content-type", reply.content_type.encode()),
-        (b"content-length", str(len(reply.body)).encode()),
-        *more,
-        *((name.lower().encode(), text.encode()) for name, text in (reply.headers or {}).items()),
-    ]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body, "more_body": False})
+def _caller(scope: HTTPScope) -> Caller:
+    return Caller(address_of(scope), scope["scheme"] == "https")

@@ -1,4 +1,5 @@
-"""`POST /api/sync`: what its bodies mean. Bytes in, values out; no clock, no network.
+"""What the bodies of the mesh's requests and answers mean. Bytes in, values out; no clock, no
+network.
 
 Written against `docs/protocol/mesh.md`. Whatever a request or an answer gets wrong is a
 `WireError` whose text says what and what to do.
@@ -14,7 +15,14 @@ from msgspec import Meta, Struct
 from postbox.core import Ledger, Selection
 from postbox.errors import WireError
 
-PATH = "/api/sync"
+SYNC_PATH = "/api/sync"
+NARA_SYNC_PATH = "/events/sync"
+"""Where a nara serves and asks the same. The path is part of what is signed."""
+SYNC_PATHS = (SYNC_PATH, NARA_SYNC_PATH)
+HELLO_PATH = "/api/hello"
+PING_PATH = "/ping"
+
+MSGPACK = "application/msgpack"
 MAX_EVENTS = 5_000
 """In one answer: as many as anyone may ask for."""
 MODES = ("sample", "page", "recent")
@@ -42,14 +50,50 @@ class SyncRequest(Struct, omit_defaults=True, rename={"sender": "from"}):
     max_events: Int64 | None = None
 
 
-class SyncAnswer(Struct, rename={"sender": "from"}):
-    """As it travels; `events` are left as bytes, for the core to read."""
-
+class _JsonAnswer(Struct, rename={"sender": "from"}):
     sender: str
     ts: Int64
     events: Annotated[list[msgspec.Raw], Meta(max_length=MAX_EVENTS)] | None = None
     next_cursor: str | None = None
     sig: str = ""
+
+
+class _PackedAnswer(Struct, rename={"sender": "from"}):
+    sender: str
+    ts: Int64
+    events: Annotated[list[bytes], Meta(max_length=MAX_EVENTS)] | None = None
+    next_cursor: str | None = None
+    sig: str = ""
+
+
+class SyncAnswer(NamedTuple):
+    """Either form, read. `events` are left as bytes, for the core to judge."""
+
+    sender: str
+    ts: int  # Unix seconds
+    events: list[bytes]
+    next_cursor: str | None
+    sig: str
+
+
+class About(Struct):
+    """What a postbox says of itself in `/ping`; how a caller knows that it is none of nara's."""
+
+    version: str
+    modes: list[str]
+    url: str
+    memory_mode: str
+    uptime_s: int
+
+
+class Ping(Struct, kw_only=True, rename={"sender": "from"}):
+    """The answer to `GET /ping`. A nara sends no `postbox`."""
+
+    sender: str
+    mesh_ip: str = ""
+    public_key: str
+    t: Int64 = 0  # Unix nanoseconds
+    postbox: About | None = None
 
 
 class Draw(NamedTuple):
@@ -62,7 +106,9 @@ class Draw(NamedTuple):
 
 
 _REQUEST = msgspec.json.Decoder(SyncRequest)
-_ANSWER = msgspec.json.Decoder(SyncAnswer)
+_JSON_ANSWER = msgspec.json.Decoder(_JsonAnswer)
+_PACKED_ANSWER = msgspec.msgpack.Decoder(_PackedAnswer)
+_PING = msgspec.json.Decoder(Ping)
 
 
 def decode_request(body: bytes) -> SyncRequest:
@@ -77,11 +123,31 @@ def decode_request(body: bytes) -> SyncRequest:
     return request
 
 
-def decode_answer(body: bytes) -> SyncAnswer:
+def decode_answer(body: bytes, content_type: str) -> SyncAnswer:
     try:
-        return _ANSWER.decode(body)
+        if is_msgpack(content_type):
+            packed = _PACKED_ANSWER.decode(body)
+            events = packed.events or []
+            return SyncAnswer(packed.sender, packed.ts, events, packed.next_cursor, packed.sig)
+        answer = _JSON_ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"the answer is none to a sync request: {error}") from error
+    events = [bytes(event) for event in answer.events or ()]
+    return SyncAnswer(answer.sender, answer.ts, events, answer.next_cursor, answer.sig)
+
+
+def is_msgpack(content_type: str) -> bool:
+    """Of an answer's content type, or as what a request accepts."""
+    return any(
+        kind.partition(";")[0].strip().lower() == MSGPACK for kind in content_type.split(",")
+    )
+
+
+def decode_ping(body: bytes) -> Ping:
+    try:
+        return _PING.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"the answer is none to a ping: {error}") from error
 
 
 def encode_request(request: SyncRequest) -> bytes:

@@ -112,11 +112,11 @@ class Reach:
         match kind:
             case Kind.NEVER:
                 return f"{address} is {kind.value}"
+            case _ if _is_in(found, self.networks):
+                return None
             case Kind.LOOPBACK if not self.loopback:
                 return f"{address} is {kind.value}: start with --loopback to call it"
             case Kind.LOOPBACK:
-                return None
-            case _ if _is_in(found, self.networks):
                 return None
             case Kind.PRIVATE if not self.loopback:
                 return (
@@ -143,12 +143,15 @@ class Reach:
         match kind:
             case Kind.NEVER:
                 return f"{address} is {kind.value}"
+            case _ if _is_in(found, self.networks):
+                return None
             case Kind.LOOPBACK:
                 if self.loopback:
                     return None
-                return f"{address} is {kind.value}: start the node with --loopback"
-            case _ if _is_in(found, self.networks):
-                return None
+                return (
+                    f"{address} is {kind.value}: start the node with --loopback, or, behind a proxy"
+                    " that speaks TLS, add 127.0.0.1/32 to its mesh.networks"
+                )
             case Kind.PRIVATE:
                 if self.loopback:
                     return None
@@ -158,6 +161,21 @@ class Reach:
                 )
             case Kind.GLOBAL:
                 return None if is_tls else f"{address} is outside of mesh.networks: call by https"
+
+    def is_network(self, address: str | None) -> bool:
+        """Inside one of `networks`?"""
+        found = None if address is None else _parse(address)
+        return found is not None and _is_in(found, self.networks)
+
+    def is_home(self, address: str | None) -> bool:
+        """Where whoever calls is as good as one of us: a unix socket, `networks`, and with
+        `loopback` what that allows."""
+        if address is None or self.is_network(address):
+            return True
+        found = _parse(address)
+        return (
+            self.loopback and found is not None and kind_of(found) in (Kind.LOOPBACK, Kind.PRIVATE)
+        )
 
 
 def _parse(address: str) -> IPAddress | None:

@@ -49,6 +49,14 @@ class AuthFailed(WireError):
         self.reason = reason
 
 
+class UnknownSender(AuthFailed):
+    """Nobody of that name is known here; who signed may be told apart later."""
+
+    def __init__(self, sender: str) -> None:
+        super().__init__(f"unknown sender: {sender}")
+        self.sender = sender
+
+
 def request_headers(identity: Identity, method: str, path: str, now_ms: int) -> dict[str, str]:
     """The three headers of a request; `path` without the query, `now_ms` in Unix milliseconds."""
     return _headers(identity, now_ms, request_message(identity.name, now_ms, method, path))
@@ -146,7 +154,7 @@ def _check_time(ts_ms: int, now_ms: int) -> None:
 def _check_signature(name: str, message: bytes, signature: str, key_of: KeyOf) -> None:
     key = key_of(name)
     if key is None:
-        raise AuthFailed(f"unknown sender: {name}")
+        raise UnknownSender(name)
     decoded = _decode_base64(signature)
     if decoded is None:
         raise AuthFailed("invalid signature encoding")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from postbox.core import verdict_names
-from postbox.mesh.importing import import_file
+from postbox.mesh.importing import import_file, take_raws
 from postbox.rules import Payer
 from support.hostile import EVENTS, FILES, GOOD, million_lines
 from support.mesh import (
@@ -65,7 +66,8 @@ async def test_a_file_full_of_them_gives_up_its_good_events(tmp_path: Path, kind
     path.write_bytes(FILES[kind](FIRST, bad, LAST))
     async with node_at(tmp_path / "home") as node:
         await believe(node, ANN, BOB)
-        report, damage = await import_file(node.world, node.intake, path, lambda *_: None)
+        taking = partial(take_raws, node.intake)
+        report, damage = await import_file(node.world, taking, path, lambda *_: None)
         assert damage is None
         assert report.imported == 2
         assert report.rejected == Counter(one.verdict for one in ON_LINES)
@@ -78,7 +80,8 @@ async def test_an_array_of_those_that_are_json_gives_up_its_good_events(tmp_path
     path.write_bytes(b"[" + b",\n".join([FIRST, *(one.raw for one in bad), LAST]) + b"]")
     async with node_at(tmp_path / "home") as node:
         await believe(node, ANN, BOB)
-        report, damage = await import_file(node.world, node.intake, path, lambda *_: None)
+        taking = partial(take_raws, node.intake)
+        report, damage = await import_file(node.world, taking, path, lambda *_: None)
         assert (damage, report.imported) == (None, 2)
         assert report.rejected == Counter(one.verdict for one in bad)
 
@@ -90,7 +93,8 @@ async def test_a_million_lines_of_garbage_are_counted_and_nothing_is_stored(
     path.write_bytes(million_lines())
     async with node_at(tmp_path / "home") as node:
         await take(node, [FIRST])
-        report, damage = await import_file(node.world, node.intake, path, lambda *_: None)
+        taking = partial(take_raws, node.intake)
+        report, damage = await import_file(node.world, taking, path, lambda *_: None)
         assert damage is None
         assert report.rejected.total() == report.total == 1_000_000
         assert [entry.body for entry in await stored(node)] == [FIRST]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from postbox.event import Service, Standing
 from postbox.mesh.audit import Audit, audit
-from postbox.mesh.importing import import_file
+from postbox.mesh.importing import import_file, take_raws
 from postbox.mesh.intake import Report
 from postbox.node import Node
 from postbox.trust.keylist import parse_key_list
@@ -46,7 +47,8 @@ async def trust_naras(node: Node) -> None:
 
 
 async def import_history(node: Node) -> Report:
-    report, damage = await import_file(node.world, node.intake, HISTORY, lambda *_: None)
+    taking = partial(take_raws, node.intake)
+    report, damage = await import_file(node.world, taking, HISTORY, lambda *_: None)
     assert damage is None
     await node.settle()
     return report
@@ -141,7 +143,8 @@ async def test_what_could_be_read_of_a_cut_file_is_taken_and_the_rest_comes_late
     cut = tmp_path / "cut.gz"
     cut.write_bytes(whole[: len(whole) * 2 // 3])
     async with node_at(tmp_path / "home") as node:
-        report, damage = await import_file(node.world, node.intake, cut, lambda *_: None)
+        taking = partial(take_raws, node.intake)
+        report, damage = await import_file(node.world, taking, cut, lambda *_: None)
         assert damage is not None
         # the line at the cut is half an event
         assert report.rejected.total() <= 1

@@ -31,6 +31,7 @@ from support.mesh import (
     OPERATOR,
     believe,
     checkpoint,
+    config_of,
     digest,
     held_ids,
     node_at,
@@ -122,18 +123,19 @@ def test_a_crash_between_eviction_and_its_draft_is_made_good_at_the_next_start(
         disk = MemoryDisk()
         crashed = simulation.node(disk)
         with suppress_severed(), trio.CancelScope() as life:
-            async with open_node(crashed.world, tmp_path, CAPACITY) as node:
+            async with open_node(crashed.world, tmp_path, config_of(CAPACITY)) as node:
                 await node.intake.take(await node.intake.decode(HISTORY), OPERATOR)
                 assert len(node.ledger.index) == CAPACITY
                 crashed.sever()
                 life.cancel()
                 await trio.lowlevel.checkpoint()
-        async with open_node(simulation.node(disk).world, tmp_path, 100_000) as node:
+        async with open_node(simulation.node(disk).world, tmp_path, config_of(100_000)) as node:
             assert len(await stored(node)) == len(HISTORY), "nothing had left the log yet"
-        async with open_node(simulation.node(disk).world, tmp_path, CAPACITY) as node:
+        async with open_node(simulation.node(disk).world, tmp_path, config_of(CAPACITY)) as node:
             assert await agree(node)
             digests.append(digest(node))
-        async with open_node(simulation.node(MemoryDisk()).world, tmp_path, CAPACITY) as node:
+        world = simulation.node(MemoryDisk()).world
+        async with open_node(world, tmp_path, config_of(CAPACITY)) as node:
             await take(node, HISTORY)
             digests.append(digest(node))
 
@@ -159,11 +161,11 @@ def test_whenever_a_node_crashes_it_goes_on_where_the_log_is(tmp_path: Path, see
                     life.cancel()
 
                 nursery.start_soon(crash)
-                async with open_node(crashed.world, tmp_path, CAPACITY) as node:
+                async with open_node(crashed.world, tmp_path, config_of(CAPACITY)) as node:
                     for start in range(0, len(HISTORY), 100):
                         await take(node, HISTORY[start : start + 100])
                     await trio.sleep_forever()
-        async with open_node(simulation.node(disk).world, tmp_path, CAPACITY) as node:
+        async with open_node(simulation.node(disk).world, tmp_path, config_of(CAPACITY)) as node:
             before = len(node.ledger.index)
             assert await agree(node)
             await take(node, HISTORY)

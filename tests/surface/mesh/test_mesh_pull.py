@@ -28,6 +28,7 @@ from support.mesh import (
     BOB,
     MALLORY,
     NOW_NS,
+    REACH,
     believe,
     digest,
     hey_there,
@@ -153,7 +154,7 @@ async def test_a_peer_whose_key_we_do_not_know_is_not_believed(tmp_path: Path) -
 
 
 async def test_nobody_is_there(tmp_path: Path) -> None:
-    async with node_at(tmp_path) as node, open_client(node.world.net) as http:
+    async with node_at(tmp_path) as node, open_client(node.world.net, reach=REACH) as http:
         peer = Peer(node.world.clock, http, node.identity, node.directory, "http://127.0.0.1:9")
         with pytest.raises(Unreachable):
             await pull(peer, node.intake, "page", lambda _: None)
@@ -242,7 +243,7 @@ async def asking(home: Path, answering: Answering) -> AsyncIterator[tuple[Node, 
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(partial(trio.serve_listeners, liar.talk, listeners))
         port = listeners[0].socket.getsockname()[1]
-        async with node_at(home) as node, open_client(node.world.net) as http:
+        async with node_at(home) as node, open_client(node.world.net, reach=REACH) as http:
             await believe(node, ANN, BOB)
             url = f"http://127.0.0.1:{port}"
             peer = Peer(node.world.clock, http, node.identity, node.directory, url)
@@ -471,7 +472,7 @@ async def test_a_peer_that_breaks_off_is_named(tmp_path: Path) -> None:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         nursery.start_soon(partial(trio.serve_listeners, talk, listeners))
         url = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        async with node_at(tmp_path) as node, open_client(node.world.net) as http:
+        async with node_at(tmp_path) as node, open_client(node.world.net, reach=REACH) as http:
             peer = Peer(node.world.clock, http, node.identity, node.directory, url)
             with pytest.raises(Unreachable):
                 await pull(peer, node.intake, "page", lambda _: None)

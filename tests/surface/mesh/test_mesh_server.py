@@ -27,6 +27,7 @@ from support.mesh import (
     MALLORY,
     NARA,
     NOW_NS,
+    REACH,
     Plain,
     believe,
     fixed_world,
@@ -107,7 +108,7 @@ async def asking(home: Path, events: Sequence[bytes] = ()) -> AsyncIterator[Aske
     async with node_at(home) as node:
         await believe(node, ANN)
         await take(node, events)
-        async with serving(node) as url, open_client(fixed_world().net) as http:
+        async with serving(node) as url, open_client(fixed_world().net, reach=REACH) as http:
             yield Asked(node, url, http)
 
 

@@ -1,0 +1,91 @@
+"""What an operator can ask of a node, and who carries it out.
+
+A command is the core of a verb: a name, what is asked, what is answered, and the function between
+them. It is the same whether the node is open in the verb's own process (`local`) or serves
+elsewhere and is asked over its socket (`remote`, `server`); no command reads or writes a file of
+the operator's, since the node may run as another user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from postbox.metrics import Metrics
+from postbox.node import Node
+
+if TYPE_CHECKING:
+    from postbox.mesh.door import Mesh
+
+if TYPE_CHECKING:
+    from postbox.mesh.door import Mesh
+
+VERSION = version("postbox")
+
+
+class Nothing(Struct, frozen=True):
+    """Asked by commands that need no more than their name, answered by those that say nothing."""
+
+
+class Progress(Struct, frozen=True):
+    """So many events so far, durable by then where they are taken in; `share`: of the whole, from
+    0 to 1, where that is known."""
+
+    count: int
+    share: float | None = None
+
+
+Tell: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How a node serves: under which URL, since when (`Clock.elapsed_s`), with which peers."""
+
+    url: str
+    since_s: float
+    mesh: Mesh
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where commands are carried out: a node, and how it serves, if it does."""
+
+    node: Node
+    serving: Serving | None = None
+
+    @asynccontextmanager
+    async def mesh(self) -> AsyncIterator[Mesh]:
+        """The mesh's door: that of the serving node, or one for as long as this lasts."""
+        if self.serving is not None and self.serving.mesh is not None:
+            yield self.serving.mesh
+            return
+        async with self.node.open_mesh(Metrics()) as mesh:
+            yield mesh
+
+
+Req = TypeVar("Req", bound=Struct)
+Res = TypeVar("Res", bound=Struct)
+
+
+@dataclass(frozen=True)
+class Command(Generic[Req, Res]):
+    """`run` raises faults with texts for the operator. Cancelled, it leaves what was durable."""
+
+    name: str
+    request: type[Req]
+    result: type[Res]
+    run: Callable[[Desk, Req, Tell], Awaitable[Res]]
+
+
+class Operator(Protocol):
+    """Whoever carries commands out."""
+
+    async def call(
+        self, command: Command[Req, Res], request: Req, tell: Tell | None = None
+    ) -> Res: ...

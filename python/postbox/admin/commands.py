@@ -1,0 +1,31 @@
+"""The list of commands, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from postbox.admin.command import Command
+from postbox.admin.events import EVENTS, SETTLE, TAKE
+from postbox.admin.status import SHOW_KEY, STATUS
+from postbox.admin.sync import SYNC
+from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS
+from postbox.admin.verify import VERIFY
+
+_ALL: tuple[Command[Any, Any], ...] = (
+    STATUS,
+    SHOW_KEY,
+    BELIEVE,
+    ANSWER,
+    LIST_KEYS,
+    TAKE,
+    SETTLE,
+    EVENTS,
+    VERIFY,
+    SYNC,
+)
+
+COMMANDS: Mapping[str, Command[Any, Any]] = MappingProxyType(
+    {command.name: command for command in _ALL}
+)

@@ -1,0 +1,77 @@
+"""Events into a node and out of it, in portions that fit one request: for import and export."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from postbox.admin.command import Command, Desk, Nothing, Tell
+from postbox.mesh.importing import take_raws
+from postbox.mesh.intake import Report
+from postbox.store.contract import Lane
+
+PAGE_EVENTS = 5_000
+PAGE_BYTES = 4 * 2**20
+"""Of events, in base64 a third more: an answer of some megabytes, whatever the events are."""
+
+
+class Take(Struct, frozen=True):
+    """`raws`: events as they stood in the file."""
+
+    raws: list[bytes]
+
+
+class Taken(Struct, frozen=True):
+    """What became of them; `rejected` by verdict."""
+
+    imported: int
+    duplicates: int
+    pruned: int
+    rejected: dict[str, int]
+
+    @classmethod
+    def of(cls, report: Report) -> Taken:
+        return cls(report.imported, report.duplicates, report.pruned, dict(report.rejected))
+
+    def report(self) -> Report:
+        report = Report(self.imported, self.duplicates, self.pruned)
+        report.rejected.update(self.rejected)
+        return report
+
+
+class After(Struct, frozen=True):
+    """The events beyond a position of the log; 0 is before the first."""
+
+    pos: int
+
+
+class EventPage(Struct, frozen=True):
+    """`lines`: events as they came, in the order of the log. The next page is after `next`;
+    `share`: of the log, up to there."""
+
+    lines: list[bytes]
+    next: int
+    share: float
+    more: bool
+
+
+async def _take(desk: Desk, request: Take, tell: Tell) -> Taken:
+    return Taken.of(await take_raws(desk.node.intake, request.raws))
+
+
+async def _settle(desk: Desk, _: Nothing, tell: Tell) -> Nothing:
+    await desk.node.settle()
+    return Nothing()
+
+
+async def _page(desk: Desk, request: After, tell: Tell) -> EventPage:
+    tail = desk.node.tail
+    page = await tail.page(Lane.MESH, None, request.pos, PAGE_EVENTS, PAGE_BYTES)
+    lines = [entry.body for entry in page.entries if entry.body is not None]
+    share = page.next / max(tail.head, 1) if page.more else 1.0
+    return EventPage(lines, page.next, share, page.more)
+
+
+TAKE = Command("take", Take, Taken, _take)
+SETTLE = Command("settle", Nothing, Nothing, _settle)
+"""Until log and ledger agree: after the last `take`, before a verb says what it has done."""
+EVENTS = Command("events", After, EventPage, _page)

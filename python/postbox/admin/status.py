@@ -1,0 +1,66 @@
+"""What a node is, and what it holds."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from postbox.admin.command import Command, Desk, Nothing, Tell
+from postbox.core import service_names
+
+STANDINGS = ("attested", "unproven", "hearsay")
+
+
+class Status(Struct, frozen=True):
+    """The fields of `status --json`. `url`, `uptime_s`: None unless it serves; `digest`: equal for
+    two ledgers exactly when they hold the same events with the same standing."""
+
+    name: str
+    url: str | None
+    uptime_s: int | None
+    events: int
+    capacity: int
+    digest: str
+    epoch: str
+    head: int
+    keys: int
+    services: dict[str, int]
+    standings: dict[str, int]
+    authors: dict[str, int]
+
+
+class OwnKey(Struct, frozen=True):
+    """The fields of `keys show --json`."""
+
+    name: str
+    public_key: bytes
+    id: str
+
+
+async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
+    node, serving = desk.node, desk.serving
+    index = node.ledger.index
+    counts = index.counts()
+    now_s = node.world.clock.elapsed_s()
+    return Status(
+        name=node.identity.name,
+        url=None if serving is None else serving.url,
+        uptime_s=None if serving is None else int(now_s - serving.since_s),
+        events=len(index),
+        capacity=index.capacity,
+        digest=index.digest().hex(),
+        epoch=node.store_identity.epoch.hex(),
+        head=node.tail.head,
+        keys=len(node.directory),
+        services={name: counts[name] for name in service_names},
+        standings={name: counts[name] for name in STANDINGS},
+        authors=dict(index.authors()),
+    )
+
+
+async def _show_key(desk: Desk, _: Nothing, tell: Tell) -> OwnKey:
+    identity = desk.node.identity
+    return OwnKey(identity.name, identity.public_key, identity.id)
+
+
+STATUS = Command("status", Nothing, Status, _status)
+SHOW_KEY = Command("show-key", Nothing, OwnKey, _show_key)

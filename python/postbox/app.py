@@ -1,0 +1,153 @@
+"""The composition root: a node that serves. What listens, what runs, and in which order it starts
+and ends; the only file that knows everything.
+
+    home's lock ⊃ listener ⊃ node ⊃ the mesh's door, its loops, the operator's socket
+
+The listener comes before the node, so that who asks is told that the node is starting (a large log
+takes its time). To stop: nobody gets in any more, requests under way get their time, then loops,
+node and store end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import trio
+
+from postbox.admin.command import Desk, Serving
+from postbox.admin.server import serve_operator
+from postbox.config import Config
+from postbox.home import open_home
+from postbox.logs import get
+from postbox.mesh.memory import mode_of
+from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
+from postbox.metrics import CONTENT_TYPE, Metrics
+from postbox.net.asgi import Reply
+from postbox.net.health import PATHS as HEALTH_PATHS
+from postbox.net.health import Front, counted
+from postbox.net.limits import DEFAULT_LIMITS, Limits
+from postbox.net.server import TcpAddress, serve
+from postbox.net.tls import server_tls
+from postbox.node import Node, node_in
+from postbox.world import World
+
+ROUTES = (*SYNC_PATHS, HELLO_PATH, PING_PATH, *HEALTH_PATHS)
+
+
+async def run(
+    world: World,
+    home: Path,
+    config: Config,
+    name: str | None,
+    *,
+    stop: trio.Event,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve the node of this home until `stop` is set. `ready` is told the URL when it answers."""
+    metrics = Metrics(ROUTES)
+    front = Front(lambda: Reply(200, metrics.render(), CONTENT_TYPE), config.metrics.networks)
+    listener = _Listener(world, config, front, metrics)
+    with open_home(home):
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(listener.run)
+            opening = trio.CancelScope()
+            nursery.start_soon(_stop_opening, stop, front, opening)
+            with opening:
+                async with node_in(world, home, config, name) as node:
+                    _watch(node, metrics)
+                    await _serve(node, front, metrics, config.mesh.url or url, stop, ready)
+                    await listener.end()
+            nursery.cancel_scope.cancel()
+
+
+@dataclass
+class _Listener:
+    """The node's address, and whoever is connected to it."""
+
+    world: World
+    config: Config
+    front: Front
+    metrics: Metrics
+    _close: trio.Event = field(default_factory=trio.Event)
+    _closed: trio.Event = field(default_factory=trio.Event)
+
+    async def run(self, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        app = counted(self.front, self.metrics, self.world.clock)
+        address, limits = _address(self.config), _limits(self.config)
+        await serve(
+            self.world, app, address, stop=self._close, limits=limits, task_status=task_status
+        )
+        self._closed.set()
+
+    async def end(self) -> None:
+        """Nobody gets in any more; returns when who is in has been served, or is out of time."""
+        self._close.set()
+        await self._closed.wait()
+
+
+async def _serve(
+    node: Node,
+    front: Front,
+    metrics: Metrics,
+    url: str,
+    stop: trio.Event,
+    ready: Callable[[str], None],
+) -> None:
+    """The doors, their loops and the operator's socket, until `stop`."""
+    log = get("postbox.app")
+    since_s = node.world.clock.elapsed_s()
+
+    def about() -> About:
+        uptime_s = int(node.world.clock.elapsed_s() - since_s)
+        mode = mode_of(node.ledger.index.capacity)
+        return About(version("postbox"), list(MODES), url, mode, uptime_s)
+
+    async with node.open_mesh(metrics) as mesh:
+        async with trio.open_nursery() as operator:
+            desk = Desk(node, Serving(url, since_s, mesh))
+            await operator.start(partial(serve_operator, desk, stop=stop))
+            async with trio.open_nursery() as loops:
+                loops.start_soon(mesh.keep_up)
+                front.open(mesh.make_app(about))
+                log.info("ready", url=url, name=node.identity.name, home=str(node.home))
+                ready(url)
+                await stop.wait()
+                log.info("stopping")
+                front.close("stopping")
+                loops.cancel_scope.cancel()
+
+
+async def _stop_opening(stop: trio.Event, front: Front, opening: trio.CancelScope) -> None:
+    """A node that is told to stop while it still reads its log."""
+    await stop.wait()
+    if not front.was_open:
+        opening.cancel()
+
+
+def _address(config: Config) -> TcpAddress:
+    host, port = config.serve.listen
+    cert, key = config.serve.tls_cert, config.serve.tls_key
+    return TcpAddress(host, port, server_tls(cert, key) if cert and key else None)
+
+
+def _limits(config: Config) -> Limits:
+    return replace(
+        DEFAULT_LIMITS,
+        max_connections=config.serve.max_connections,
+        max_connections_per_address=config.serve.max_connections_per_address,
+    )
+
+
+def _watch(node: Node, metrics: Metrics) -> None:
+    index, clock = node.ledger.index, node.world.clock
+    started_s = clock.elapsed_s()
+    metrics.watch("ledger_events", "Events in the ledger.", lambda: len(index))
+    metrics.watch("ledger_capacity_events", "As many the ledger keeps.", lambda: index.capacity)
+    metrics.watch("log_head", "The last position given out.", lambda: node.tail.head)
+    metrics.watch("known_names", "Names with a known key.", lambda: len(node.directory))
+    metrics.watch("waiting_names", "Names that wait to be let in.", lambda: len(node.waiting))
+    metrics.watch("uptime_seconds", "Since the node opened.", lambda: clock.elapsed_s() - started_s)

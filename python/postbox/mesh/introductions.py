@@ -1,0 +1,252 @@
+"""How two nodes that never heard of each other come to know each other's keys.
+
+Whoever calls asks `GET /ping` there and brings its own self-signed hey-there to `POST /api/hello`;
+the answer is the other's. A nara has no such path and asks back instead: `GET /ping` at the address
+that called. Whatever is learned here goes through admission like everything else, and never
+changes a key that is known.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from postbox.errors import Fault, WireError
+from postbox.log.admission import Admission
+from postbox.mesh import wire
+from postbox.mesh.replies import NotAllowed, TooOften
+from postbox.metrics import Metrics
+from postbox.net.addresses import Reach
+from postbox.net.client import Client
+from postbox.net.rates import AtOnce, Rate, TooMany, address_key
+from postbox.rules import Outcome, Payer, Rejected
+from postbox.trust.directory import Directory
+from postbox.trust.hello import HELLO_BYTES, Introduced, make_hello, read_hello
+from postbox.trust.keylist import parse_public_key
+from postbox.trust.keys import Identity
+from postbox.trust.rules import KeyDraft, KeyRules, introduction_draft, ping_draft
+from postbox.trust.tables import Source
+from postbox.trust.waiting import Waiting
+from postbox.trust.waiting_rules import WaitingRules, waiting_draft
+from postbox.world import World
+
+Admit: TypeAlias = Literal["auto", "open", "ask"]
+
+HELLOS_PER_MINUTE = 6
+"""An address: a node says hello once to each peer, so this is several nodes that start at once."""
+
+ASK_BACK_PER_MINUTE = 2
+"""An address. Anyone can write an unknown name into a header: it must not make us call for ever."""
+ASK_BACK_AT_ONCE = 8
+
+NARA_PORT = 7433
+"""Where a nara listens for its peers (ports.go)."""
+
+DEADLINE_S = 10.0
+PING_BYTES = 16 * 2**10
+
+
+class MeetingFault(Fault):
+    """A peer that could not be got to know, or does not want to know us."""
+
+
+class Met(NamedTuple):
+    """A peer that was met: who is there, and what it can do."""
+
+    name: str
+    about: wire.About | None  # None: a nara
+    rtt_ms: float
+    clock_off_ms: float  # theirs less ours, by its own word and no better than the round trip
+
+    @property
+    def kind(self) -> Literal["postbox", "nara"]:
+        return "nara" if self.about is None else "postbox"
+
+
+class Introductions:
+    def __init__(
+        self,
+        world: World,
+        identity: Identity,
+        directory: Directory,
+        waiting: Waiting,
+        admission: Admission,
+        http: Client,
+        reach: Reach,
+        admit: Admit,
+        metrics: Metrics,
+    ) -> None:
+        self._world = world
+        self._identity = identity
+        self._directory = directory
+        self._waiting = waiting
+        self._admission = admission
+        self._http = http
+        self._reach = reach
+        self._admit = admit
+        self._metrics = metrics
+        self._hellos = Rate(HELLOS_PER_MINUTE, HELLOS_PER_MINUTE)
+        self._asked_back = Rate(ASK_BACK_PER_MINUTE, ASK_BACK_PER_MINUTE)
+        self._asking_back = AtOnce(1, ASK_BACK_AT_ONCE)
+
+    def own_hello(self) -> bytes:
+        """Our hey-there, signed now."""
+        return make_hello(self._identity, self._world.clock.now_ns())
+
+    # -- who is called --------------------------------------------------------------------------
+
+    async def hello(self, body: bytes, address: str | None) -> bool:
+        """Somebody introduces itself from `address`. True: its name is known now; False: it waits
+        for the operator. Raises BadHello, NotAllowed or TooOften."""
+        try:
+            is_known = await self._hello(body, address)
+        except WireError:
+            self._metrics.hello("refused")
+            raise
+        self._metrics.hello("known" if is_known else "waiting")
+        return is_known
+
+    async def _hello(self, body: bytes, address: str | None) -> bool:
+        wait_s = self._hellos.wait_s(address_key(address), self._world.clock.elapsed_s())
+        if wait_s:
+            raise TooOften("too many introductions from this address", wait_s)
+        who = read_hello(body, self._world.clock.now_ns())
+        payer = Payer("peer", address or "")
+        if self._directory.key_of(who.name) is None and not self._is_open(address):
+            await self._let_wait(who, payer, address)
+            return False
+        self._require_room(who.name)
+        _require_taken(await self._submit(self._introduction_draft(who, payer)))
+        return True
+
+    async def _let_wait(self, who: Introduced, payer: Payer, address: str | None) -> None:
+        if not self._waiting.has_room_for(who.name):
+            raise NotAllowed("too many names wait for this node's operator: try again later")
+        draft = waiting_draft(
+            self._world.new_id(), who.name, who.key, who.voter_id, address or "", payer
+        )
+        [outcome] = await self._admission.submit(WaitingRules(), [draft])
+        _require_taken(outcome)
+
+    def _is_open(self, address: str | None) -> bool:
+        match self._admit:
+            case "open":
+                return True
+            case "ask":
+                return False
+            case "auto":
+                return self._reach.is_home(address)
+
+    def _require_room(self, name: str) -> None:
+        is_new = self._directory.key_of(name) is None
+        if is_new and not self._directory.room_for(Source.INTRODUCTION):
+            raise NotAllowed(
+                "this node knows as many names by introductions as it may: its operator can add"
+                f" {name} by postbox trust add"
+            )
+
+    async def call_back(self, name: str, address: str | None) -> bool:
+        """A stranger called `name` asked us from `address`: is there a node of that name? True if
+        its key is known now. Done only inside the networks whose wire is secure."""
+        if address is None or not self._reach.is_network(address):
+            return False
+        key = address_key(address)
+        if self._asked_back.wait_s(key, self._world.clock.elapsed_s()):
+            return False
+        try:
+            with self._asking_back.one(key):
+                ping, _ = await self._ping(_url(address))
+            if ping.sender != name or not self._directory.room_for(Source.PING):
+                return False
+            draft = self._ping_draft(ping, Payer("peer", address))
+        except (TooMany, Fault, WireError):
+            return False
+        return not isinstance(await self._submit(draft), Rejected)
+
+    # -- who calls ------------------------------------------------------------------------------
+
+    async def meet(self, url: str) -> Met:
+        """The node at `url`, which the operator named: its key is known on return. Raises
+        MeetingFault or a fault of `net.client`."""
+        try:
+            ping, met = await self._ping(url)
+            if ping.sender == self._identity.name:
+                raise MeetingFault(f"{url} is this node itself, or one that has taken its name")
+            await self._believe(url, ping)
+        except WireError as error:
+            raise MeetingFault(f"the node at {url} can not be met: {error}") from error
+        return met
+
+    async def look(self, url: str) -> Met:
+        """Who is there; nothing is learned. Raises WireError or a fault of `net.client`."""
+        _, met = await self._ping(url)
+        return met
+
+    async def _believe(self, url: str, ping: wire.Ping) -> None:
+        known = self._directory.key_of(ping.sender)
+        draft = self._ping_draft(ping, _CONFIGURED)
+        if known is None and ping.postbox is not None:
+            who = await self.introduce(url)
+            if (who.name, who.key) != (draft.name, draft.key):
+                raise WireError(f"it calls itself {ping.sender}, and introduces itself otherwise")
+            draft = self._introduction_draft(who, _CONFIGURED)
+        elif known == draft.key:
+            return
+        _require_taken(await self._submit(draft))
+
+    async def introduce(self, url: str) -> Introduced:
+        """Brings our hey-there to the node at `url`, and says who answered. Raises MeetingFault if
+        that node does not let us in (at once), WireError for an answer that is none."""
+        answer = await self._http.request(
+            "POST",
+            url + wire.HELLO_PATH,
+            body=self.own_hello(),
+            headers={"content-type": "application/json"},
+            max_body_bytes=HELLO_BYTES,
+            deadline_s=DEADLINE_S,
+        )
+        if answer.status not in (200, 202):
+            said = answer.body[:300].decode("utf-8", "replace").strip()
+            raise MeetingFault(f"{url} does not let this node in: {answer.status}, {said!r}")
+        return read_hello(answer.body, self._world.clock.now_ns())
+
+    async def _ping(self, url: str) -> tuple[wire.Ping, Met]:
+        clock = self._world.clock
+        started_s, started_ns = clock.elapsed_s(), clock.now_ns()
+        answer = await self._http.request(
+            "GET", url + wire.PING_PATH, max_body_bytes=PING_BYTES, deadline_s=DEADLINE_S
+        )
+        if answer.status != 200:
+            raise WireError(f"{url}{wire.PING_PATH} answered {answer.status}")
+        ping = wire.decode_ping(answer.body)
+        rtt_ms = (clock.elapsed_s() - started_s) * 1e3
+        off_ms = (ping.t - started_ns) / 1e6 - rtt_ms / 2 if ping.t else 0.0
+        return ping, Met(ping.sender, ping.postbox, rtt_ms, off_ms)
+
+    def _introduction_draft(self, who: Introduced, payer: Payer) -> KeyDraft:
+        new_id = self._world.new_id()
+        return introduction_draft(new_id, who.name, who.key, who.voter_id, payer)
+
+    def _ping_draft(self, ping: wire.Ping, payer: Payer) -> KeyDraft:
+        """Raises WireError for a name or key that is none."""
+        try:
+            key = parse_public_key(ping.public_key)
+            return ping_draft(self._world.new_id(), ping.sender, key, payer)
+        except ValueError as error:
+            raise WireError(str(error)) from error
+
+    async def _submit(self, draft: KeyDraft) -> Outcome:
+        [outcome] = await self._admission.submit(KeyRules(), [draft])
+        return outcome
+
+
+_CONFIGURED = Payer("operator", "a configured peer")
+
+
+def _require_taken(outcome: Outcome) -> None:
+    if isinstance(outcome, Rejected):
+        raise NotAllowed(outcome.reason.text)
+
+
+def _url(address: str) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{NARA_PORT}"
