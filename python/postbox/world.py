@@ -186,9 +186,14 @@ class SystemThreads:
 
 
 class FileDisk:
+    """Databases in files that only their owner may read: a new one is made here, empty, since
+    SQLite would make it readable for all; its WAL has the mode of the database."""
+
     def open_database(self, path: str) -> apsw.Connection:
         import apsw
 
+        with suppress(OSError):  # what is there is left as it is; what cannot be made, SQLite names
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         return apsw.Connection(path)
 
 
