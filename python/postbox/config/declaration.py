@@ -6,7 +6,6 @@ Reading, refusing, `postbox config` and docs/configuration.md all come from here
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,8 +26,7 @@ from postbox.config.kinds import (
 )
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True):
     """What the type and the default of a field do not say."""
 
     text: str

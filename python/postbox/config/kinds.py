@@ -6,11 +6,12 @@ A kind reads a value as TOML gives it, or refuses it, and writes it back. It kno
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol, TypeAlias
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 Network: TypeAlias = IPv4Network | IPv6Network
 TomlValue: TypeAlias = bool | int | str | list[str]
@@ -46,8 +47,7 @@ class Kind(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(Struct, frozen=True):
     words: tuple[str, ...]
 
     @property
@@ -61,8 +61,7 @@ class Choice:
         return str(value)
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(Struct, frozen=True):
     expected: str = "true or false"
 
     def read(self, value: object, folder: Path) -> object:
@@ -72,8 +71,7 @@ class Flag:
         return bool(value)
 
 
-@dataclass(frozen=True)
-class Whole:
+class Whole(Struct, frozen=True):
     least: int
     most: int
 
@@ -91,8 +89,7 @@ class Whole:
         return value
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(Struct, frozen=True):
     """A memory mode or a number of events, as `mesh/memory.py` reads it: a number stays text."""
 
     modes: tuple[str, ...] = ("auto", "short", "medium", "hog")
@@ -114,8 +111,7 @@ class Memory:
         return int(text) if text.isdigit() else text
 
 
-@dataclass(frozen=True)
-class Listen:
+class Listen(Struct, frozen=True):
     expected: str = "an IP address and a port, as in 127.0.0.1:7433 or [::1]:7433"
 
     def read(self, value: object, folder: Path) -> object:
@@ -138,8 +134,7 @@ class Listen:
         return str(value)
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     expected: str = 'the path of a file, or "" for none'
 
     def read(self, value: object, folder: Path) -> object:
@@ -151,8 +146,7 @@ class File:
         return "" if value is None else str(value)
 
 
-@dataclass(frozen=True)
-class Url:
+class Url(Struct, frozen=True):
     expected: str = 'http:// or https:// with a host, as in http://100.64.0.7:7433, or ""'
 
     def read(self, value: object, folder: Path) -> object:
@@ -162,8 +156,7 @@ class Url:
         return str(value)
 
 
-@dataclass(frozen=True)
-class Urls:
+class Urls(Struct, frozen=True):
     expected: str = 'a list of URLs, as in ["http://100.64.0.7:7433"]'
 
     def read(self, value: object, folder: Path) -> object:
@@ -173,8 +166,7 @@ class Urls:
         return [str(item) for item in _list(value)]
 
 
-@dataclass(frozen=True)
-class Networks:
+class Networks(Struct, frozen=True):
     expected: str = 'a list of networks, as in ["100.64.0.0/10"]'
 
     def read(self, value: object, folder: Path) -> object:

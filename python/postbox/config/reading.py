@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -24,7 +22,7 @@ class BadConfig(Fault):
     """The file, or an option that overrides it, is not as declared."""
 
 
-class Declared(NamedTuple):
+class Declared(Struct, frozen=True):
     """A key with all that its declaration says."""
 
     section: str
@@ -69,12 +67,16 @@ def load(home: Path) -> Config:
     """What the home's file says, the defaults where it says nothing. Raises BadConfig."""
     path = home / FILE
     try:
-        text = path.read_bytes().decode()
-        document = tomllib.loads(text)
+        content = path.read_bytes()
     except FileNotFoundError:
         return Config()
     except OSError as error:
         raise BadConfig(f"can not read {path}: {error.strerror}") from error
+    import tomllib  # most homes have no file, and every verb looks
+
+    try:
+        text = content.decode()
+        document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise BadConfig(f"{path} is not UTF-8 text: see its byte {error.start}") from error
     except (ValueError, RecursionError) as error:  # tomllib says at which line and column
@@ -178,6 +180,8 @@ def _places_of_keys() -> dict[str, str]:
 
 def _nearest(word: str, known: Mapping[str, str]) -> str:
     """`known`: words, and how they are shown."""
+    import difflib
+
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {known[close[0]]}?" if close else ""
 
@@ -186,7 +190,7 @@ def _nearest(word: str, known: Mapping[str, str]) -> str:
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"{_PART}(?:\s*\.\s*{_PART})*"
-_LINE = re.compile(rf"\s*(?:\[+\s*(?P<header>{_DOTTED})\s*\]|(?P<key>{_DOTTED})\s*=)")
+_LINE = rf"\s*(?:\[+\s*(?P<header>{_DOTTED})\s*\]|(?P<key>{_DOTTED})\s*=)"
 
 
 def _listed(problems: Sequence[Problem], text: str) -> str:
@@ -206,7 +210,7 @@ def _line_of(text: str, path: list[str]) -> int | None:
     section: list[str] = []
     around = None
     for number, line in enumerate(text.splitlines(), 1):
-        match = _LINE.match(line)
+        match = re.match(_LINE, line)
         if match is None:
             continue
         if match["header"]:
