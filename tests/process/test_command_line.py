@@ -227,6 +227,16 @@ def test_keys_show_is_stable_and_the_key_is_the_owner_s_alone(home: Path) -> Non
     assert shown["public_key"] in postbox("keys", "show", "--home", home).out
 
 
+def test_every_file_of_a_home_is_its_owner_s_alone(home: Path) -> None:
+    told("status", "--home", home)
+    database = system_world().disk.open_database(str(home / "postbox.db"))
+    database.execute("select count(*) from entry").fetchall()  # so that there is a WAL
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
+    database.close()
+    assert set(modes) == {"node.key", "lock", "postbox.db", "postbox.db-wal", "postbox.db-shm"}
+    assert set(modes.values()) == {0o600}
+
+
 def test_a_damaged_key_file_is_named_and_never_replaced(home: Path) -> None:
     told("status", "--home", home)
     key = home / "node.key"

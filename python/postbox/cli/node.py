@@ -14,7 +14,7 @@ from postbox.admin.local import LocalOperator
 from postbox.admin.place import serving_socket
 from postbox.admin.remote import RemoteOperator
 from postbox.cli.options import Common
-from postbox.config import Config, overridden
+from postbox.config import Config
 from postbox.errors import HomeInUse
 from postbox.net.client import open_local_client
 from postbox.node import Node, open_node
@@ -44,7 +44,7 @@ async def operated(
                 yield RemoteOperator(http, home)
                 return
             try:
-                config = overridden(common.config(), {"serve.loopback": loopback or None})
+                config = common.config({"serve.loopback": loopback or None})
                 opening = opened(home, config, forgets=forgets)
                 node = await stack.enter_async_context(opening)
             except HomeInUse:
