@@ -8,6 +8,7 @@ from typing import Any
 
 from postbox.admin.command import Command
 from postbox.admin.events import EVENTS, SETTLE, TAKE
+from postbox.admin.peers import PEERS
 from postbox.admin.status import SHOW_KEY, STATUS
 from postbox.admin.sync import SYNC
 from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS
@@ -24,6 +25,7 @@ _ALL: tuple[Command[Any, Any], ...] = (
     EVENTS,
     VERIFY,
     SYNC,
+    PEERS,
 )
 
 COMMANDS: Mapping[str, Command[Any, Any]] = MappingProxyType(

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.core import service_names
+from postbox.world import Pool
 
 STANDINGS = ("attested", "unproven", "hearsay")
 
@@ -40,6 +41,7 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
     node, serving = desk.node, desk.serving
     index = node.ledger.index
     counts = index.counts()
+    digest = await node.world.threads.run(Pool.READER, index.digest)
     now_s = node.world.clock.elapsed_s()
     return Status(
         name=node.identity.name,
@@ -47,7 +49,7 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
         uptime_s=None if serving is None else int(now_s - serving.since_s),
         events=len(index),
         capacity=index.capacity,
-        digest=index.digest().hex(),
+        digest=digest.hex(),
         epoch=node.store_identity.epoch.hex(),
         head=node.tail.head,
         keys=len(node.directory),

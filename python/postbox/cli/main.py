@@ -22,6 +22,8 @@ app.command("postbox.cli.import_file:import_", name="import", help="Take in a fi
 app.command("postbox.cli.export:export", help="Write all events to a file, one a line.")
 app.command("postbox.cli.sync:sync", help="Pull events from a peer, once.")
 app.command("postbox.cli.status:status", help="What this node holds.")
+app.command("postbox.cli.peers:peers", help="Whom this node asks, and who asks it.")
+app.command("postbox.cli.doctor:doctor", help="Look for the usual mistakes.")
 app.command("postbox.cli.verify:verify", help="Check every stored event again.")
 app.command("postbox.cli.config:config", help="What the configuration says.")
 app.command("postbox.cli.bench:bench", help="Measure this machine on a history made for it.")

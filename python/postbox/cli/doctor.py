@@ -1,0 +1,204 @@
+"""`postbox doctor`: the usual mistakes, looked for, each with its cure."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import stat
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from postbox.admin.command import Nothing, Operator
+from postbox.admin.peers import PEERS, Seen
+from postbox.admin.status import STATUS
+from postbox.admin.trust import LIST_KEYS
+from postbox.cli.node import operated
+from postbox.cli.options import Common, Usage, run
+from postbox.cli.output import print_json, print_rows
+from postbox.config import Config
+from postbox.errors import Fault
+from postbox.home import DATABASE
+from postbox.net.server import HYPERCORN
+from postbox.net.tls import server_tls
+from postbox.trust.keyfile import FILE_NAME as KEY_FILE
+from postbox.trust.signatures import WINDOW_MS
+from postbox.world import World, system_world
+
+LITTLE_ROOM_BYTES = 200 * 2**20
+"""An 80,000-event log, its write-ahead log and a copy of both."""
+FILES_BESIDE = 100
+"""Open files of a node that are no connections."""
+CLOCK_WARNING_MS = 5_000.0
+
+State = Literal["ok", "warning", "wrong"]
+
+
+class Finding(Struct, frozen=True):
+    what: str
+    state: State
+    text: str
+    cure: str = ""
+
+
+def doctor(*, common: Common | None = None) -> int:
+    """Look for the usual mistakes: home, keys, configuration, database, port, TLS, disk, limits,
+    clock, peers. Exits 1 if something is wrong, 0 if all is well or merely worth a look."""
+    options = common or Common()
+
+    async def verb() -> int:
+        findings = await _examine(options, system_world())
+        if options.json:
+            print_json({"findings": findings})
+        else:
+            _print(findings)
+        return int(any(finding.state == "wrong" for finding in findings))
+
+    return run(verb)
+
+
+def _print(findings: list[Finding]) -> None:
+    print_rows([(one.state, one.what, one.text) for one in findings])
+    cures = [one for one in findings if one.cure]
+    if cures:
+        print("\nWhat to do")
+        for one in cures:
+            print(f"  {one.what}: {one.cure}")
+
+
+async def _examine(options: Common, world: World) -> list[Finding]:
+    """What comes later rests on what comes earlier, and is left out where that is wrong."""
+    home = options.home_folder()
+    if not home.exists():
+        return [Finding("home", "warning", f"{home} is not there", "any verb makes it")]
+    found = [_hypercorn(), *_home(home), _disk(home)]
+    try:
+        config = options.config()
+    except (Fault, Usage) as error:
+        cure = "mend config.toml; postbox config says what every key takes"
+        return [*found, Finding("configuration", "wrong", str(error), cure)]
+    found.append(Finding("configuration", "ok", "it can be read"))
+    found += [*_tls(config), _files(config), *_loopback(config)]
+    try:
+        async with operated(options) as operator:
+            found += await _ask(operator, config, world)
+    except Fault as fault:
+        found.append(Finding("node", "wrong", str(fault), "docs/operating.md explains each fault"))
+    return found
+
+
+async def _ask(operator: Operator, config: Config, world: World) -> list[Finding]:
+    status = await operator.call(STATUS, Nothing())
+    serving = f"serving at {status.url}" if status.url else "not serving"
+    found = [Finding("node", "ok", f"{status.name}, {status.events:,} events, {serving}")]
+    if not status.url:
+        found.append(await _port(world, config))
+    unproven = status.standings["unproven"]
+    if unproven > status.events // 10:
+        text = f"{unproven:,} events are unproven: their signers' keys are not known"
+        cure = "postbox trust import FILE, or trust add NAME KEY"
+        found.append(Finding("keys", "warning", text, cure))
+    waiting = (await operator.call(LIST_KEYS, Nothing())).waiting
+    if waiting:
+        cure = "postbox trust list shows them; postbox trust add NAME lets one in"
+        found.append(Finding("introductions", "warning", f"{len(waiting)} names wait", cure))
+    peers = (await operator.call(PEERS, Nothing())).peers
+    return [*found, *map(_peer, peers)]
+
+
+def _hypercorn() -> Finding:
+    found = version("hypercorn")
+    if found == HYPERCORN:
+        return Finding("hypercorn", "ok", found)
+    return Finding("hypercorn", "wrong", found, f"install hypercorn=={HYPERCORN}")
+
+
+def _home(home: Path) -> Iterator[Finding]:
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if mode & 0o077:
+        text = f"others may look into {home} (mode {mode:o})"
+        yield Finding("home", "warning", text, f"chmod 700 {home}")
+    else:
+        yield Finding("home", "ok", str(home))
+    key = home / KEY_FILE
+    if not key.exists():
+        is_lost = (home / DATABASE).exists()
+        cure = f"put back your copy of {KEY_FILE}" if is_lost else ""
+        yield Finding("key", "wrong" if is_lost else "ok", f"there is no {KEY_FILE}", cure)
+    elif stat.S_IMODE(key.stat().st_mode) & 0o077:
+        cure = f"chmod 600 {key}; if somebody may have read it, make a new node"
+        yield Finding("key", "wrong", f"{key} may be read or changed by others", cure)
+    else:
+        yield Finding("key", "ok", f"{KEY_FILE}, for its owner only")
+
+
+def _disk(home: Path) -> Finding:
+    free_bytes = shutil.disk_usage(home).free
+    text = f"{free_bytes / 2**30:,.1f} GiB free"
+    if not os.access(home, os.W_OK):
+        return Finding("disk", "wrong", f"{home} can not be written", "look at its owner and mode")
+    if free_bytes < LITTLE_ROOM_BYTES:
+        return Finding("disk", "warning", text, "make room on the disk of the home")
+    return Finding("disk", "ok", text)
+
+
+def _tls(config: Config) -> Iterator[Finding]:
+    cert, key = config.serve.tls_cert, config.serve.tls_key
+    if cert is None or key is None:
+        return
+    try:
+        server_tls(cert, key)
+    except Fault as fault:
+        yield Finding("tls", "wrong", str(fault), "serve.tls_cert and serve.tls_key name two files")
+    else:
+        yield Finding("tls", "ok", str(cert))
+
+
+def _files(config: Config) -> Finding:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = config.serve.max_connections + FILES_BESIDE
+    text = f"{most} open files allowed, {needed} needed at most"
+    if most >= needed:
+        return Finding("limits", "ok", text)
+    return Finding("limits", "warning", text, f"ulimit -n {needed}, or fewer serve.max_connections")
+
+
+def _loopback(config: Config) -> Iterator[Finding]:
+    if config.serve.loopback:
+        text = (
+            "plain HTTP and private addresses are allowed, and whoever comes from there is let in"
+        )
+        yield Finding("loopback", "warning", text, "for tests only: take serve.loopback out")
+
+
+async def _port(world: World, config: Config) -> Finding:
+    address = config.serve.listen
+    try:
+        listeners = await world.net.listen(*address)
+    except OSError as error:
+        cure = "stop what listens there, or choose another serve.listen"
+        return Finding("port", "wrong", f"can not listen on {address}: {error.strerror}", cure)
+    for listener in listeners:
+        await listener.aclose()
+    return Finding("port", "ok", f"{address} is free")
+
+
+def _peer(peer: Seen) -> Finding:
+    what = f"peer {peer.url}"
+    if not peer.answers:
+        return Finding(what, "wrong", peer.error, "is it running, and is the URL right?")
+    if peer.contact == "waiting":
+        cure = "the operator there lets this node in: postbox trust add NAME"
+        return Finding(what, "warning", f"{peer.name} has not let this node in yet", cure)
+    off_ms = abs(peer.clock_off_ms or 0.0)
+    if off_ms > CLOCK_WARNING_MS:
+        text = f"{peer.name}'s clock and ours are {off_ms / 1e3:.0f} s apart"
+        state: State = "wrong" if off_ms > WINDOW_MS else "warning"
+        return Finding(what, state, text, "set the clocks: beyond 30 s peers refuse each other")
+    if peer.error:
+        return Finding(what, "warning", peer.error, "docs/operating.md explains each fault")
+    return Finding(what, "ok", f"{peer.name}, a {peer.kind}, in {peer.rtt_ms or 0:.0f} ms")
