@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import trio
 
@@ -23,6 +24,7 @@ from postbox.admin.server import serve_operator
 from postbox.config import Config
 from postbox.home import open_home
 from postbox.logs import get
+from postbox.mesh.intake import Report
 from postbox.mesh.memory import mode_of
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
 from postbox.metrics import CONTENT_TYPE, Metrics
@@ -33,6 +35,7 @@ from postbox.net.limits import DEFAULT_LIMITS, Limits
 from postbox.net.server import TcpAddress, serve
 from postbox.net.tls import server_tls
 from postbox.node import Node, node_in
+from postbox.rules import Payer
 from postbox.world import World
 
 ROUTES = (*SYNC_PATHS, HELLO_PATH, PING_PATH, *HEALTH_PATHS)
@@ -143,6 +146,7 @@ def _limits(config: Config) -> Limits:
 
 
 def _watch(node: Node, metrics: Metrics) -> None:
+    node.intake.listen(partial(_count, metrics))
     index, clock = node.ledger.index, node.world.clock
     started_s = clock.elapsed_s()
     metrics.watch("ledger_events", "Events in the ledger.", lambda: len(index))
@@ -151,3 +155,11 @@ def _watch(node: Node, metrics: Metrics) -> None:
     metrics.watch("known_names", "Names with a known key.", lambda: len(node.directory))
     metrics.watch("waiting_names", "Names that wait to be let in.", lambda: len(node.waiting))
     metrics.watch("uptime_seconds", "Since the node opened.", lambda: clock.elapsed_s() - started_s)
+
+
+def _count(metrics: Metrics, payer: Payer, report: Report) -> None:
+    source: Literal["peer", "import"] = "peer" if payer.kind == "peer" else "import"
+    metrics.events_taken(source, "imported", report.imported)
+    metrics.events_taken(source, "duplicate", report.duplicates)
+    metrics.events_taken(source, "pruned", report.pruned)
+    metrics.events_taken(source, "rejected", report.rejected.total())

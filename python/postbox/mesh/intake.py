@@ -9,7 +9,7 @@ event before it is committed. The result is counts: one bad event costs its neig
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from postbox.core import Batch, verdict_names
@@ -52,6 +52,11 @@ class Intake:
         self._admission = admission
         self._directory = directory
         self._ledger = ledger
+        self._listeners: list[Callable[[Payer, Report], None]] = []
+
+    def listen(self, listener: Callable[[Payer, Report], None]) -> None:
+        """Called with what became of each batch; must not raise."""
+        self._listeners.append(listener)
 
     async def decode(self, raws: Sequence[bytes]) -> Batch:
         now_ns = self._world.clock.now_ns()
@@ -59,6 +64,12 @@ class Intake:
 
     async def take(self, batch: Batch, payer: Payer) -> Report:
         """Everything good in this batch is durable on return."""
+        report = await self._take(batch, payer)
+        for listener in self._listeners:
+            listener(payer, report)
+        return report
+
+    async def _take(self, batch: Batch, payer: Payer) -> Report:
         await self._introduce(batch, payer)
         await self._verify(batch)
         report = _judged(batch)
@@ -66,7 +77,7 @@ class Intake:
         outcomes = await self._admission.submit(MeshRules(), drafts)
         again = _count(drafts, outcomes, report)
         if again:
-            report.add(await self.take(await self.decode(again), payer))
+            report.add(await self._take(await self.decode(again), payer))
         return report
 
     async def _introduce(self, batch: Batch, payer: Payer) -> None:
