@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -60,19 +62,21 @@ def serve(
             }
         )
         world = system_world()
-        configure(config.log, world.clock, sys.stderr)
-        _warn(config)
-        stop = trio.Event()
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_obey, signals, stop, nursery.cancel_scope)
-                await run_node(
-                    world, options.home_folder(), config, name, stop=stop, ready=_say_ready
-                )
-                nursery.cancel_scope.cancel()
+        with closing(configure(config.log, world.clock, sys.stderr)):
+            _warn(config)
+            await _until_told(partial(run_node, world, options.home_folder(), config, name))
         return 0
 
     return run(verb)
+
+
+async def _until_told(node: Callable[..., Awaitable[None]]) -> None:
+    stop = trio.Event()
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_obey, signals, stop, nursery.cancel_scope)
+            await node(stop=stop, ready=_say_ready)
+            nursery.cancel_scope.cancel()
 
 
 async def _obey(signals: AsyncIterator[int], stop: trio.Event, work: trio.CancelScope) -> None:

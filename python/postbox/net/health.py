@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from postbox.metrics import Metrics
+from postbox.metrics import Door, Metrics
 from postbox.net.asgi import Reply, address_of, discard_body, send_reply, text
 from postbox.world import Clock
 
@@ -105,6 +105,7 @@ def counted(app: ASGIFramework, metrics: Metrics, clock: Clock) -> ASGIFramework
             await app(scope, receive, send_counted)
         finally:
             if scope["type"] == "http":
-                metrics.request("mesh", scope["path"], status, clock.elapsed_s() - started_s)
+                door: Door = "node" if scope["path"] in PATHS else "mesh"
+                metrics.request(door, scope["path"], status, clock.elapsed_s() - started_s)
 
     return run
