@@ -7,7 +7,7 @@ is answered from memory; only an introduction writes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 import msgspec
@@ -50,8 +50,12 @@ if TYPE_CHECKING:
 
 SEED_BYTES = 16
 
-ANSWERS_AT_ONCE = 32
-"""Of all peers together: an answer of 16 MiB stays in memory until its peer has read it."""
+REQUESTS_AT_ONCE = 1_000
+"""Of all peers together: as many as there may be connections."""
+
+ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS = 32, 8
+"""In all, and to one address, whatever names it goes by: an answer of up to 16 MiB stays in memory
+until its peer has read it."""
 
 STRANGERS_PER_MINUTE = 300
 """Requests an address that prove nothing: pings, hellos, and those that end with 401. Each costs
@@ -93,7 +97,8 @@ class MeshServer:
         self._metrics = metrics
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_BURST)
         self._rate = Rate(requests_per_minute, requests_per_minute)
-        self._under_way = AtOnce(concurrent_requests, ANSWERS_AT_ONCE)
+        self._under_way = AtOnce(concurrent_requests, REQUESTS_AT_ONCE)
+        self._answers = AtOnce(ANSWERS_OF_ADDRESS, ANSWERS_AT_ONCE)
 
     # -- /api/sync ------------------------------------------------------------------------------
 
@@ -106,10 +111,10 @@ class MeshServer:
             raise
         try:
             with self._under_way.one(requester):
-                await self._sync(requester, headers_of(scope), receive, send)
+                await self._sync(requester, scope, receive, send)
         except TooMany:
             await discard_body(receive)
-            error = TooOften(f"{requester} has too many requests under way", 1)
+            error = TooOften("too many requests are under way", 1)
             await send_reply(send, self._signed(reply_to(error)))
 
     async def _authenticate(self, scope: HTTPScope) -> str:
@@ -135,22 +140,23 @@ class MeshServer:
             self._directory.key_of,
         )
 
-    async def _sync(
-        self, requester: str, headers: Mapping[str, str], receive: Receive, send: Send
-    ) -> None:
+    async def _sync(self, requester: str, scope: HTTPScope, receive: Receive, send: Send) -> None:
         try:
             self._require_rate(requester)
-            body = await read_body(receive)
-            if body is None:
-                return
-            packed = wire.is_msgpack(headers.get("accept", ""))
-            reply = await self._answer(body, requester, packed=packed)
         except TooOften as error:
             await discard_body(receive)
-            reply = reply_to(error)
-        except (WireError, Fault) as error:
-            reply = reply_to(error)
-        await send_reply(send, self._signed(reply))
+            await send_reply(send, self._signed(reply_to(error)))
+            return
+        body = await read_body(receive)
+        if body is None:
+            return
+        with self._answers.one(address_key(_caller(scope).address)):
+            packed = wire.is_msgpack(headers_of(scope).get("accept", ""))
+            try:
+                reply = await self._answer(body, requester, packed=packed)
+            except (WireError, Fault) as error:
+                reply = self._signed(reply_to(error))
+            await send_reply(send, reply)
 
     async def _answer(self, body: bytes, requester: str, *, packed: bool) -> Reply:
         request = wire.decode_request(body)
@@ -161,17 +167,18 @@ class MeshServer:
         me = self._identity.name
         draw = wire.Draw(seed, now_ns, me, requester)
 
-        def work() -> tuple[int, bytes]:
+        def work() -> tuple[int, Reply]:
             found = wire.select(self._ledger, request, draw)
             ts = now_ns // 10**9
             signature = signatures.sign_digest(self._identity, found.digest(me, ts))
             encode = found.encode_msgpack if packed else found.encode
-            return len(found), encode(me, ts, signature)
+            reply = Reply(200, encode(me, ts, signature), wire.MSGPACK if packed else JSON)
+            return len(found), self._signed(reply)
 
-        count, answer = await self._world.threads.run(Pool.READER, work)
+        count, reply = await self._world.threads.run(Pool.READER, work)
         self._metrics.events_served(count)
         self._peers.asked_us(requester, count, now_ns)
-        return Reply(200, answer, wire.MSGPACK if packed else JSON)
+        return reply
 
     def _signed(self, reply: Reply) -> Reply:
         proof = signatures.response_headers(self._identity, reply.body, self._now_ms())
