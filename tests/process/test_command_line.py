@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import gzip
+import io
 import json
+import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from postbox.cli.main import main
+from postbox.home import open_home
 from postbox.world import system_world
-from support.command import Done, postbox, told
+from support.command import Call, Done, postbox, told
 from support.homes import Imported
 from support.mesh import (
     ANN,
@@ -33,18 +37,20 @@ VERBS = [
     "export",
     "sync",
     "status",
+    "peers",
+    "doctor",
     "verify",
+    "config",
     "bench",
     "demo",
     "trust add",
+    "trust refuse",
     "trust import",
     "trust list",
     "keys show",
 ]
-READING = ["status", "verify", "trust list", "keys show"]
+READING = ["status", "peers", "verify", "trust list", "keys show"]
 SMALL = small_history(200)
-
-Call = Callable[..., Done]
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +63,6 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
-
-
-@pytest.fixture
-def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
-    """The command in this process: for the many calls that end soon."""
-    monkeypatch.delenv("POSTBOX_HOME", raising=False)
-
-    def call(*words: str | Path) -> Done:
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capfd.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, out, err)
-
-    return call
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS, "trust", "keys"])
@@ -90,14 +81,23 @@ def test_help_answers_for_every_verb(call: Call, verb: str) -> None:
         ("status", "which home? Say --home DIR, or set POSTBOX_HOME"),
         ("status --nonsense", "Unknown option"),
         ("import --home HOME", "requires an argument"),
-        ("trust add ann --home HOME", "requires an argument"),
+        ("import --nonsense --home HOME", "--nonsense is no option of import"),
+        ("trust add --home HOME", "requires an argument"),
+        ("trust add ann --id x --home HOME", "--id goes with a KEY"),
         ("trust add ann KEY --home HOME", "the public key 'KEY' is not base64"),
         ("trust add ann YWJj --home HOME", "a public key is 32 bytes in base64, not 3"),
         ("sync http://127.0.0.1:9 --mode nope --home HOME", 'Invalid value "nope" for --mode'),
-        ("status --memory nope --home HOME", "use auto, short, medium, hog or a number"),
-        ("status --memory 0 --home HOME", "use auto, short, medium, hog or a number"),
-        ("serve --listen nowhere --home HOME", "say ADDRESS:PORT"),
-        ("serve --listen 127.0.0.1:99999 --home HOME", "say ADDRESS:PORT"),
+        (
+            "status --memory nope --home HOME",
+            "--memory: expected auto, short, medium",
+        ),
+        (
+            "status --memory 0 --home HOME",
+            "--memory: expected auto, short, medium",
+        ),
+        ("serve --listen nowhere --home HOME", "--listen: expected an IP address and a port"),
+        ("serve --listen 127.0.0.1:99999 --home HOME", "--listen: expected an IP address"),
+        ("serve --listen example.org:0 --home HOME", "--listen: expected an IP address"),
     ],
 )
 def test_a_wrong_call_exits_2_and_says_what_is_wrong(
@@ -114,7 +114,7 @@ def test_the_process_exits_with_what_the_call_gave(home: Path, tmp_path: Path) -
     for words, code, out, err in (
         (["--help"], 0, "Usage: postbox COMMAND", ""),
         (["status"], 2, "", "postbox: which home?"),
-        (["import", tmp_path / "missing", "--home", home], 1, "0 events imported", "postbox: can"),
+        (["import", tmp_path / "missing", "--home", home], 1, "0 events imported", "postbox: made"),
     ):
         done = postbox(*words)
         assert (done.code, done.out[: len(out)], done.err[: len(err)]) == (code, out, err)
@@ -130,12 +130,14 @@ def test_what_fails_exits_1_and_says_what_to_do(call: Call, home: Path, tmp_path
         (["export", tmp_path / "no" / "where"], "can not write"),
         (["trust", "import", tmp_path / "list"], "is no list of keys"),
         (["trust", "import", tmp_path / "missing"], "can not read"),
-        (["sync", "http://127.0.0.1:9"], "127.0.0.1:9"),
-        (["sync", "http://10.0.0.1:7433"], "loopback addresses only"),
+        (["sync", "http://127.0.0.1:9", "--loopback"], "127.0.0.1:9"),
+        (["sync", "http://127.0.0.1:9"], "is a loopback address: start with --loopback"),
+        (["sync", "http://10.0.0.1:7433"], "is a private address"),
         (["sync", "nonsense"], "nonsense"),
+        (["trust", "add", "ann"], "ann: nobody waits under the name ann"),
+        (["trust", "refuse", "ann"], "ann: nobody waits under the name ann"),
+        (["trust", "add", "a:b"], "can not be a name"),
         (["trust", "add", "a:b", ANN.public_key_base64], "can not be a name"),
-        (["serve", "--listen", "0.0.0.0:0"], "loopback"),
-        (["serve", "--listen", "example.org:0"], "it is no IP address"),
     ):
         done = call(*words, "--home", home)
         assert done.code == 1, (words, done)
@@ -192,6 +194,7 @@ def test_status_says_what_the_node_holds(home: Path, history: Path) -> None:
     assert list(empty) == [
         "name",
         "url",
+        "uptime_s",
         "events",
         "capacity",
         "digest",
@@ -202,7 +205,8 @@ def test_status_says_what_the_node_holds(home: Path, history: Path) -> None:
         "standings",
         "authors",
     ]
-    assert (empty["url"], empty["events"], empty["capacity"]) == (None, 0, 20_000)
+    assert (empty["url"], empty["uptime_s"]) == (None, None)
+    assert (empty["events"], empty["capacity"]) == (0, 20_000)
     assert (len(empty["digest"]), len(empty["epoch"])) == (64, 32)
     assert (empty["keys"], empty["authors"]) == (1, {})
     told("import", history, "--home", home)
@@ -287,7 +291,7 @@ def test_trust_is_given_and_listed(home: Path, tmp_path: Path) -> None:
         "--json",
     )
     assert (taken.code, taken.json) == (1, {"refused": 1})
-    assert f"the id {ANN.id} belongs to ann" in taken.err
+    assert f"the id {ANN.id} belongs to 'ann'" in taken.err
     mine = postbox("trust", "add", me["name"], MALLORY.public_key_base64, "--home", home)
     assert mine.code == 1
     assert f"{me['name']} is this node itself" in mine.err
@@ -369,3 +373,72 @@ async def test_the_command_and_the_package_see_one_ledger(home: Path, history: P
 def told_digest(home: Path, history: Path) -> str:
     told("import", history, "--home", home)
     return str(told("status", "--home", home)["digest"])
+
+
+# -- what a newcomer does -----------------------------------------------------------------------
+
+
+def test_options_of_every_verb_may_stand_before_it(call: Call, home: Path) -> None:
+    made = call("--home", home, "keys", "show", "--json")
+    assert made.code == 0
+    for words in (
+        (f"--home={home}", "--json", "keys", "show"),
+        ("--json", "--home", home, "--memory", "short", "keys", "show"),
+        ("--home", home, "keys", "show", "--json"),
+    ):
+        assert call(*words) == Done(0, made.out, "")
+
+
+def test_a_node_that_is_made_is_told_of_once(call: Call, home: Path) -> None:
+    """So that a home that was mistyped shows."""
+    first, second = (call("keys", "show", "--home", home, "--json") for _ in range(2))
+    assert first.err == f"postbox: made a new node {first.json['name']} in {home}\n"
+    assert second == Done(0, first.out, "")
+
+
+def test_stdin_is_imported_as_a_file_is(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for packed in (b"\n".join(SMALL), gzip.compress(b"\n".join(SMALL))):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(packed)))
+        done = call("import", "-", "--home", home, "--json")
+        assert (done.code, done.json["imported"] + done.json["duplicates"]) == (0, 200)
+        assert "importing stdin: 200 events (100%)" in done.err
+
+
+def test_a_list_of_keys_is_told_from_a_history(call: Call, home: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps([{"Name": "ann", "PublicKey": ANN.public_key_base64, "ID": ""}]))
+    done = call("import", keys, "--home", home)
+    assert done.code == 1
+    assert f"{keys} is a list of keys: use postbox trust import" in done.err
+    keys.write_bytes(b"garbage\n")
+    assert "list of keys" not in call("import", keys, "--home", home).err
+
+
+def test_nothing_is_all_there_is_of_an_empty_home(call: Call, home: Path, tmp_path: Path) -> None:
+    assert "0 events (100%)" in call("export", tmp_path / "out", "--home", home).err
+    assert (tmp_path / "out").read_bytes() == b""
+    assert "0 events (100%)" in call("verify", "--home", home).err
+
+
+def test_a_home_that_another_process_keeps_is_refused_after_a_while(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postbox.cli.node.IN_USE_S", 0)
+    with open_home(home):
+        done = call("status", "--home", home)
+    assert (done.code, done.out) == (1, "")
+    assert f"the home {home} is open in another process" in done.err
+    assert call("status", "--home", home).code == 0
+
+
+def test_a_verb_waits_for_the_one_before_it(call: Call, home: Path) -> None:
+    """Here: for a lock that is free the third time it is asked for."""
+    call("status", "--home", home)
+    lock = os.open(home / "lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    release = threading.Timer(0.3, os.close, (lock,))
+    release.start()
+    assert call("status", "--home", home).code == 0
+    release.join()

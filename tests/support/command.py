@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 POSTBOX = Path(sys.executable).parent / "postbox"
 TIMEOUT_S = 120  # for a machine that is busy with everything else
@@ -26,6 +26,12 @@ class Done(NamedTuple):
     def json(self) -> Any:
         """The last line of stdout, which is what scripts read."""
         return json.loads(self.out.splitlines()[-1])
+
+
+class Call(Protocol):
+    """`postbox`, or the same in this process."""
+
+    def __call__(self, *words: object) -> Done: ...
 
 
 def environment(**more: str) -> dict[str, str]:

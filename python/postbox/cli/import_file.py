@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from postbox.admin.command import Nothing, Operator
 from postbox.admin.events import SETTLE, TAKE, Take
 from postbox.cli.node import operated
-from postbox.cli.options import Common, run
+from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import progress
 from postbox.mesh.importing import import_file
@@ -25,7 +28,9 @@ MAX_KEY_LIST_BYTES = 4 * 2**20
 """What is looked at to tell a list of keys, which nara's tools write beside each history."""
 
 
-def import_(file: Path, /, *, common: Common | None = None) -> int:
+def import_(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)], /, *, common: Common | None = None
+) -> int:
     """Take in FILE (- is stdin): lines of events, an array of them, or an answer to a sync request;
     with gzip or without. The self-signed hey-theres in it make their names known, for names that
     are new.
@@ -36,6 +41,8 @@ def import_(file: Path, /, *, common: Common | None = None) -> int:
     world, name = system_world(), "stdin" if file == STDIN else file.name
 
     async def verb(path: Path) -> int:
+        if file != STDIN and str(file).startswith("-"):
+            raise Usage(f"{file} is no option of import; for a file of that name say ./{file}")
         async with operated(options, forgets=True) as operator:
             with progress(f"importing {name}", world.clock) as show:
                 report, damage = await import_file(

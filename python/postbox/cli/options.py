@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from postbox.cli.main import INTERRUPTED
 from postbox.errors import Fault
+from postbox.home import BadHome
 
 if TYPE_CHECKING:
     from postbox.config import Config
@@ -37,7 +38,10 @@ class Common:
     def home_folder(self) -> Path:
         if not self.home:  # an empty one is a variable that was not set, not the current folder
             raise Usage(f"which home? Say --home DIR, or set {HOME_VARIABLE}")
-        return Path(self.home)
+        home = Path(self.home)
+        if home.exists() and not home.is_dir():
+            raise BadHome(f"can not use {home} as a home: it is not a folder")
+        return home
 
     def config(self, options: Mapping[str, object] | None = None) -> Config:
         """The home's configuration, with what this call overrides; None in `options` stands for
