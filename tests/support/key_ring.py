@@ -27,7 +27,7 @@ class Held(NamedTuple):
     known: list[KnownKey]
     waiting: list[WaitingName]
     core: dict[str, list[bytes]]
-    ids: dict[str, str | None]
+    ids: dict[str, str | None]  # also those that are only claimed: whose the core says they are
 
 
 class KeyRing:
@@ -73,7 +73,8 @@ class KeyRing:
 
     def held(self) -> Held:
         known, keys = self.directory.all(), self.directory.keys
-        ids = [str(row[0]) for (table, _), row in self.rows.rows.items() if table == "voter"]
+        ids = {str(row[0]) for (table, _), row in self.rows.rows.items() if table == "voter"}
+        ids |= {one.id for one in (*known, *self.waiting.all()) if one.id is not None}
         return Held(
             dict(self.rows.rows),
             known,

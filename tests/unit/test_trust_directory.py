@@ -24,7 +24,14 @@ from postbox.store.contract import (
 )
 from postbox.trust.directory import Directory, Learned
 from postbox.trust.keys import identity_of
-from postbox.trust.rules import KeyDraft, KeyRules, operator_draft, proof_draft, replacement_message
+from postbox.trust.rules import (
+    KeyDraft,
+    KeyRules,
+    introduction_draft,
+    operator_draft,
+    proof_draft,
+    replacement_message,
+)
 from postbox.trust.tables import ALL_KEYS, KEY, KIND_KEY, STREAM
 from support.rows import Rows
 
@@ -123,6 +130,22 @@ def test_listeners_hear_of_each_change_once(log: Log) -> None:
     without_id = operator_draft(b"4" * 16, "carol", LATER.public_key, None)
     directory.applied(log.commit(without_id))
     assert heard[1:] == [Learned(("carol",), ())]
+
+
+def test_an_id_that_is_only_claimed_is_not_told_to_the_core_nor_to_listeners(log: Log) -> None:
+    directory, heard = Directory(Keys()), list[Learned]()
+    directory.listen(heard.append)
+    payer = Payer("peer", "100.64.0.7")
+    claim = introduction_draft(b"i" * 16, "alice", ALICE.public_key, ALICE.id, payer)
+    directory.applied(log.commit(claim))
+    loaded = Directory(Keys())
+    loaded.load(log)
+    for one in (directory, loaded):
+        assert one.keys.name_of(ALICE.id) is None
+        assert one.keys.keys_of("alice") == [ALICE.public_key]
+    directory.applied(log.commit(added(ALICE, 2)))
+    assert directory.keys.name_of(ALICE.id) == "alice"
+    assert heard == [Learned(("alice",), ()), Learned(("alice",), (ALICE.id,))]
 
 
 def test_several_changes_of_one_name_in_one_commit_end_with_the_last(log: Log) -> None:

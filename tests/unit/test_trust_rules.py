@@ -58,7 +58,7 @@ def rows() -> Rows:
 
 def test_the_operator_adds_a_name_with_key_and_id(rows: Rows) -> None:
     assert known(rows, "al") == KnownKey("al", ALICE.public_key, ALICE.id, (), Source.OPERATOR, 1)
-    assert rows.rows[VOTER.name, (ALICE.id,)] == (ALICE.id, "al", 0)
+    assert rows.rows[VOTER.name, (ALICE.id,)] == (ALICE.id, "al")
 
 
 def test_the_operator_replaces_a_key_and_the_old_one_is_kept(rows: Rows) -> None:

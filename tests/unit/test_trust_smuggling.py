@@ -110,14 +110,16 @@ CLAIMS: dict[str, tuple[str, bytes, str | None, str, dict[str, str]]] = {
     "this node's own name has another key": (
         "me", FOREIGN, None, "own_name", dict.fromkeys(list(ROUTES)[3:], "other_key_known"),
     ),
-    "a new name has the id of a known one": (
-        "ne", FOREIGN, ALICE.id, "id_taken", dict.fromkeys(list(ROUTES)[2:], "id_not_allowed"),
-    ),
-    "a new name has the id of this node": (
-        "ne", FOREIGN, ME.id, "id_taken", dict.fromkeys(list(ROUTES)[2:], "id_not_allowed"),
+    "a known name has another key, and the id of another": (
+        "bo", FOREIGN, ALICE.id, "other_key_known",
+        dict.fromkeys(list(ROUTES)[2:], "id_not_allowed"),
     ),
     "a known name has the id of another": (
-        "bo", BOB.public_key, ALICE.id, "id_taken",
+        "bo", BOB.public_key, ALICE.id, "nothing",
+        dict.fromkeys(list(ROUTES)[2:], "id_not_allowed"),
+    ),
+    "a known name without an id has one": (
+        "bo", BOB.public_key, BOB.id, "nothing",
         dict.fromkeys(list(ROUTES)[2:], "id_not_allowed"),
     ),
     "a known name has another id than it has": (
@@ -149,6 +151,16 @@ def test_the_key_ring_is_the_same_after(ring: KeyRing, claim: str, route: str) -
     before = ring.held()
     said = ring.attempt(lambda: ROUTES[route](name, key, voter_id))
     assert said == otherwise.get(route, answer)
+    assert ring.held() == before
+
+
+@pytest.mark.parametrize("voter_id", [ALICE.id, ME.id, NEWCOMER.id], ids=["al's", "ours", "its"])
+@pytest.mark.parametrize("route", list(ROUTES)[2:])
+def test_no_id_comes_in_beside_a_key_that_did_not_introduce_itself(
+    ring: KeyRing, route: str, voter_id: str
+) -> None:
+    before = ring.held()
+    assert ring.say(ROUTES[route]("ne", NEWCOMER.public_key, voter_id)) == "id_not_allowed"
     assert ring.held() == before
 
 
@@ -233,40 +245,75 @@ def test_nothing_is_admitted_that_does_not_wait(ring: KeyRing) -> None:
     assert ring.held() == before
 
 
-def test_an_id_that_somebody_took_while_another_waited_with_it_is_not_admitted(
-    ring: KeyRing,
-) -> None:
-    assert ring.say(introduce("ma", FOREIGN, WANDA.id)) == "changed"
+def test_an_id_that_the_operator_gave_to_another_meanwhile_is_not_admitted(ring: KeyRing) -> None:
+    assert ring.say(add(BOB, WANDA.id)) == "changed"
     before = ring.held()
     assert ring.say(admit_draft(new_id(), "wa")) == "id_taken"
     assert ring.held() == before
 
 
-def test_a_claimed_id_keeps_others_from_it_until_the_operator_gives_it_to_its_owner(
+@pytest.mark.parametrize("voter_id", [ALICE.id, ME.id], ids=["al's", "ours"])
+def test_who_introduces_itself_with_the_id_of_another_comes_in_or_waits_without_it(
+    ring: KeyRing, voter_id: str
+) -> None:
+    """Or a squatter of an id could keep the true one out, or the true one be taken for it."""
+    owner = ring.directory.keys.name_of(voter_id)
+    assert ring.say(introduce("ne", NEWCOMER.public_key, voter_id)) == "changed"
+    assert ring.say(let_wait("ma", FOREIGN, voter_id)) == "changed"
+    known, waiting = ring.directory.get("ne"), ring.waiting.get("ma")
+    assert known is not None
+    assert waiting is not None
+    assert known.id is waiting.id is None
+    assert ring.say(admit_draft(new_id(), "ma")) == "changed"
+    assert ring.directory.keys.name_of(voter_id) == owner
+
+
+def test_an_id_in_an_introduction_counts_for_nothing_until_the_operator_gives_it(
     ring: KeyRing,
 ) -> None:
-    assert ring.say(introduce("ma", FOREIGN, BOB.id)) == "changed"
-    before = ring.held()
-    assert ring.say(introduce("bo", BOB.public_key, BOB.id)) == "id_taken"
-    assert ring.held() == before
-    assert ring.say(add(BOB, BOB.id)) == "changed"
-    assert ring.directory.keys.name_of(BOB.id) == "bo"
-    squatter = ring.directory.get("ma")
-    assert squatter is not None
-    assert (squatter.id, squatter.key) == (None, FOREIGN)
+    """And until then it keeps nobody else from it, however many claim it."""
+    ids = ring.directory.keys
+    for name, key in (("ma", FOREIGN), ("ne", NEWCOMER.public_key)):
+        assert ring.say(introduce(name, key, NEWCOMER.id)) == "changed"
+        known = ring.directory.get(name)
+        assert known is not None
+        assert (known.id, known.voter_id) == (NEWCOMER.id, None)
+    assert ring.say(let_wait("ni", BOB.public_key, NEWCOMER.id)) == "changed"
+    assert ids.name_of(NEWCOMER.id) is None
+    assert ring.say(add(NEWCOMER, NEWCOMER.id)) == "changed"
+    assert ids.name_of(NEWCOMER.id) == "ne"
     given = ring.held()
-    assert ring.say(introduce("ma", FOREIGN, BOB.id)) == "id_taken"
-    assert ring.say(operator_draft(new_id(), "ma", FOREIGN, BOB.id)) == "id_taken"
+    assert ring.say(introduce("ne", NEWCOMER.public_key, NEWCOMER.id)) == "nothing"
+    assert ring.say(introduce("ma", FOREIGN, NEWCOMER.id)) == "nothing"
+    assert ring.say(operator_draft(new_id(), "ma", FOREIGN, NEWCOMER.id)) == "id_taken"
+    assert ring.say(admit_draft(new_id(), "ni")) == "id_taken"
     assert ring.held() == given
 
 
-def test_a_claim_that_the_operator_confirmed_is_none_any_more(ring: KeyRing) -> None:
-    assert ring.say(introduce("ne", NEWCOMER.public_key, NEWCOMER.id)) == "changed"
+def test_a_claimed_id_is_not_confirmed_by_the_way(ring: KeyRing) -> None:
+    """Neither by the operator's word for the key alone, nor by a proof with the key."""
+    later = identity_of("ma", b"later".ljust(32, b"."))
+    assert ring.say(introduce("ma", FOREIGN, NEWCOMER.id)) == "changed"
+    assert ring.say(proof(MALLORY, later)) == "changed"
+    assert ring.directory.keys.name_of(NEWCOMER.id) is None
+    assert ring.say(imported("ma", later.public_key)) == "nothing"
+    assert ring.say(add(later)) == "changed"
+    known = ring.directory.get("ma")
+    assert known is not None
+    assert (known.id, known.source) == (None, Source.OPERATOR)
+    assert ring.directory.keys.name_of(NEWCOMER.id) is None
     assert ring.say(add(NEWCOMER, NEWCOMER.id)) == "changed"
-    before = ring.held()
-    assert ring.say(operator_draft(new_id(), "bo", BOB.public_key, NEWCOMER.id)) == "id_taken"
-    assert ring.say(introduce("ne", NEWCOMER.public_key, NEWCOMER.id)) == "nothing"
-    assert ring.held() == before
+
+
+def test_the_operator_replaces_the_key_of_an_introduced_name_and_its_claim_is_gone(
+    ring: KeyRing,
+) -> None:
+    replaced = identity_of("ma", b"replaced".ljust(32, b"."))
+    assert ring.say(introduce("ma", FOREIGN, BOB.id)) == "changed"
+    assert ring.say(add(replaced)) == "changed"
+    assert ring.directory.keys.name_of(BOB.id) is None
+    assert ring.say(add(BOB, BOB.id)) == "changed"
+    assert ring.directory.keys.name_of(BOB.id) == "bo"
 
 
 def test_a_name_that_only_looks_like_a_known_one_is_another(ring: KeyRing) -> None:

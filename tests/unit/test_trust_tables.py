@@ -65,7 +65,7 @@ def test_what_rules_put_comes_back_from_the_database(tmp_path: Path) -> None:
     finally:
         store.close()
     assert key_row == rows.rows[KEY.name, ("alice",)]
-    assert voter_row == (LATER.id, "alice", 0)
+    assert voter_row == (LATER.id, "alice")
     assert directory.all() == [known_key(rows.rows[KEY.name, ("alice",)])]
     assert directory.keys.keys_of("alice") == [LATER.public_key, ALICE.public_key]
 
@@ -124,7 +124,7 @@ def test_the_keys_of_the_first_release_are_all_there_after_the_upgrade(
     directory, voter, tally = using(path, MIGRATIONS, lambda store: store.read(work))
     assert directory.all() == OLD_ROWS
     assert directory.room_for(Source.ANSWER) == 998
-    assert voter == (ALICE.id, "alice", 0)
+    assert voter == (ALICE.id, "alice")
     assert tally == ("told", 2)
 
 

@@ -255,3 +255,21 @@ async def test_one_that_waits_with_an_id_which_is_taken_by_now_is_added_by_its_k
         assert isinstance(refused, Rejected)
         assert "to add ann without it" in refused.reason.text
         assert [one.name for one in door.waiting.all()] == ["ann"]
+
+
+@over_every_store
+@simulated
+async def test_the_operator_answers_all_who_wait_in_one_request(world: World, fails: Fails) -> None:
+    count = LIMITS[Group.WAITING]
+    strangers = [identity_of(f"stranger{n:04}", n.to_bytes(32, "big")) for n in range(count)]
+    async with open_door(world, fails) as door:
+        await door.say(*[door.wait(who) for who in strangers])
+        assert len(door.waiting) == count
+        answers = [
+            door.admit(who.name) if number % 2 else door.refuse(who.name)
+            for number, who in enumerate(strangers)
+        ]
+        assert codes(await door.say(*answers)) == [""] * count
+        assert len(door.waiting) == len(await door.loaded()) == 0
+        assert [one.name for one in door.directory.all()] == [who.name for who in strangers[1::2]]
+        assert await door.tally() == {"told": 0, "waiting": 0}

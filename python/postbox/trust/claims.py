@@ -45,7 +45,7 @@ def known_in(state: State, name: str) -> KnownKey | None:
 
 
 def holder_of(voter_id: str, state: State) -> str | None:
-    """The name that has this id."""
+    """The name that the operator gave this id to."""
     row = state[VOTER, (voter_id,)]
     return None if row is None else str(row[1])
 
@@ -72,7 +72,17 @@ def id_refusal(name: str, voter_id: str | None, state: State) -> Reason | None:
     holder = None if voter_id is None else holder_of(voter_id, state)
     if holder is None or holder == name:
         return None
-    return Reason("id_taken", f"the id {voter_id} belongs to {holder!r}, and an id never names two")
+    return Reason(
+        "id_taken",
+        f"the id {voter_id} belongs to {holder!r}, and an id never names two; to add {name}"
+        " without it, give its key: postbox trust add NAME KEY",
+    )
+
+
+def claimable_id(name: str, voter_id: str | None, state: State) -> str | None:
+    """What is left of an id in an introduction: nothing, if it is another name's already. That
+    must not keep the name out, whichever of the two is the true one."""
+    return voter_id if id_refusal(name, voter_id, state) is None else None
 
 
 def key_refusal(name: str, key: bytes, known: KnownKey | None) -> Reason | None:
@@ -87,9 +97,9 @@ def stranger(name: str) -> Reason:
     return Reason("not_admitted", f"{name} is not admitted: only mesh nodes introduce themselves")
 
 
-def claim_refusal(name: str, key: bytes, voter_id: str | None, state: State) -> Reason | None:
+def claim_refusal(name: str, key: bytes, state: State) -> Reason | None:
     """What speaks against a name that introduces itself, whether it is let in or has to wait."""
     known = known_in(state, name)
     if known is not None and known.source is Source.OWN and known.key != key:
         return own_name(name)
-    return key_refusal(name, key, known) or id_refusal(name, voter_id, state)
+    return key_refusal(name, key, known)

@@ -103,11 +103,11 @@ class Directory:
                 continue
             self._known[row.name] = row
             self._count(before, row)
-            self.keys.put(row.name, row.keys, row.id)
+            self.keys.put(row.name, row.keys, row.voter_id)
             names[row.name] = None
             # its votes are looked up by id, and a new key may prove those, too
-            if row.id is not None:
-                ids[row.id] = None
+            if row.voter_id is not None:
+                ids[row.voter_id] = None
         if not names:
             return
         learned = Learned(tuple(names), tuple(ids))

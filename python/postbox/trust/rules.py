@@ -1,24 +1,24 @@
 """Who may say which key a name has: pure rules over the rows of `tables`.
 
-| source                        | new name     | same key       | other key                       |
-|-------------------------------|--------------|----------------|---------------------------------|
-| the operator, the node itself | admitted     | no change      | replaced, the old one is kept 1 |
-| a hey-there in an import      | admitted     | no change      | refused                         |
-| ... in a known peer's answer  | admitted 2   | no change      | refused                         |
-| an introduction               | admitted 2 3 | an id is added | refused                         |
-| an answer to `GET /ping`      | admitted 2   | no change      | refused                         |
-| a proof with the old key      | refused      | no change      | replaced, if the proof verifies |
-| a hey-there from elsewhere    | refused      | refused        | refused                         |
+| source                        | new name     | same key  | other key                       |
+|-------------------------------|--------------|-----------|---------------------------------|
+| the operator, the node itself | admitted     | no change | replaced, the old one is kept 1 |
+| a hey-there in an import      | admitted     | no change | refused                         |
+| ... in a known peer's answer  | admitted 2   | no change | refused                         |
+| an introduction               | admitted 2 3 | no change | refused                         |
+| an answer to `GET /ping`      | admitted 2   | no change | refused                         |
+| a proof with the old key      | refused      | no change | replaced, if the proof verifies |
+| a hey-there from elsewhere    | refused      | refused   | refused                         |
 
 1: but the operator does not replace the node's own key, which is that of its key file.
 2: while there are fewer names of that kind than `tables.LIMITS` says.
 3: by the door's policy; else it waits (`waiting_rules`) until the operator admits it.
 
-Old keys are kept so that what they signed still verifies. Ids come from the operator, and from
-introductions where none is known and nobody has that one: nobody can check an id, so what an
-introduction claims is only a claim, and yields to the operator's word. A proof is checked here,
-against the key that is current at that moment, and not before: only then can two proofs with one
-old key not both succeed. Weak keys never get here: `KeyDraft` refuses them.
+Old keys are kept so that what they signed still verifies. Ids come from the operator. Nobody can
+check one, so the id in an introduction is only a claim, which is noted and counts for nothing until
+the operator gives it (`KnownKey.voter_id`). A proof is checked here, against the key that is
+current at that moment, and not before: only then can two proofs with one old key not both succeed.
+Weak keys never get here: `KeyDraft` refuses them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from postbox.store.contract import Found, Lane, Table
 from postbox.trust.claims import (
     check_claim,
     claim_refusal,
+    claimable_id,
     holder_of,
     id_refusal,
     is_full,
@@ -65,7 +66,6 @@ A name's owner could else make its row as long as it likes."""
 _PROOF_DOMAIN = b"postbox: this key replaces that one\0"
 _HEY_THERE_DOMAIN = b"postbox: key from a hey-there\0"
 _PROOF_ID_DOMAIN = b"postbox: key from a proof\0"
-_LOST_ID_DOMAIN = b"postbox: id given to another name\0"
 
 
 class KeyDraft(msgspec.Struct, frozen=True):
@@ -153,33 +153,25 @@ class KeyRules:
         yield RowKey(WAITING, (draft.name,))
         for group in Group:
             yield RowKey(TALLY, (str(group),))
-        if draft.voter_id is None:
-            return
-        yield RowKey(VOTER, (draft.voter_id,))
-        holder = holder_of(draft.voter_id, state)
-        if holder is not None:
-            yield RowKey(KEY, (holder,))
+        if draft.voter_id is not None:
+            yield RowKey(VOTER, (draft.voter_id,))
 
     def decide(self, draft: KeyDraft, state: State, at_ms: int) -> Decision:
         known = known_in(state, draft.name)
         refusal = _refusal(draft, known, state)
         if refusal is not None:
             return Decision(refuse=refusal)
-        changed = _changed(draft, known, at_ms)
-        puts = list(_voter_puts(draft, changed or known, state))
+        changed = _changed(draft, known, state, at_ms)
         if changed is None:
-            return Decision(puts=tuple(puts))
-        rows = {draft.id: changed}
-        loser = _loser(draft, state, at_ms)
-        if loser is not None:
-            # first, so that whoever follows never sees an id with two names
-            rows = {_id(_LOST_ID_DOMAIN, draft.id): loser, **rows}
-        entries = tuple(_entry(entry_id, row) for entry_id, row in rows.items())
-        puts += [Put(KEY, row_of(row)) for row in rows.values()]
+            return Decision()
         waits = state[WAITING, (draft.name,)] is not None
-        puts += _tally_puts(known, changed, waits, state)
+        puts = (
+            Put(KEY, row_of(changed)),
+            *_voter_puts(draft, changed, state),
+            *_tally_puts(known, changed, waits, state),
+        )
         drops = (RowKey(WAITING, (draft.name,)),) if waits else ()
-        return Decision(entries=entries, puts=tuple(puts), drops=drops)
+        return Decision(entries=(_entry(draft.id, changed),), puts=puts, drops=drops)
 
     def replaces(self, draft: KeyDraft, stored: Found) -> bool:
         return False
@@ -202,18 +194,12 @@ def _operator_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> 
         return Reason("not_the_operator", "only the operator can add or replace a key like this")
     if draft.source is Source.OPERATOR and _would_replace_own(draft, known):
         return own_name(draft.name)
-    return None if _may_be_given(draft, state) else id_refusal(draft.name, draft.voter_id, state)
+    return id_refusal(draft.name, draft.voter_id, state)
 
 
 def _would_replace_own(draft: KeyDraft, known: KnownKey | None) -> bool:
     """A node that believed another key of its own name would refuse what it signs itself."""
     return known is not None and known.source is Source.OWN and known.key != draft.key
-
-
-def _may_be_given(draft: KeyDraft, state: State) -> bool:
-    """Nobody but its own introduction ever gave this id to the name that has it."""
-    voter = None if draft.voter_id is None else state[VOTER, (draft.voter_id,)]
-    return voter is not None and voter[2] == 1
 
 
 def _hey_there_refusal(draft: KeyDraft, known: KnownKey | None) -> Reason | None:
@@ -228,16 +214,17 @@ def _hey_there_refusal(draft: KeyDraft, known: KnownKey | None) -> Reason | None
 
 
 def _introduction_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
-    admitted = draft.source is Source.ADMITTED
-    if admitted and draft.payer.kind != "operator":
+    is_admitted = draft.source is Source.ADMITTED
+    if is_admitted and draft.payer.kind != "operator":
         return Reason("not_the_operator", "only the operator can admit a name that waits")
     if draft.payer.kind not in ("operator", "peer"):
         return stranger(draft.name)
     if draft.source is Source.PING and draft.voter_id is not None:
         return Reason("id_not_allowed", "an answer to /ping proves no id")
-    return claim_refusal(draft.name, draft.key, draft.voter_id, state) or _room_refusal(
-        draft, known, state
-    )
+    refusal = claim_refusal(draft.name, draft.key, state) or _room_refusal(draft, known, state)
+    if refusal is None and is_admitted:
+        return id_refusal(draft.name, draft.voter_id, state)
+    return refusal
 
 
 def _room_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
@@ -271,10 +258,11 @@ def _proof_refusal(draft: KeyDraft, known: KnownKey | None) -> Reason | None:
     return None
 
 
-def _changed(draft: KeyDraft, known: KnownKey | None, at_ms: int) -> KnownKey | None:
+def _changed(draft: KeyDraft, known: KnownKey | None, state: State, at_ms: int) -> KnownKey | None:
     """The row as it shall be, or None if it says so already."""
     if known is None:
-        return KnownKey(draft.name, draft.key, draft.voter_id, (), draft.source, at_ms)
+        voter_id = claimable_id(draft.name, draft.voter_id, state)
+        return KnownKey(draft.name, draft.key, voter_id, (), draft.source, at_ms)
     voter_id, source = _voter_id(draft, known), _source(draft, known)
     if known.key == draft.key:
         if (known.id, known.source) == (voter_id, source):
@@ -286,13 +274,12 @@ def _changed(draft: KeyDraft, known: KnownKey | None, at_ms: int) -> KnownKey | 
 
 
 def _voter_id(draft: KeyDraft, known: KnownKey) -> str | None:
-    if _is_claim(draft):
-        return known.id or draft.voter_id
-    return draft.voter_id or known.id
+    """A claim ends when the operator vouches for the name: with this id, another one, or none."""
+    return draft.voter_id or known.voter_id if _vouches(draft) else known.id
 
 
-def _is_claim(draft: KeyDraft) -> bool:
-    return draft.source in (Source.INTRODUCTION, Source.ADMITTED)
+def _vouches(draft: KeyDraft) -> bool:
+    return draft.source in (Source.OPERATOR, Source.OWN, Source.ADMITTED)
 
 
 def _source(draft: KeyDraft, known: KnownKey) -> Source:
@@ -301,30 +288,16 @@ def _source(draft: KeyDraft, known: KnownKey) -> Source:
     is_counted = group_of(known.source) is not None
     if draft.source is Source.PROOF and is_counted:
         return known.source
-    if known.key != draft.key or (draft.source is Source.OPERATOR and is_counted):
+    if known.key != draft.key or (_vouches(draft) and is_counted):
         return draft.source
     return known.source
 
 
-def _voter_puts(draft: KeyDraft, row: KnownKey | None, state: State) -> Iterator[Put]:
-    """Whose id it is, and whether that is only a claim."""
-    if draft.voter_id is None or row is None or row.id != draft.voter_id:
+def _voter_puts(draft: KeyDraft, row: KnownKey, state: State) -> Iterator[Put]:
+    if draft.voter_id is None or row.voter_id != draft.voter_id:
         return
-    is_claim = _is_claim(draft)
-    voter = state[VOTER, (draft.voter_id,)]
-    if voter is None or voter[1] != draft.name or (voter[2] == 1 and not is_claim):
-        yield Put(VOTER, (draft.voter_id, draft.name, int(is_claim)))
-
-
-def _loser(draft: KeyDraft, state: State, at_ms: int) -> KnownKey | None:
-    """The row, as it shall be, of a name that claimed the id which now goes to another."""
-    holder = None if draft.voter_id is None else holder_of(draft.voter_id, state)
-    if holder is None or holder == draft.name:
-        return None
-    known = known_in(state, holder)
-    if known is None or known.id != draft.voter_id:
-        return None
-    return msgspec.structs.replace(known, id=None, at_ms=at_ms)
+    if holder_of(draft.voter_id, state) is None:
+        yield Put(VOTER, (draft.voter_id, draft.name))
 
 
 def _tally_puts(

@@ -39,13 +39,10 @@ KEY = Table(
     key=1,
 )
 
-VOTER = Table(
-    "voter", (Column("id", "text"), Column("name", "text"), Column("claimed", "integer")), key=1
-)
-"""An id stays its name's for ever, also after the name got another one: it can not come to name
-somebody else. Votes under the former id are not counted any more. `claimed` is 1 where only the
-introduction of that name said so, which nobody can check: such an id the operator may give to
-another name."""
+VOTER = Table("voter", (Column("id", "text"), Column("name", "text")), key=1)
+"""An id that the operator gave stays its name's for ever, also after the name got another one: it
+can not come to name somebody else. Votes under the former id are not counted any more. What a
+name only claims is not here (`KnownKey.voter_id`)."""
 
 WAITING = Table(
     "waiting",
@@ -113,7 +110,7 @@ class KnownKey(msgspec.Struct, frozen=True):
 
     name: str
     key: bytes
-    id: str | None
+    id: str | None  # given by the operator, or claimed: see `voter_id`
     old: tuple[bytes, ...]  # newest first
     source: Source
     at_ms: int
@@ -122,6 +119,12 @@ class KnownKey(msgspec.Struct, frozen=True):
     def keys(self) -> tuple[bytes, ...]:
         """What this name's events may be signed with, the current key first."""
         return (self.key, *self.old)
+
+    @property
+    def voter_id(self) -> str | None:
+        """What this name's votes are counted under. An id in an introduction is only a claim that
+        nobody can check, until the operator gives it."""
+        return None if self.source is Source.INTRODUCTION else self.id
 
 
 def row_of(known: KnownKey) -> Row:

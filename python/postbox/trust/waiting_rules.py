@@ -24,7 +24,7 @@ from postbox.store.contract import Found, Lane, Table
 from postbox.trust.claims import (
     check_claim,
     claim_refusal,
-    holder_of,
+    claimable_id,
     is_full,
     known_in,
     stranger,
@@ -157,7 +157,8 @@ def _wait(draft: WaitDraft, state: State, at_ms: int) -> Decision:
         return Decision(refuse=refusal)
     if waiting is not None or known_in(state, draft.name) is not None:
         return Decision()
-    waits = WaitingName(draft.name, draft.key, draft.voter_id, draft.address, at_ms)
+    voter_id = claimable_id(draft.name, draft.voter_id, state)
+    waits = WaitingName(draft.name, draft.key, voter_id, draft.address, at_ms)
     entry = _entry(draft.id, KIND_WAITS, at_ms, msgspec.json.encode(waits))
     puts = (Put(WAITING, waiting_row(waits)), tally_put(Group.WAITING, 1, state))
     return Decision(entries=(entry,), puts=puts)
@@ -171,7 +172,7 @@ def _wait_refusal(draft: WaitDraft, waiting: WaitingName | None, state: State) -
             "other_key_waiting",
             f"{draft.name} waits with another key for the operator of this node, who decides",
         )
-    refusal = claim_refusal(draft.name, draft.key, draft.voter_id, state)
+    refusal = claim_refusal(draft.name, draft.key, state)
     if refusal is not None or waiting is not None or known_in(state, draft.name) is not None:
         return refusal
     if not is_full(Group.WAITING, state):
@@ -196,20 +197,9 @@ def _answer(draft: AnswerDraft, state: State, at_ms: int) -> Decision:
                 f"nobody waits under the name {draft.name}: postbox trust list shows who does",
             )
         )
-    return _admit(draft, waiting, state, at_ms) if draft.admits else _refuse(draft, state, at_ms)
-
-
-def _admit(draft: AnswerDraft, waiting: WaitingName, state: State, at_ms: int) -> Decision:
-    if waiting.id is None or holder_of(waiting.id, state) in (None, draft.name):
+    if draft.admits:
         return _KEY_RULES.decide(_admitted(draft, waiting), state, at_ms)
-    return Decision(
-        refuse=Reason(
-            "id_taken",
-            f"{draft.name} claims the id {waiting.id}, which belongs to"
-            f" {holder_of(waiting.id, state)!r} by now; to add {draft.name} without it, give its"
-            " key: postbox trust add NAME KEY",
-        )
-    )
+    return _refuse(draft, state, at_ms)
 
 
 def _admitted(draft: AnswerDraft, waiting: WaitingName) -> KeyDraft:

@@ -15,9 +15,6 @@ insert into key_2 (name, "key", id, old, source, at_ms)
 drop table "key";
 alter table key_2 rename to "key";
 
--- 1: only its own introduction says so, and the operator may give the id to another name.
-alter table voter add column claimed integer not null default 0 check (claimed in (0, 1));
-
 -- Who introduced itself and waits for the operator. Every change has an entry in the stream `keys`.
 create table waiting (
     name text not null primary key check (length(name) between 1 and 64),
