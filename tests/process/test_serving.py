@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.command import killed_at_line, postbox, ready_url, running, told
+from support.command import killed_at_line, postbox, ready_url, running, served, told
 from support.homes import Imported
 from support.mesh import small_history
 
@@ -30,15 +30,6 @@ def introduce(one: Path, other: Path) -> None:
         )
 
 
-@contextmanager
-def served(home: Path) -> Iterator[str]:
-    with running("serve", "--home", home, "--listen", "127.0.0.1:0", "--loopback") as process:
-        yield ready_url(process)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out, err) == (0, "", "")
-
-
 def test_two_nodes_end_with_equal_ledgers(tmp_path: Path, history: Path) -> None:
     server, client = tmp_path / "server", tmp_path / "client"
     told("import", history, "--home", server)
@@ -56,14 +47,27 @@ def test_two_nodes_end_with_equal_ledgers(tmp_path: Path, history: Path) -> None
     assert len(digests) == 1
 
 
-def test_a_node_that_was_not_told_of_us_is_not_pulled_from(tmp_path: Path) -> None:
+def test_a_stranger_waits_until_the_operator_lets_it_in(tmp_path: Path, history: Path) -> None:
+    """All of it while the node serves: `mesh.admit` is ask."""
     server, client = tmp_path / "server", tmp_path / "client"
+    told("import", history, "--home", server)
+    (server / "config.toml").write_text('[mesh]\nadmit = "ask"\n')
     with served(server) as url:
-        done = postbox("sync", url, "--home", client)
+        sync = ("sync", url, "--home", client, "--loopback")
+        refused = postbox(*sync)
         me = told("keys", "show", "--home", client)
-    assert (done.code, done.out) == (1, "")
-    assert "answered 401" in done.err
-    assert f"postbox trust add {me['name']} {me['public_key']} --id {me['id']}" in done.err
+        assert (refused.code, refused.out) == (1, "")
+        assert f"postbox trust add {me['name']}" in refused.err
+        (waits,) = told("trust", "list", "--home", server)["waiting"]
+        assert list(waits) == ["name", "public_key", "id", "address", "since"]
+        assert (waits["name"], waits["public_key"]) == (me["name"], me["public_key"])
+        assert waits["name"] in postbox("trust", "list", "--home", server).out
+        assert told("trust", "refuse", me["name"], "--home", server) == {"refused": 0}
+        assert told("trust", "list", "--home", server)["waiting"] == []
+        assert postbox("trust", "add", me["name"], "--home", server).code == 1
+        assert postbox(*sync).code == 1  # introduces itself again
+        assert told("trust", "add", me["name"], "--home", server) == {"refused": 0}
+        assert told(*sync)["imported"] == 500
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
@@ -75,15 +79,16 @@ def test_a_signal_ends_a_node_cleanly(tmp_path: Path, end: signal.Signals) -> No
     assert postbox("status", "--home", tmp_path).code == 0
 
 
-def test_a_home_that_is_open_is_refused_with_who_has_it(tmp_path: Path) -> None:
+def test_a_home_that_is_served_is_not_served_twice(tmp_path: Path) -> None:
     with running("serve", "--home", tmp_path, "--listen", "127.0.0.1:0") as process:
         ready_url(process)
-        done = postbox("status", "--home", tmp_path)
+        done = postbox("serve", "--home", tmp_path, "--listen", "127.0.0.1:0")
         assert (done.code, done.out) == (1, "")
         assert f"open in another process (pid {process.pid})" in done.err
+        assert told("status", "--home", tmp_path)["url"], "the first one serves as before"
         process.kill()
         process.wait()
-        assert postbox("status", "--home", tmp_path).code == 0, "the lock dies with the process"
+        assert told("status", "--home", tmp_path)["url"] is None, "the lock dies with the process"
 
 
 def test_a_node_keeps_the_name_it_was_made_with(tmp_path: Path) -> None:
@@ -105,16 +110,28 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert "another program listens there" in done.err
 
 
+def test_stderr_of_a_node_has_one_json_document_a_line(tmp_path: Path) -> None:
+    with running("serve", "--home", tmp_path, "--listen", "127.0.0.1:0") as process:
+        url = ready_url(process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    logged = [json.loads(line) for line in err.splitlines()]
+    assert out == ""
+    assert [line["event"] for line in logged] == ["ready", "stopping"]
+    assert logged[0]["url"] == url
+
+
 def test_a_pull_that_is_killed_loses_nothing_that_it_had_counted(
     imported: Imported, copy_of: Callable[[Imported], Path], tmp_path: Path
 ) -> None:
     server, client = copy_of(imported), tmp_path / "client"
     introduce(server, client)
     with served(server) as url:
-        counted = killed_at_line(2, "sync", url, "--mode", "page", "--home", client)
+        sync = ("sync", url, "--mode", "page", "--home", client, "--loopback")
+        counted = killed_at_line(2, *sync)
         assert counted > 0
         assert told("status", "--home", client)["events"] >= counted
-        report = told("sync", url, "--mode", "page", "--home", client)
+        report = told(*sync)
     assert (report["rejected"], report["pruned"]) == (0, 0)
     assert report["imported"] + report["duplicates"] == 80_000
     status = told("status", "--home", client)

@@ -88,6 +88,19 @@ def ready_url(process: subprocess.Popen[str]) -> str:
     return match[1]
 
 
+@contextmanager
+def served(home: Path, *words: str | Path) -> Iterator[str]:
+    """`postbox serve` on a free port, stopped at the end; yields its URL."""
+    listen = ("--listen", "127.0.0.1:0", "--loopback")
+    with running("serve", "--home", home, *listen, *words) as process:
+        yield ready_url(process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (0, ""), err
+        assert '"level": "error"' not in err
+        assert "Traceback" not in err
+
+
 def killed_at_line(number: int, *words: str | Path) -> int:
     """Started, killed with SIGKILL when its n-th line of progress is there. How many events the
     last line that it had written counted."""
