@@ -74,7 +74,8 @@ class KeyRing:
     def held(self) -> Held:
         known, keys = self.directory.all(), self.directory.keys
         ids = {str(row[0]) for (table, _), row in self.rows.rows.items() if table == "voter"}
-        ids |= {one.id for one in (*known, *self.waiting.all()) if one.id is not None}
+        ids |= {one.id for one in known if one.id is not None}
+        ids |= {one.id for one in self.waiting.all() if one.id is not None}
         return Held(
             dict(self.rows.rows),
             known,
