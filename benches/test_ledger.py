@@ -11,7 +11,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from postbox import core
-from postbox.cli.bench import Made, filled, make_history, merge, queries
+from postbox.cli.bench.history import Made, filled, make_history
+from postbox.cli.bench.ledger import merge, queries
 from postbox.world import World, system_world
 
 NAMES = (
