@@ -75,10 +75,11 @@ class Peer:
         self._introductions = introductions
         self._url = url.rstrip("/")
         self._met: Met | None = None
+        self._is_introduced = False  # since we met
 
     async def meet(self) -> Met:
         """Who is there. Raises MeetingFault or a fault of `net.client`."""
-        self._met = await self._introductions.meet(self._url)
+        self._met, self._is_introduced = await self._introductions.meet(self._url), False
         return self._met
 
     async def ask(self, request: SyncRequest, intake: Intake) -> Heard:
@@ -86,8 +87,8 @@ class Peer:
         MeetingFault, or a fault of `net.client`."""
         met = self._met or await self.meet()
         answer, asked_ms = await self._send(request, met)
-        if _is_stranger(answer):
-            await self._introduce()
+        if _is_stranger(answer) and met.about and not self._is_introduced:
+            await self._introduce(met)
             answer, asked_ms = await self._send(request, met)
         if answer.status != 200:
             raise self._refusal(answer)
@@ -114,11 +115,19 @@ class Peer:
         )
         return answer, asked_ms
 
-    async def _introduce(self) -> None:
+    async def _introduce(self, met: Met) -> None:
+        """Once: who still does not know us then waits for its operator. A nara takes no
+        introductions; it has asked back before it said that it does not know us."""
+        self._is_introduced = True
         try:
-            await self._introductions.introduce(self._url)
+            who = await self._introductions.introduce(self._url)
         except WireError as error:
             raise PeerFault(f"{self._url} introduces itself wrongly: {error}") from error
+        if (who.name, who.key) != (met.name, self._directory.key_of(met.name)):
+            raise PeerFault(
+                f"{self._url} introduces itself as {who.name}, or with another key than"
+                f" {met.name} has, who is met there"
+            )
 
     async def _believe(self, answer: Answer, expected: str, asked_ms: int, intake: Intake) -> Heard:
         """`asked_ms`: an answer's headers are of about then, however long its body took."""

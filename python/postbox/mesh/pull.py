@@ -68,7 +68,7 @@ async def pull(
         newest_ns = max(newest_ns, span[1] if span else 0)
         if not heard.next_cursor:
             return Pulled(report, newest_ns)
-        place = _further(heard, taken, place)
+        place = _further(heard, place)
         request.cursor = heard.next_cursor
 
 
@@ -82,10 +82,11 @@ async def _patiently(peer: Peer, request: SyncRequest, intake: Intake) -> Heard:
     return await peer.ask(request, intake)
 
 
-def _further(heard: Heard, taken: Report, before: _Place) -> _Place:
-    """Where its cursor goes on. Raises EndlessPages unless the page was worth its request, lay
-    beyond `before`, and the cursor is its last event: then no event comes twice, each page costs
-    the peer as much as us, and the walk ends with what it has."""
+def _further(heard: Heard, before: _Place) -> _Place:
+    """Where its cursor goes on. Raises EndlessPages unless the page was worth its request, began
+    where the last one ended, and the cursor is its last event: then each page costs the peer as
+    much as us, and a walk gets on. What its events are worth is not asked: honest peers hold what
+    others made them take, and nobody shall be able to hide the rest behind it."""
     cursor = heard.next_cursor or ""
     place = _place(cursor)
     span = heard.batch.span()
@@ -99,8 +100,6 @@ def _further(heard: Heard, taken: Report, before: _Place) -> _Place:
         what = "after a page that is not the one between this cursor and the last"
     elif len(heard.batch) < MIN_EVENTS and heard.bytes < MIN_BYTES:
         what = f"after a page of {len(heard.batch)} events"
-    elif taken.rejected.total() == taken.total:
-        what = "after a page in which no event was any good"
     else:
         return place
     raise EndlessPages(
