@@ -4,6 +4,9 @@ the peer's pages from where it was, again and again, with a pause that differs f
 A round begins an hour before the newest event that the last one saw, since events may arrive at
 the peer later than they were made. What came even later is found by the rounds that begin at the
 beginning: the first one, the one after a failure, and every so many.
+
+The log has a line when a peer begins to answer, to fail in some way, or to make us wait, and none
+for each time that it does so again.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ from __future__ import annotations
 import trio
 
 from postbox.errors import Fault
-from postbox.mesh.client import Peer, Stranger
-from postbox.mesh.intake import Intake
+from postbox.logs import get, limited
+from postbox.mesh.client import Busy, Peer, Stranger
+from postbox.mesh.intake import Intake, Report
 from postbox.mesh.peers import Contact, Link
-from postbox.mesh.pull import Pulled, pull
+from postbox.mesh.pull import EndlessPages, Progress, Pulled, pull
 from postbox.metrics import Metrics
 from postbox.world import World
 
@@ -25,6 +29,9 @@ JITTER = 0.2
 """Of the pause, up or down, so that nodes that started together do not ask together."""
 FIRST_RETRY_S = 2.0
 """After a failure; it doubles up to the pause."""
+ROUND_S = 6 * 3600.0
+"""For a walk through all that a peer has: the largest ledger, 20 million events, at half a megabyte
+a second. A peer could go on for ever with events that it makes up, a full page a minute."""
 
 
 class Keeper:
@@ -45,6 +52,8 @@ class Keeper:
         self._intake = intake
         self._pause_s = pause_s
         self._metrics = metrics
+        self._log = limited(get("postbox.mesh.background"), link.url).bind(url=link.url)
+        self._told: tuple[Contact, type[Fault] | None] = (Contact.NEW, None)
         self._newest_ns = 0
         self._rounds = 0  # since the last one that began at the beginning
         self._failures = 0  # in a row
@@ -58,12 +67,20 @@ class Keeper:
         """One walk. The seconds until the next."""
         self._link.contact = Contact.PULLING
         try:
-            pulled = await self._walk()
+            pulled = await self._bounded_walk()
         except Fault as fault:
             self._failed(fault)
-        else:
-            self._succeeded(pulled)
-        return self._next_s()
+            return self._next_s(fault)
+        self._succeeded(pulled)
+        return self._next_s(None)
+
+    async def _bounded_walk(self) -> Pulled:
+        with trio.move_on_after(ROUND_S):
+            return await self._walk()
+        raise EndlessPages(
+            f"{self._link.url} had more after {ROUND_S / 3600:g} hours: its pages may have no end."
+            " What came before was taken"
+        )
 
     async def _walk(self) -> Pulled:
         met = await self._peer.meet()
@@ -73,38 +90,58 @@ class Keeper:
             link.version, link.memory_mode = met.about.version, met.about.memory_mode
         is_whole = self._failures > 0 or self._rounds % WHOLE_EVERY == 0
         since_ns = 0 if is_whole else self._since_ns()
-        return await pull(self._peer, self._intake, "page", lambda _: None, since_ns=since_ns)
+        return await pull(self._peer, self._intake, "page", self._counting(), since_ns=since_ns)
+
+    def _counting(self) -> Progress:
+        """Counts each page when it is taken: a walk that fails later has brought it as well."""
+        link, imported, rejected = self._link, self._link.imported, self._link.rejected
+
+        def count(so_far: Report) -> None:
+            link.imported = imported + so_far.imported
+            link.rejected = rejected + so_far.rejected.total()
+
+        return count
 
     def _since_ns(self) -> int:
         """An event may say that it is of the future; what comes until then is not to be missed."""
         return max(0, min(self._newest_ns, self._world.clock.now_ns()) - OVERLAP_NS)
 
     def _succeeded(self, pulled: Pulled) -> None:
-        report, link = pulled.report, self._link
         self._failures = 0
         self._rounds += 1
         self._newest_ns = max(self._newest_ns, pulled.newest_ns)
         self._metrics.pull("done")
-        link.contact, link.last_error = Contact.REACHED, ""
-        link.last_contact_ns = self._world.clock.now_ns()
-        link.pulls += 1
-        link.imported += report.imported
-        link.rejected += report.rejected.total()
+        self._link.last_contact_ns = self._world.clock.now_ns()
+        self._link.pulls += 1
+        self._enter(Contact.REACHED, None)
 
     def _failed(self, fault: Fault) -> None:
         self._failures += 1
         self._rounds = 0
         self._metrics.pull("failed")
         is_waiting = isinstance(fault, Stranger)
-        self._link.contact = Contact.WAITING if is_waiting else Contact.FAILED
-        self._link.last_error = str(fault)
+        self._enter(Contact.WAITING if is_waiting else Contact.FAILED, fault)
 
-    def _next_s(self) -> float:
+    def _enter(self, contact: Contact, fault: Fault | None) -> None:
+        link = self._link
+        link.contact, link.last_error = contact, "" if fault is None else str(fault)
+        told, self._told = self._told, (contact, None if fault is None else type(fault))
+        if told == self._told:
+            return
+        if fault is None:
+            self._log.info("a peer answers", name=link.name, kind=link.kind)
+        elif contact is Contact.WAITING:
+            self._log.warning("a peer does not know this node", error=link.last_error)
+        else:
+            self._log.warning("a peer can not be pulled from", error=link.last_error)
+
+    def _next_s(self, fault: Fault | None) -> float:
         pause_s = self._pause_s
         if self._failures:
             pause_s = min(pause_s, FIRST_RETRY_S * 2 ** min(self._failures - 1, 20))
         drawn = int.from_bytes(self._world.random.bytes(4), "big") / 2**32
-        return pause_s * (1 + JITTER * (2 * drawn - 1))
+        pause_s *= 1 + JITTER * (2 * drawn - 1)
+        return max(pause_s, fault.wait_s) if isinstance(fault, Busy) else pause_s
 
 
 async def keep_up(keepers: list[Keeper]) -> None:
