@@ -251,3 +251,18 @@ async def test_a_cancelled_request_leaves_the_client_usable() -> None:
             await asked.wait()
             nursery.cancel_scope.cancel()
         assert (await get(client)).status == 200
+
+
+async def test_https_where_http_is_spoken_is_told_as_that() -> None:
+    async def plain(stream: trio.abc.Stream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+    net = MemoryNet({"peer": [PEER_ADDRESS]})
+    async with trio.open_nursery() as nursery:
+        listeners = await net.listen(PEER_ADDRESS, 80)
+        nursery.start_soon(partial(trio.serve_listeners, plain, listeners))
+        async with open_client(net, reach=REACH) as client:
+            with pytest.raises(Unreachable, match="speaks no TLS: is it an http address"):
+                await client.request("GET", "https://peer:80/", max_body_bytes=9, deadline_s=9.0)
+        nursery.cancel_scope.cancel()

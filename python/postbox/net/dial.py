@@ -40,8 +40,7 @@ def dial_tcp(net: Net, reach: Reach, *, is_tls: bool) -> Dial:
         for address in addresses:
             refusal = reach.refusal(address, is_tls=is_tls)
             if refusal is not None:
-                where = "" if host == address else f"{host}: "
-                raise Forbidden(f"will not call {where}{refusal}")
+                raise Forbidden(f"will not call {host}: {refusal}")
         return await _first_that_answers(net, addresses[:MAX_ADDRESSES], port)
 
     return dial
@@ -217,4 +216,12 @@ def _renamed(timeout: type[Exception], broken: type[Exception]) -> Iterator[None
     except trio.TooSlowError as error:
         raise timeout(str(error)) from error
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise broken(str(error)) from error
+        raise broken(_said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    """What TLS found wrong is the cause of what trio raises, which says nothing itself."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "what answers there speaks no TLS: is it an http address?"
+    return str(error) or str(cause or "")
