@@ -1,0 +1,75 @@
+"""`postbox demo`: three nodes that find each other, lose one and get it back, shown and checked.
+
+Every step is the command that is printed before it, run as a process of its own on homes in a
+temporary folder; the history is made from a seed. Ends by itself, with 0 only if all held, and
+leaves no process behind however it ends.
+"""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import trio
+from cyclopts import Parameter
+
+from postbox.cli.demo.story import play
+from postbox.cli.options import Common, run
+from postbox.errors import Fault
+from postbox.world import system_world
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def demo(
+    *, keep: Annotated[bool, Parameter(negative="")] = False, common: Common | None = None
+) -> int:
+    """Make a history, let three nodes on this machine sync it and show how, cut one off, bring it
+    back, check every signature, and say what was proved.
+
+    Parameters
+    ----------
+    keep
+        Leave the homes and the nodes' logs there, to look around in them.
+    """
+    options = common or Common()
+    with _folder(keep) as folder:
+        return run(partial(_until_told, partial(play, system_world(), folder, options.memory)))
+
+
+async def _until_told(play: Callable[[], Awaitable[int]]) -> int:
+    """A signal ends the demo with all that it has started."""
+    code: int | None = None
+    with trio.open_signal_receiver(*ENDING) as signals, trio.CancelScope() as scope:
+
+        async def obey() -> None:
+            nonlocal code
+            async for number in signals:
+                code = 128 + number  # as a shell has it
+                scope.cancel()
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(obey)
+                code = await play()
+                nursery.cancel_scope.cancel()
+        except* Fault:
+            if not scope.cancel_called:  # else: a process that the same Ctrl-C had ended
+                raise
+    return 1 if code is None else code
+
+
+@contextmanager
+def _folder(keep: bool) -> Iterator[Path]:
+    if not keep:
+        with tempfile.TemporaryDirectory(prefix="postbox-demo-") as name:
+            yield Path(name)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="postbox-demo-"))
+    yield folder
+    print(f"\nHomes, logs and events are in {folder}: cd there to repeat any command from above")

@@ -1,0 +1,210 @@
+"""What the demo shows, step by step, and what each step proves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from postbox.admin.command import Nothing
+from postbox.admin.trust import LIST_KEYS
+from postbox.cli.demo.commands import Commands, say, show_command
+from postbox.cli.demo.history import ALL, EVENTS, History, make_history, write_events, write_keys
+from postbox.cli.demo.nodes import Nodes, ServingNode, configure, free_urls
+from postbox.cli.demo.watch import Holds, Look, Watch, in_step
+from postbox.cli.progress import progress
+from postbox.trust.tables import Source
+from postbox.world import World
+
+HOMES = ("north", "south", "east")
+SAMPLE = 5_000
+MEMORY = "100000"
+"""What all fits in with some to spare, also on a machine with little memory."""
+IN_STEP_S = 120.0
+"""For nodes to pull from each other what they lack: seconds, on a machine that has time."""
+
+
+async def play(world: World, folder: Path, memory: str | None) -> int:
+    """The exit code: 0 if all was proved."""
+    urls = dict(zip(HOMES, await free_urls(world, len(HOMES)), strict=True))
+    async with trio.open_nursery() as nursery:
+        story = _Story(world, folder, urls, nursery)
+        await story.prepare(memory or MEMORY)
+        await story.meet()
+        await story.cut()
+        await story.heal()
+        await story.check()
+        await story.stop()
+    return story.conclude()
+
+
+class _Story:
+    def __init__(
+        self, world: World, folder: Path, urls: Mapping[str, str], nursery: trio.Nursery
+    ) -> None:
+        self._world = world
+        self._folder = folder
+        self._urls = urls
+        self._commands = Commands(folder)
+        self._nodes = Nodes(world, self._commands, nursery)
+        self._watch = Watch(self._nodes, world.clock, urls)
+        self._serving: dict[str, ServingNode] = {}
+        self._proved: list[tuple[bool, str]] = []
+
+    async def prepare(self, memory: str) -> None:
+        say("Events, as a mesh of 50 nodes would sign them in 120 days")
+        history = await make_history(self._world)
+        self._write(history)
+        say("\nThree nodes that have never met, each configured to ask the two others")
+        for home, url in self._urls.items():
+            others = [other for other in self._urls.values() if other != url]
+            configure(self._folder / home, url, others, memory)
+        say("\nWhose votes count in checkpoints, the operator of each says")
+        trust = ("trust", "import", "keys.json")
+        await self._commands.ask_each(dict.fromkeys(HOMES, trust), lambda home, count: None)
+        say("\nEach takes in another two thirds of the past: every id is recomputed, every")
+        say("signature checked")
+        await self._import(history)
+
+    def _write(self, history: History) -> None:
+        write_keys(self._folder / "keys.json")
+        for number, home in enumerate(HOMES):
+            write_events(self._folder / f"{home}.jsonl", history.share(number, len(HOMES)))
+        write_events(self._folder / "news-of-north.jsonl", history.news[::2])
+        write_events(self._folder / "news-of-east.jsonl", history.news[1::2])
+
+    async def _import(self, history: History) -> None:
+        sizes = {home: len(history.share(at, len(HOMES))) for at, home in enumerate(HOMES)}
+        counts = dict.fromkeys(HOMES, 0)
+        with progress("importing", self._world.clock) as show:
+
+            def tell(home: str, count: int) -> None:
+                counts[home] = count
+                so_far = sum(counts.values())
+                show(so_far, so_far / sum(sizes.values()))
+
+            asked = {home: ("import", f"{home}.jsonl") for home in HOMES}
+            took = await self._commands.ask_each(asked, tell)
+        self._prove(
+            all(took[home] == _all_new(sizes[home]) for home in HOMES),
+            f"{EVENTS:,} events imported, two thirds of them by each node, none refused",
+        )
+
+    async def meet(self) -> None:
+        say("\nThey serve, find each other, introduce themselves, and pull what they lack (the")
+        say("figures are those of `postbox status` and `postbox peers`, asked again and again)")
+        await self._start(HOMES)
+        await self._until(_all(in_step(EVENTS), _pulled_from_all), "equal ledgers")
+        self._prove(
+            await self._are_introduced(), "strangers introduced themselves: each knows both others"
+        )
+        self._prove(True, "each pulled what it lacked: three ledgers, equal byte for byte")
+
+    async def _are_introduced(self) -> bool:
+        """Does each know two names by their introduction, the two others?"""
+        introduced = []
+        for node in self._serving.values():
+            async with self._nodes.operator(node) as operator:
+                keys = (await operator.call(LIST_KEYS, Nothing())).keys
+            introduced.append(sum(key.source == Source.INTRODUCTION for key in keys))
+        return introduced == [len(HOMES) - 1] * len(HOMES)
+
+    async def cut(self) -> None:
+        say("\neast is cut off: killed, with no time to say or save anything")
+        digest = self._watch.digest_of("east")
+        east = self._serving.pop("east")
+        show_command(["kill", "-9", str(east.process.pid)], "    # east")
+        await east.kill()
+        self._watch.lost("east", "killed")
+        held = await self._commands.ask("status", home="east", show=("events", "digest"))
+        self._prove(
+            (held["events"], held["digest"]) == (EVENTS, digest),
+            "killed with -9, east lost nothing of what it had",
+        )
+        await self._go_on()
+
+    async def _go_on(self) -> None:
+        news = ALL - EVENTS
+        here = news - news // 2
+        say("\nMeanwhile there is news, on both sides of the cut: north serves, east lies still")
+        took = await self._commands.ask("import", "news-of-north.jsonl", home="north")
+        again = await self._commands.ask("import", "news-of-north.jsonl", home="north")
+        apart = await self._commands.ask("import", "news-of-east.jsonl", home="east")
+        await self._until(in_step(EVENTS + here), "north and south in step without east")
+        self._prove(
+            took == _all_new(here) and apart == _all_new(news - here),
+            f"north and south went on without it: {here} new events reached both",
+        )
+        self._prove(again == _all_known(here), "a second import changes nothing")
+
+    async def heal(self) -> None:
+        say("\neast comes back, with the home that it had")
+        await self._start(["east"])
+        await self._until(in_step(ALL), "all in step again")
+        self._prove(
+            True, f"east came back and caught up: three equal ledgers again, of {ALL:,} events"
+        )
+
+    async def check(self) -> None:
+        say("\nEvery signature once more, on the node that was killed")
+        found = await self._commands.ask("verify", home="east")
+        self._prove(
+            found["checked"] == ALL and not found["wrong"] and not found["unproven"],
+            f"{found['attested']:,} signatures verify, {found['hearsay']:,} events are unsigned"
+            " observations, none is wrong",
+        )
+        say("\nA newcomer that nobody was told of asks for a sample")
+        sync = ("sync", self._urls["south"], "--mode", "sample", "--loopback")
+        sampled = await self._commands.ask(*sync, home="west")
+        west = await self._commands.ask("status", home="west", show=("events", "services"))
+        north = await self._commands.ask("status", home="north", show=("events", "services"))
+        checkpoints = north["services"]["checkpoint"]
+        self._prove(
+            sampled == _all_new(SAMPLE) and west["services"]["checkpoint"] == checkpoints,
+            f"a newcomer's sample is {SAMPLE:,} events, all {checkpoints} checkpoints among them",
+        )
+
+    async def stop(self) -> None:
+        say("\nAll are told to stop")
+        nodes = list(self._serving.values())
+        show_command(["kill", *(str(node.process.pid) for node in nodes)])
+        codes = [await node.stop() for node in nodes]
+        self._prove(codes == [0] * len(HOMES), "all stopped when told to, with exit code 0")
+
+    def conclude(self) -> int:
+        say("\nWhat was proved")
+        for holds, what in self._proved:
+            say(f"  {'yes' if holds else 'NO '}  {what}")
+        return int(not all(holds for holds, _ in self._proved))
+
+    def _prove(self, holds: bool, what: str) -> None:
+        self._proved.append((holds, what))
+
+    async def _start(self, homes: Iterable[str]) -> None:
+        for node in await self._nodes.start(list(homes)):
+            self._serving[node.home] = node
+
+    async def _until(self, holds: Holds, what: str) -> None:
+        took_s = await self._watch.until(list(self._serving.values()), holds, what, IN_STEP_S)
+        say(f"  {what}, after {took_s:.1f} s:")
+        for home in self._serving:
+            say(f"    {home:<6} digest {self._watch.digest_of(home)}")
+
+
+def _all_new(count: int) -> dict[str, Any]:
+    """What an import or a pull of so many events says when each was good, and new."""
+    return {"imported": count, "duplicates": 0, "rejected": 0, "pruned": 0}
+
+
+def _all_known(count: int) -> dict[str, Any]:
+    return _all_new(0) | {"duplicates": count}
+
+
+def _pulled_from_all(looks: Mapping[str, Look]) -> bool:
+    return all(peer.pulls for look in looks.values() for peer in look.peers)
+
+
+def _all(*conditions: Holds) -> Holds:
+    return lambda looks: all(holds(looks) for holds in conditions)

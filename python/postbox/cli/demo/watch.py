@@ -1,0 +1,158 @@
+"""What the nodes say of themselves, asked again and again until something holds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import trio
+
+from postbox.admin.command import Nothing
+from postbox.admin.peers import PEERS, Seen
+from postbox.admin.status import STATUS, Status
+from postbox.cli.demo.commands import DemoFailed
+from postbox.cli.demo.nodes import Nodes, ServingNode
+from postbox.cli.demo.view import Row, view
+from postbox.world import Clock
+
+PAUSE_S = 0.3
+PAUSE_SHARE = 4.0
+"""Of the time that a look took, which is mostly the node's, for a digest of all its events: so that
+watching takes no more than a fifth of what it has."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """`at_s`: of the clock, when it was answered."""
+
+    at_s: float
+    status: Status
+    peers: Sequence[Seen]
+
+
+Holds: TypeAlias = Callable[[Mapping[str, Look]], bool]
+
+
+class Watch:
+    def __init__(self, nodes: Nodes, clock: Clock, homes: Mapping[str, str]) -> None:
+        """`homes`: every home, with the URL of its node."""
+        self._nodes = nodes
+        self._clock = clock
+        self._home_of = {url: home for home, url in homes.items()}
+        self._rows = {home: Row(home) for home in homes}
+        self._looks: dict[str, Look] = {}
+        self._news: list[tuple[str, str]] = []
+        self._changed = trio.Event()
+
+    def lost(self, home: str, note: str) -> None:
+        """It does not serve any more; its next life counts from zero."""
+        self._looks.pop(home)
+        self._rows[home] = replace(self._rows[home], is_up=False, note=note)
+
+    def digest_of(self, home: str) -> str:
+        return self._looks[home].status.digest
+
+    async def until(
+        self, watched: Sequence[ServingNode], holds: Holds, what: str, within_s: float
+    ) -> float:
+        """Shows the nodes until `holds` of fresh looks at all that are watched. The seconds that it
+        took; raises DemoFailed if it takes too long."""
+        started_s = self._clock.elapsed_s()
+
+        def is_done() -> bool:
+            looks = {node.home: self._looks.get(node.home) for node in watched}
+            fresh = {home: look for home, look in looks.items() if look and look.at_s > started_s}
+            return len(fresh) == len(watched) and holds(fresh)
+
+        with trio.move_on_after(within_s):
+            async with trio.open_nursery() as nursery:
+                for node in watched:
+                    nursery.start_soon(self._follow, node)
+                await self._show_until(is_done, started_s)
+                nursery.cancel_scope.cancel()
+            return self._clock.elapsed_s() - started_s
+        raise DemoFailed(self._late(what, within_s))
+
+    async def _show_until(self, is_done: Callable[[], bool], started_s: float) -> None:
+        with view() as show:
+            while not is_done():
+                self._changed = trio.Event()
+                await self._changed.wait()
+                news, self._news = self._news, []
+                seen = [row for row in self._rows.values() if row.digest]
+                show(seen, news, self._clock.elapsed_s() - started_s)
+
+    async def _follow(self, node: ServingNode) -> None:
+        async with self._nodes.operator(node) as operator:
+            while True:
+                asked_s = self._clock.elapsed_s()
+                status = await operator.call(STATUS, Nothing())
+                peers = (await operator.call(PEERS, Nothing())).peers
+                look = Look(self._clock.elapsed_s(), status, peers)
+                self._seen(node.home, look)
+                await trio.sleep(max(PAUSE_S, PAUSE_SHARE * (look.at_s - asked_s)))
+
+    def _seen(self, home: str, look: Look) -> None:
+        before = self._looks.get(home)
+        happened = self._happened(before, look)
+        self._news += [(home, note) for note in happened]
+        self._rows[home] = Row(
+            home,
+            events=look.status.events,
+            keys=look.status.keys,
+            reached=f"{sum(peer.answers for peer in look.peers)} of {len(look.peers)}",
+            per_s=_per_s(before, look),
+            digest=look.status.digest[:8],
+            note=happened[-1] if happened else self._rows[home].note,
+            is_up=True,
+        )
+        self._looks[home] = look
+        self._changed.set()
+
+    def _happened(self, before: Look | None, look: Look) -> list[str]:
+        earlier = {peer.url: peer for peer in before.peers} if before else {}
+        notes = (_note(self._home_of[peer.url], earlier.get(peer.url), peer) for peer in look.peers)
+        return [note for note in notes if note]
+
+    def _late(self, what: str, within_s: float) -> str:
+        held = ", ".join(
+            f"{row.home} {row.events:,} events ({row.digest or 'never seen'}: {row.note})"
+            for row in self._rows.values()
+        )
+        return f"{what}: not within {within_s:.0f} s. {held}. `postbox demo --keep` keeps the logs"
+
+
+def _per_s(before: Look | None, look: Look) -> float:
+    if before is None:
+        return 0.0
+    return (look.status.events - before.status.events) / max(look.at_s - before.at_s, 1e-3)
+
+
+def _note(home: str, before: Seen | None, now: Seen) -> str | None:
+    """What happened between this node and its peer `home`, if it is worth telling."""
+    imported = now.imported - (before.imported if before else 0)
+    was = before.contact if before else "new"
+    if imported > 0:
+        return f"{imported:,} new events from {home}"
+    if now.contact == was:
+        return None
+    match now.contact:
+        case "failed":
+            return f"can not reach {home}"
+        case "pulling" if was == "new":
+            return f"met {home}, asks for its pages" if now.known else f"calls {home}"
+        case "reached" if was in ("new", "failed"):
+            return f"has all that {home} has"
+        case _:
+            return None
+
+
+def in_step(events: int) -> Holds:
+    """All hold that many events, and the same."""
+
+    def holds(looks: Mapping[str, Look]) -> bool:
+        counts = {look.status.events for look in looks.values()}
+        return counts == {events} and len({look.status.digest for look in looks.values()}) == 1
+
+    return holds
