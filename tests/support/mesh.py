@@ -26,6 +26,7 @@ from postbox.mesh.intake import Report
 from postbox.mesh.synthetic import generate
 from postbox.mesh.wire import MODES, About
 from postbox.metrics import Metrics
+from postbox.net.limits import DEFAULT_LIMITS, Limits
 from postbox.net.server import TcpAddress, serve
 from postbox.node import Node, open_node
 from postbox.rules import Outcome, Payer
@@ -140,9 +141,15 @@ def config_of(capacity: int = 100_000, *, loopback: bool = True, **mesh: Any) ->
 
 @asynccontextmanager
 async def node_at(
-    home: Path, capacity: int = 100_000, name: str | None = None, world: World | None = None
+    home: Path,
+    capacity: int = 100_000,
+    name: str | None = None,
+    world: World | None = None,
+    **config: Any,
 ) -> AsyncIterator[Node]:
-    async with open_node(world or fixed_world(), home, config_of(capacity), name) as node:
+    """`config`: as `config_of` takes it."""
+    settings = config_of(capacity, **config)
+    async with open_node(world or fixed_world(), home, settings, name) as node:
         yield node
 
 
@@ -210,13 +217,14 @@ async def mesh_of(node: Node) -> AsyncIterator[Mesh]:
 
 
 @asynccontextmanager
-async def serving(node: Node) -> AsyncIterator[str]:
+async def serving(node: Node, limits: Limits = DEFAULT_LIMITS) -> AsyncIterator[str]:
     """The node's own server on a free port of loopback; yields its URL."""
     stop = trio.Event()
     address = TcpAddress("127.0.0.1", 0)
     async with mesh_of(node) as mesh, trio.open_nursery() as nursery:
         app = mesh.make_app(lambda: About("1", list(MODES), "", "custom", 0))
-        url = await nursery.start(partial(serve, node.world, app, address, stop=stop))
+        run = partial(serve, node.world, app, address, stop=stop, limits=limits)
+        url = await nursery.start(run)
         try:
             yield str(url)
         finally:
