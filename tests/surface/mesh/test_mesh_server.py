@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import msgpack  # type: ignore[import-untyped]
 import pytest
-from nacl.signing import VerifyKey
 
+from postbox.mesh.wire import MSGPACK, NARA_SYNC_PATH, SYNC_PATHS
+from postbox.net.client import Answer
 from postbox.trust.keys import identity_of
-from postbox.trust.signatures import request_headers, response_headers
-from support.asking import BODY, NOW_MS, asking, signed, spoken
-from support.mesh import ANN, BOB, MALLORY, NARA, NOW_NS, believe, node_at, serving, tease
-
-PATH = "/api/sync"
-VECTORS = json.loads((NARA / "vectors.json").read_bytes())
-
+from support.asking import (
+    BODY,
+    NOW_MS,
+    asking,
+    check_headers,
+    check_inside,
+    checked,
+    parsed,
+    request_bytes,
+    signed,
+    spoken,
+)
+from support.mesh import ANN, BOB, MALLORY, NOW_NS, believe, tease
 
 # -- who is answered ------------------------------------------------------------------------------
 
@@ -66,6 +73,7 @@ async def test_a_request_in_another_s_name_is_refused(tmp_path: Path) -> None:
         await believe(asked.node, BOB)
         answer = await asked.raw(b'{"from":"bob","mode":"recent"}', signed(ANN))
         assert (answer.status, answer.body) == (401, b"Authentication failed: from is not ann\n")
+        check_headers(answer, asked.node.identity)
 
 
 async def test_the_node_itself_is_a_known_sender(tmp_path: Path) -> None:
@@ -108,11 +116,7 @@ async def test_a_bad_request_of_a_known_sender_is_a_signed_400_that_says_what_to
             answer = await asked.raw(body, signed(ANN))
             assert answer.status == 400
             assert text in answer.body.decode()
-            digest = base64.b64encode(hashlib.sha256(answer.body).digest()).decode()
-            VerifyKey(asked.node.identity.public_key).verify(
-                f"{asked.node.identity.name}{NOW_MS}{digest}".encode(),
-                base64.b64decode(answer.headers["x-nara-signature"]),
-            )
+            check_headers(answer, asked.node.identity)
 
 
 async def test_another_path_is_a_plain_404(tmp_path: Path) -> None:
@@ -143,43 +147,76 @@ async def test_ping_tells_whoever_asks_name_and_key(tmp_path: Path) -> None:
         }
 
 
-# -- bytes on the wire ----------------------------------------------------------------------------
+# -- two paths, two forms ------------------------------------------------------------------------
 
 
-async def test_a_request_as_go_sends_it_is_answered_as_go_reads_it(tmp_path: Path) -> None:
-    """Go's header spelling, chunks, nulls; the empty answer is laid out as nara's."""
-    body = b'{"from":"ann","services":null,"subjects":null,"mode":"sample","sample_size":5000}\n'
-    async with node_at(tmp_path) as node:
-        await believe(node, ANN)
-        async with serving(node) as url:
-            head = "".join(f"{key}: {value}\r\n" for key, value in signed(ANN).items())
-            request = (
-                f"POST {PATH} HTTP/1.1\r\nHost: x\r\nUser-Agent: Go-http-client/1.1\r\n{head}"
-                "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
-                "Connection: close\r\n\r\n"
-            ).encode()
-            chunked = b"".join(b"1\r\n" + body[at : at + 1] + b"\r\n" for at in range(len(body)))
-            answer = await spoken(url, request + chunked + b"0\r\n\r\n")
-        header, _, content = answer.partition(b"\r\n\r\n")
-        assert header.startswith(b"HTTP/1.1 200")
-        shape = json.loads(content)
-        assert content == json.dumps(shape, separators=(",", ":")).encode() + b"\n"
-        assert list(shape) == ["from", "events", "ts", "sig"]
-        assert shape["events"] is None
-        assert list(json.loads(VECTORS["empty_response_json"])) == list(shape)
+EVENTS = [tease(number) for number in range(1, 40)]
+MODES: list[dict[str, Any]] = [
+    {"mode": "page", "page_size": 7},
+    {"mode": "recent"},
+    {"mode": "recent", "limit": 3},
+    {"mode": "page", "subjects": ["nobody"]},
+    {"since_time": 1, "max_events": 5},
+]
 
 
-def test_signatures_are_nara_s_to_the_byte() -> None:
-    """What the server and the client send, at nara's times with nara's souls."""
-    alice, bob = (
-        identity_of(one["name"], bytes.fromhex(one["seed"])) for one in VECTORS["identities"]
-    )
-    golden = VECTORS["mesh_request"]
-    assert request_headers(bob, "POST", "/events/sync", 1768780001234) == {
-        "X-Nara-Name": "bob",
-        "X-Nara-Timestamp": "1768780001234",
-        "X-Nara-Signature": golden["sig"],
-    }
-    golden = VECTORS["mesh_response"]
-    sent = response_headers(alice, golden["body"].encode(), 1768780001500)
-    assert sent["X-Nara-Signature"] == golden["sig"]
+async def test_both_paths_answer_alike_and_each_wants_its_own_signature(tmp_path: Path) -> None:
+    async with asking(tmp_path, EVENTS) as asked:
+        for fields in MODES:
+            one, other = [await asked.ask(path, **fields) for path in SYNC_PATHS]
+            assert one == other
+        sample = {"mode": "sample", "services": None, "subjects": None}
+        assert len((await asked.ask(NARA_SYNC_PATH, **sample))["events"]) == len(EVENTS)
+        for path, other_path in (SYNC_PATHS, SYNC_PATHS[::-1]):
+            answer = await asked.raw(BODY, signed(ANN, path=other_path), path=path)
+            assert answer.status == 401
+            assert answer.body == b"Authentication failed: signature verification failed\n"
+
+
+ACCEPTED = [
+    "application/msgpack",
+    "Application/MsgPack",
+    "application/json, application/msgpack;q=0.5",
+]
+NOT_MSGPACK = ["", "*/*", "application/*", "application/json", "msgpack", "x" * 8000, ";,;q=é"]
+
+
+@pytest.mark.parametrize("accept", ACCEPTED)
+async def test_msgpack_is_the_same_answer_with_the_same_bytes(tmp_path: Path, accept: str) -> None:
+    """Read by the `msgpack` package; both signatures verify for either form."""
+    odd = tease(50).replace(b'"ts":', b'"unknown" : [1.50, "\\u003c"] , "ts" : ')
+    async with asking(tmp_path, [odd, *EVENTS]) as asked:
+        for fields in MODES:
+            body = json.dumps({"from": "ann", **fields}).encode()
+            text = await asked.raw(body, signed(ANN))
+            packed = await asked.raw(body, signed(ANN) | {"Accept": accept})
+            assert packed.headers["content-type"] == MSGPACK
+            check_headers(packed, asked.node.identity)
+            content = msgpack.unpackb(packed.body)
+            events: list[bytes] | None = content["events"]
+            ids = [json.loads(event)["id"] for event in events or ()]
+            check_inside(content, ids, asked.node.identity)
+            in_text = checked(text, asked.node.identity)
+            assert list(content) == list(in_text)
+            raws = None if events is None else b"[" + b",".join(events) + b"]"
+            assert b'"events":' + (raws or b"null") in text.body
+            assert content | {"events": None} == in_text | {"events": None}
+            assert events is None or {type(event) for event in events} == {bytes}
+        assert odd in events_of(await asked.raw(b'{"from":"ann"}', signed(ANN) | MSGPACK_ONLY))
+
+
+MSGPACK_ONLY = {"Accept": MSGPACK}
+
+
+def events_of(packed: Answer) -> list[bytes]:
+    events: list[bytes] = msgpack.unpackb(packed.body)["events"]
+    return events
+
+
+@pytest.mark.parametrize("accept", NOT_MSGPACK)
+async def test_whoever_does_not_name_msgpack_gets_json(tmp_path: Path, accept: str) -> None:
+    async with asking(tmp_path, [tease(1)]) as asked:
+        headers = [*signed(ANN).items(), ("Accept", accept)]
+        answer = parsed(await spoken(asked.url, request_bytes(headers, BODY)))
+        assert answer.status == 200
+        assert checked(answer, asked.node.identity)["events"]
