@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,8 +34,13 @@ def text(status: int, line: str, **headers: str) -> Reply:
 
 
 def headers_of(scope: HTTPScope) -> dict[str, str]:
-    """Names in lower case. Of a header that came twice the last one counts."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    """Names in lower case, repeated ones joined by a comma (RFC 9110, 5.3), as the client does:
+    whichever of two somebody else looked at, we did not look at the other one alone."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def address_of(scope: HTTPScope) -> str | None:
@@ -43,16 +49,18 @@ def address_of(scope: HTTPScope) -> str | None:
     return None if client is None else str(client[0])
 
 
-async def read_body(receive: ASGIReceiveCallable) -> bytes | None:
-    """All of it, or None if the client went away. `net.limits` bounds its size and its time."""
+async def read_body(receive: ASGIReceiveCallable, enough_bytes: float = math.inf) -> bytes | None:
+    """All of it, or None if the client went away; of a body that has more than `enough_bytes` a
+    part that has more, too. `net.limits` bounds its size and its time."""
     body = bytearray()
-    while True:
+    while len(body) <= enough_bytes:
         event = await receive()
         if event["type"] != "http.request":
             return None
         body += event["body"]
         if not event["more_body"]:
-            return bytes(body)
+            break
+    return bytes(body)
 
 
 async def discard_body(receive: ASGIReceiveCallable) -> None:

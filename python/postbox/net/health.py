@@ -64,7 +64,7 @@ class Front:
         if scope["path"] not in PATHS:
             return self._not_ready() if self._doors is None else None
         if scope["method"] not in ("GET", "HEAD"):
-            return text(405, f"use GET {scope['path']}", allow="GET")
+            return text(405, f"use GET {scope['path']}", allow="GET, HEAD")
         match scope["path"]:
             case "/healthz":
                 return text(200, "alive")
