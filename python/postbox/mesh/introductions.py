@@ -8,6 +8,7 @@ changes a key that is known.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 from postbox.errors import Fault, WireError
@@ -144,23 +145,43 @@ class Introductions:
                 f" {name} by postbox trust add"
             )
 
-    async def call_back(self, name: str, address: str | None) -> bool:
-        """A stranger called `name` asked us from `address`: is there a node of that name? True if
-        its key is known now. Done only inside the networks whose wire is secure."""
+    async def call_back(
+        self, name: str, address: str | None, proves: Callable[[bytes], bool]
+    ) -> bool:
+        """A stranger called `name` asked us from `address`: is there a nara of that name? True if
+        its key is known now. Done only inside the networks whose wire is secure. `proves`: whether
+        a key fits what the stranger signed; one that does not is not learned."""
         if address is None or not self._reach.is_network(address):
             return False
+        is_open = self._is_open(address)
+        if not self._has_place_for(name, is_open=is_open):
+            return False
+        draft = await self._found(name, address)
+        if draft is None or not proves(draft.key):
+            return False
+        if is_open:
+            return not isinstance(await self._submit(draft), Rejected)
+        waits = waiting_draft(draft.id, name, draft.key, None, address, draft.payer)
+        await self._admission.submit(WaitingRules(), [waits])
+        return False
+
+    def _has_place_for(self, name: str, *, is_open: bool) -> bool:
+        if is_open:
+            return self._directory.room_for(Source.PING) > 0
+        return self._waiting.get(name) is None and self._waiting.has_room_for(name)
+
+    async def _found(self, name: str, address: str) -> KeyDraft | None:
         key = address_key(address)
         if self._asked_back.wait_s(key, self._world.clock.elapsed_s()):
-            return False
+            return None
         try:
             with self._asking_back.one(key):
                 ping, _ = await self._ping(_url(address))
-            if ping.sender != name or not self._directory.room_for(Source.PING):
-                return False
-            draft = self._ping_draft(ping, Payer("peer", address))
+            # A postbox that is told 401 introduces itself, with its id.
+            is_meant = ping.sender == name and ping.postbox is None
+            return self._ping_draft(ping, Payer("peer", address)) if is_meant else None
         except (TooMany, Fault, WireError):
-            return False
-        return not isinstance(await self._submit(draft), Rejected)
+            return None
 
     # -- who calls ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ is answered from memory; only an introduction writes.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 import msgspec
@@ -121,24 +122,28 @@ class MeshServer:
         caller = _caller(scope)
         self._require_allowed(caller)
         try:
-            return self._signer(scope)
+            return self._signer(scope, self._directory.key_of)
         except signatures.UnknownSender as error:
             self._require_patience(caller)
-            if not await self._introductions.call_back(error.sender, caller.address):
+            proves = partial(self._is_signed_with, scope)
+            if not await self._introductions.call_back(error.sender, caller.address, proves):
                 raise
-            return self._signer(scope)
+            return self._signer(scope, self._directory.key_of)
         except signatures.AuthFailed:
             self._require_patience(caller)
             raise
 
-    def _signer(self, scope: HTTPScope) -> str:
+    def _signer(self, scope: HTTPScope, key_of: signatures.KeyOf) -> str:
         return signatures.check_request(
-            headers_of(scope),
-            scope["method"],
-            scope["path"],
-            self._now_ms(),
-            self._directory.key_of,
+            headers_of(scope), scope["method"], scope["path"], self._now_ms(), key_of
         )
+
+    def _is_signed_with(self, scope: HTTPScope, key: bytes) -> bool:
+        try:
+            self._signer(scope, lambda _: key)
+        except signatures.AuthFailed:
+            return False
+        return True
 
     async def _sync(self, requester: str, scope: HTTPScope, receive: Receive, send: Send) -> None:
         try:
