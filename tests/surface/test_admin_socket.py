@@ -19,8 +19,9 @@ from postbox.admin.command import VERSION, Command, Desk, Nothing, Progress, Tel
 from postbox.admin.commands import COMMANDS
 from postbox.admin.events import EVENTS, SETTLE, TAKE, After, Take, Taken
 from postbox.admin.local import LocalOperator
+from postbox.admin.peers import PEERS
 from postbox.admin.place import MAX_PATH_BYTES, NOTE, SOCKET, claimed, serving_socket
-from postbox.admin.remote import NodeFault, NodeGone, RemoteOperator
+from postbox.admin.remote import IDLE_S, NodeFault, NodeGone, RemoteOperator
 from postbox.admin.status import SHOW_KEY, STATUS
 from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS, Answer, Believe, Key
 from postbox.admin.verify import VERIFY
@@ -30,9 +31,10 @@ from postbox.mesh.importing import BATCH_BYTES
 from postbox.net.client import open_local_client
 from postbox.net.limits import Limits
 from postbox.node import Node
-from postbox.world import system_world
+from postbox.world import World, system_world
 from support.admin import URL, Words, attended, command, operator_of
 from support.mesh import ANN, BOB, believe, node_at, small_history, take
+from support.simulate import MemoryDisk, Simulation, simulate
 
 HISTORY = small_history(300)
 
@@ -49,6 +51,7 @@ ASKED: list[tuple[Command[Any, Any], Struct]] = [
     (EVENTS, After(0)),
     (EVENTS, After(10**9)),
     (VERIFY, Nothing()),
+    (PEERS, Nothing()),
 ]
 
 
@@ -116,12 +119,14 @@ async def test_progress_comes_while_the_command_runs_and_the_last_of_it_always(
 
 
 @asynccontextmanager
-async def with_commands(home: Path, **runs: Any) -> AsyncIterator[tuple[Node, RemoteOperator]]:
+async def with_commands(
+    home: Path, world: World | None = None, **runs: Any
+) -> AsyncIterator[tuple[Node, RemoteOperator]]:
     commands: Mapping[str, Command[Any, Any]] = {
         **COMMANDS,
         **{name: command(name, run) for name, run in runs.items()},
     }
-    async with node_at(home) as node, attended(node, commands) as operator:
+    async with node_at(home, world=world) as node, attended(node, commands) as operator:
         yield node, operator
 
 
@@ -218,6 +223,7 @@ async def test_what_is_no_request_is_refused_with_a_text(tmp_path: Path) -> None
         async with open_local_client(node.world.net, path) as http:
             for method, url, body, status in (
                 *(("POST", "/admin/take", body, 400) for body in bodies),
+                ("POST", "/admin/status", b'{"of a newer verb": true}', 400),
                 ("GET", "/admin/take", b"", 405),
                 ("POST", "/admin/", b"{}", 404),
                 ("POST", "/admin/nonsense", b"{}", 404),
@@ -250,6 +256,28 @@ async def test_text_that_is_none_is_refused_before_it_is_sent(tmp_path: Path) ->
     async with node_at(tmp_path) as node, attended(node) as operator:
         with pytest.raises(NodeFault, match="can not ask the node for that"):
             await operator.call(ANSWER, Answer("\udcff", admits=True))
+
+
+def test_a_command_that_thinks_for_long_is_waited_for_and_a_node_that_hangs_is_not(
+    tmp_path: Path,
+) -> None:
+    """In virtual time: minutes without progress, in which the node shows that it lives."""
+
+    async def think(*_: object) -> Words:
+        await trio.sleep(100 * IDLE_S)
+        return Words("thought")
+
+    async def main(simulation: Simulation) -> None:
+        world = simulation.node(MemoryDisk()).world
+        async with with_commands(tmp_path, world, think=think) as (_, operator):
+            assert await operator.call(command("think", think), Nothing()) == Words("thought")
+        hung = str(tmp_path / SOCKET)
+        listener = await world.net.listen_unix(hung)
+        async with listener, open_local_client(world.net, hung) as http:
+            with pytest.raises(NodeGone, match=r"does not answer .* no answer within 60 s"):
+                await RemoteOperator(http, tmp_path).call(STATUS, Nothing())
+
+    simulate(1, main)
 
 
 # -- where it is ----------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VERSION = version("postbox")
 
 
-class Nothing(Struct, frozen=True):
+class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
     """Asked by commands that need no more than their name, answered by those that say nothing."""
 
 

@@ -14,7 +14,7 @@ PAGE_BYTES = 4 * 2**20
 """Of events, in base64 a third more: an answer of some megabytes, whatever the events are."""
 
 
-class Take(Struct, frozen=True):
+class Take(Struct, frozen=True, forbid_unknown_fields=True):
     """`raws`: events as they stood in the file."""
 
     raws: list[bytes]
@@ -38,7 +38,7 @@ class Taken(Struct, frozen=True):
         return report
 
 
-class After(Struct, frozen=True):
+class After(Struct, frozen=True, forbid_unknown_fields=True):
     """The events beyond a position of the log; 0 is before the first."""
 
     pos: int

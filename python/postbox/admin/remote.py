@@ -39,8 +39,13 @@ class RemoteOperator:
             raise NodeFault(f"can not ask the node for that: {error}") from error
         try:
             return await self._ask(command, body, tell)
-        except (Unreachable, TooSlow) as error:
+        except Unreachable as error:
             raise NodeGone(self._gone(str(error))) from error
+        except TooSlow as error:
+            raise NodeGone(
+                f"the node of {self._home} does not answer ({error}). What was counted until then"
+                " is stored: see whether its process is stopped or the machine overloaded"
+            ) from error
         except (ValueError, BadAnswer, TooLarge) as error:
             raise NodeFault(
                 f"what the node of {self._home} answered makes no sense: {error}"

@@ -1,6 +1,7 @@
 """A serving node's side of its socket: carries out what the operator asks.
 
-A client that goes away, as at a Ctrl-C, has its command cancelled; what it had made durable stays.
+A client that goes away, as at a Ctrl-C, has its command cancelled (`net` does that to every app);
+what it had made durable stays.
 A command that fails, whatever way, costs its own answer and nothing else: faults are told as they
 are, anything else is a bug, which the node's log shows and the operator is told of.
 """
@@ -83,7 +84,7 @@ def make_app(desk: Desk, commands: Mapping[str, Command[Any, Any]]) -> ASGIFrame
         except ValueError as error:
             await send_reply(send, _refusal(400, f"{command.name} can not be asked that: {error}"))
             return
-        await _carry_out(_Work(command, desk, request), receive, send)
+        await _carry_out(_Work(command, desk, request), send)
 
     return app
 
@@ -104,14 +105,13 @@ def _refusal(status: int, line: str, **headers: str) -> Reply:
     return text(status, line, **{wire.VERSION_HEADER: VERSION}, **headers)
 
 
-async def _carry_out(work: _Work, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+async def _carry_out(work: _Work, send: ASGISendCallable) -> None:
     headers = [
         (b"content-type", b"application/x-ndjson"),
         (wire.VERSION_HEADER.encode(), VERSION.encode()),
     ]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
         nursery.start_soon(work.run)
         while not work.ended.is_set():
             with trio.move_on_after(wire.HEARTBEAT_S):
@@ -120,16 +120,8 @@ async def _carry_out(work: _Work, receive: ASGIReceiveCallable, send: ASGISendCa
             await send({"type": "http.response.body", "body": line, "more_body": True})
             with trio.move_on_after(PROGRESS_S):
                 await work.ended.wait()
-        nursery.cancel_scope.cancel()
-    if work.last_line is not None:  # else nobody is there to read it
-        line = work.take_progress() + work.last_line
-        await send({"type": "http.response.body", "body": line, "more_body": False})
-
-
-async def _cancel_when_gone(receive: ASGIReceiveCallable, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel()
+    line = work.take_progress() + work.last_line
+    await send({"type": "http.response.body", "body": line, "more_body": False})
 
 
 class _Work:
@@ -141,7 +133,7 @@ class _Work:
         self._progress: Progress | None = None
         self.news = trio.Event()
         self.ended = trio.Event()
-        self.last_line: bytes | None = None
+        self.last_line = b""
 
     async def run(self) -> None:
         try:

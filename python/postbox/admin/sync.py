@@ -9,7 +9,7 @@ from postbox.admin.events import Taken
 from postbox.mesh.pull import Mode, pull
 
 
-class Pull(Struct, frozen=True):
+class Pull(Struct, frozen=True, forbid_unknown_fields=True):
     url: str
     mode: Mode
 

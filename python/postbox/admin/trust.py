@@ -14,7 +14,7 @@ from postbox.trust.rules import KeyRules, operator_draft
 from postbox.trust.waiting_rules import AnswerDraft, WaitingRules, admit_draft, refuse_draft
 
 
-class Key(Struct, frozen=True):
+class Key(Struct, frozen=True, forbid_unknown_fields=True):
     """`key`: 32 bytes; `id`: what the name votes under in checkpoints."""
 
     name: str
@@ -22,11 +22,11 @@ class Key(Struct, frozen=True):
     id: str | None
 
 
-class Believe(Struct, frozen=True):
+class Believe(Struct, frozen=True, forbid_unknown_fields=True):
     keys: list[Key]
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, forbid_unknown_fields=True):
     """What becomes of a name that waits: its key is believed, or it waits no more."""
 
     name: str

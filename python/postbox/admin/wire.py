@@ -3,6 +3,9 @@
 The answer is lines of JSON: as many with progress as there is, empty ones to show that the node
 lives, and a last one with the result or a fault. What is not carried out at all (no such command, a
 request that cannot be read) is answered 4xx with a text. Bytes are base64, as msgspec has them.
+
+Node and verb may be of different versions, between an update and the restart. A request refuses
+fields that it does not know, since they would change what is done; an answer ignores them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ async def audit(
         page = await tail.page(Lane.MESH, None, after, PAGE_EVENTS, PAGE_BYTES)
         entries = [entry for entry in page.entries if entry.body is not None]
         await world.threads.run(Pool.VERIFIER, lambda: _check(entries, keys, result))  # noqa: B023
-        progress(result, page.next / max(tail.head, 1) if page.more else 1.0)
+        progress(result, page.next / max(tail.head, 1))
         after = page.next
         if not page.more:
             return result
