@@ -20,14 +20,21 @@ class TooOften(WireError):
     """Asked more often, or more at once, than one caller may."""
 
     def __init__(self, what: str, wait_s: float) -> None:
-        super().__init__(f"{what}: try again in {wait_s:.0f} s")
-        self.wait_s = wait_s
+        self.wait_s = max(1, math.ceil(wait_s))
+        super().__init__(f"{what}: try again in {self.wait_s} s")
 
 
 class WrongMethod(WireError):
-    def __init__(self, use: str, path: str) -> None:
-        super().__init__(f"use {use} {path}")
-        self.use = use
+    def __init__(self, path: str, *allowed: str) -> None:
+        super().__init__(f"use {' or '.join(allowed)} {path}")
+        self.allowed = allowed
+
+
+class BodyTooLarge(WireError):
+    """For this route, that is: what is too large for any is refused by `net.limits`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(f"the request's body is larger than {max_bytes} bytes")
 
 
 RETRY_S = 5
@@ -42,9 +49,11 @@ def reply_to(error: WireError | Fault) -> Reply:
         case NotAllowed():
             return text(403, str(error))
         case WrongMethod():
-            return text(405, str(error), allow=error.use)
+            return text(405, str(error), allow=", ".join(error.allowed))
+        case BodyTooLarge():
+            return text(413, str(error))
         case TooOften():
-            return text(429, str(error), **{"retry-after": str(max(1, math.ceil(error.wait_s)))})
+            return text(429, str(error), **{"retry-after": str(error.wait_s)})
         case WireError():
             return text(400, str(error))
         case Full() | Unavailable() | Stopped():

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 import msgspec
 from quart import Response, request
 from quart_trio import QuartTrio
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from postbox.core import Ledger
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
 from postbox.mesh.introductions import Introductions
 from postbox.mesh.peers import PeerBook
-from postbox.mesh.replies import NotAllowed, TooOften, WrongMethod, reply_to
+from postbox.mesh.replies import BodyTooLarge, NotAllowed, TooOften, WrongMethod, reply_to
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
 from postbox.net.asgi import (
@@ -37,6 +37,7 @@ from postbox.net.asgi import (
 from postbox.net.rates import AtOnce, Rate, TooMany, address_key
 from postbox.trust import signatures
 from postbox.trust.directory import Directory
+from postbox.trust.hello import HELLO_BYTES
 from postbox.trust.keys import Identity
 from postbox.world import Pool, World
 
@@ -62,6 +63,15 @@ STRANGERS_PER_MINUTE = 300
 """Requests an address that prove nothing: pings, hellos, and those that end with 401. Each costs
 less than a tenth of a millisecond; this is a hundredth of a core."""
 STRANGERS_BURST = 300
+
+
+_BUSY = TooOften("too many requests are under way", 1)
+
+NOTHING_HERE = (
+    "nothing is here: a node of the mesh answers "
+    f"{', '.join(f'POST {path}' for path in (*wire.SYNC_PATHS, wire.HELLO_PATH))}"
+    f" and GET {wire.PING_PATH}"
+)
 
 
 class Caller(NamedTuple):
@@ -115,8 +125,7 @@ class MeshServer:
                 await self._sync(requester, scope, receive, send)
         except TooMany:
             await discard_body(receive)
-            error = TooOften("too many requests are under way", 1)
-            await send_reply(send, self._signed(reply_to(error)))
+            await send_reply(send, self._signed(reply_to(_BUSY)))
 
     async def _authenticate(self, scope: HTTPScope) -> str:
         caller = _caller(scope)
@@ -155,13 +164,18 @@ class MeshServer:
         body = await read_body(receive)
         if body is None:
             return
-        with self._answers.one(address_key(_caller(scope).address)):
-            packed = wire.is_msgpack(headers_of(scope).get("accept", ""))
-            try:
-                reply = await self._answer(body, requester, packed=packed)
-            except (WireError, Fault) as error:
-                reply = self._signed(reply_to(error))
-            await send_reply(send, reply)
+        packed = wire.is_msgpack(headers_of(scope).get("accept", ""))
+        try:
+            with self._answers.one(address_key(_caller(scope).address)):
+                await send_reply(send, await self._reply(body, requester, packed=packed))
+        except TooMany:
+            await send_reply(send, self._signed(reply_to(_BUSY)))
+
+    async def _reply(self, body: bytes, requester: str, *, packed: bool) -> Reply:
+        try:
+            return await self._answer(body, requester, packed=packed)
+        except (WireError, Fault) as error:
+            return self._signed(reply_to(error))
 
     async def _answer(self, body: bytes, requester: str, *, packed: bool) -> Reply:
         request = wire.decode_request(body)
@@ -193,10 +207,17 @@ class MeshServer:
 
     async def hello(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         caller = _caller(scope)
-        self._require_allowed(caller)
-        self._require_patience(caller)
-        body = await read_body(receive)
+        try:
+            self._require_allowed(caller)
+            self._require_patience(caller)
+        except WireError:
+            await discard_body(receive)
+            raise
+        body = await read_body(receive, HELLO_BYTES)
         if body is not None:
+            if len(body) > HELLO_BYTES:
+                await discard_body(receive)
+                raise BodyTooLarge(HELLO_BYTES)
             is_known = await self._introductions.hello(body, caller.address)
             mine = self._introductions.own_hello()
             await send_reply(send, Reply(200 if is_known else 202, mine, JSON))
@@ -245,13 +266,13 @@ def make_app(server: MeshServer) -> ASGIFramework:
     }
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in routes:
+        if scope["type"] != "http" or (path := _path_as_sent(scope)) not in routes:
             await pages(scope, receive, send)
             return
         try:
             if scope["method"] != "POST":
-                raise WrongMethod("POST", scope["path"])
-            await routes[scope["path"]](scope, receive, send)
+                raise WrongMethod(path, "POST")
+            await routes[path](scope, receive, send)
         except (WireError, Fault) as error:
             await send_reply(send, reply_to(error))
 
@@ -259,9 +280,9 @@ def make_app(server: MeshServer) -> ASGIFramework:
 
 
 def make_pages(server: MeshServer) -> QuartTrio:
-    pages = QuartTrio("postbox.mesh")
+    pages = QuartTrio("postbox.mesh", static_folder=None)
 
-    @pages.get(wire.PING_PATH)
+    @pages.get(wire.PING_PATH, provide_automatic_options=False)
     async def ping() -> Response:
         answer = server.ping(cast("HTTPScope", request.scope))
         return Response(msgspec.json.encode(answer), content_type=JSON)
@@ -272,14 +293,25 @@ def make_pages(server: MeshServer) -> QuartTrio:
 
     @pages.errorhandler(HTTPException)
     async def explain(error: HTTPException) -> Response:
-        allow = {key: value for key, value in error.get_headers() if key == "Allow"}
-        return _response(text(error.code or 500, f"{error.name}: {request.path}", **allow))
+        match error:
+            case MethodNotAllowed():
+                return _response(reply_to(WrongMethod(wire.PING_PATH, "GET", "HEAD")))
+            case NotFound():
+                return _response(text(404, NOTHING_HERE))
+            case _:
+                return _response(text(error.code or 500, error.name))
 
     return pages
 
 
 def _response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, dict(reply.headers), content_type=reply.content_type)
+
+
+def _path_as_sent(scope: HTTPScope) -> str:
+    """Without the query. Percent signs stay: of `/api%2fsync` somebody in front of us may have
+    thought otherwise than we would."""
+    return scope["raw_path"].decode("ascii")
 
 
 def _caller(scope: HTTPScope) -> Caller:

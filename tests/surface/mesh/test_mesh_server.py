@@ -123,7 +123,7 @@ async def test_another_path_is_a_plain_404(tmp_path: Path) -> None:
     async with asking(tmp_path) as asked:
         for path in ("/", "/events", "/events/sync/", "/api/sync/", "/api", "/ping/x"):
             answer = await asked.raw(b"", {}, "GET", path)
-            assert (answer.status, answer.body) == (404, f"Not Found: {path}\n".encode())
+            assert (answer.status, answer.body[:16]) == (404, b"nothing is here:")
             assert answer.headers["content-type"] == "text/plain; charset=utf-8"
         assert (await asked.raw(b"", {}, "POST", "/ping")).status == 405
 
