@@ -18,11 +18,15 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
+from postbox.cli.demo.history import ALL
 from postbox.cli.demo.story import play
-from postbox.cli.options import Common, run
+from postbox.cli.options import Common, Usage, run
 from postbox.errors import Fault
+from postbox.mesh.memory import capacity_of
 from postbox.world import system_world
 
+MEMORY = "100000"
+"""What all fits in with some to spare, also on a machine with little memory."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -38,8 +42,23 @@ def demo(
         Leave the homes and the nodes' logs there, to look around in them.
     """
     options = common or Common()
-    with _folder(keep) as folder:
-        return run(partial(_until_told, partial(play, system_world(), folder, options.memory)))
+
+    async def verb() -> int:
+        memory = _memory(options.memory)
+        with _folder(keep) as folder:
+            return await _until_told(partial(play, system_world(), folder, memory))
+
+    return run(verb)
+
+
+def _memory(given: str | None) -> str:
+    try:
+        capacity = capacity_of(given or MEMORY)
+    except ValueError as error:
+        raise Usage(str(error)) from error
+    if capacity < ALL:
+        raise Usage(f"the demo's nodes hold {ALL:,} events: {given} is too little for them")
+    return given or MEMORY
 
 
 async def _until_told(play: Callable[[], Awaitable[int]]) -> int:

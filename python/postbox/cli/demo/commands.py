@@ -62,7 +62,8 @@ class Commands:
     async def ask_each(
         self, asked: Mapping[str, Sequence[str]], tell: Callable[[str, int], None]
     ) -> dict[str, dict[str, Any]]:
-        """The same for several homes at once. `tell`: how many events a home's command counts."""
+        """The same for several homes at once, but for the results, which `say_each` shows. `tell`:
+        how many events a home's command counts."""
         commands = {home: postbox(*words, "--json", home=home) for home, words in asked.items()}
         results: dict[str, dict[str, Any]] = {}
 
@@ -74,9 +75,11 @@ class Commands:
         async with trio.open_nursery() as nursery:
             for home in commands:
                 nursery.start_soon(run, home)
-        for home in commands:
-            say(f"    {home:<6} {_json(results[home])}")
-        return results
+        return {home: results[home] for home in commands}
+
+    def say_each(self, results: Mapping[str, Mapping[str, Any]]) -> None:
+        for home, result in results.items():
+            say(f"    {home:<6} {_json(result)}")
 
     async def _result(
         self, command: Sequence[str], tell: Callable[[int], None] | None = None

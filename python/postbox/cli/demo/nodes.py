@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import trio
 
 from postbox.admin.command import Operator
@@ -56,11 +55,12 @@ async def _is_free(net: Net, port: int) -> bool:
 
 def configure(home: Path, url: str, peers: Sequence[str], memory: str) -> None:
     """Writes the node's config.toml, and shows it."""
+    quoted = ", ".join(f'"{peer}"' for peer in peers)
     text = (
         f'node.memory = "{memory}"\n'
         f'serve.listen = "{url.removeprefix("http://")}"\n'
         "serve.loopback = true\n"
-        f"mesh.peers = {msgspec.json.encode(peers).decode()}\n"
+        f"mesh.peers = [{quoted}]\n"
         f"mesh.pull_every = {PULL_EVERY_S}\n"
     )
     home.mkdir(mode=0o700)

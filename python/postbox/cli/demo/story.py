@@ -20,18 +20,16 @@ from postbox.world import World
 
 HOMES = ("north", "south", "east")
 SAMPLE = 5_000
-MEMORY = "100000"
-"""What all fits in with some to spare, also on a machine with little memory."""
 IN_STEP_S = 120.0
 """For nodes to pull from each other what they lack: seconds, on a machine that has time."""
 
 
-async def play(world: World, folder: Path, memory: str | None) -> int:
+async def play(world: World, folder: Path, memory: str) -> int:
     """The exit code: 0 if all was proved."""
     urls = dict(zip(HOMES, await free_urls(world, len(HOMES)), strict=True))
     async with trio.open_nursery() as nursery:
         story = _Story(world, folder, urls, nursery)
-        await story.prepare(memory or MEMORY)
+        await story.prepare(memory)
         await story.meet()
         await story.cut()
         await story.heal()
@@ -63,7 +61,9 @@ class _Story:
             configure(self._folder / home, url, others, memory)
         say("\nWhose votes count in checkpoints, the operator of each says")
         trust = ("trust", "import", "keys.json")
-        await self._commands.ask_each(dict.fromkeys(HOMES, trust), lambda home, count: None)
+        self._commands.say_each(
+            await self._commands.ask_each(dict.fromkeys(HOMES, trust), lambda home, count: None)
+        )
         say("\nEach takes in another two thirds of the past: every id is recomputed, every")
         say("signature checked")
         await self._import(history)
@@ -77,16 +77,18 @@ class _Story:
 
     async def _import(self, history: History) -> None:
         sizes = {home: len(history.share(at, len(HOMES))) for at, home in enumerate(HOMES)}
+        total = sum(sizes.values())
         counts = dict.fromkeys(HOMES, 0)
         with progress("importing", self._world.clock) as show:
 
             def tell(home: str, count: int) -> None:
                 counts[home] = count
-                so_far = sum(counts.values())
-                show(so_far, so_far / sum(sizes.values()))
+                show(sum(counts.values()), sum(counts.values()) / total)
 
             asked = {home: ("import", f"{home}.jsonl") for home in HOMES}
             took = await self._commands.ask_each(asked, tell)
+            show(total, 1.0)
+        self._commands.say_each(took)
         self._prove(
             all(took[home] == _all_new(sizes[home]) for home in HOMES),
             f"{EVENTS:,} events imported, two thirds of them by each node, none refused",
@@ -130,9 +132,9 @@ class _Story:
         here = news - news // 2
         say("\nMeanwhile there is news, on both sides of the cut: north serves, east lies still")
         took = await self._commands.ask("import", "news-of-north.jsonl", home="north")
-        again = await self._commands.ask("import", "news-of-north.jsonl", home="north")
-        apart = await self._commands.ask("import", "news-of-east.jsonl", home="east")
         await self._until(in_step(EVENTS + here), "north and south in step without east")
+        apart = await self._commands.ask("import", "news-of-east.jsonl", home="east")
+        again = await self._commands.ask("import", "news-of-north.jsonl", home="north")
         self._prove(
             took == _all_new(here) and apart == _all_new(news - here),
             f"north and south went on without it: {here} new events reached both",

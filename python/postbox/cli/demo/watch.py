@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import trio
+from msgspec import structs
 
 from postbox.admin.command import Nothing
 from postbox.admin.peers import PEERS, Seen
@@ -59,6 +60,9 @@ class Watch:
         """Shows the nodes until `holds` of fresh looks at all that are watched. The seconds that it
         took; raises DemoFailed if it takes too long."""
         started_s = self._clock.elapsed_s()
+        for node in watched:
+            if node.home not in self._looks:
+                self._rows[node.home] = replace(self._rows[node.home], note="not asked yet")
 
         def is_done() -> bool:
             looks = {node.home: self._looks.get(node.home) for node in watched}
@@ -131,19 +135,18 @@ def _per_s(before: Look | None, look: Look) -> float:
 
 def _note(home: str, before: Seen | None, now: Seen) -> str | None:
     """What happened between this node and its peer `home`, if it is worth telling."""
-    imported = now.imported - (before.imported if before else 0)
-    was = before.contact if before else "new"
-    if imported > 0:
-        return f"{imported:,} new events from {home}"
-    if now.contact == was:
+    was = before or structs.replace(now, contact="new", pulls=0, imported=0)
+    if now.pulls > was.pulls == 0:
+        return f"has all that {home} has, {now.imported:,} were new"
+    if now.imported > was.imported:
+        return f"{now.imported - was.imported:,} new events from {home}"
+    if now.contact == was.contact:
         return None
     match now.contact:
         case "failed":
             return f"can not reach {home}"
-        case "pulling" if was == "new":
-            return f"met {home}, asks for its pages" if now.known else f"calls {home}"
-        case "reached" if was in ("new", "failed"):
-            return f"has all that {home} has"
+        case "pulling" if was.contact == "new":
+            return f"asks {home} for its pages" if now.known else f"calls {home}"
         case _:
             return None
 
