@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,15 @@ from urllib.parse import urlsplit
 import trio
 from nacl.signing import VerifyKey
 
+from postbox.mesh.door import Mesh
 from postbox.mesh.wire import SYNC_PATH
 from postbox.net.client import Answer, Client, open_client
 from postbox.net.limits import DEFAULT_LIMITS, Limits
 from postbox.node import Node
 from postbox.trust.keys import Identity
 from postbox.trust.signatures import request_headers
-from support.mesh import ANN, NOW_NS, believe, fixed_world, node_at, serving, take
+from postbox.world import World
+from support.mesh import ANN, NOW_NS, Wrap, believe, fixed_world, node_at, serving_mesh, take
 from support.serving import REACH
 
 NOW_MS = NOW_NS // 10**6
@@ -36,6 +38,8 @@ class Asked:
     node: Node
     url: str
     http: Client
+    mesh: Mesh
+    """The node's door."""
 
     async def raw(
         self,
@@ -68,17 +72,23 @@ class Asked:
 
 @asynccontextmanager
 async def asking(
-    home: Path, events: Sequence[bytes] = (), limits: Limits = DEFAULT_LIMITS, **config: Any
+    home: Path,
+    events: Sequence[bytes] = (),
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    wrap: Wrap = lambda app: app,
+    world: World | None = None,
+    **config: Any,
 ) -> AsyncIterator[Asked]:
     """`config`: as `config_of` takes it."""
-    async with node_at(home, **config) as node:
+    async with node_at(home, world=world, **config) as node:
         await believe(node, ANN)
         await take(node, events)
         async with (
-            serving(node, limits) as url,
+            serving_mesh(node, limits, wrap) as (url, mesh),
             open_client(fixed_world().net, reach=REACH) as http,
         ):
-            yield Asked(node, url, http)
+            yield Asked(node, url, http, mesh)
 
 
 def signed(
@@ -147,7 +157,8 @@ async def spoken(url: str, request: bytes) -> bytes:
     """All that is answered until the server ends the connection."""
     async with await connect(url) as stream:
         with trio.fail_after(PATIENCE_S):
-            await stream.send_all(request)
+            with suppress(trio.BrokenResourceError):  # of a request that nobody reads to its end
+                await stream.send_all(request)
             return await read_to_end(stream)
 
 

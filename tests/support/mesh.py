@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import trio
+from hypercorn.typing import ASGIFramework
 
 from postbox.config import Config, MeshConfig, NodeConfig, ServeConfig
 from postbox.core import Batch, Keys
@@ -53,6 +54,8 @@ NOW_NS = WALL_CLOCK_START_NS
 DAY_NS = 86_400 * 10**9
 OPERATOR = Payer("operator", "import")
 PEER = Payer("peer", "somebody")
+
+Wrap: TypeAlias = Callable[[ASGIFramework], ASGIFramework]
 
 
 ANN, BOB, CAT, MALLORY = (
@@ -217,18 +220,28 @@ async def mesh_of(node: Node) -> AsyncIterator[Mesh]:
 
 
 @asynccontextmanager
-async def serving(node: Node, limits: Limits = DEFAULT_LIMITS) -> AsyncIterator[str]:
-    """The node's own server on a free port of loopback; yields its URL."""
+async def serving_mesh(
+    node: Node, limits: Limits = DEFAULT_LIMITS, wrap: Wrap = lambda app: app
+) -> AsyncIterator[tuple[str, Mesh]]:
+    """The node's own server on a free port of loopback: its URL, and its door. `wrap`: what stands
+    between the server and the door, to listen or to change the caller's address."""
     stop = trio.Event()
     address = TcpAddress("127.0.0.1", 0)
     async with mesh_of(node) as mesh, trio.open_nursery() as nursery:
-        app = mesh.make_app(lambda: About("1", list(MODES), "", "custom", 0))
+        app = wrap(mesh.make_app(lambda: About("1", list(MODES), "", "custom", 0)))
         run = partial(serve, node.world, app, address, stop=stop, limits=limits)
         url = await nursery.start(run)
         try:
-            yield str(url)
+            yield str(url), mesh
         finally:
             stop.set()
+
+
+@asynccontextmanager
+async def serving(node: Node, limits: Limits = DEFAULT_LIMITS) -> AsyncIterator[str]:
+    """The URL of a node that serves as above."""
+    async with serving_mesh(node, limits) as (url, _):
+        yield url
 
 
 @dataclass

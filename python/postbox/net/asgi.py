@@ -35,10 +35,11 @@ def text(status: int, line: str, **headers: str) -> Reply:
 
 def headers_of(scope: HTTPScope) -> dict[str, str]:
     """Names in lower case, repeated ones joined by a comma (RFC 9110, 5.3), as the client does:
-    whichever of two somebody else looked at, we did not look at the other one alone."""
+    whichever of two somebody else looked at, we did not look at the other one alone. Names of
+    nodes may hold any letter, so values are read as UTF-8."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name, value = raw_name.decode("ascii"), raw_value.decode("utf-8", "surrogateescape")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 

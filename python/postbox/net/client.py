@@ -78,7 +78,9 @@ class Client:
     async def _exchange(
         self, method: str, url: str, body: bytes, headers: Mapping[str, str], max_body_bytes: int
     ) -> Answer:
-        async with self._http.stream(method, url, content=body, headers=headers) as response:
+        async with self._http.stream(
+            method, url, content=body, headers=_in_utf8(headers)
+        ) as response:
             declared = response.headers.get("content-length", "")
             if declared.isdigit() and int(declared) > max_body_bytes:
                 raise TooLarge(
@@ -111,7 +113,9 @@ class Client:
         """
         where = f"{method} {url}"
         check_url(url)
-        asking = self._http.build_request(method, url, content=body, headers=headers or {})
+        asking = self._http.build_request(
+            method, url, content=body, headers=_in_utf8(headers or {})
+        )
         try:
             with _as_faults(where), trio.fail_after(idle_s):
                 response = await self._http.send(asking, stream=True)
@@ -122,6 +126,11 @@ class Client:
                 yield Lines(response.status_code, dict(response.headers), lines)
         finally:
             await response.aclose()
+
+
+def _in_utf8(headers: Mapping[str, str]) -> dict[bytes, bytes]:
+    """httpx2 takes ASCII alone, and names of nodes may hold any letter."""
+    return {name.encode(): value.encode() for name, value in headers.items()}
 
 
 async def _split(

@@ -91,6 +91,15 @@ async def test_a_former_key_does_not_open_the_door_any_more(tmp_path: Path) -> N
         assert (await asked.raw(BODY, signed(later))).status == 200
 
 
+async def test_names_of_any_letters_are_read_as_they_were_signed(tmp_path: Path) -> None:
+    """By the server, and by the client in the answer."""
+    zoe = identity_of("zoë-ж", b"zoe".ljust(32, b"."))
+    async with asking(tmp_path, name="ålesund") as asked:
+        await believe(asked.node, zoe)
+        answer = await asked.raw('{"from":"zoë-ж"}'.encode(), signed(zoe))
+        assert checked(answer, asked.node.identity)["from"] == "ålesund"
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
 async def test_another_method_is_told_which_to_use(tmp_path: Path, method: str) -> None:
     async with asking(tmp_path) as asked:
