@@ -66,12 +66,13 @@ class Town:
         *,
         world: World | None = None,
         tls: SSLContext | None = None,
+        loopback: bool = False,
         **mesh: Any,
     ) -> AsyncIterator[House]:
         """The node `name` serves at `address`; `mesh`: keys of that section of its
         configuration."""
         world = world or self.world(address)
-        config = config_of(loopback=False, **mesh)
+        config = config_of(loopback=loopback, **mesh)
         async with open_node(world, self.homes / name, config, name) as node:
             async with node.open_mesh(Metrics()) as door:
                 app = door.make_app(lambda: About("1", list(MODES), "", "custom", 0))

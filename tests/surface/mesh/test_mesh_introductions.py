@@ -198,6 +198,23 @@ async def test_a_caller_from_outside_is_not_asked_back(town: Town) -> None:
         assert held(house.node) == before
 
 
+@pytest.mark.parametrize("address", ["127.0.0.5", "10.0.0.5"])
+@in_town
+async def test_a_caller_who_may_call_only_under_loopback_is_not_asked_back(
+    town: Town, address: str
+) -> None:
+    """It may introduce itself; but asking back proves something only where the wire is secure."""
+    nara = Canned({PING_PATH: ping_of(ANN)})
+    async with (
+        town.house(HERE, "node", loopback=True) as house,
+        town.serving(address, nara),
+        town.caller(address) as http,
+    ):
+        assert (await ask(http, house.url, ANN)).status == 401
+        assert nara.asked == []
+        assert (await greet(http, house.url, hello_of(ANN))).status == 200
+
+
 @in_town
 async def test_who_is_not_who_it_said_when_asked_back_stays_unknown(town: Town) -> None:
     """Another name, another key than what was signed with, no key, no node, and ourselves."""
@@ -207,6 +224,7 @@ async def test_who_is_not_who_it_said_when_asked_back_stays_unknown(town: Town) 
         "100.64.0.12": Canned({PING_PATH: ping_of(false_ann)}),
         "100.64.0.13": Canned({PING_PATH: ping_of(ANN, public_key="AAAA")}),
         "100.64.0.14": Canned({}),
+        "100.64.0.16": Canned({PING_PATH: ping_of(BOB, public_key=ANN.public_key_base64)}),
     }
     async with town.house(HERE, "node") as house, trio.open_nursery() as nursery:
         before = held(house.node)
@@ -217,7 +235,7 @@ async def test_who_is_not_who_it_said_when_asked_back_stays_unknown(town: Town) 
                 answer = await ask(http, house.url, ANN)
             assert (answer.status, b"unknown sender: ann" in answer.body) == (401, True), address
         assert held(house.node) == before
-        assert [host.asked for host in hosts.values()] == [[PING_PATH]] * 4
+        assert [host.asked for host in hosts.values()] == [[PING_PATH]] * 5
         nursery.cancel_scope.cancel()
 
 
