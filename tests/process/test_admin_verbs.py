@@ -7,15 +7,23 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from postbox.admin.place import MAX_PATH_BYTES, NOTE, SOCKET
-from support.command import Call, Done, postbox, ready_url, running, served, told
+from support.command import (
+    Call,
+    Done,
+    counted_at_line,
+    counts,
+    postbox,
+    ready_url,
+    running,
+    served,
+    told,
+)
 from support.homes import Imported
 from support.mesh import ANN, BOB, CAT, HISTORY, MALLORY, small_history
 
@@ -116,14 +124,6 @@ def test_two_verbs_at_once_each_get_their_answer(folder: Path) -> None:
         assert told("status", "--home", home)["events"] == 500
 
 
-def counted(process: subprocess.Popen[str], lines: int) -> int:
-    """What its n-th line of progress counts, once it is there."""
-    assert process.stderr is not None
-    counts = (re.search(r": (\d+) events", line) for line in process.stderr)
-    *_, last = islice((int(count[1]) for count in counts if count), lines)
-    return last
-
-
 def test_interrupted_verbs_leave_the_node_serving_and_what_they_counted_in_it(
     imported: Imported, copy_of: Callable[[Imported], Path], tmp_path: Path
 ) -> None:
@@ -135,7 +135,7 @@ def test_interrupted_verbs_leave_the_node_serving_and_what_they_counted_in_it(
             (other, "sync", url, "--mode", "page"),
         ):
             with running(*words, "--home", home) as verb:
-                count = counted(verb, 2)
+                count = counted_at_line(2, verb)
                 verb.send_signal(signal.SIGINT)
                 rest = verb.communicate(timeout=60)[1]
             assert verb.returncode == 130, (words, rest)
@@ -154,14 +154,14 @@ def test_a_node_killed_in_the_midst_of_an_import_is_told_of_and_has_what_was_cou
     with running("serve", "--home", home, "--listen", "127.0.0.1:0") as node:
         ready_url(node)
         with running("import", HISTORY, "--home", home, "--json") as import_:
-            count = counted(import_, 2)
+            count = counted_at_line(2, import_)
             node.kill()
             out, err = import_.communicate(timeout=60)
     assert (import_.returncode, out) == (1, "")
     (said,) = [line for line in err.splitlines() if line.startswith("postbox: ")]
     assert f"the node of {home} went away before it had answered" in said
     assert "start the node again" in said
-    count = max([count, *(int(number) for number in re.findall(r": (\d+) events", err))])
+    count = max([count, *counts(err.splitlines())])
     assert (home / SOCKET).exists(), "a killed node leaves it behind"
     assert count <= told("status", "--home", home)["events"] < 80_000
     with served(home):

@@ -8,10 +8,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 POSTBOX = Path(sys.executable).parent / "postbox"
 TIMEOUT_S = 120  # for a machine that is busy with everything else
@@ -62,12 +63,15 @@ def told(*words: str | Path) -> Any:
 
 
 @contextmanager
-def running(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """Started, and killed at the end if it still runs."""
+def running(
+    *words: str | Path, log: IO[str] | int = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
+    """Started, and killed at the end if it still runs. `log`: where its stderr goes, for one that
+    says more than a pipe holds."""
     process = subprocess.Popen(
         [POSTBOX, *map(str, words)],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=log,
         stdin=subprocess.DEVNULL,
         text=True,
         env=environment(),
@@ -101,19 +105,27 @@ def served(home: Path, *words: str | Path) -> Iterator[str]:
         assert "Traceback" not in err
 
 
+def counts(lines: Iterable[str]) -> Iterator[int]:
+    """What lines of progress count; others are passed over."""
+    found = (re.search(r": (\d+) events", line) for line in lines)
+    return (int(match[1]) for match in found if match)
+
+
+def counted_at_line(number: int, process: subprocess.Popen[str]) -> int:
+    """How many events its n-th line of progress counts, once it is there."""
+    assert process.stderr is not None
+    *before, count = islice(counts(process.stderr), number)
+    assert len(before) == number - 1, "it had ended before that line"
+    return count
+
+
 def killed_at_line(number: int, *words: str | Path) -> int:
     """Started, killed with SIGKILL when its n-th line of progress is there. How many events the
     last line that it had written counted."""
     with running(*words) as process:
         assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if len(lines) == number:
-                break
+        count = counted_at_line(number, process)
         process.send_signal(signal.SIGKILL)
-        lines += process.stderr.readlines()  # written before the kill, read after it
-    assert process.returncode == -signal.SIGKILL, f"it had ended before line {number}: {lines}"
-    counts = [int(match[1]) for line in lines if (match := re.search(r": (\d+) events", line))]
-    assert counts, lines
-    return counts[-1]
+        rest = process.stderr.readlines()  # written before the kill, read after it
+    assert process.returncode == -signal.SIGKILL, f"it had ended before it was killed: {rest}"
+    return max([count, *counts(rest)])
