@@ -95,11 +95,18 @@ demo: .make/core ## what postbox does, shown and checked; ends by itself
 bench: .make/core ## the figures of benches/README.md, with 80,000 and 800,000 events
 	$(BIN)/postbox bench --events 80000
 	$(BIN)/postbox bench --events 800000
+	$(BIN)/postbox bench --events 80000 --served
 
 .PHONY: bench-compare
 bench-compare: .make/core ## the same by criterion and pytest-benchmark, beside the runs before
 	cargo bench --package ledger_core $(LOCKED)
 	$(BIN)/pytest benches --benchmark-enable --benchmark-only --benchmark-autosave --benchmark-compare
+
+SOAK_MINUTES ?= 60
+
+.PHONY: soak
+soak: .make/core ## an hour of good and bad clients on one node: memory flat, the good ones served
+	PYTHONPATH=tests $(BIN)/python -m soak.soak --minutes $(SOAK_MINUTES)
 
 .PHONY: wheel
 wheel: .make/core ## build the wheel into dist/
