@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import trio
 from cyclopts import Parameter
 
+from postbox.admin.faults import in_one_line, leaves
 from postbox.cli.main import INTERRUPTED
 from postbox.errors import Fault
 from postbox.home import BadHome
@@ -81,16 +82,8 @@ def _explain(group: BaseExceptionGroup[BaseException]) -> int:
     expected, bugs = rest.split((Fault, Usage))
     if bugs is not None or expected is None:
         raise group
-    errors = _leaves(expected)
-    code = 2 if isinstance(errors[0], Usage) else 1
-    return _fail("; ".join(dict.fromkeys(map(str, errors))), code)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for error in group.exceptions:
-        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return leaves
+    errors = leaves(expected)
+    return _fail(in_one_line(errors), 2 if isinstance(errors[0], Usage) else 1)
 
 
 def _fail(text: str, code: int) -> int:
