@@ -70,7 +70,7 @@ TIES = st.lists(
     st.one_of(st.integers(1, 3), st.sampled_from([PAGE - 1, PAGE, PAGE + 1, 2 * PAGE])),
     max_size=12,
 )
-AHEAD_S = st.integers(-3_600, 890)
+AHEAD_S = st.integers(-3_600, 880)
 """Of the first event: events may be up to 15 minutes ahead."""
 
 
