@@ -1,0 +1,152 @@
+"""Hostile requests, over a real socket: each gets the answer of `docs/protocol/mesh.md`, costs the
+next one nothing, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import trio
+import trio.lowlevel
+
+from postbox.world import World
+from support.asking import (
+    BODY,
+    NOW_MS,
+    Asked,
+    asking,
+    check_headers,
+    checked,
+    connect,
+    parsed,
+    request_bytes,
+    signed,
+    spoken,
+)
+from support.hostile_requests import ODD, REQUESTS, Hostile
+from support.mesh import ANN, BOB, NOW_NS, believe, digest, fixed_world, stored, tease
+
+EVENTS = [tease(number) for number in range(1, 10)]
+
+
+@dataclass
+class Clock:
+    """The wall stands still; what has passed is told by the test."""
+
+    passed_s: float = 0.0
+    at_ns: int = NOW_NS
+
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    def elapsed_s(self) -> float:
+        return self.passed_s
+
+
+@asynccontextmanager
+async def asked_by_ann(home: Path) -> AsyncIterator[tuple[Asked, Clock]]:
+    clock = Clock()
+    world: World = replace(fixed_world(), clock=clock)
+    async with asking(home, EVENTS, world=world) as asked:
+        await believe(asked.node, BOB)
+        yield asked, clock
+
+
+async def traces(asked: Asked) -> object:
+    """Whatever a request could leave behind."""
+    node = asked.node
+    return (
+        digest(node),
+        node.directory.all(),
+        node.waiting.all(),
+        await stored(node),
+        node.tail.head,
+        [caller.name for caller in asked.mesh.peers.callers],
+    )
+
+
+def complaint(hostile: Hostile, said: bytes, asked: Asked) -> str | None:
+    """What is wrong with the answer; None: nothing."""
+    if not said:
+        return "no answer"
+    answer = parsed(said)
+    if answer.status != hostile.status:
+        return f"{answer.status}, {answer.body[:200]!r}"
+    is_head = b"HEAD " in hostile.said[:5]
+    if hostile.text not in answer.body.decode() and not is_head:
+        return f"it says {answer.body[:200]!r}"
+    if ("x-nara-signature" in answer.headers) != hostile.is_signed:
+        return "signed" if not hostile.is_signed else "not signed"
+    if hostile.is_signed:
+        check_headers(answer, asked.node.identity)
+    if hostile.text and not answer.headers["content-type"].startswith("text/plain"):
+        return answer.headers["content-type"]
+    if hostile.text and not is_head and not answer.body.endswith(b"\n"):
+        return "no line"
+    return None
+
+
+def test_the_table_is_long_and_names_every_status_that_a_request_can_earn_by_itself() -> None:
+    assert len({one.name for one in REQUESTS}) == len(REQUESTS) >= 60
+    assert {one.status for one in REQUESTS} == {400, 401, 403, 404, 405, 413, 415, 431, 501}
+
+
+async def test_each_is_answered_as_stated_and_the_next_good_one_is_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = {}
+    good = request_bytes(list(signed(ANN).items()), BODY)
+    async with asked_by_ann(tmp_path) as (asked, clock):
+        first = parsed(await spoken(asked.url, good))
+        before = await traces(asked)
+        for hostile in REQUESTS:
+            clock.passed_s += 60  # so that none is answered 429
+            trouble = complaint(hostile, await spoken(asked.url, hostile.said), asked)
+            if trouble is not None:
+                wrong[hostile.name] = trouble
+            assert parsed(await spoken(asked.url, good)).body == first.body, hostile.name
+        assert wrong == {}
+        assert checked(first, asked.node.identity)["events"]
+        assert await traces(asked) == before
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_what_is_merely_odd_is_answered(tmp_path: Path, name: str) -> None:
+    async with asked_by_ann(tmp_path) as (asked, _):
+        said = await spoken(asked.url, ODD[name])
+        if b"100-continue" in ODD[name]:
+            head, _, said = said.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 100")
+        answer = parsed(said)
+        assert answer.status == 200, answer.body[:200]
+        assert len(checked(answer, asked.node.identity)["events"]) == len(EVENTS)
+
+
+async def test_a_request_can_be_replayed_for_thirty_seconds_and_no_longer(tmp_path: Path) -> None:
+    """It reads, and changes nothing (docs/protocol/mesh.md, Replay)."""
+    again = request_bytes(list(signed(ANN, NOW_MS).items()), BODY)
+    async with asked_by_ann(tmp_path) as (asked, clock):
+        for later_ms, status in ((0, 200), (0, 200), (30_000, 200), (30_001, 401)):
+            clock.at_ns = NOW_NS + later_ms * 10**6
+            assert parsed(await spoken(asked.url, again)).status == status
+
+
+async def test_a_caller_that_leaves_in_the_middle_is_forgotten(tmp_path: Path) -> None:
+    whole = request_bytes(list(signed(ANN).items()), BODY)
+    async with asked_by_ann(tmp_path) as (asked, _):
+        before = await traces(asked)
+        for end in (10, len(whole) - len(BODY), len(whole) - 1):
+            async with await connect(asked.url) as stream:
+                await stream.send_all(whole[:end])
+        async with await connect(asked.url) as stream:  # and one that reads no answer
+            await stream.send_all(whole)
+        with trio.fail_after(20):
+            while await traces(asked) == before:  # of the last one, which was answered
+                await trio.lowlevel.checkpoint()
+        assert (await asked.ask())["events"]
