@@ -71,7 +71,10 @@ class Compared(Struct, frozen=True):
 
 
 class Served(Struct, frozen=True):
+    """`load_before`: how many others wanted a core in the minute before (getloadavg(3))."""
+
     events: int
+    load_before: float
     yardsticks: list[Figure]
     answers: list[Compared]
     pulls: Pulls
@@ -79,6 +82,7 @@ class Served(Struct, frozen=True):
 
 async def measure(world: World, events: int, seconds: float) -> Served:
     """All figures, on a history of `events`; each answer is asked for `seconds` of each server."""
+    load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="postbox-bench-") as name:
         made, folder = make_history(world, events), Path(name)
         await fill_home(world, made, folder / "served")
@@ -89,7 +93,7 @@ async def measure(world: World, events: int, seconds: float) -> Served:
             node = await stack.enter_async_context(running(*words))
             answers = await _answers(world, made, bare, node, seconds)
             pulls = await pull_all(world, node.url, events, folder)
-        return Served(events, found, answers, pulls)
+        return Served(events, load_before, found, answers, pulls)
 
 
 async def _answers(
@@ -201,7 +205,10 @@ HEADS = (
 
 def print_served(found: Served) -> None:
     """Tables in Markdown."""
-    print(f"{found.events:,} events served, {core.build_profile} build, {os.cpu_count()} cores\n")
+    print(
+        f"{found.events:,} events served, {core.build_profile} build, {os.cpu_count()} cores,"
+        f" load average before {found.load_before:.1f}\n"
+    )
     print_table([HEADS, *map(_row, found.answers)])
     print()
     print_pulls(found.pulls)
