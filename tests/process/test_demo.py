@@ -67,12 +67,12 @@ def test_in_a_file_the_live_view_is_news_at_once_and_figures_now_and_then(
         Row("east", 1, 1, "-", 0.0, "00000000", "killed"),
     ]
     with view() as show:
-        show(rows, [("north", "asks south for its pages")], 0.2)
+        show(rows, [("north", "asks south")], 0.2)
         show(rows, [], 0.9)
         show(rows, [("north", "can not reach east")], 1.4)
-    figures = "53,333 events (digest ab12cd34), 52 keys, peers 2 of 2, 812 events/s in"
+    figures = "53,333 events (digest ab12cd34), 52 keys, peers 2 of 2, 812 new/s"
     assert capsys.readouterr().out.splitlines() == [
-        "    0.2 s  north  asks south for its pages",
+        "    0.2 s  north  asks south",
         f"    0.2 s  north  {figures}",
         "    0.2 s  east   killed",
         "    1.4 s  north  can not reach east",

@@ -95,8 +95,8 @@ class _Story:
         )
 
     async def meet(self) -> None:
-        say("\nThey serve, find each other, introduce themselves, and pull what they lack (the")
-        say("figures are those of `postbox status` and `postbox peers`, asked again and again)")
+        say("\nThey serve, find each other, introduce themselves, and pull what they lack. What")
+        say("is shown is `postbox status` and `postbox peers` of each, asked again and again")
         await self._start(HOMES)
         await self._until(_all(in_step(EVENTS), _pulled_from_all), "equal ledgers")
         self._prove(
@@ -154,8 +154,8 @@ class _Story:
         found = await self._commands.ask("verify", home="east")
         self._prove(
             found["checked"] == ALL and not found["wrong"] and not found["unproven"],
-            f"{found['attested']:,} signatures verify, {found['hearsay']:,} events are unsigned"
-            " observations, none is wrong",
+            f"{found['attested']:,} signatures verify, none is wrong;"
+            f" {found['hearsay']:,} events are unsigned",
         )
         say("\nA newcomer that nobody was told of asks for a sample")
         sync = ("sync", self._urls["south"], "--mode", "sample", "--loopback")
@@ -190,9 +190,9 @@ class _Story:
 
     async def _until(self, holds: Holds, what: str) -> None:
         took_s = await self._watch.until(list(self._serving.values()), holds, what, IN_STEP_S)
-        say(f"  {what}, after {took_s:.1f} s:")
+        say(f"  {what}, after {took_s:.1f} s. Their digests:")
         for home in self._serving:
-            say(f"    {home:<6} digest {self._watch.digest_of(home)}")
+            say(f"    {home:<6} {self._watch.digest_of(home)}")
 
 
 def _all_new(count: int) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def _say_rows(rows: Sequence[Row], elapsed_s: float) -> None:
     for row in rows:
         say(
             f"  {elapsed_s:5.1f} s  {row.home:<6} {row.events:>6,} events (digest {row.digest}),"
-            f" {row.keys} keys, peers {row.reached}, {row.per_s:,.0f} events/s in"
+            f" {row.keys} keys, peers {row.reached}, {row.per_s:,.0f} new/s"
             if row.is_up
             else f"  {elapsed_s:5.1f} s  {row.home:<6} {row.note}"
         )
@@ -92,11 +92,14 @@ def _table() -> Iterator[Show]:
 
 
 def _drawn(rows: Sequence[Row], elapsed_s: float) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(caption=f"after {elapsed_s:.1f} s", caption_justify="left", expand=True)
+    table = Table(
+        box=SIMPLE_HEAD, expand=True, caption=f"after {elapsed_s:.1f} s", caption_justify="left"
+    )
     table.add_column("node")
-    for head in ("events", "keys", "peers", "events/s in"):
+    for head in ("events", "keys", "peers", "new/s"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
     table.add_column("what happened last", ratio=1, no_wrap=True)

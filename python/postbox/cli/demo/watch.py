@@ -137,16 +137,16 @@ def _note(home: str, before: Seen | None, now: Seen) -> str | None:
     """What happened between this node and its peer `home`, if it is worth telling."""
     was = before or structs.replace(now, contact="new", pulls=0, imported=0)
     if now.pulls > was.pulls == 0:
-        return f"has all that {home} has, {now.imported:,} were new"
+        return f"has all of {home}, {now.imported:,} new"
     if now.imported > was.imported:
-        return f"{now.imported - was.imported:,} new events from {home}"
+        return f"{now.imported - was.imported:,} new from {home}"
     if now.contact == was.contact:
         return None
     match now.contact:
         case "failed":
             return f"can not reach {home}"
         case "pulling" if was.contact == "new":
-            return f"asks {home} for its pages" if now.known else f"calls {home}"
+            return f"asks {home}" if now.known else f"calls {home}"
         case _:
             return None
 
