@@ -194,7 +194,8 @@ class MeshServer:
             reply = Reply(200, encode(me, ts, signature), wire.MSGPACK if packed else JSON)
             return len(found), self._signed(reply)
 
-        count, reply = await self._world.threads.run(Pool.READER, work)
+        is_small = wire.is_small(request)
+        count, reply = work() if is_small else await self._world.threads.run(Pool.READER, work)
         self._metrics.events_served(count)
         self._peers.asked_us(requester, count, now_ns)
         return reply
