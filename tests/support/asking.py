@@ -32,6 +32,20 @@ PATIENCE_S = 60.0
 
 
 @dataclass
+class Clock:
+    """The wall stands still; what has passed is told by the test."""
+
+    passed_s: float = 0.0
+    at_ns: int = NOW_NS
+
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    def elapsed_s(self) -> float:
+        return self.passed_s
+
+
+@dataclass
 class Asked:
     """A node that serves, and a caller that it knows as Ann."""
 

@@ -7,22 +7,20 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import trio
-import trio.lowlevel
 
 from postbox.world import World
 from support.asking import (
     BODY,
     NOW_MS,
     Asked,
+    Clock,
     asking,
     check_headers,
     checked,
-    connect,
     parsed,
     request_bytes,
     signed,
@@ -32,20 +30,6 @@ from support.hostile_requests import ODD, REQUESTS, Hostile
 from support.mesh import ANN, BOB, NOW_NS, believe, digest, fixed_world, stored, tease
 
 EVENTS = [tease(number) for number in range(1, 10)]
-
-
-@dataclass
-class Clock:
-    """The wall stands still; what has passed is told by the test."""
-
-    passed_s: float = 0.0
-    at_ns: int = NOW_NS
-
-    def now_ns(self) -> int:
-        return self.at_ns
-
-    def elapsed_s(self) -> float:
-        return self.passed_s
 
 
 @asynccontextmanager
@@ -135,18 +119,3 @@ async def test_a_request_can_be_replayed_for_thirty_seconds_and_no_longer(tmp_pa
         for later_ms, status in ((0, 200), (0, 200), (30_000, 200), (30_001, 401)):
             clock.at_ns = NOW_NS + later_ms * 10**6
             assert parsed(await spoken(asked.url, again)).status == status
-
-
-async def test_a_caller_that_leaves_in_the_middle_is_forgotten(tmp_path: Path) -> None:
-    whole = request_bytes(list(signed(ANN).items()), BODY)
-    async with asked_by_ann(tmp_path) as (asked, _):
-        before = await traces(asked)
-        for end in (10, len(whole) - len(BODY), len(whole) - 1):
-            async with await connect(asked.url) as stream:
-                await stream.send_all(whole[:end])
-        async with await connect(asked.url) as stream:  # and one that reads no answer
-            await stream.send_all(whole)
-        with trio.fail_after(20):
-            while await traces(asked) == before:  # of the last one, which was answered
-                await trio.lowlevel.checkpoint()
-        assert (await asked.ask())["events"]
