@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -102,6 +103,13 @@ def main(name: str, *arguments: str) -> None:
             trio.run(write_until_killed, arguments[0])
         case "toy-run":
             sys.stdout.write(simulate(int(arguments[0]), toy_run).digest() + "\n")
+        case "three-nodes":
+            from support.cluster import (
+                three_nodes,
+            )  # HTTP, which takes longer to load than all else
+
+            run = partial(three_nodes, homes=Path(arguments[1]))
+            sys.stdout.write(simulate(int(arguments[0]), run).digest() + "\n")
         case _:
             raise SystemExit(f"no such program: {name}")
 

@@ -35,6 +35,17 @@ class Severed(Exception):
     """The node has crashed; nothing it does reaches the outside."""
 
 
+class suppress_severed:  # noqa: N801  (reads as a verb)
+    """What a crashed node's cleanup code runs into, alone or in groups."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, BaseExceptionGroup):
+            return error.split(Severed)[1] is None
+        return isinstance(error, Severed)
+
+
 class Life:
     """Of one node, from start to crash."""
 

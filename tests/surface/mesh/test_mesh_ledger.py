@@ -41,7 +41,7 @@ from support.mesh import (
     take,
     tease,
 )
-from support.simulate import MemoryDisk, Severed, Simulation, simulate
+from support.simulate import MemoryDisk, Simulation, simulate, suppress_severed
 
 CAPACITY = 300
 HISTORY = small_history(900)
@@ -173,17 +173,6 @@ def test_whenever_a_node_crashes_it_goes_on_where_the_log_is(tmp_path: Path, see
             assert await agree(node)
 
     simulate(seed, main)
-
-
-class suppress_severed:  # noqa: N801  (reads as a verb)
-    """What a crashed node's cleanup code runs into, alone or in groups."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, BaseExceptionGroup):
-            return error.split(Severed)[1] is None
-        return isinstance(error, Severed)
 
 
 # -- over a store that fails ----------------------------------------------------------------------
