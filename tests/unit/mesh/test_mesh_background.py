@@ -320,11 +320,11 @@ def test_a_peer_whose_pages_never_end_is_left_after_six_hours(
     def endless(liar: Liar, _: Asked) -> Callable[[trio.abc.Stream], Awaitable[None]]:
         number = len(liar.syncs)
         page = [tease(DAY_NS // SECOND_NS - 2 * number + n) for n in (1, 0)]
-        cursor = str(json.loads(page[-1])["ts"])
+        answer = liar.signed(liar.told(page, str(json.loads(page[-1])["ts"]))).raw()
 
         async def send(stream: trio.abc.Stream) -> None:
             await trio.sleep(55)
-            await stream.send_all(liar.signed(liar.told(page, cursor)).raw())
+            await stream.send_all(answer)
 
         return send
 
