@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -56,18 +57,24 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    app: ASGIFramework, limits: Limits = DEFAULT_LIMITS, world: World | None = None
+    app: ASGIFramework,
+    limits: Limits = DEFAULT_LIMITS,
+    world: World | None = None,
+    tls: ssl.SSLContext | None = None,
+    trusted: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Served]:
     world = world or replace(system_world(), clock=FixedClock())
     stop, returned = trio.Event(), trio.Event()
 
     async def run(task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
-        await serve(world, app, HERE, stop=stop, limits=limits, task_status=task_status)
+        await serve(
+            world, app, HERE._replace(tls=tls), stop=stop, limits=limits, task_status=task_status
+        )
         returned.set()
 
     async with trio.open_nursery() as nursery:
         url = await nursery.start(run)
-        async with open_client(world.net, reach=REACH) as client:
+        async with open_client(world.net, trusted, reach=REACH) as client:
             yield Served(url, client, stop, returned)
         stop.set()
 

@@ -2,93 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
 import trio
 import trio.testing
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from postbox.net.addresses import DEFAULT_NETWORKS, Reach
-from postbox.net.client import Client, open_client
 from postbox.net.faults import ListenFault, Unreachable
-from postbox.net.limits import DEFAULT_LIMITS, Limits
+from postbox.net.limits import Limits
 from postbox.net.server import TcpAddress, listening_address, require_hypercorn, serve
-from postbox.world import World, system_world
+from postbox.world import system_world
 from support.memory_net import MemoryNet
-
-HERE = TcpAddress("127.0.0.1", 0)
-REACH = Reach(DEFAULT_NETWORKS, loopback=True)
-
-
-class FixedClock:
-    def now_ns(self) -> int:
-        return 1_700_000_000 * 10**9
-
-    def elapsed_s(self) -> float:
-        return 0.0
-
-
-@dataclass
-class Served:
-    url: str
-    client: Client
-    stop: trio.Event
-    returned: trio.Event
-
-    async def post(self, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-        answer = await self.client.request(
-            "POST",
-            self.url + path,
-            body=body,
-            headers=headers,
-            max_body_bytes=2**20,
-            deadline_s=30.0,
-        )
-        return answer.status, answer.body
-
-
-@asynccontextmanager
-async def served(
-    app: ASGIFramework, limits: Limits = DEFAULT_LIMITS, world: World | None = None
-) -> AsyncIterator[Served]:
-    world = world or replace(system_world(), clock=FixedClock())
-    stop, returned = trio.Event(), trio.Event()
-
-    async def run(task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
-        await serve(world, app, HERE, stop=stop, limits=limits, task_status=task_status)
-        returned.set()
-
-    async with trio.open_nursery() as nursery:
-        url = await nursery.start(run)
-        async with open_client(world.net, reach=REACH) as client:
-            yield Served(url, client, stop, returned)
-        stop.set()
-
-
-async def read_all(receive: ASGIReceiveCallable) -> bytes:
-    body = bytearray()
-    while True:
-        event = await receive()
-        assert event["type"] == "http.request"
-        body += event["body"]
-        if not event["more_body"]:
-            return bytes(body)
-
-
-async def reply(send: ASGISendCallable, body: bytes) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def echo(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Answers with the path and the body."""
-    assert scope["type"] == "http"
-    await reply(send, scope["path"].encode() + b" " + await read_all(receive))
+from support.serving import FixedClock, Served, echo, read_all, reply, served
 
 
 class Held:

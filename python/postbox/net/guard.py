@@ -76,6 +76,7 @@ class Connection:
         self._sending: set[trio.CancelScope] = set()
         self._send_lock = trio.Lock()
         self._has_said_goodbye = False
+        self._is_over = False
         self._protocol: GuardedH11 | GuardedH2
 
     async def run(self, client: Client, server: Client) -> None:
@@ -155,15 +156,17 @@ class Connection:
         try:
             with scope:
                 async with self._send_lock:
-                    for start in range(0, len(data), SEND_BYTES):
+                    for start in range(0, 0 if self._is_over else len(data), SEND_BYTES):
                         scope.deadline = trio.current_time() + self._limits.send_s
                         await self._stream.send_all(data[start : start + SEND_BYTES])
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._reading.cancel()
+            self._end()
         finally:
             self._sending.remove(scope)
         if scope.cancelled_caught:
-            self._reading.cancel()
+            self._end()
+        if self._is_over:  # an app that sends on meets its cancellation here
+            await trio.lowlevel.checkpoint()
 
     async def _watch(self) -> None:
         """Ends an idle connection, one that is idle when the server stops, and any that is
@@ -179,6 +182,7 @@ class Connection:
             self._end()
 
     def _end(self) -> None:
+        self._is_over = True
         self._reading.cancel()
         self._idle.cancel()
         for scope in self._sending:

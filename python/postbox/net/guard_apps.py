@@ -100,6 +100,8 @@ class Apps:
             if event["type"] == "http.response.body" and not event.get("more_body", False):
                 inbox.is_answered = True
             await send(event)
+            # To a client that is gone, and to HEAD, nothing is sent, so nothing would wait.
+            await trio.lowlevel.checkpoint()
 
         try:
             with inbox.life:
@@ -145,9 +147,10 @@ class _Inbox:
         while not (self._body or self._has_end or self._is_gone):
             await self._changed.wait()
         if self._body or self._has_end:
+            is_end, self._has_end = self._has_end, False  # more may come while `_let_go` waits
             part = await self._let_go()
-            is_end, self._has_end = self._has_end, False
             return {"type": "http.request", "body": part, "more_body": not is_end}
+        await trio.lowlevel.checkpoint()  # where an app that has not answered is cancelled
         return {"type": "http.disconnect"}
 
     async def close(self) -> None:

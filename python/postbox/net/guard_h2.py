@@ -133,6 +133,7 @@ class GuardedH2(H2Protocol):
         self.connection.initiate_connection()
         self.connection.increment_flow_control_window(CONNECTION_WINDOW_BYTES - 65_535)
         await self._flush()
+        await self.send(Updated(idle=True))  # its first line was taken for a request
         self.task_group.spawn(self.send_task)
 
     async def handle(self, event: Event) -> None:

@@ -155,6 +155,7 @@ class _Exchange:
             408: f"the request's body did not come within {self._limits.body_s:g} s\n",
             413: f"the request's body is larger than {self._limits.max_body_bytes} bytes\n",
             415: "send the request's body without a Content-Encoding\n",
+            501: "this is no proxy\n",
             503: "too many requests are under way\n",
         }[status].encode()
         headers = [
@@ -169,6 +170,8 @@ class _Exchange:
 
 def _refusal_of(scope: HTTPScope, limits: Limits) -> int | None:
     """The status that the headers alone deserve. h11 and h2 have refused malformed lengths."""
+    if scope["method"] == "CONNECT":
+        return 501
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
     length = headers.get(b"content-length", b"")
     if length and b"transfer-encoding" in headers:
