@@ -121,7 +121,10 @@ class SystemNet:
     async def resolve(self, host: str) -> list[str]:
         with suppress(ValueError):
             return [str(ipaddress.ip_address(host))]
-        found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        try:
+            found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # an empty label, or one that is too long
+            raise OSError(f"{host!r} is no name of a host: {error}") from error
         return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
     async def connect(self, address: str, port: int) -> trio.abc.Stream:

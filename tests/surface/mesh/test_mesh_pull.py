@@ -265,10 +265,11 @@ async def test_an_answer_s_times_may_be_off_as_far_as_the_page_says(tmp_path: Pa
 # -- where nobody is, or nobody may be ------------------------------------------------------------
 
 
-async def test_nobody_is_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "a..b", "a" * 64])
+async def test_nobody_is_there(tmp_path: Path, host: str) -> None:
     async with node_at(tmp_path) as node, mesh_of(node) as mesh:
         with pytest.raises(Unreachable):
-            await pull(mesh.peer("http://127.0.0.1:9"), node.intake, "page", lambda _: None)
+            await pull(mesh.peer(f"http://{host}"), node.intake, "page", lambda _: None)
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254", "http://192.0.2.1", "http://[fe80::1]"])
