@@ -30,7 +30,7 @@ from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
 from postbox.metrics import CONTENT_TYPE, Metrics
 from postbox.net.asgi import Reply
 from postbox.net.health import PATHS as HEALTH_PATHS
-from postbox.net.health import Front, counted
+from postbox.net.health import Front
 from postbox.net.limits import DEFAULT_LIMITS, Limits
 from postbox.net.server import TcpAddress, serve
 from postbox.net.tls import server_tls
@@ -79,10 +79,14 @@ class _Listener:
     _closed: trio.Event = field(default_factory=trio.Event)
 
     async def run(self, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
-        app = counted(self.front, self.metrics, self.world.clock)
-        address, limits = _address(self.config), _limits(self.config)
         await serve(
-            self.world, app, address, stop=self._close, limits=limits, task_status=task_status
+            self.world,
+            self.front,
+            _address(self.config),
+            stop=self._close,
+            limits=_limits(self.config),
+            metrics=self.metrics,
+            task_status=task_status,
         )
         self._closed.set()
 

@@ -65,7 +65,6 @@ class Metrics:
             buckets=LATENCY_S,
             registry=registry,
         )
-        self._refused = _Words(counter("refused_requests", "HTTP requests refused.", "reason"))
         self._taken = counter(
             "events_taken", "Events that came in, by what became of them.", "source", "outcome"
         )
@@ -86,9 +85,6 @@ class Metrics:
         code = str(status) if status in _STATUSES else OTHER
         self._requests.labels(door, known, code).inc()
         self._seconds.labels(door, known).observe(seconds)
-
-    def refused_request(self, reason: str) -> None:
-        self._refused.count(reason)
 
     def events_taken(self, source: Source, outcome: Taken, count: int = 1) -> None:
         self._taken.labels(source, outcome).inc(count)

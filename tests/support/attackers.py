@@ -535,9 +535,7 @@ def http1_seed(path: bytes) -> bytes:
     )
 
 
-def mutations(
-    seed: int, whole: bytes, count: int, keep: int = 0
-) -> AsyncIterator[bytes] | list[bytes]:
+def mutations(seed: int, whole: bytes, count: int, keep: int = 0) -> list[bytes]:
     """`count` variants of `whole`, whose first `keep` bytes stay as they are."""
     random = standard_random.Random(seed)
     return [whole[:keep] + mutated(random, whole[keep:]) for _ in range(count)]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from io import StringIO
 from urllib.parse import urlsplit
 
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
+from postbox.config import LogConfig
+from postbox.logs import configure
+from postbox.metrics import Metrics
 from postbox.net.addresses import DEFAULT_NETWORKS, Reach
 from postbox.net.client import Client, open_client
 from postbox.net.limits import DEFAULT_LIMITS, Limits
@@ -27,6 +31,17 @@ class FixedClock:
 
     def elapsed_s(self) -> float:
         return 0.0
+
+
+@contextmanager
+def logged() -> Iterator[StringIO]:
+    """What is logged meanwhile, by us and by the libraries that serve."""
+    stream = StringIO()
+    journal = configure(LogConfig(format="json"), FixedClock(), stream)
+    try:
+        yield stream
+    finally:
+        journal.close()
 
 
 @dataclass
@@ -62,13 +77,20 @@ async def served(
     world: World | None = None,
     tls: ssl.SSLContext | None = None,
     trusted: ssl.SSLContext | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Served]:
     world = world or replace(system_world(), clock=FixedClock())
     stop, returned = trio.Event(), trio.Event()
 
     async def run(task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         await serve(
-            world, app, HERE._replace(tls=tls), stop=stop, limits=limits, task_status=task_status
+            world,
+            app,
+            HERE._replace(tls=tls),
+            stop=stop,
+            limits=limits,
+            metrics=metrics,
+            task_status=task_status,
         )
         returned.set()
 

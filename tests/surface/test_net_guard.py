@@ -20,8 +20,8 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from postbox.net import guard_h2
-from postbox.net.guard_h2 import ANSWER_BYTES, RESETS_BURST
+from postbox.net.guard import h2 as guard_h2
+from postbox.net.guard.h2 import ANSWER_BYTES, RESETS_BURST
 from postbox.net.limits import Limits
 from postbox.net.tls import server_tls
 from support import attackers
@@ -37,7 +37,7 @@ from support.attackers import (
     say,
     speaking_h2,
 )
-from support.serving import Served, read_all, reply, served
+from support.serving import Served, logged, read_all, reply, served
 
 QUICK = Limits(idle_s=0.3, body_s=0.3, send_s=0.3, handshake_s=0.3, grace_s=0.1)
 """For attackers that must be waited out."""
@@ -104,35 +104,30 @@ class App:
 
 @asynccontextmanager
 async def attacked(
-    caplog: pytest.LogCaptureFixture,
     limits: Limits = QUICK,
     tls: ssl.SSLContext | None = None,
     trusted: ssl.SSLContext | None = None,
 ) -> AsyncIterator[tuple[Served, Target, App]]:
     app = App()
-    with trio.fail_after(60):
+    with logged() as said, trio.fail_after(60):
         async with served(app, limits, tls=tls, trusted=trusted) as server:
             yield server, Target(*server.address, "/"), app
             assert await server.post("/good", b"body") == (200, b"/good body")
-    assert [record.getMessage() for record in caplog.records] == []
+    assert said.getvalue() == ""
 
 
 @pytest.mark.parametrize("name", RAW)
-async def test_any_bytes_are_answered_or_hung_up_on(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_any_bytes_are_answered_or_hung_up_on(name: str) -> None:
     raw = RAW[name]
-    async with attacked(caplog) as (_, target, _):
+    async with attacked() as (_, target, _):
         answer = await say(target, raw.said)
     status = int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/") else 0
     assert status in raw.statuses, answer[:200]
 
 
 @pytest.mark.parametrize("name", sorted(set(attackers.ATTACKS) - {"opens_too_many_streams"}))
-async def test_no_attack_keeps_a_good_client_from_being_served(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with attacked(caplog) as (_, target, _):
+async def test_no_attack_keeps_a_good_client_from_being_served(name: str) -> None:
+    async with attacked() as (_, target, _):
         await attackers.ATTACKS[name](target)
 
 
@@ -151,10 +146,8 @@ async def test_no_attack_keeps_a_good_client_from_being_served(
         (attackers.dribbles_window, "/streams"),
     ],
 )
-async def test_a_flood_is_told_to_calm_down(
-    attack: Attack, path: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with attacked(caplog) as (_, target, app):
+async def test_a_flood_is_told_to_calm_down(attack: Attack, path: str) -> None:
+    async with attacked() as (_, target, app):
         code = await attack(target._replace(path=path))
     assert code == ErrorCodes.ENHANCE_YOUR_CALM
     assert app.asked <= RESETS_BURST + 20
@@ -168,23 +161,19 @@ async def test_a_flood_is_told_to_calm_down(
         (attackers.sends_data_to_nobody, "/"),
     ],
 )
-async def test_what_the_protocol_forbids_ends_the_connection(
-    attack: Attack, path: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_what_the_protocol_forbids_ends_the_connection(attack: Attack, path: str) -> None:
     limits = Limits(max_streams=100)
-    async with attacked(caplog, limits) as (_, target, app):
+    async with attacked(limits) as (_, target, app):
         code = await attack(target._replace(path=path))
         assert app.asked <= 100
     assert code == ErrorCodes.PROTOCOL_ERROR
 
 
-async def test_a_busy_client_is_not_taken_for_a_flood(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_busy_client_is_not_taken_for_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
     """Priorities that come with requests are free, and so are windows for what was taken."""
     monkeypatch.setattr(guard_h2, "IDLINGS_BURST", 20)
     monkeypatch.setattr(guard_h2, "IDLINGS_PER_MINUTE", 1)
-    async with attacked(caplog, Limits()) as (_, target, _), speaking_h2(target) as client:
+    async with attacked(Limits()) as (_, target, _), speaking_h2(target) as client:
         for _ in range(100):
             stream_id = client.open(b"/", method=b"POST", ends=False, has_priority=True)
             client.connection.send_data(stream_id, bytes(10_000))
@@ -197,11 +186,9 @@ async def test_a_busy_client_is_not_taken_for_a_flood(
 # -- (a) to (g): what stock hypercorn 0.18.0 does not survive, or forgets about --------------------
 
 
-async def test_data_after_the_answer_leaves_the_connection_alone(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_data_after_the_answer_leaves_the_connection_alone() -> None:
     """(a) The rest is not wanted (NO_ERROR), and the connection goes on."""
-    async with attacked(caplog) as (_, target, _), speaking_h2(target) as client:
+    async with attacked() as (_, target, _), speaking_h2(target) as client:
         early = client.open(b"/early", method=b"POST", ends=False)
         await client.flush()
         assert await client.answer(early) == (200, b"early")
@@ -219,10 +206,10 @@ async def test_data_after_the_answer_leaves_the_connection_alone(
     [(b"GET", b"/\xff"), (b"G\xcbT", b"/"), (b"GET", "/é".encode()), (b"CONNECT", b"/")],
 )
 async def test_a_request_that_is_not_ascii_ends_its_stream_alone(
-    method: bytes, path: bytes, caplog: pytest.LogCaptureFixture
+    method: bytes, path: bytes
 ) -> None:
     """(b)"""
-    async with attacked(caplog) as (_, target, app), speaking_h2(target) as client:
+    async with attacked() as (_, target, app), speaking_h2(target) as client:
         bad = client.open(path, method=method)
         await client.flush()
         assert await client.answer(bad) == (None, b"")
@@ -233,9 +220,7 @@ async def test_a_request_that_is_not_ascii_ends_its_stream_alone(
 
 
 @pytest.mark.parametrize("http", [1, 2])
-async def test_a_client_that_never_reads_does_not_keep_the_server_from_stopping(
-    http: int, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_client_that_never_reads_does_not_keep_the_server_from_stopping(http: int) -> None:
     """(c)"""
     app = App()
     with trio.fail_after(20):
@@ -264,11 +249,9 @@ async def until_unchanging(value: Callable[[], int]) -> None:
         await trio.sleep(0.1)
 
 
-async def test_an_unread_body_holds_up_its_own_stream_alone(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_an_unread_body_holds_up_its_own_stream_alone() -> None:
     """(d) Its window closes; the siblings have theirs, with bodies too."""
-    async with attacked(caplog, Limits()) as (_, target, _), speaking_h2(target) as client:
+    async with attacked(Limits()) as (_, target, _), speaking_h2(target) as client:
         while client.connection.outbound_flow_control_window == 65_535:
             await client.take()
         stuck = client.open(b"/ignores", method=b"POST", ends=False)
@@ -288,11 +271,9 @@ async def test_an_unread_body_holds_up_its_own_stream_alone(
     assert sent_bytes == 65_535
 
 
-async def test_what_an_app_leaves_unread_is_given_back_to_the_connection(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_what_an_app_leaves_unread_is_given_back_to_the_connection() -> None:
     """Else a thousand bodies that nobody wants would close its window for good."""
-    async with attacked(caplog) as (_, target, _), speaking_h2(target) as client:
+    async with attacked() as (_, target, _), speaking_h2(target) as client:
         for _ in range(40):
             early = client.open(b"/early", method=b"POST", ends=False)
             with suppress(ProtocolError):
@@ -302,9 +283,9 @@ async def test_what_an_app_leaves_unread_is_given_back_to_the_connection(
             assert await client.answer(early) == (200, b"early")
 
 
-async def test_an_answer_that_is_not_taken_is_not_made(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_answer_that_is_not_taken_is_not_made() -> None:
     """(e) and its end: the app waits, and is cancelled when the client had its time."""
-    async with attacked(caplog) as (_, target, app):
+    async with attacked() as (_, target, app):
         async with speaking_h2(target, {SettingCodes.INITIAL_WINDOW_SIZE: 0}) as client:
             unread = client.open(b"/streams")
             await client.flush()
@@ -316,9 +297,9 @@ async def test_an_answer_that_is_not_taken_is_not_made(caplog: pytest.LogCapture
     assert over.error_code == ErrorCodes.CANCEL
 
 
-async def test_an_answer_that_is_not_read_is_not_made(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_answer_that_is_not_read_is_not_made() -> None:
     """(e) over HTTP/1.1, where the system holds some of it."""
-    async with attacked(caplog) as (_, target, app), connected(target) as stream:
+    async with attacked() as (_, target, app), connected(target) as stream:
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
         await stream.send_all(request(path=b"/streams"))
         await app.gone.wait()
@@ -326,11 +307,9 @@ async def test_an_answer_that_is_not_read_is_not_made(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.parametrize("goes", ["connection", "stream"])
-async def test_the_app_of_a_client_that_goes_away_is_cancelled(
-    goes: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_the_app_of_a_client_that_goes_away_is_cancelled(goes: str) -> None:
     """(f) It waits in `send` for ever else."""
-    async with attacked(caplog, Limits()) as (_, target, app):
+    async with attacked(Limits()) as (_, target, app):
         async with speaking_h2(target, {SettingCodes.INITIAL_WINDOW_SIZE: 0}) as client:
             unread = client.open(b"/streams")
             await client.flush()
@@ -346,20 +325,18 @@ async def test_the_app_of_a_client_that_goes_away_is_cancelled(
         await app.gone.wait()
 
 
-async def test_a_client_that_goes_away_while_its_app_works_cancels_it(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with attacked(caplog, Limits()) as (_, target, app):
+async def test_a_client_that_goes_away_while_its_app_works_cancels_it() -> None:
+    async with attacked(Limits()) as (_, target, app):
         async with connected(target) as stream:
             await stream.send_all(request(path=b"/ignores"))
             await app.entered.wait()
         await app.gone.wait()
 
 
-async def test_a_body_without_end_gets_its_413(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_body_without_end_gets_its_413() -> None:
     """(g) Though the client is still sending."""
     limits = Limits(max_body_bytes=100_000)
-    async with attacked(caplog, limits) as (_, target, _):
+    async with attacked(limits) as (_, target, _):
         async with connected(target) as stream, trio.open_nursery() as nursery:
             answers = bytearray()
 
@@ -381,8 +358,8 @@ async def test_a_body_without_end_gets_its_413(caplog: pytest.LogCaptureFixture)
 # -- slow ones -----------------------------------------------------------------------------------
 
 
-async def test_a_dripping_body_is_answered_408(caplog: pytest.LogCaptureFixture) -> None:
-    async with attacked(caplog) as (_, target, _), connected(target) as stream:
+async def test_a_dripping_body_is_answered_408() -> None:
+    async with attacked() as (_, target, _), connected(target) as stream:
         await stream.send_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\na")
         assert (await read_to_end(stream)).startswith(b"HTTP/1.1 408 ")
 
@@ -398,19 +375,15 @@ async def test_a_dripping_body_is_answered_408(caplog: pytest.LogCaptureFixture)
         attackers.PREFACE + frame(attackers.SETTINGS) + frame(attackers.HEADERS, b"", 1, 1),
     ],
 )
-async def test_a_connection_without_a_request_is_closed(
-    said: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with attacked(caplog) as (_, target, _), connected(target) as stream:
+async def test_a_connection_without_a_request_is_closed(said: bytes) -> None:
+    async with attacked() as (_, target, _), connected(target) as stream:
         await stream.send_all(said)
         assert not (await read_to_end(stream)).startswith(b"HTTP/1.1 200")
 
 
-async def test_a_connection_whose_requests_are_over_is_closed(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_a_connection_whose_requests_are_over_is_closed() -> None:
     """Whoever ended them."""
-    async with attacked(caplog) as (_, target, _), speaking_h2(target) as client:
+    async with attacked() as (_, target, _), speaking_h2(target) as client:
         answered = client.open(b"/")
         client.connection.reset_stream(client.open(b"/ignores"))
         await client.flush()
@@ -419,21 +392,17 @@ async def test_a_connection_whose_requests_are_over_is_closed(
 
 
 @pytest.mark.parametrize("path", [b"/streams", b"/"])
-async def test_an_answer_to_head_has_no_body_and_blocks_nobody(
-    path: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_answer_to_head_has_no_body_and_blocks_nobody(path: bytes) -> None:
     """Of a streamed answer nothing is sent, so nothing in `send` waits."""
-    async with attacked(caplog) as (server, target, _), connected(target) as stream:
+    async with attacked() as (server, target, _), connected(target) as stream:
         await stream.send_all(request(method=b"HEAD", path=path))
         assert (await server.post("/meanwhile"))[0] == 200
         with trio.move_on_after(0.1):
             assert (await read_to_end(stream)).endswith(b"\r\n\r\n")
 
 
-async def test_a_client_that_goes_away_behind_a_pipeline_leaves_nothing(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async with attacked(caplog, Limits(max_connections_per_address=2)) as (_, target, _):
+async def test_a_client_that_goes_away_behind_a_pipeline_leaves_nothing() -> None:
+    async with attacked(Limits(max_connections_per_address=2)) as (_, target, _):
         for _ in range(20):
             async with connected(target) as stream:
                 asking = request(path=b"/slow").replace(b"Connection: close\r\n", b"")
@@ -447,10 +416,8 @@ async def test_a_client_that_goes_away_behind_a_pipeline_leaves_nothing(
 @pytest.mark.parametrize(
     "limits", [Limits(max_connections_per_address=3), Limits(max_connections=3)]
 )
-async def test_a_connection_too_many_is_closed_at_once(
-    limits: Limits, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with attacked(caplog, limits) as (_, target, app):
+async def test_a_connection_too_many_is_closed_at_once(limits: Limits) -> None:
+    async with attacked(limits) as (_, target, app):
         async with AsyncExitStack() as stack:
             for _ in range(3):
                 stream = await stack.enter_async_context(connected(target))
@@ -460,8 +427,8 @@ async def test_a_connection_too_many_is_closed_at_once(
         await app.until(lambda: app.gone_count == 3)
 
 
-async def test_a_request_too_many_is_answered_503(caplog: pytest.LogCaptureFixture) -> None:
-    async with attacked(caplog, Limits(max_requests=2)) as (_, target, app):
+async def test_a_request_too_many_is_answered_503() -> None:
+    async with attacked(Limits(max_requests=2)) as (_, target, app):
         async with speaking_h2(target) as client:
             for _ in range(2):
                 client.open(b"/ignores")
@@ -498,19 +465,17 @@ def trusted(authority: trustme.CA) -> ssl.SSLContext:
 
 
 async def test_over_tls_requests_are_served_and_the_app_knows(
-    tls: ssl.SSLContext, trusted: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+    tls: ssl.SSLContext, trusted: ssl.SSLContext
 ) -> None:
-    async with attacked(caplog, tls=tls, trusted=trusted) as (server, _, app):
+    async with attacked(tls=tls, trusted=trusted) as (server, _, app):
         assert server.url.startswith("https://127.0.0.1:")
         assert (await server.post("/"))[0] == 200
         assert app.last_scope["scheme"] == "https"
         assert (app.last_scope["client"] or ("",))[0] == "127.0.0.1"
 
 
-async def test_over_tls_http2_is_offered(
-    tls: ssl.SSLContext, trusted: ssl.SSLContext, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with attacked(caplog, tls=tls, trusted=trusted) as (_, target, app):
+async def test_over_tls_http2_is_offered(tls: ssl.SSLContext, trusted: ssl.SSLContext) -> None:
+    async with attacked(tls=tls, trusted=trusted) as (_, target, app):
         trusted.set_alpn_protocols(["h2"])
         async with connected(target) as bottom:
             secured = trio.SSLStream(bottom, trusted, server_hostname="127.0.0.1")
@@ -530,17 +495,17 @@ async def test_over_tls_http2_is_offered(
     "said", [b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x00" * 1_000]
 )
 async def test_what_is_no_tls_is_hung_up_on(
-    said: bytes, tls: ssl.SSLContext, trusted: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+    said: bytes, tls: ssl.SSLContext, trusted: ssl.SSLContext
 ) -> None:
-    async with attacked(caplog, tls=tls, trusted=trusted) as (_, target, app):
+    async with attacked(tls=tls, trusted=trusted) as (_, target, app):
         assert b"HTTP/1.1" not in await say(target, said)
         assert app.asked == 0
 
 
 async def test_a_connection_that_is_cut_inside_tls_hurts_nobody(
-    tls: ssl.SSLContext, trusted: ssl.SSLContext, caplog: pytest.LogCaptureFixture
+    tls: ssl.SSLContext, trusted: ssl.SSLContext
 ) -> None:
-    async with attacked(caplog, Limits(), tls=tls, trusted=trusted) as (_, target, app):
+    async with attacked(Limits(), tls=tls, trusted=trusted) as (_, target, app):
         async with connected(target) as bottom:
             secured = trio.SSLStream(bottom, trusted, server_hostname="127.0.0.1")
             await secured.send_all(request(path=b"/ignores"))
@@ -553,12 +518,10 @@ async def test_a_connection_that_is_cut_inside_tls_hurts_nobody(
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_mutated_conversations_hurt_nobody(
-    seed: int, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_mutated_conversations_hurt_nobody(seed: int) -> None:
     said = [
         *attackers.mutations(seed, attackers.http1_seed(b"/"), 150),
         *attackers.mutations(seed, attackers.http2_seed(b"/"), 150, keep=len(attackers.PREFACE)),
     ]
-    async with attacked(caplog) as (_, target, _):
+    async with attacked() as (_, target, _):
         await attackers.fuzz(target, said)

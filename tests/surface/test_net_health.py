@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from prometheus_client.parser import text_string_to_metric_families
 
 from postbox.metrics import CONTENT_TYPE, Metrics
 from postbox.net.asgi import Reply, read_body, send_reply, text
 from postbox.net.client import Answer, open_local_client
-from postbox.net.health import PATHS, Front, Network, counted
+from postbox.net.health import PATHS, Front, Network
 from postbox.net.limits import Limits
 from postbox.net.server import UnixAddress, serve
 from postbox.world import system_world
-from support.serving import FixedClock, Served, served
+from support.serving import Served, served
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 ELSEWHERE = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -79,8 +80,7 @@ async def process(
 ) -> AsyncIterator[Process]:
     metrics = Metrics(("/api/sync", *PATHS))
     front = Front(lambda: Reply(200, metrics.render(), CONTENT_TYPE), networks)
-    app = counted(front, metrics, FixedClock())
-    async with served(app, limits or Limits()) as server:
+    async with served(front, limits or Limits(), metrics=metrics) as server:
         yield Process(front, metrics, server)
 
 
@@ -198,8 +198,27 @@ async def test_every_answer_is_counted_by_door_route_and_status() -> None:
             ("node", "/metrics", "405"): 1,
             ("mesh", "/api/sync", "503"): 1,
             ("mesh", "/api/sync", "200"): 1,
-            ("mesh", "other", "other"): 1,
+            ("mesh", "other", "500"): 1,
         }
+
+
+async def test_what_is_refused_for_its_size_is_counted_too() -> None:
+    async with process(limits=Limits(max_body_bytes=10)) as node:
+        node.front.open(node.doors)
+        assert (await node.ask("/api/sync", "POST", bytes(11))).status == 413
+        await trio.testing.wait_all_tasks_blocked()  # it is counted when all of it is sent
+        assert node.counts() == {("mesh", "/api/sync", "413"): 1}
+
+
+async def test_connections_too_many_are_counted() -> None:
+    limits = Limits(max_connections_per_address=1)
+    async with process(limits=limits) as node:
+        async with await trio.open_tcp_stream(*node.served.address) as first:
+            await first.send_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await first.receive_some()).startswith(b"HTTP/1.1 200 ")
+            async with await trio.open_tcp_stream(*node.served.address) as second:
+                assert await second.receive_some() == b""
+        assert b"postbox_connections_refused_total 1.0" in node.metrics.render()
 
 
 async def test_made_up_paths_are_one_route_however_many_there_are() -> None:

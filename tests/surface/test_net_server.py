@@ -16,7 +16,7 @@ from postbox.net.limits import Limits
 from postbox.net.server import TcpAddress, listening_address, require_hypercorn, serve
 from postbox.world import system_world
 from support.memory_net import MemoryNet
-from support.serving import FixedClock, Served, echo, read_all, reply, served
+from support.serving import FixedClock, Served, echo, logged, read_all, reply, served
 
 
 class Held:
@@ -86,17 +86,16 @@ async def say(url: str, request: bytes) -> bytes:
         return bytes(await stream.receive_some())
 
 
-async def test_an_app_that_raises_answers_500_and_the_server_goes_on(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_an_app_that_raises_answers_500_and_the_server_goes_on() -> None:
     async def broken(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         await read_all(receive)
         raise RuntimeError("out of cheese")
 
-    async with served(broken) as server:
-        assert (await server.post("/"))[0] == 500
-        assert (await server.post("/"))[0] == 500
-    assert "out of cheese" in caplog.text
+    with logged() as said:
+        async with served(broken) as server:
+            assert (await server.post("/"))[0] == 500
+            assert (await server.post("/"))[0] == 500
+    assert "out of cheese" in said.getvalue()
 
 
 async def test_a_stopping_server_takes_no_more_connections_and_finishes_what_it_has() -> None:

@@ -17,7 +17,6 @@ ROUTES = ("/api/sync", "/ping")
 NAMES = {
     "postbox_requests": "counter",
     "postbox_request_seconds": "histogram",
-    "postbox_refused_requests": "counter",
     "postbox_events_taken": "counter",
     "postbox_events_served": "counter",
     "postbox_pulls": "counter",
@@ -60,7 +59,6 @@ def test_what_is_counted_comes_out(metrics: Metrics) -> None:
     metrics.request("mesh", "/api/sync", 200, 0.02)
     metrics.request("mesh", "/api/sync", 200, 0.3)
     metrics.request("mesh", "/api/sync", 401, 0.001)
-    metrics.refused_request("too_large")
     metrics.events_taken("peer", "imported", 250)
     metrics.events_taken("peer", "duplicate")
     metrics.events_served(5_000)
@@ -73,7 +71,6 @@ def test_what_is_counted_comes_out(metrics: Metrics) -> None:
     assert told["postbox_request_seconds_count", "mesh", "/api/sync"] == 3
     assert told["postbox_request_seconds_bucket", "mesh", "0.025", "/api/sync"] == 2
     assert told["postbox_request_seconds_sum", "mesh", "/api/sync"] == pytest.approx(0.321)
-    assert told["postbox_refused_requests_total", "too_large"] == 1
     assert told["postbox_events_taken_total", "imported", "peer"] == 250
     assert told["postbox_events_taken_total", "duplicate", "peer"] == 1
     assert told["postbox_events_served_total",] == 5_000
@@ -108,14 +105,13 @@ def test_paths_and_statuses_that_nobody_knows_are_one_series(metrics: Metrics) -
 def test_words_that_do_not_end_are_one_series_in_the_end(metrics: Metrics) -> None:
     before = series(metrics)
     for number in range(10 * MAX_WORDS):
-        metrics.refused_request(f"reason {number}")
         metrics.pull(f"outcome {number}")
         metrics.hello(f"outcome {number}")
-    assert series(metrics) == before + 3 * (MAX_WORDS + 1)
-    metrics.refused_request("reason 0")
+    assert series(metrics) == before + 2 * (MAX_WORDS + 1)
+    metrics.hello("outcome 0")
     told = samples(metrics)
-    assert told["postbox_refused_requests_total", "reason 0"] == 2
-    assert told["postbox_refused_requests_total", "other"] == 9 * MAX_WORDS
+    assert told["postbox_hellos_total", "outcome 0"] == 2
+    assert told["postbox_hellos_total", "other"] == 9 * MAX_WORDS
 
 
 def test_every_source_and_outcome_of_events_can_be_counted(metrics: Metrics) -> None:

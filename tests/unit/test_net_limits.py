@@ -82,7 +82,9 @@ class Reader:
 
 
 async def run(app: ASGIFramework, wire: Wire, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    scope = cast(Scope, {"type": "http", "headers": headers})  # all that is looked at
+    scope = cast(
+        Scope, {"type": "http", "method": "POST", "headers": headers}
+    )  # all that is looked at
     await bounded(app, LIMITS)(scope, wire.receive, wire.send)
 
 

@@ -10,16 +10,13 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from postbox.metrics import Door, Metrics
 from postbox.net.asgi import Reply, address_of, discard_body, send_reply, text
-from postbox.world import Clock
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
         ASGIFramework,
         ASGIReceiveCallable,
         ASGISendCallable,
-        ASGISendEvent,
         HTTPScope,
         Scope,
     )
@@ -86,26 +83,3 @@ class Front:
 
 def _not_here() -> Reply:
     return text(403, "metrics are for the networks that the configuration names: metrics.networks")
-
-
-def counted(app: ASGIFramework, metrics: Metrics, clock: Clock) -> ASGIFramework:
-    """`app`, with every answer counted, and the time from its headers to its end."""
-
-    async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        started_s = clock.elapsed_s()
-        status = 0
-
-        async def send_counted(event: ASGISendEvent) -> None:
-            nonlocal status
-            if event["type"] == "http.response.start":
-                status = event["status"]
-            await send(event)
-
-        try:
-            await app(scope, receive, send_counted)
-        finally:
-            if scope["type"] == "http":
-                door: Door = "node" if scope["path"] in PATHS else "mesh"
-                metrics.request(door, scope["path"], status, clock.elapsed_s() - started_s)
-
-    return run

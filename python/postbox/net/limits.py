@@ -3,7 +3,7 @@
 `bounded` wraps an ASGI app: a body that is too large is answered 413, one that comes too slowly
 408, and the app is cancelled where it waits for more. A body in an encoding is answered 415, for
 it could grow without bound when decoded; one whose length is told in two ways 400, for others may
-read it otherwise; and a request too many 503. The other limits are held by `guard.py`.
+read it otherwise; and a request too many 503. The other limits are held by `net/guard`.
 """
 
 from __future__ import annotations

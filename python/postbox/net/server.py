@@ -4,7 +4,7 @@ Three nested lifetimes: listeners inside connections inside the services of whoe
 is to close the listeners, give requests under way `Limits.grace_s`, cancel what is left, return.
 The app's services are the caller's: it opens them around `serve`, which sends no ASGI lifespan.
 
-hypercorn 0.18.0 parses; `guard.py` holds what makes it safe, and relies on that very version, so
+hypercorn 0.18.0 parses; `guard/` has what makes it safe, and relies on that very version, so
 no other is accepted. Who may ask for what is the app's matter (`addresses.Reach.may_call_us`).
 """
 
@@ -25,15 +25,17 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 
+from postbox.net.counting import counted
 from postbox.net.faults import ListenFault
-from postbox.net.guard import Connection, ends_of
-from postbox.net.guard_apps import Complaints, Serving
+from postbox.net.guard.apps import Serving, log
+from postbox.net.guard.connection import Connection, ends_of
 from postbox.net.limits import DEFAULT_LIMITS, Limits, bounded
 from postbox.net.rates import AtOnce, TooMany, address_key
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
+    from postbox.metrics import Metrics
     from postbox.world import Clock, World
 
 HYPERCORN = "0.18.0"
@@ -58,6 +60,7 @@ async def serve(
     *,
     stop: trio.Event,
     limits: Limits = DEFAULT_LIMITS,
+    metrics: Metrics | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` at `address` until `stop` is set; port 0 takes a free one.
@@ -69,9 +72,10 @@ async def serve(
     listeners, url = await _listen(world, address)
     config = _config(limits)
     context = WorkerContext(max_requests=None)
-    complaints = Complaints(world.clock)
     wrapped = dated(bounded(app, limits), world.clock)
-    serving = Serving(wrapped, config, context, limits, complaints)
+    if metrics is not None:
+        wrapped = counted(wrapped, metrics, world.clock)
+    serving = Serving(wrapped, config, context, limits)
     slots = AtOnce(limits.max_connections_per_address, limits.max_connections)
 
     async def talk(stream: trio.abc.Stream) -> None:
@@ -80,10 +84,14 @@ async def serve(
             with nullcontext() if client is None else slots.one(address_key(client[0])):
                 async with trio.open_nursery() as tasks:
                     await Connection(serving, stream, tasks).run(client, server)
-        except (OSError, TooMany):  # gone already, or not welcome
+        except OSError:  # gone already
             await trio.aclose_forcefully(stream)
-        except Exception as error:
-            complaints.note("a connection ended by a fault of ours", error)
+        except TooMany:
+            if metrics is not None:
+                metrics.connection_refused()
+            await trio.aclose_forcefully(stream)
+        except Exception:
+            log.exception("a connection ended by a fault of ours")
 
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as listening:

@@ -1,10 +1,8 @@
-"""Runs the app for each request of a connection, in hypercorn's place of a task group (`guard.py`
-says what for). What an app has not read of a body is held here, and when its client is gone it is
-cancelled, unless it has answered."""
+"""Runs the app for each request of a connection. What an app has not read of a body is held here,
+and when its client is gone it is cancelled, unless it has answered."""
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,38 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import trio
 
+from postbox.logs import get, limited
+
 if TYPE_CHECKING:
     from hypercorn.config import Config
     from hypercorn.trio.worker_context import WorkerContext
     from hypercorn.typing import ASGIFramework, ASGIReceiveEvent, ASGISendEvent, Scope, TaskGroup
 
     from postbox.net.limits import Limits
-    from postbox.world import Clock
 
-COMPLAIN_S = 60.0
-
-Client = tuple[str, int] | None
-"""Address and port; None for a unix socket."""
-
-
-class Complaints:
-    """Our own faults into the log: the first at once, then one a minute with the count of all."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._log = logging.getLogger("postbox.net")
-        self._silent_until_s = -math.inf
-        self._left_out = 0
-
-    def note(self, what: str, error: BaseException) -> None:
-        now_s = self._clock.elapsed_s()
-        if now_s < self._silent_until_s:
-            self._left_out += 1
-            return
-        self._silent_until_s = now_s + COMPLAIN_S
-        more = f" (and {self._left_out} such faults since the last line)" if self._left_out else ""
-        self._left_out = 0
-        self._log.error("%s%s", what, more, exc_info=error)
+log = limited(get("postbox.net"), "faults of ours")
 
 
 @dataclass(frozen=True)
@@ -54,7 +30,6 @@ class Serving:
     config: Config
     context: WorkerContext
     limits: Limits
-    complaints: Complaints
 
 
 class Apps:
@@ -106,8 +81,8 @@ class Apps:
         try:
             with inbox.life:
                 await self._serving.app(scope, inbox.receive, answer)
-        except Exception as error:
-            self._serving.complaints.note("an app failed at a request", error)
+        except Exception:
+            log.exception("an app failed at a request")
         finally:
             await inbox.close()
             await send(None)

@@ -1,19 +1,4 @@
-"""What makes hypercorn 0.18.0 fit to face a network.
-
-hypercorn parses; what one hostile client could use to stop others is replaced here, by our own
-`Connection` and by subclasses of its two protocols that `server.py` hands to it. The promises:
-
-- Whatever goes wrong on a connection ends that connection and no other, and is logged once a
-  minute at most.
-- Nothing waits for a client without end: a handshake, a request's headers, the taking of an
-  answer all have deadlines (`limits.py` has those of bodies), and stopping does not wait for any.
-- What is held for a client is bounded: of a body what its app has not read (one window), of an
-  answer what the client has not taken, of frames that ask for nothing an allowance.
-- An app whose client is gone, or takes nothing, is cancelled, unless it has answered.
-
-HTTP/2's priorities, WebSockets and upgrades to h2c are not spoken: nothing here needs them.
-Private names of hypercorn are used, so its version is checked before (`server.py`).
-"""
+"""One client's connection, from its first byte to its last, and HTTP/1.1 on it."""
 
 from __future__ import annotations
 
@@ -30,8 +15,8 @@ from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.typing import ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
-from postbox.net.guard_apps import Apps, Serving
-from postbox.net.guard_h2 import GuardedH2
+from postbox.net.guard.apps import Apps, Serving
+from postbox.net.guard.h2 import GuardedH2
 
 if TYPE_CHECKING:
     import h11

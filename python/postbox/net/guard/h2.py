@@ -1,4 +1,4 @@
-"""HTTP/2 as `guard.py` promises it: hypercorn's protocol with its bookkeeping of streams replaced.
+"""HTTP/2 as this folder promises it: hypercorn's protocol with its bookkeeping of streams replaced.
 
 A stream's window opens as its app reads. Answers go out a frame each in turn; RFC 9113 has no
 priorities any more. What a client resets, and frames that ask for nothing, have an allowance."""
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hypercorn.events import Event
     from hypercorn.protocol.events import Event as StreamEvent
 
-    from postbox.net.guard_apps import Apps
+    from postbox.net.guard.apps import Apps
     from postbox.net.limits import Limits
 
 CONNECTION_WINDOW_BYTES = 2**20
