@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postbox.core import service_names, verdict_names
-from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, SyncRequest
+from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About, Ping, SyncRequest
 from structure.tree import ROOT
 
 PAGE = ROOT / "docs" / "protocol" / "mesh.md"
@@ -30,6 +30,11 @@ def test_every_mode_service_and_field_of_a_request_is_explained(page: str) -> No
     fields = tuple(SyncRequest.__struct_encode_fields__)
     assert unsaid((*MODES, *service_names, *fields), page) == []
     assert [path for path in (*SYNC_PATHS, HELLO_PATH, PING_PATH) if path not in page] == []
+
+
+def test_every_field_of_a_ping_is_explained(page: str) -> None:
+    fields = (*Ping.__struct_encode_fields__, *About.__struct_encode_fields__)
+    assert [field for field in fields if f'"{field}":' not in page] == []
 
 
 def test_the_page_has_the_sections_of_a_protocol_page(page: str) -> None:

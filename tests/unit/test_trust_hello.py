@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
 
 from postbox.core import Batch, Keys
 from postbox.trust.authoring import Chau, HeyThere, Social, make_event
@@ -71,6 +73,42 @@ def test_one_of_next_year_is_refused_by_the_rule_for_all_events() -> None:
 def test_a_naras_hey_there_introduces_its_name_without_an_id() -> None:
     """nara signs no id."""
     assert read_hello(hey_there(ANN, ANN), NOW_NS) == Introduced("ann", ANN.public_key, None)
+
+
+def test_an_introduction_can_be_made_from_the_words_of_the_page() -> None:
+    """By PyNaCl and hashlib alone, without a word of ours."""
+    key = SigningKey(b"s" * 32)
+    public = bytes(key.verify_key)
+    public_text = base64.b64encode(public).decode()
+    content = f"hey_there:zo\u00eb:{public_text}:"
+    event_id = hashlib.sha256(f"{NOW_NS}:hey-there:{content}".encode()).hexdigest()[:32]
+    digest = hashlib.sha256(f"{event_id}:{NOW_NS}:hey-there:zo\u00eb:{content}".encode()).digest()
+    id_message = b"postbox: this id goes with this key" + b"\0" + public + "zo\u00eb:z-1".encode()
+
+    def said(message: bytes) -> str:
+        return base64.b64encode(key.sign(message).signature).decode()
+
+    for spoken_id, signature, introduced_id in (
+        ("z-1", said(id_message), "z-1"),
+        ("z-1", "", None),
+    ):
+        hey_there = {
+            "From": "zo\u00eb",
+            "PublicKey": public_text,
+            "MeshIP": "",
+            "ID": spoken_id,
+            "Signature": signature,
+        }
+        event = {
+            "id": event_id,
+            "ts": NOW_NS,
+            "svc": "hey-there",
+            "emitter": "zo\u00eb",
+            "sig": said(digest),
+            "hey_there": hey_there,
+        }
+        body = json.dumps(event).encode()
+        assert read_hello(body, NOW_NS) == Introduced("zo\u00eb", public, introduced_id)
 
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {

@@ -5,6 +5,7 @@ next one nothing, and leaves nothing behind.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -29,6 +30,7 @@ from support.asking import (
 from support.hostile_requests import ODD, REQUESTS, Hostile
 from support.mesh import ANN, BOB, NOW_NS, believe, digest, fixed_world, stored, tease
 
+PAGE = Path(__file__).parents[3] / "docs" / "protocol" / "mesh.md"
 EVENTS = [tease(number) for number in range(1, 10)]
 
 
@@ -73,6 +75,30 @@ def complaint(hostile: Hostile, said: bytes, asked: Asked) -> str | None:
     if hostile.text and not is_head and not answer.body.endswith(b"\n"):
         return "no line"
     return None
+
+
+STATED = {
+    (int(status), is_signed == "yes")
+    for status, is_signed in re.findall(
+        r"^\| (\d{3}) \| .* \| (yes|no) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+}
+"""Every kind of answer on the page: its status, and whether it is signed."""
+
+TESTED_ELSEWHERE = {
+    (200, True),  # test_mesh_server
+    (200, False),
+    (202, False),  # test_mesh_introductions
+    (408, False),  # test_mesh_limits, and so the others
+    (429, True),
+    (429, False),
+    (503, True),
+    (503, False),
+}
+
+
+def test_the_page_states_these_answers_and_those_that_other_tests_get_and_no_more() -> None:
+    assert {(one.status, one.is_signed) for one in REQUESTS} | TESTED_ELSEWHERE == STATED
 
 
 def test_the_table_is_long_and_names_every_status_that_a_request_can_earn_by_itself() -> None:
