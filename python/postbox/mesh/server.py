@@ -194,7 +194,7 @@ class MeshServer:
             reply = Reply(200, encode(me, ts, signature), wire.MSGPACK if packed else JSON)
             return len(found), self._signed(reply)
 
-        is_small = wire.is_small(request)
+        is_small = wire.is_small(self._ledger, request, draw)
         count, reply = work() if is_small else await self._world.threads.run(Pool.READER, work)
         self._metrics.events_served(count)
         self._peers.asked_us(requester, count, now_ns)

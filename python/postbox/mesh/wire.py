@@ -196,14 +196,17 @@ def mode_of(request: SyncRequest) -> Mode:
             return "recent" if all(field is None for field in old) else "legacy"
 
 
-SMALL_EVENTS = 200
-"""Found, encoded and signed in a tenth of a millisecond: what it takes to hop to a thread."""
+SMALL_EVENTS, SMALL_BYTES = 200, 256 * 2**10
+"""Found, encoded and signed in a tenth of a millisecond: what it takes to hop to a thread. As many
+events of the largest kind take 30 ms."""
 
 
-def is_small(request: SyncRequest) -> bool:
-    """The newest few, without a filter that might look through everything."""
+def is_small(ledger: Ledger, request: SyncRequest, draw: Draw) -> bool:
+    """The newest few, without a filter that might look through everything, and of ordinary size."""
     is_recent = mode_of(request) == "recent" and not (request.services or request.subjects)
-    return is_recent and (request.limit or 0) <= SMALL_EVENTS
+    if not is_recent or (request.limit or 0) > SMALL_EVENTS:
+        return False
+    return sum(map(len, select(ledger, request, draw).bodies())) <= SMALL_BYTES
 
 
 def select(ledger: Ledger, request: SyncRequest, draw: Draw) -> Selection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -43,7 +44,7 @@ from support.asking import (
     spoken,
 )
 from support.homes import Imported
-from support.mesh import ANN, BOB, CAT, MALLORY, NOW_NS, believe, fixed_world, tease
+from support.mesh import ANN, BOB, CAT, MALLORY, NOW_NS, believe, fixed_world, take, tease
 
 T = TypeVar("T")
 
@@ -352,3 +353,36 @@ async def test_a_fault_of_ours_is_a_503_that_says_when_to_come_again(tmp_path: P
         assert (await ask(asked)).status == 200
         again = await asked.raw(make_hello(CAT, NOW_NS), {}, path=HELLO_PATH)
         assert again.status == 200
+
+
+async def test_the_newest_few_are_answered_without_a_thread_unless_they_are_large(
+    tmp_path: Path,
+) -> None:
+    """A thread is not worth its hop for them; 200 of 64 KiB would hold all others up."""
+    threads = Broken(fixed_world().threads)
+    world = replace(fixed_world(), threads=threads)
+    large = [tease(n).replace(b"{", b'{"x":"' + b"x" * 60_000 + b'",', 1) for n in range(5, 15)]
+    small = [tease(n) for n in (1, *range(20, 420))]
+
+    async def statuses(asked: Asked, *requests: dict[str, Any]) -> list[int]:
+        threads.fault = Unavailable("no thread is there")
+        bodies = [json.dumps({"from": "ann", **fields}).encode() for fields in requests]
+        answers = [await asked.raw(body, signed(ANN)) for body in bodies]
+        threads.fault = None
+        return [answer.status for answer in answers]
+
+    async with asking(tmp_path, small, world=world) as asked:
+        few: list[dict[str, Any]] = [{}, {"limit": 0}, {"limit": 1}, {"limit": 200}]
+        assert await statuses(asked, *few) == [200] * 4
+        many: list[dict[str, Any]] = [
+            {"limit": 201},
+            {"mode": "page", "page_size": 1},
+            {"mode": "sample"},
+        ]
+        filtered: list[dict[str, Any]] = [
+            {"limit": 1, "subjects": ["bob"]},
+            {"limit": 1, "services": ["social"]},
+        ]
+        assert await statuses(asked, *many, *filtered) == [503] * 5
+        await take(asked.node, large)
+        assert await statuses(asked, {"limit": 4}, {"limit": 11}, {}) == [200, 503, 503]
