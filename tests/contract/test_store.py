@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -336,7 +337,46 @@ def test_a_disk_that_is_full_says_so_and_nothing_happened(tmp_path: Path) -> Non
     store.close()
 
 
+class FullFile(apsw.VFSFile):
+    """Takes the first page, by which a file becomes a database, and no more."""
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        if offset >= 4096:
+            raise apsw.FullError("no space left on device")
+        super().xWrite(data, offset)
+
+
+class FullVfs(apsw.VFS):
+    def __init__(self) -> None:
+        super().__init__("full", "")
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
+        return FullFile("", name, flags)
+
+
+def test_a_disk_that_is_too_full_for_a_new_database_says_so(tmp_path: Path) -> None:
+    """SQLite has rolled back by itself then."""
+    vfs, path = FullVfs(), str(tmp_path / "node.db")
+
+    class FullDisk:
+        def open_database(self, path: str) -> apsw.Connection:
+            return apsw.Connection(path, vfs="full")
+
+    with pytest.raises(Full, match="make room"):
+        open_sqlite(FullDisk(), path, [], bytes(16), bytes(32))
+    vfs.unregister()
+    open_sqlite(FileDisk(), path, [], bytes(16), bytes(32)).close()
+
+
+def no_room_beside_the_log() -> apsw.Error:
+    """What apsw raises where the disk is so full that `node.db-shm` can not grow."""
+    error = apsw.IOError()
+    setattr(error, "extendedresult", apsw.SQLITE_IOERR_SHMSIZE)  # noqa: B010  (apsw's stub has none)
+    return error
+
+
 RENAMED: list[tuple[apsw.Error, type[Fault]]] = [
+    (no_room_beside_the_log(), Full),
     (apsw.BusyError(), Unavailable),
     (apsw.FullError(), Full),
     (apsw.ConstraintError(), Violation),

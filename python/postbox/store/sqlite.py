@@ -48,6 +48,7 @@ BUSY_TIMEOUT_MS = 10_000  # another process with the file open holds its lock fo
 CACHE_KIB = 65_536  # the id index of a million mesh events is 30 MB
 CHECKPOINT_PAGES = 8_192  # 32 MB: a page dirtied by many commits goes to the database file once
 _SYNCHRONOUS_FULL = 2
+_SHM_CAN_NOT_GROW = apsw.SQLITE_IOERR_SHMSIZE  # a full disk is the one reason that it has
 _DISK_FULL_HINT = "make room on the disk of the home; nothing was written"
 
 
@@ -155,7 +156,8 @@ def _prepare(
             connection.execute("insert or ignore into identity values (?, ?)", (name, value))
         connection.execute("commit")
     except BaseException:
-        connection.execute("rollback")
+        if connection.in_transaction:  # after some errors SQLite has rolled back by itself
+            connection.execute("rollback")
         raise
     return schema
 
@@ -174,12 +176,17 @@ def renamed(error: apsw.Error, path: str) -> Fault:
     match error:
         case apsw.BusyError() | apsw.LockedError() | apsw.InterruptError():
             return Unavailable(f"{path} is locked by another program ({error}); it is tried again")
-        case apsw.FullError():
+        case _ if isinstance(error, apsw.FullError) or _extended(error) == _SHM_CAN_NOT_GROW:
             return Full(f"no room for {path} ({error}): {_DISK_FULL_HINT}")
         case apsw.ConstraintError() | apsw.MismatchError() | apsw.TooBigError():
             return Violation(f"{path} refused a change: {error}")
         case _:
             return Fatal(f"{path} failed ({error!r}): stop, check the disk, run `postbox verify`")
+
+
+def _extended(error: apsw.Error) -> int:
+    """SQLite's own number of what went wrong."""
+    return int(getattr(error, "extendedresult", 0))
 
 
 class SqliteReader:
