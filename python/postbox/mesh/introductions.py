@@ -14,11 +14,12 @@ from typing import Literal, NamedTuple, TypeAlias
 from postbox.errors import Fault, WireError
 from postbox.log.admission import Admission
 from postbox.mesh import wire
+from postbox.mesh.callers import limit_key
 from postbox.mesh.replies import NotAllowed, TooOften
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
 from postbox.net.client import Client
-from postbox.net.rates import AtOnce, Rate, TooMany, address_key
+from postbox.net.rates import AtOnce, Rate, TooMany
 from postbox.rules import Outcome, Payer, Rejected
 from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES, Introduced, make_hello, read_hello
@@ -107,7 +108,8 @@ class Introductions:
         return is_known
 
     async def _hello(self, body: bytes, address: str | None) -> bool:
-        wait_s = self._hellos.wait_s(address_key(address), self._world.clock.elapsed_s())
+        key = limit_key(address, self._reach)
+        wait_s = self._hellos.wait_s(key, self._world.clock.elapsed_s())
         if wait_s:
             raise TooOften("too many introductions from this address", wait_s)
         who = read_hello(body, self._world.clock.now_ns())
@@ -171,7 +173,7 @@ class Introductions:
         return self._waiting.get(name) is None and self._waiting.has_room_for(name)
 
     async def _found(self, name: str, address: str) -> KeyDraft | None:
-        key = address_key(address)
+        key = limit_key(address, self._reach)
         if self._asked_back.wait_s(key, self._world.clock.elapsed_s()):
             return None
         try:

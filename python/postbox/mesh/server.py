@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import msgspec
 from quart import Response, request
@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from postbox.core import Ledger
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
+from postbox.mesh.callers import Caller, caller_of, limit_key
 from postbox.mesh.introductions import Introductions
 from postbox.mesh.peers import PeerBook
 from postbox.mesh.replies import BodyTooLarge, NotAllowed, TooOften, WrongMethod, reply_to
@@ -27,14 +28,13 @@ from postbox.net.addresses import Reach
 from postbox.net.asgi import (
     JSON,
     Reply,
-    address_of,
     discard_body,
     headers_of,
     read_body,
     send_reply,
     text,
 )
-from postbox.net.rates import AtOnce, Rate, TooMany, address_key
+from postbox.net.rates import AtOnce, Rate, TooMany
 from postbox.trust import signatures
 from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES
@@ -72,13 +72,6 @@ NOTHING_HERE = (
     f"{', '.join(f'POST {path}' for path in (*wire.SYNC_PATHS, wire.HELLO_PATH))}"
     f" and GET {wire.PING_PATH}"
 )
-
-
-class Caller(NamedTuple):
-    """Who is at the other end of the wire, as far as the wire tells."""
-
-    address: str | None  # None: a unix socket
-    is_tls: bool
 
 
 class MeshServer:
@@ -128,7 +121,7 @@ class MeshServer:
             await send_reply(send, self._signed(reply_to(_BUSY)))
 
     async def _authenticate(self, scope: HTTPScope) -> str:
-        caller = _caller(scope)
+        caller = caller_of(scope)
         self._require_allowed(caller)
         try:
             return self._signer(scope, self._directory.key_of)
@@ -166,7 +159,7 @@ class MeshServer:
             return
         packed = wire.is_msgpack(headers_of(scope).get("accept", ""))
         try:
-            with self._answers.one(address_key(_caller(scope).address)):
+            with self._answers.one(limit_key(caller_of(scope).address, self._reach)):
                 await send_reply(send, await self._reply(body, requester, packed=packed))
         except TooMany:
             await send_reply(send, self._signed(reply_to(_BUSY)))
@@ -207,7 +200,7 @@ class MeshServer:
     # -- the others -----------------------------------------------------------------------------
 
     async def hello(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        caller = _caller(scope)
+        caller = caller_of(scope)
         try:
             self._require_allowed(caller)
             self._require_patience(caller)
@@ -224,7 +217,7 @@ class MeshServer:
             await send_reply(send, Reply(200 if is_known else 202, mine, JSON))
 
     def ping(self, scope: HTTPScope) -> wire.Ping:
-        self._require_patience(_caller(scope))
+        self._require_patience(caller_of(scope))
         return wire.Ping(
             sender=self._identity.name,
             public_key=self._identity.public_key_base64,
@@ -240,7 +233,8 @@ class MeshServer:
             raise NotAllowed(refusal)
 
     def _require_patience(self, caller: Caller) -> None:
-        wait_s = self._strangers.wait_s(address_key(caller.address), self._world.clock.elapsed_s())
+        key = limit_key(caller.address, self._reach)
+        wait_s = self._strangers.wait_s(key, self._world.clock.elapsed_s())
         if wait_s:
             raise TooOften("too many requests from this address that prove nothing", wait_s)
 
@@ -313,7 +307,3 @@ def _path_as_sent(scope: HTTPScope) -> str:
     """Without the query. Percent signs stay: of `/api%2fsync` somebody in front of us may have
     thought otherwise than we would."""
     return scope["raw_path"].decode("ascii")
-
-
-def _caller(scope: HTTPScope) -> Caller:
-    return Caller(address_of(scope), scope["scheme"] == "https")

@@ -317,6 +317,23 @@ async def test_asking_back_is_one_at_a_time_of_an_address_and_so_many_in_all(tow
         hosts.cancel_scope.cancel()
 
 
+@in_town
+async def test_neighbours_inside_the_mesh_s_networks_do_not_count_as_one(town: Town) -> None:
+    """All nodes of a tailnet have addresses of one /64."""
+    tailnet = [f"fd7a:115c:a1e0:ab12:4843:cd96:6240:{n:x}" for n in range(1, 10)]
+    async with town.house(HERE, "node") as house:
+        for number, address in enumerate(tailnet):
+            nara = identity_of(f"nara{number}", bytes([number + 1]) * 32)
+            box = identity_of(f"box{number}", bytes([number + 101]) * 32)
+            async with (
+                town.caller(address) as http,
+                town.serving(address, Canned({PING_PATH: ping_of(nara)})),
+            ):
+                assert (await ask(http, house.url, nara)).status == 200
+                assert (await greet(http, house.url, hello_of(box))).status == 200
+        assert len(house.node.directory) == 1 + 2 * len(tailnet)
+
+
 # -- so many and no more ---------------------------------------------------------------------------
 
 
