@@ -1,15 +1,16 @@
 """A home: the folder that holds a node's key, its database and its lock.
 
 One process at a time has it open. The lock goes with the process, however that ends; the number
-in the file is only for whoever finds it taken.
+in the file is only for whoever finds it taken, and is missing where the disk is full.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from postbox.errors import Fault, HomeInUse
@@ -21,6 +22,27 @@ LOCK = "lock"
 class BadHome(Fault):
     """The folder cannot be made or used."""
 
+    def __init__(self, path: Path, why: str) -> None:
+        shown = str(path).encode(errors="backslashreplace").decode()
+        super().__init__(f"can not use {shown} as a home: {why}. Mend that, or name another folder")
+
+
+def home_at(name: str) -> Path:
+    """The folder of this name, which need not be there yet. Raises BadHome for what can be none."""
+    path = Path(name)
+    try:
+        name.encode()
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return path
+    except UnicodeEncodeError:
+        raise BadHome(path, "its path is not UTF-8, which the database needs") from None
+    except OSError as error:
+        raise BadHome(path, str(error.strerror)) from error
+    if not is_folder:
+        raise BadHome(path, "it is not a folder")
+    return path
+
 
 @contextmanager
 def open_home(path: Path) -> Iterator[Path]:
@@ -29,7 +51,7 @@ def open_home(path: Path) -> Iterator[Path]:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise BadHome(f"can not use {path} as a home: {error.strerror}") from error
+        raise BadHome(path, f"{error.filename}: {error.strerror}") from error
     try:
         _take(lock, path)
         yield path
@@ -46,5 +68,6 @@ def _take(lock: int, path: Path) -> None:
             f"the home {path} is open in another process (pid {holder}):"
             " stop that one first, or use another home"
         ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

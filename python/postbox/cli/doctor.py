@@ -17,12 +17,13 @@ from postbox.admin.command import Nothing, Operator
 from postbox.admin.peers import PEERS, Seen
 from postbox.admin.status import STATUS
 from postbox.admin.trust import LIST_KEYS
+from postbox.cli.certificate import Unbelievable, valid_until
 from postbox.cli.node import operated
-from postbox.cli.options import Common, Usage, run
+from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows
 from postbox.config import Config
 from postbox.errors import Fault
-from postbox.home import DATABASE
+from postbox.home import DATABASE, BadHome
 from postbox.net.server import HYPERCORN
 from postbox.net.tls import server_tls
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
@@ -34,6 +35,9 @@ LITTLE_ROOM_BYTES = 200 * 2**20
 FILES_BESIDE = 100
 """Open files of a node that are no connections."""
 CLOCK_WARNING_MS = 5_000.0
+CERTIFICATE_WARNING_NS = 7 * 86_400 * 10**9
+"""What renews itself has done so by then, and who renews by hand has a week for it."""
+EXPLAINED = "docs/operating.md explains each fault"
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -72,22 +76,25 @@ def _print(findings: list[Finding]) -> None:
 
 async def _examine(options: Common, world: World) -> list[Finding]:
     """What comes later rests on what comes earlier, and is left out where that is wrong."""
-    home = options.home_folder()
+    try:
+        home = options.home_folder()
+    except BadHome as fault:
+        return [Finding("home", "wrong", str(fault))]
     if not home.exists():
         return [Finding("home", "warning", f"{home} is not there", "any verb makes it")]
     found = [_hypercorn(), *_home(home), _disk(home)]
     try:
         config = options.config()
-    except (Fault, Usage) as error:
+    except Fault as error:
         cure = "mend config.toml; postbox config says what every key takes"
         return [*found, Finding("configuration", "wrong", str(error), cure)]
     found.append(Finding("configuration", "ok", "it can be read"))
-    found += [*_tls(config), _files(config), *_loopback(config)]
+    found += [*_tls(config, world), _files(config), *_loopback(config)]
     try:
         async with operated(options) as operator:
             found += await _ask(operator, config, world)
     except Fault as fault:
-        found.append(Finding("node", "wrong", str(fault), "docs/operating.md explains each fault"))
+        found.append(Finding("node", "wrong", str(fault), EXPLAINED))
     return found
 
 
@@ -105,7 +112,9 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
     waiting = (await operator.call(LIST_KEYS, Nothing())).waiting
     if waiting:
         cure = "postbox trust list shows them; postbox trust add NAME lets one in"
-        found.append(Finding("introductions", "warning", f"{len(waiting)} names wait", cure))
+        found.append(
+            Finding("introductions", "warning", f"waiting to be let in: {len(waiting)}", cure)
+        )
     peers = (await operator.call(PEERS, Nothing())).peers
     return [*found, *map(_peer, peers)]
 
@@ -140,22 +149,28 @@ def _disk(home: Path) -> Finding:
     free_bytes = shutil.disk_usage(home).free
     text = f"{free_bytes / 2**30:,.1f} GiB free"
     if not os.access(home, os.W_OK):
-        return Finding("disk", "wrong", f"{home} can not be written", "look at its owner and mode")
+        cure = "look at its owner and mode, and how its disk is mounted"
+        return Finding("disk", "wrong", f"{home} can not be written", cure)
     if free_bytes < LITTLE_ROOM_BYTES:
         return Finding("disk", "warning", text, "make room on the disk of the home")
     return Finding("disk", "ok", text)
 
 
-def _tls(config: Config) -> Iterator[Finding]:
+def _tls(config: Config, world: World) -> Iterator[Finding]:
     cert, key = config.serve.tls_cert, config.serve.tls_key
     if cert is None or key is None:
         return
+    renew = "renew it, and start the node again: it reads it at its start"
     try:
-        server_tls(cert, key)
+        end = valid_until(server_tls(cert, key), cert)
+    except Unbelievable as fault:
+        yield Finding("tls", "wrong", f"callers will refuse {cert}: {fault}", renew)
     except Fault as fault:
         yield Finding("tls", "wrong", str(fault), "serve.tls_cert and serve.tls_key name two files")
     else:
-        yield Finding("tls", "ok", str(cert))
+        is_soon = end.timestamp() * 1e9 - world.clock.now_ns() < CERTIFICATE_WARNING_NS
+        text = f"{cert}, valid until {end:%F %R} UTC"
+        yield Finding("tls", "warning", text, renew) if is_soon else Finding("tls", "ok", text)
 
 
 def _files(config: Config) -> Finding:
@@ -190,7 +205,7 @@ async def _port(world: World, config: Config) -> Finding:
 def _peer(peer: Seen) -> Finding:
     what = f"peer {peer.url}"
     if not peer.answers:
-        return Finding(what, "wrong", peer.error, "is it running, and is the URL right?")
+        return Finding(what, "wrong", peer.error, f"is it running, and its URL right? {EXPLAINED}")
     if peer.contact == "waiting":
         cure = "the operator there lets this node in: postbox trust add NAME"
         return Finding(what, "warning", f"{peer.name} has not let this node in yet", cure)
@@ -200,5 +215,5 @@ def _peer(peer: Seen) -> Finding:
         state: State = "wrong" if off_ms > WINDOW_MS else "warning"
         return Finding(what, state, text, "set the clocks: beyond 30 s peers refuse each other")
     if peer.error:
-        return Finding(what, "warning", peer.error, "docs/operating.md explains each fault")
+        return Finding(what, "warning", peer.error, EXPLAINED)
     return Finding(what, "ok", f"{peer.name}, a {peer.kind}, in {peer.rtt_ms or 0:.0f} ms")

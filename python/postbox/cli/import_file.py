@@ -6,9 +6,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -18,6 +18,7 @@ from postbox.cli.node import operated
 from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import progress
+from postbox.errors import Fault
 from postbox.mesh.importing import import_file
 from postbox.mesh.intake import Report
 from postbox.trust.keylist import parse_key_list
@@ -26,6 +27,10 @@ from postbox.world import system_world
 STDIN = Path("-")
 MAX_KEY_LIST_BYTES = 4 * 2**20
 """What is looked at to tell a list of keys, which nara's tools write beside each history."""
+
+
+class NoRoom(Fault):
+    """What comes on stdin can not be kept while it is read."""
 
 
 def import_(
@@ -40,28 +45,29 @@ def import_(
     options = common or Common()
     world, name = system_world(), "stdin" if file == STDIN else file.name
 
-    async def verb(path: Path) -> int:
+    async def verb() -> int:
         if file != STDIN and str(file).startswith("-"):
             raise Usage(f"{file} is no option of import; for a file of that name say ./{file}")
-        async with operated(options, forgets=True) as operator:
-            with progress(f"importing {name}", world.clock) as show:
-                report, damage = await import_file(
-                    world,
-                    lambda raws: _take(operator, raws),
-                    path,
-                    lambda so_far, share: show(so_far.total, share),
-                )
-            await operator.call(SETTLE, Nothing())
+        with _readable(file) as path:
+            async with operated(options, forgets=True) as operator:
+                with progress(f"importing {name}", world.clock) as show:
+                    report, damage = await import_file(
+                        world,
+                        lambda raws: _take(operator, raws),
+                        path,
+                        lambda so_far, share: show(so_far.total, share),
+                    )
+                await operator.call(SETTLE, Nothing())
+            is_useless = report.rejected.total() == report.total > 0
+            is_key_list = is_useless and _is_key_list(path)
         if damage is not None:
             print(f"postbox: {damage}", file=sys.stderr)
-        is_useless = report.rejected.total() == report.total > 0
-        if is_useless and _is_key_list(path):
+        if is_key_list:
             print(f"postbox: {file} is a list of keys: use postbox trust import", file=sys.stderr)
         show_report(report, options.json)
         return int(damage is not None or is_useless)
 
-    with _readable(file) as path:
-        return run(lambda: verb(path))
+    return run(verb)
 
 
 @contextmanager
@@ -70,10 +76,25 @@ def _readable(file: Path) -> Iterator[Path]:
     if file != STDIN:
         yield file
         return
-    with tempfile.NamedTemporaryFile(prefix="postbox-stdin-") as copy:
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.flush()
+    with _copy_of_stdin() as copy:
         yield Path(copy.name)
+
+
+def _copy_of_stdin() -> AbstractContextManager[Any]:
+    try:
+        copy = tempfile.NamedTemporaryFile(prefix="postbox-stdin-")  # noqa: SIM115  (it is given on)
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, copy)
+            copy.flush()
+        except BaseException:
+            copy.close()
+            raise
+    except OSError as error:
+        raise NoRoom(
+            f"can not keep what comes on stdin: {error.strerror or error}. Set TMPDIR to a folder"
+            " with room for it, or import a file"
+        ) from error
+    return copy
 
 
 async def _take(operator: Operator, raws: Sequence[bytes]) -> Report:

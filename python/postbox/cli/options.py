@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import trio
@@ -15,9 +14,11 @@ from cyclopts import Parameter
 from postbox.admin.faults import in_one_line, leaves
 from postbox.cli.main import INTERRUPTED
 from postbox.errors import Fault
-from postbox.home import BadHome
+from postbox.home import home_at
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from postbox.config import Config
 
 HOME_VARIABLE = "POSTBOX_HOME"
@@ -39,10 +40,7 @@ class Common:
     def home_folder(self) -> Path:
         if not self.home:  # an empty one is a variable that was not set, not the current folder
             raise Usage(f"which home? Say --home DIR, or set {HOME_VARIABLE}")
-        home = Path(self.home)
-        if home.exists() and not home.is_dir():
-            raise BadHome(f"can not use {home} as a home: it is not a folder")
-        return home
+        return home_at(self.home)
 
     def config(self, options: Mapping[str, object] | None = None) -> Config:
         """The home's configuration, with what this call overrides; None in `options` stands for

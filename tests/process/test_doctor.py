@@ -1,0 +1,169 @@
+"""`postbox doctor`: each of the usual mistakes is found, and the cure is said."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from postbox.home import DATABASE
+from postbox.trust.keyfile import FILE_NAME as KEY_FILE
+from postbox.world import SystemClock
+from support.command import Call, served, told
+from support.mesh import small_history
+
+NOW = datetime.fromtimestamp(SystemClock().now_ns() / 1e9, UTC)
+
+
+@pytest.fixture
+def home(tmp_path: Path, call: Call) -> Path:
+    call("status", "--home", tmp_path / "home")
+    configure(tmp_path / "home", "")
+    return tmp_path / "home"
+
+
+def configure(home: Path, text: str) -> None:
+    """A free port, whatever else runs on this machine."""
+    (home / "config.toml").write_text(f'[serve]\nlisten = "127.0.0.1:0"\n{text}')
+
+
+def found(call: Call, home: Path, code: int) -> dict[str, Any]:
+    done = call("doctor", "--home", home, "--json")
+    assert done.code == code, done
+    return {finding["what"]: finding for finding in done.json["findings"]}
+
+
+def certificate(home: Path, end: datetime) -> None:
+    """In the home's configuration: one that is valid from a year ago until `end`."""
+    issued = trustme.CA().issue_cert(
+        "box.example.org", not_before=NOW - timedelta(days=365), not_after=end
+    )
+    issued.private_key_pem.write_to_path(home / "key.pem")
+    for part in issued.cert_chain_pems:
+        part.write_to_path(home / "cert.pem", append=True)
+    configure(home, 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n')
+
+
+def test_a_home_that_is_well_is_told_so(call: Call, home: Path) -> None:
+    for is_served in (False, True):
+        if is_served:
+            with served(home):
+                findings = found(call, home, 0)
+        else:
+            findings = found(call, home, 0)
+        assert {finding["state"] for finding in findings.values()} == {"ok"}
+        what = ["hypercorn", "home", "key", "disk", "configuration", "limits", "node"]
+        assert list(findings) == (what if is_served else [*what, "port"])
+        assert ("serving at http" in findings["node"]["text"]) is is_served
+
+
+def test_what_is_found_is_a_line_and_its_cure_another(call: Call, home: Path) -> None:
+    home.chmod(0o755)
+    done = call("doctor", "--home", home)
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert [line.split()[0] for line in lines[:8]] == ["ok", "warning", *["ok"] * 6]
+    assert lines[8:] == ["", "What to do", f"  home: chmod 700 {home}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "says"),
+    [
+        ("lissten = 1\n", "configuration", "did you mean `listen`"),
+        ("max_connections = 100000\n", "limits", "open files"),
+        ("loopback = true\n", "loopback", "private addresses are allowed"),
+        ('tls_cert = "no.pem"\ntls_key = "no.pem"\n', "tls", "can not read the certificate"),
+        ('[mesh]\npeers = ["http://127.0.0.1:9"]\n', "peer http://127.0.0.1:9", "--loopback"),
+        ('[mesh]\npeers = ["http://192.0.2.1"]\n', "peer http://192.0.2.1", "no node has"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_found(
+    call: Call, home: Path, text: str, what: str, says: str
+) -> None:
+    configure(home, text)
+    code = int(what not in ("limits", "loopback"))
+    finding = found(call, home, code)[what]
+    assert finding["state"] == ("wrong" if code else "warning")
+    assert says in finding["text"]
+    assert finding["cure"]
+
+
+def test_a_port_that_is_taken_is_found(call: Call, home: Path, tmp_path: Path) -> None:
+    with served(tmp_path / "other") as url:
+        address = url.removeprefix("http://")
+        (home / "config.toml").write_text(f'[serve]\nlisten = "{address}"\n')
+        assert address in found(call, home, 1)["port"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "says"),
+    [
+        (-1, "wrong", "certificate has expired"),
+        (3, "warning", f"valid until {NOW + timedelta(days=3):%F}"),
+        (30, "ok", f"valid until {NOW + timedelta(days=30):%F}"),
+    ],
+)
+def test_the_end_of_a_certificate_is_seen(
+    call: Call, home: Path, days: int, state: str, says: str
+) -> None:
+    certificate(home, NOW + timedelta(days=days))
+    finding = found(call, home, int(days < 0))["tls"]
+    assert finding["state"] == state
+    assert says in finding["text"]
+    assert ("renew" in finding["cure"]) is (days < 7)
+
+
+def test_a_key_that_is_lost_or_open_to_others_is_found(call: Call, home: Path) -> None:
+    (home / KEY_FILE).chmod(0o640)
+    assert "read or changed by others" in found(call, home, 1)["key"]["text"]
+    (home / KEY_FILE).unlink()
+    findings = found(call, home, 1)
+    assert "put back" in findings["key"]["cure"]
+    assert findings["node"]["state"] == "wrong"
+    assert not (home / KEY_FILE).exists()
+
+
+def test_a_database_that_is_none_is_found(call: Call, home: Path) -> None:
+    (home / DATABASE).write_bytes(b"garbage" * 1000)
+    assert "file is not a database" in found(call, home, 1)["node"]["text"]
+
+
+def test_a_home_that_is_not_there_is_not_made(call: Call, tmp_path: Path) -> None:
+    findings = found(call, tmp_path / "home", 0)
+    assert [finding["state"] for finding in findings.values()] == ["warning"]
+    assert os.listdir(tmp_path) == []
+
+
+def test_events_whose_signers_are_not_known_are_found(
+    call: Call, home: Path, tmp_path: Path
+) -> None:
+    events = [raw for raw in small_history(500) if json.loads(raw)["svc"] != "hey-there"]
+    (tmp_path / "events").write_bytes(b"\n".join(events))
+    told("import", tmp_path / "events", "--home", home)
+    finding = found(call, home, 0)["keys"]
+    assert finding["state"] == "warning"
+    assert "postbox trust import" in finding["cure"]
+
+
+def test_names_that_wait_and_a_peer_that_lets_nobody_in_are_found(
+    call: Call, home: Path, tmp_path: Path
+) -> None:
+    host = tmp_path / "host"
+    host.mkdir()
+    (host / "config.toml").write_text('[mesh]\nadmit = "ask"\n')
+    with served(host) as url:
+        configure(home, f'loopback = true\n[mesh]\npeers = ["{url}"]\n')
+        with served(home):
+            name = told("keys", "show", "--home", home)["name"]
+            for _ in range(100):  # it asks when it begins to serve
+                finding = found(call, home, 0)[f"peer {url}"]
+                if finding["state"] == "warning":
+                    break
+        assert "has not let this node in" in finding["text"]
+        assert "let in: 1" in found(call, host, 0)["introductions"]["text"]
+        assert name in call("trust", "list", "--home", host).out
