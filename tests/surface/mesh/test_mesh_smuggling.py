@@ -29,6 +29,7 @@ from postbox.trust.waiting_rules import WaitingRules, waiting_draft
 from support.mesh import ANN, CAT, MALLORY, believe, hey_there, tease
 from support.strangers import (
     ABOUT,
+    ask,
     greet,
     held,
     hello_of,
@@ -149,6 +150,35 @@ async def test_a_hello_that_was_seen_can_be_played_again_and_makes_known_what_is
         assert house.node.directory.key_of("cat") == CAT.public_key
         assert (await greet(http, house.url, body)).status == 200
         assert held(house.node) == before
+
+
+ALIKE = {
+    "in capitals": "ZOË",
+    "with its accent apart": "zoe\u0308",
+    "in wide letters": "ｚoë",
+    "in Cyrillic letters": "zоë",
+    "with an invisible letter": "zoë\u200b",
+    "behind a byte order mark": "\ufeffzoë",
+    "with a soft hyphen": "z\u00adoë",
+    "written the other way round": "\u202ezoë",
+}
+
+
+@pytest.mark.parametrize("how", ALIKE)
+@in_town
+async def test_a_name_that_looks_like_a_known_one_is_another(town: Town, how: str) -> None:
+    """Names are compared letter by letter, as they came: nothing folds them into one."""
+    zoe = identity_of("zoë", b"zoe".ljust(32, b"."))
+    alike = identity_of(ALIKE[how], b"alike".ljust(32, b"."))
+    async with guarded(town, admit="open") as house, town.caller(THERE) as http:
+        await believe(house.node, zoe)
+        assert (await ask(http, house.url, alike)).status == 401
+        assert (await greet(http, house.url, hello_of(alike))).status == 200
+        assert house.node.directory.keys.keys_of("zoë") == [zoe.public_key]
+        assert house.node.directory.keys.keys_of(alike.name) == [alike.public_key]
+        assert (await ask(http, house.url, alike)).status == 200
+        as_zoe = identity_of("zoë", b"alike".ljust(32, b"."))
+        assert (await ask(http, house.url, as_zoe)).status == 401
 
 
 # -- where we call ---------------------------------------------------------------------------------
@@ -303,6 +333,18 @@ async def test_in_a_peer_s_own_answer_new_names_count_and_known_ones_keep_their_
         assert set(known) == {one.name for one in before.known}
         for one in before.known:
             assert house.node.directory.get(one.name) == one
+
+
+@in_town
+async def test_of_two_keys_for_one_name_in_one_answer_the_first_counts(town: Town) -> None:
+    one, other = (identity_of("zed", mark.ljust(32, b".")) for mark in (b"one", b"other"))
+    events = [hey_there(one, 3), hey_there(other, 2), tease(5, other, "bob", other)]
+    async with answered(town, lambda: sync_of(CAT, *events)) as (house, url):
+        pulled = await pull(house.mesh.peer(url), house.node.intake, "recent", lambda _: None)
+        await house.node.settle()
+        assert pulled.report.imported == 1
+        assert pulled.report.rejected == {"key_differs": 1, "bad_signature": 1}
+        assert house.node.directory.keys.keys_of("zed") == [one.public_key]
 
 
 @in_town

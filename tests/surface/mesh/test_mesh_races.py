@@ -1,0 +1,163 @@
+"""Things that happen at once, or are broken off in the middle: one name has one key, and a walk
+that others cross ends with all there is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import trio
+
+from postbox.errors import Fault
+from postbox.mesh.pull import Mode, pull
+from postbox.mesh.wire import SYNC_PATH
+from postbox.trust.keys import identity_of
+from support.mesh import CAT, Pair, believe, digest, hey_there, pair_of, small_history, take
+from support.strangers import greet, hello_of, postbox_of, sources, sync_of
+from support.town import Canned, Town, in_town
+
+HERE, THERE, ELSEWHERE = "100.64.0.1", "100.64.0.2", "100.64.0.9"
+ZEDS = [identity_of("zed", bytes([number]) * 32) for number in range(1, 7)]
+
+
+@pytest.mark.parametrize(("admit", "status"), [("open", 200), ("ask", 202)])
+@in_town
+async def test_of_six_who_bring_one_name_at_once_one_has_it(
+    town: Town, admit: str, status: int
+) -> None:
+    answers: dict[bytes, int] = {}
+    async with town.house(HERE, "node", admit=admit) as house:
+
+        async def bring(number: int) -> None:
+            async with town.caller(f"100.64.1.{number}") as http:
+                answer = await greet(http, house.url, hello_of(ZEDS[number]))
+                answers[ZEDS[number].public_key] = answer.status
+
+        async with trio.open_nursery() as nursery:
+            for number in range(len(ZEDS)):
+                nursery.start_soon(bring, number)
+        assert Counter(answers.values()) == {status: 1, 403: 5}
+        held = house.node.directory.get("zed") or house.node.waiting.get("zed")
+        assert held is not None
+        assert answers[held.key] == status
+
+
+@in_town
+async def test_of_two_peers_that_tell_of_one_name_at_once_one_is_believed(town: Town) -> None:
+    """The name has the key that came first, whoever comes after it with another."""
+    one, other = ZEDS[:2]
+    bob = identity_of("bob", b"bob".ljust(32, b"."))
+    first = Canned({**postbox_of(CAT), SYNC_PATH: lambda: sync_of(CAT, hey_there(one))})
+    second = Canned({**postbox_of(bob), SYNC_PATH: lambda: sync_of(bob, hey_there(other))})
+    rejected: Counter[str] = Counter()
+    async with (
+        town.house(HERE, "node") as house,
+        town.serving(THERE, first) as cat_url,
+        town.serving(ELSEWHERE, second) as bob_url,
+    ):
+
+        async def ask(url: str) -> None:
+            pulled = await pull(house.mesh.peer(url), house.node.intake, "page", lambda _: None)
+            rejected.update(pulled.report.rejected)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, cat_url)
+            nursery.start_soon(ask, bob_url)
+        assert sources(house.node)["zed"] == "answer"
+        assert house.node.directory.key_of("zed") in (one.public_key, other.public_key)
+        assert rejected == {"key_differs": 1}
+        await house.node.settle()
+        assert len(house.node.ledger.index) == 1
+
+
+@in_town
+async def test_an_operator_s_word_and_an_introduction_at_once_leave_the_operator_s_key(
+    town: Town,
+) -> None:
+    async with town.house(HERE, "node", admit="open") as house, town.caller(THERE) as http:
+        for number in range(20):
+            theirs, mine = (
+                identity_of(f"zed{number}", f"{number} {whose}".encode().ljust(32, b"."))
+                for whose in ("theirs", "mine")
+            )
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(greet, http, house.url, hello_of(theirs))
+                nursery.start_soon(believe, house.node, mine)
+            assert house.node.directory.key_of(mine.name) == mine.public_key
+            await trio.sleep(10)
+
+
+# -- walks ----------------------------------------------------------------------------------------
+
+
+async def walk(pair: Pair, mode: Mode = "page") -> None:
+    await pull(pair.peer, pair.client.intake, mode, lambda _: None)
+
+
+async def test_walks_through_one_peer_at_once_end_as_one_alone(tmp_path: Path) -> None:
+    async with pair_of(tmp_path / "server", tmp_path / "client") as pair:
+        await take(pair.server, small_history(6_000))
+        modes: tuple[Mode, ...] = ("page", "page", "recent", "sample", "page")
+        async with trio.open_nursery() as nursery:
+            for mode in modes:
+                nursery.start_soon(walk, pair, mode)
+        await pair.client.settle()
+        assert digest(pair.client) == digest(pair.server)
+
+
+async def test_walks_that_are_broken_off_anywhere_leave_only_what_the_next_one_completes(
+    tmp_path: Path,
+) -> None:
+    async with pair_of(tmp_path / "server", tmp_path / "client") as pair:
+        await take(pair.server, small_history(6_000))
+        for checkpoints in (1, 3, 7, 12, 18, 25, 40, 60):
+            peer = pair.peer
+            await peer.meet()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pull, peer, pair.client.intake, "page", lambda _: None)
+                for _ in range(checkpoints):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+        assert len(pair.client.ledger.index) < 6_000
+        await walk(pair)
+        await pair.client.settle()
+        assert digest(pair.client) == digest(pair.server)
+
+
+# -- what changes while somebody is asked ---------------------------------------------------------
+
+
+@in_town
+async def test_a_peer_whose_key_the_operator_replaces_is_not_believed_with_the_former_one(
+    town: Town,
+) -> None:
+    later = identity_of("cat", b"later".ljust(32, b"."))
+    async with (
+        town.house(HERE, "node") as house,
+        town.serving(THERE, Canned(postbox_of(CAT))) as url,
+    ):
+        peer = house.mesh.peer(url)
+        await peer.meet()
+        await believe(house.node, later)
+        with pytest.raises(Fault, match="signature verification failed"):
+            await pull(peer, house.node.intake, "page", lambda _: None)
+        with pytest.raises(Fault, match="cat has another key already"):
+            await house.mesh.peer(url).meet()
+
+
+@in_town
+async def test_an_introduction_is_played_again_to_no_end_after_a_restart_and_another_key(
+    town: Town,
+) -> None:
+    later = identity_of("cat", b"later".ljust(32, b"."))
+    played = hello_of(CAT)
+    async with town.house(HERE, "node", admit="open") as house, town.caller(THERE) as http:
+        assert (await greet(http, house.url, played)).status == 200
+        await believe(house.node, later)
+        assert (await greet(http, house.url, played)).status == 403
+    async with town.house(HERE, "node", admit="open") as house, town.caller(THERE) as http:
+        assert (await greet(http, house.url, played)).status == 403
+        known = house.node.directory.get("cat")
+        assert known is not None
+        assert (known.key, known.old) == (later.public_key, (CAT.public_key,))
