@@ -30,7 +30,7 @@ from support.asking import (
 from support.hostile_requests import ODD, REQUESTS, Hostile
 from support.mesh import ANN, BOB, NOW_NS, believe, digest, fixed_world, stored, tease
 
-PAGE = Path(__file__).parents[3] / "docs" / "protocol" / "mesh.md"
+PROTOCOL = Path(__file__).parents[3] / "docs" / "protocol" / "mesh.md"
 EVENTS = [tease(number) for number in range(1, 10)]
 
 
@@ -77,11 +77,10 @@ def complaint(hostile: Hostile, said: bytes, asked: Asked) -> str | None:
     return None
 
 
+PAGE = PROTOCOL.read_text(encoding="utf-8")
 STATED = {
     (int(status), is_signed == "yes")
-    for status, is_signed in re.findall(
-        r"^\| (\d{3}) \| .* \| (yes|no) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
-    )
+    for status, is_signed in re.findall(r"^\| (\d{3}) \| .* \| (yes|no) \|$", PAGE, re.MULTILINE)
 }
 """Every kind of answer on the page: its status, and whether it is signed."""
 
@@ -99,6 +98,19 @@ TESTED_ELSEWHERE = {
 
 def test_the_page_states_these_answers_and_those_that_other_tests_get_and_no_more() -> None:
     assert {(one.status, one.is_signed) for one in REQUESTS} | TESTED_ELSEWHERE == STATED
+
+
+def test_the_page_gives_every_reason_of_a_401() -> None:
+    _, _, reasons = PAGE.partition("The text of a 401 is")
+    stated = re.findall(r"`([^`]*)`", " ".join(reasons.partition("\n\n")[0].split()))[1:]
+    failed = "Authentication failed: "
+    beginnings = [failed + re.split("[{…]", reason)[0] for reason in stated]
+    said = {failed + one.text.removeprefix(failed) for one in REQUESTS if one.status == 401}
+    assert len(beginnings) == 7
+    for beginning in beginnings:
+        assert any(text.startswith(beginning) for text in said), beginning
+    for text in said:
+        assert any(text.startswith(beginning) for beginning in beginnings), text
 
 
 def test_the_table_is_long_and_names_every_status_that_a_request_can_earn_by_itself() -> None:
