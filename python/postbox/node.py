@@ -7,6 +7,7 @@ Everything is closed in reverse. Whether it listens is not its business: `app` d
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from postbox.config import Config
 from postbox.home import DATABASE, open_home
 from postbox.log.admission import Admission
 from postbox.log.tail import Tail, open_tail
+from postbox.logs import get
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.memory import capacity_of
@@ -101,8 +103,7 @@ async def node_in(
     world: World, home: Path, config: Config, name: str | None = None, *, forgets: bool = True
 ) -> AsyncIterator[Node]:
     """`open_node` in a home whose lock the caller holds."""
-    _require_key(home)
-    identity = open_identity(home, world.random, name)
+    identity = _identity_of(home, world, name)
     async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
         index = core.Ledger(capacity_of(config.node.memory), world.random.bytes(HASH_KEY_BYTES))
         keys = core.Keys()
@@ -112,13 +113,21 @@ async def node_in(
             yield node
 
 
-def _require_key(home: Path) -> None:
-    """A database without a key is a home that lost it: a new key would make its node a stranger."""
-    if (home / DATABASE).exists() and not has_key(home):
+def _identity_of(home: Path, world: World, name: str | None) -> Identity:
+    """Made if there is none. A database without a key is a home that lost it: a new key would make
+    its node a stranger."""
+    is_new = not has_key(home)
+    if is_new and (home / DATABASE).exists():
         raise KeyFileError(
             f"{home} has a database and no {KEY_FILE}: put back a copy of it. Without one, move"
             f" {DATABASE} away too, and the node starts anew with another key"
         )
+    identity = open_identity(home, world.random, name)
+    if is_new:
+        key = base64.b64encode(identity.public_key).decode()
+        log = get("postbox.node")
+        log.info("made a new node", name=identity.name, public_key=key, home=str(home))
+    return identity
 
 
 async def _assemble(

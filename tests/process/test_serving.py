@@ -111,14 +111,20 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 
 def test_stderr_of_a_node_has_one_json_document_a_line(tmp_path: Path) -> None:
-    with running("serve", "--home", tmp_path, "--listen", "127.0.0.1:0") as process:
-        url = ready_url(process)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-    logged = [json.loads(line) for line in err.splitlines()]
-    assert out == ""
-    assert [line["event"] for line in logged] == ["ready", "stopping"]
-    assert logged[0]["url"] == url
+    """The first time with the node that it made, and what others may have to know of it."""
+    for made in (["made a new node"], []):
+        with running("serve", "--home", tmp_path, "--listen", "127.0.0.1:0") as process:
+            url = ready_url(process)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+        logged = [json.loads(line) for line in err.splitlines()]
+        assert out == ""
+        assert [line["event"] for line in logged] == [*made, "ready", "stopping"]
+        assert logged[-2]["url"] == url
+        if made:
+            me = told("keys", "show", "--home", tmp_path)
+            assert (logged[0]["name"], logged[0]["public_key"]) == (me["name"], me["public_key"])
+            assert logged[0]["home"] == str(tmp_path)
 
 
 def test_a_pull_that_is_killed_loses_nothing_that_it_had_counted(
