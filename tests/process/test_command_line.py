@@ -87,6 +87,9 @@ def test_help_answers_for_every_verb(call: Call, verb: str) -> None:
         ("trust add ann KEY --home HOME", "the public key 'KEY' is not base64"),
         ("trust add ann YWJj --home HOME", "a public key is 32 bytes in base64, not 3"),
         ("sync http://127.0.0.1:9 --mode nope --home HOME", 'Invalid value "nope" for --mode'),
+        ("sync nonsense --home HOME", "expected the URL of a peer, http:// or"),
+        ("sync ftp://box.example.org --home HOME", "not 'ftp://box.example.org'"),
+        ("sync http://box.example.org/x?y --home HOME", "without user, ? and #"),
         (
             "status --memory nope --home HOME",
             "--memory: expected auto, short, medium",
@@ -133,7 +136,6 @@ def test_what_fails_exits_1_and_says_what_to_do(call: Call, home: Path, tmp_path
         (["sync", "http://127.0.0.1:9", "--loopback"], "127.0.0.1:9"),
         (["sync", "http://127.0.0.1:9"], "is a loopback address: start with --loopback"),
         (["sync", "http://10.0.0.1:7433"], "is a private address"),
-        (["sync", "nonsense"], "nonsense"),
         (["trust", "add", "ann"], "ann: nobody waits under the name ann"),
         (["trust", "refuse", "ann"], "ann: nobody waits under the name ann"),
         (["trust", "add", "a:b"], "can not be a name"),

@@ -267,6 +267,15 @@ def test_a_file_that_can_not_be_read_is_no_missing_file(home: Path) -> None:
         load(home)
 
 
+def test_a_link_to_a_file_that_is_not_there_is_no_missing_file(home: Path) -> None:
+    """The defaults might let in whom the file would not."""
+    (home / "config.toml").symlink_to(home / "elsewhere.toml")
+    with pytest.raises(BadConfig, match=r"can not read .*config.toml: it is a link"):
+        load(home)
+    (home / "elsewhere.toml").touch()
+    assert load(home) == Config()
+
+
 def test_options_override_the_file_and_those_not_given_do_not(home: Path) -> None:
     read = load_text(home, "[serve]\nlisten = '127.0.0.1:1'\nmax_connections = 5\n")
     options = {"serve.listen": "127.0.0.1:0", "mesh.peers": ["http://a:1"], "node.memory": None}

@@ -22,9 +22,6 @@ from postbox.node import Node
 if TYPE_CHECKING:
     from postbox.mesh.door import Mesh
 
-if TYPE_CHECKING:
-    from postbox.mesh.door import Mesh
-
 VERSION = version("postbox")
 
 
@@ -62,7 +59,7 @@ class Desk:
     @asynccontextmanager
     async def mesh(self) -> AsyncIterator[Mesh]:
         """The mesh's door: that of the serving node, or one for as long as this lasts."""
-        if self.serving is not None and self.serving.mesh is not None:
+        if self.serving is not None:
             yield self.serving.mesh
             return
         async with self.node.open_mesh(Metrics()) as mesh:

@@ -9,8 +9,9 @@ from cyclopts import Parameter
 from postbox.admin.sync import SYNC, Pull
 from postbox.cli.import_file import show_report
 from postbox.cli.node import operated
-from postbox.cli.options import Common, run
+from postbox.cli.options import Common, Usage, run
 from postbox.cli.progress import progress
+from postbox.config.kinds import URL_EXPECTED, url_of
 from postbox.mesh.pull import Mode
 from postbox.world import SystemClock
 
@@ -37,10 +38,14 @@ def sync(
     options = common or Common()
 
     async def verb() -> int:
+        try:
+            peer = url_of(url)
+        except ValueError as error:
+            raise Usage(f"expected the URL of a peer, {URL_EXPECTED}, {error}") from error
         async with operated(options, forgets=True, loopback=loopback) as operator:
-            with progress(f"pulling from {url}", SystemClock()) as show:
+            with progress(f"pulling from {peer}", SystemClock()) as show:
                 taken = await operator.call(
-                    SYNC, Pull(url, mode), lambda so_far: show(so_far.count)
+                    SYNC, Pull(peer, mode), lambda so_far: show(so_far.count)
                 )
         show_report(taken.report(), options.json)
         return 0

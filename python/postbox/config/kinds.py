@@ -16,6 +16,7 @@ from msgspec import Struct
 Network: TypeAlias = IPv4Network | IPv6Network
 TomlValue: TypeAlias = bool | int | str | list[str]
 
+URL_EXPECTED = "http:// or https:// with a host, as in http://100.64.0.7:7433"
 SHOWN_CHARACTERS = 60
 """Of a wrong value in an error's text: enough to find it in the file."""
 
@@ -147,10 +148,10 @@ class File(Struct, frozen=True):
 
 
 class Url(Struct, frozen=True):
-    expected: str = 'http:// or https:// with a host, as in http://100.64.0.7:7433, or ""'
+    expected: str = f'{URL_EXPECTED}, or ""'
 
     def read(self, value: object, folder: Path) -> object:
-        return "" if value == "" else _url(value)
+        return "" if value == "" else url_of(value)
 
     def written(self, value: object) -> TomlValue:
         return str(value)
@@ -160,7 +161,7 @@ class Urls(Struct, frozen=True):
     expected: str = 'a list of URLs, as in ["http://100.64.0.7:7433"]'
 
     def read(self, value: object, folder: Path) -> object:
-        return tuple(dict.fromkeys(_url(item) for item in _list(value)))
+        return tuple(dict.fromkeys(url_of(item) for item in _list(value)))
 
     def written(self, value: object) -> TomlValue:
         return [str(item) for item in _list(value)]
@@ -180,8 +181,8 @@ def _list(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else _refuse(value)
 
 
-def _url(value: object) -> str:
-    """Without a slash at the end, so that a path can follow."""
+def url_of(value: object) -> str:
+    """Of a peer: without a slash at the end, so that a path can follow. Raises ValueError."""
     if not isinstance(value, str) or not value.isprintable() or " " in value:
         _refuse(value)
     try:

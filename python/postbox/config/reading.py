@@ -69,6 +69,8 @@ def load(home: Path) -> Config:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
+        if path.is_symlink():
+            raise BadConfig(f"can not read {path}: it is a link to what is not there") from None
         return Config()
     except OSError as error:
         raise BadConfig(f"can not read {path}: {error.strerror}") from error
@@ -102,17 +104,13 @@ def overridden(config: Config, options: Mapping[str, object]) -> Config:
         try:
             values[path] = one.kind.read(value, Path())
         except ValueError as error:
-            wrong.append(f"{option_of(one)}: expected {one.expected}, {error}")
+            wrong.append(f"{one.key.option or path}: expected {one.expected}, {error}")
     changed = _changed(config, values)
     if not wrong:
         wrong += [problem.text for problem in _contradictions(changed, ())]
     if wrong:
         raise BadConfig("; ".join(wrong))
     return changed
-
-
-def option_of(one: Declared) -> str:
-    return one.key.option or one.path
 
 
 def value_of(config: Config, one: Declared) -> object:
