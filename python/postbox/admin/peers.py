@@ -36,8 +36,11 @@ class Seen(Struct, frozen=True):
 
 
 class Peers(Struct, frozen=True):
+    """The fields of `peers --json`. `waiting`: how many names wait to be let in."""
+
     peers: list[Seen]
     callers: list[Caller]
+    waiting: int
 
 
 async def _peers(desk: Desk, request: Nothing, tell: Tell) -> Peers:
@@ -46,7 +49,8 @@ async def _peers(desk: Desk, request: Nothing, tell: Tell) -> Peers:
         async with trio.open_nursery() as nursery:
             for link in mesh.peers.links:
                 nursery.start_soon(partial(_look, desk, mesh, link, seen))
-        return Peers([seen[link.url] for link in mesh.peers.links], mesh.peers.callers)
+        asked = [seen[link.url] for link in mesh.peers.links]
+        return Peers(asked, mesh.peers.callers, len(desk.node.waiting))
 
 
 async def _look(desk: Desk, mesh: Mesh, link: Link, seen: dict[str, Seen]) -> None:

@@ -16,7 +16,6 @@ from msgspec import Struct
 from postbox.admin.command import Nothing, Operator
 from postbox.admin.peers import PEERS, Seen
 from postbox.admin.status import STATUS
-from postbox.admin.trust import LIST_KEYS
 from postbox.cli.certificate import Unbelievable, valid_until
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
@@ -109,14 +108,12 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
         text = f"{unproven:,} events are unproven: their signers' keys are not known"
         cure = "postbox trust import FILE, or trust add NAME KEY"
         found.append(Finding("keys", "warning", text, cure))
-    waiting = (await operator.call(LIST_KEYS, Nothing())).waiting
-    if waiting:
+    met = await operator.call(PEERS, Nothing())
+    if met.waiting:
+        text = f"waiting to be let in: {met.waiting:,}"
         cure = "postbox trust list shows them; postbox trust add NAME lets one in"
-        found.append(
-            Finding("introductions", "warning", f"waiting to be let in: {len(waiting)}", cure)
-        )
-    peers = (await operator.call(PEERS, Nothing())).peers
-    return [*found, *map(_peer, peers)]
+        found.append(Finding("introductions", "warning", text, cure))
+    return [*found, *map(_peer, met.peers)]
 
 
 def _hypercorn() -> Finding:

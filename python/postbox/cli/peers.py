@@ -24,16 +24,18 @@ def peers(*, common: Common | None = None) -> int:
 
 
 def _print(found: Peers) -> None:
-    if not found.peers:
-        print("no peers are configured: postbox serve --peer URL, or mesh.peers in config.toml")
-    else:
+    if found.peers:
         print_rows([_PEER_HEAD, *map(_peer, found.peers)])
-        for peer in found.peers:
-            if peer.error:
-                print(f"  {peer.url}: {peer.error}")
+    else:
+        print("this node asks nobody: postbox serve --peer URL, or mesh.peers in config.toml")
+    for peer in found.peers:
+        if peer.error:
+            print(f"  {peer.url}: {peer.error}")
     if found.callers:
         print("\nWho asked this node")
         print_rows([("name", "requests", "events given"), *map(_caller, found.callers)])
+    if found.waiting:
+        print(f"\nWho waits to be let in: {found.waiting:,} (postbox trust list)")
 
 
 _PEER_HEAD = ("url", "name", "is a", "answers", "round trip", "clock", "pulls", "new events")
