@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from itertools import product
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from postbox import core
 
@@ -22,12 +23,10 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Door: TypeAlias = Literal["mesh", "node", "admin"]
 Source: TypeAlias = Literal["peer", "import"]
 Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected"]
+Pulled: TypeAlias = Literal["done", "failed"]
+Met: TypeAlias = Literal["known", "waiting", "refused"]
 
 OTHER = "other"
-MAX_WORDS = 32
-"""Reasons and outcomes are words of the program, a dozen a counter. This bounds the harm of a
-caller who counts by something that came over the wire."""
-
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
 """From an answer out of memory (under a millisecond) to the slowest body that is waited for."""
 
@@ -60,7 +59,7 @@ class Metrics:
         self._requests = counter("requests", "HTTP requests answered.", "door", "route", "status")
         self._seconds: Histogram = Histogram(
             "postbox_request_seconds",
-            "From a request's headers to the end of its answer.",
+            "From a request's headers until the last of its answer is there to be sent.",
             ("door", "route"),
             buckets=LATENCY_S,
             registry=registry,
@@ -69,15 +68,25 @@ class Metrics:
             "events_taken", "Events that came in, by what became of them.", "source", "outcome"
         )
         self._served = counter("events_served", "Events given out to peers.")
-        self._pulls = _Words(counter("pulls", "Pulls from peers.", "outcome"))
-        self._hellos = _Words(counter("hellos", "Introductions by other nodes.", "outcome"))
+        self._pulls = counter("pulls", "Pulls from peers.", "outcome")
+        self._hellos = counter("hellos", "Introductions by other nodes.", "outcome")
         self._connections_refused = counter(
             "connections_refused", "Connections closed at once, as there were too many."
         )
         build = Info("postbox_build", "What runs here.", registry=registry)
         version = importlib.metadata.version("postbox")
         build.info({"version": version, "core_profile": core.build_profile})
+        self._begin_at_zero()
         ProcessCollector(registry=registry)  # memory, open files and CPU time, from /proc
+
+    def _begin_at_zero(self) -> None:
+        """A series that is not there can not be seen to grow."""
+        for outcome in get_args(Pulled):
+            self._pulls.labels(outcome)
+        for outcome in get_args(Met):
+            self._hellos.labels(outcome)
+        for source, outcome in product(get_args(Source), get_args(Taken)):
+            self._taken.labels(source, outcome)
 
     def request(self, door: Door, route: str, status: int, seconds: float) -> None:
         """`route`: the request's path."""
@@ -92,11 +101,11 @@ class Metrics:
     def events_served(self, count: int) -> None:
         self._served.inc(count)
 
-    def pull(self, outcome: str) -> None:
-        self._pulls.count(outcome)
+    def pull(self, outcome: Pulled) -> None:
+        self._pulls.labels(outcome).inc()
 
-    def hello(self, outcome: str) -> None:
-        self._hellos.count(outcome)
+    def hello(self, outcome: Met) -> None:
+        self._hellos.labels(outcome).inc()
 
     def connection_refused(self) -> None:
         self._connections_refused.inc()
@@ -113,18 +122,3 @@ class Metrics:
         from prometheus_client import generate_latest
 
         return generate_latest(self._registry)
-
-
-class _Words:
-    """A counter by one word, of which there are few."""
-
-    def __init__(self, counter: Counter) -> None:
-        self._counter = counter
-        self._known: set[str] = set()
-
-    def count(self, word: str) -> None:
-        if word not in self._known:
-            if len(self._known) >= MAX_WORDS:
-                word = OTHER
-            self._known.add(word)
-        self._counter.labels(word).inc()

@@ -60,7 +60,8 @@ _SPECIAL = _networks(
     "2620:4f:8000::/48",  # AS112
     "3fff::/20",  # documentation
 )
-"""Inside of what is global, and nobody's either (IANA's special-purpose registries, 2025)."""
+"""Inside of what is global, and nobody's by rights (IANA's special-purpose registries, 2025). Some
+networks of containers and machines that are cut off use them all the same."""
 
 _GLOBAL = _networks("0.0.0.0/0", "2000::/3")
 """All of IPv6 that was ever given to anyone, and of IPv4 whatever is left."""
@@ -73,6 +74,7 @@ class Kind(Enum):
     LOOPBACK = "a loopback address"
     PRIVATE = "a private address"
     GLOBAL = "a global address"
+    SPECIAL = "an address set aside for other uses than nodes"
     NEVER = "an address that no node has"
 
 
@@ -84,7 +86,7 @@ def kind_of(address: IPAddress) -> Kind:
         (Kind.NEVER, _NEVER),
         (Kind.LOOPBACK, _LOOPBACK),
         (Kind.PRIVATE, _PRIVATE),
-        (Kind.NEVER, _SPECIAL),
+        (Kind.SPECIAL, _SPECIAL),
         (Kind.GLOBAL, _GLOBAL),
     ):
         if _is_in(address, networks):
@@ -116,19 +118,23 @@ class Reach:
                 return None
             case Kind.LOOPBACK if not self.loopback:
                 return f"{address} is {kind.value}: start with --loopback to call it"
-            case Kind.LOOPBACK:
-                return None
+            case Kind.SPECIAL:
+                return (
+                    f"{address} is {kind.value}: add its network to mesh.networks if one is there"
+                )
             case Kind.PRIVATE if not self.loopback:
                 return (
                     f"{address} is {kind.value}: add its network to mesh.networks if the wire to"
                     " it is secure, or start with --loopback"
                 )
-            case _ if not is_tls:
+            case Kind.LOOPBACK | Kind.PRIVATE:
+                return None
+            case Kind.GLOBAL if not is_tls:
                 return (
                     f"{address} is outside of mesh.networks, where plain HTTP is not safe:"
                     " use https, or add its network if the wire to it is secure"
                 )
-            case _:
+            case Kind.GLOBAL:
                 return None
 
     def may_call_us(self, address: str | None, *, is_tls: bool) -> str | None:
@@ -159,6 +165,8 @@ class Reach:
                     f"{address} is {kind.value} outside of mesh.networks: add its network there,"
                     " or start the node with --loopback"
                 )
+            case Kind.SPECIAL:
+                return f"{address} is {kind.value}: add its network to mesh.networks"
             case Kind.GLOBAL:
                 return None if is_tls else f"{address} is outside of mesh.networks: call by https"
 

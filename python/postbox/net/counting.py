@@ -20,16 +20,27 @@ if TYPE_CHECKING:
 
 
 def counted(app: ASGIFramework, metrics: Metrics, clock: Clock) -> ASGIFramework:
-    """`app`, with every answer counted, and the time from its headers to its end."""
+    """`app`, with every answer counted when its last part is there to be sent, and the time from
+    the request's headers till then: how fast a client takes it says nothing of us."""
 
     async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         started_s = clock.elapsed_s()
         status = 0
+        is_counted = False
+
+        def count() -> None:
+            nonlocal is_counted
+            if not is_counted and scope["type"] == "http":
+                is_counted = True
+                door: Door = "node" if scope["path"] in PATHS else "mesh"
+                metrics.request(door, scope["path"], status, clock.elapsed_s() - started_s)
 
         async def send_counted(event: ASGISendEvent) -> None:
             nonlocal status
             if event["type"] == "http.response.start":
                 status = event["status"]
+            elif event["type"] == "http.response.body" and not event.get("more_body", False):
+                count()
             await send(event)
 
         try:
@@ -38,8 +49,6 @@ def counted(app: ASGIFramework, metrics: Metrics, clock: Clock) -> ASGIFramework
             status = status or 500  # as hypercorn then answers
             raise
         finally:
-            if scope["type"] == "http":
-                door: Door = "node" if scope["path"] in PATHS else "mesh"
-                metrics.request(door, scope["path"], status, clock.elapsed_s() - started_s)
+            count()
 
     return run
