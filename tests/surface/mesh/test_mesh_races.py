@@ -4,18 +4,38 @@ that others cross ends with all there is."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import trio
 
 from postbox.errors import Fault
 from postbox.mesh.pull import Mode, pull
+from postbox.mesh.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS
 from postbox.mesh.wire import SYNC_PATH
+from postbox.net.client import Answer, Client
 from postbox.trust.keys import identity_of
-from support.mesh import CAT, Pair, believe, digest, hey_there, pair_of, small_history, take
-from support.strangers import greet, hello_of, postbox_of, sources, sync_of
+from postbox.trust.signatures import request_headers
+from postbox.world import Pool, Threads
+from support.mesh import (
+    ANN,
+    CAT,
+    Pair,
+    believe,
+    digest,
+    hey_there,
+    pair_of,
+    small_history,
+    take,
+    tease,
+)
+from support.strangers import greet, hello_of, now_ns, postbox_of, sources, sync_of
 from support.town import Canned, Town, in_town
+
+T = TypeVar("T")
 
 HERE, THERE, ELSEWHERE = "100.64.0.1", "100.64.0.2", "100.64.0.9"
 ZEDS = [identity_of("zed", bytes([number]) * 32) for number in range(1, 7)]
@@ -86,6 +106,78 @@ async def test_an_operator_s_word_and_an_introduction_at_once_leave_the_operator
                 nursery.start_soon(believe, house.node, mine)
             assert house.node.directory.key_of(mine.name) == mine.public_key
             await trio.sleep(10)
+
+
+# -- answers --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Held:
+    """Threads whose readers begin when they are let go."""
+
+    threads: Threads
+    waiting: int = 0
+    go: trio.Event = field(default_factory=trio.Event)
+
+    async def run(self, pool: Pool, work: Callable[[], T]) -> T:
+        if pool is Pool.READER:
+            self.waiting += 1
+            await self.go.wait()
+        return await self.threads.run(pool, work)
+
+
+async def ask_page(http: Client, url: str) -> Answer:
+    headers = request_headers(ANN, "POST", SYNC_PATH, now_ns() // 10**6)
+    return await http.request(
+        "POST",
+        url + SYNC_PATH,
+        body=b'{"from":"ann","mode":"page"}',
+        headers=headers,
+        max_body_bytes=2**20,
+        deadline_s=60,
+    )
+
+
+@in_town
+async def test_so_many_answers_are_made_at_once_for_an_address_and_so_many_in_all(
+    town: Town,
+) -> None:
+    """Whatever name is asked for: an answer lies in memory until its peer has read it."""
+    world = town.world(HERE)
+    held = Held(world.threads)
+    held.go.set()
+    told: Counter[int] = Counter()
+    async with (
+        town.house(
+            HERE, "node", world=replace(world, threads=held), concurrent_requests=1_000
+        ) as house,
+        trio.open_nursery() as answers,
+    ):
+        await believe(house.node, ANN)
+        await take(house.node, [tease(1)])
+
+        async def ask_from(address: str) -> None:
+            async with town.caller(address) as http:
+                told[(await ask_page(http, house.url)).status] += 1
+
+        held.go, held.waiting = trio.Event(), 0
+        for number in range(ANSWERS_AT_ONCE // ANSWERS_OF_ADDRESS):
+            address = f"100.64.1.{number}"
+            for _ in range(ANSWERS_OF_ADDRESS):
+                answers.start_soon(ask_from, address)
+            await trio.sleep(1)
+            assert held.waiting == (number + 1) * ANSWERS_OF_ADDRESS
+            async with town.caller(address) as http:
+                refused = await ask_page(http, house.url)
+            assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+            assert refused.body == b"too many requests are under way: try again in 1 s\n"
+            assert refused.headers["x-nara-name"] == "node"
+        async with town.caller("100.64.1.99") as http:
+            assert (await ask_page(http, house.url)).status == 429, "there are enough in all"
+            held.go.set()
+            await trio.sleep(1)
+            assert told == {200: ANSWERS_AT_ONCE}
+            assert (await ask_page(http, house.url)).status == 200
 
 
 # -- walks ----------------------------------------------------------------------------------------
