@@ -147,11 +147,23 @@ class File(Struct, frozen=True):
         return "" if value is None else str(value)
 
 
+MAX_TOLD_URL = 200
+"""Characters. What peers take of what another node says of itself (`mesh.wire.Word`)."""
+
+
 class Url(Struct, frozen=True):
+    """Where this node is, told to others, who take printable ASCII alone."""
+
     expected: str = f'{URL_EXPECTED}, or ""'
 
     def read(self, value: object, folder: Path) -> object:
-        return "" if value == "" else url_of(value)
+        url = "" if value == "" else url_of(value)
+        if not url.isascii() or len(url) > MAX_TOLD_URL:
+            raise ValueError(
+                f"in ASCII (a name with other letters as xn--...) and of at most {MAX_TOLD_URL}"
+                f" characters, not {_quoted(value)}: no peer could read it"
+            )
+        return url
 
     def written(self, value: object) -> TomlValue:
         return str(value)

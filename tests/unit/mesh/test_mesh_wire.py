@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from postbox.config.kinds import MAX_TOLD_URL, Url
 from postbox.core import Ledger
 from postbox.errors import WireError
 from postbox.mesh.wire import (
     MODES,
+    About,
     Draw,
     Mode,
+    Ping,
     SyncRequest,
     decode_answer,
+    decode_ping,
     decode_request,
     encode_request,
     mode_of,
@@ -195,3 +201,21 @@ def test_a_cursor_that_is_none_is_refused_with_what_to_do(cursor: str) -> None:
     asked = SyncRequest(sender="a", mode="page", cursor=cursor)
     with pytest.raises(WireError, match="send next_cursor back as it came"):
         select(Ledger(10, bytes(16)), asked, Draw(bytes(16), 1, "me", "a"))
+
+
+# -- what a node says of itself -------------------------------------------------------------------
+
+
+def test_every_url_that_the_configuration_takes_for_ours_can_be_read_in_our_ping() -> None:
+    """Else no postbox would meet us, and none of our own lines would say why."""
+    for url in ("", "https://box.example.org", "https://a.example/".ljust(MAX_TOLD_URL, "~")):
+        told = About("1", list(MODES), str(Url().read(url, Path())), "short", 0)
+        ping = Ping(sender="ann", public_key="", postbox=told)
+        assert decode_ping(msgspec.json.encode(ping)).postbox == told
+    for url in (
+        "https://bücher.example",
+        "https://a.example/ü",
+        "https://a.example/".ljust(201, "~"),
+    ):
+        with pytest.raises(ValueError, match="no peer could read it"):
+            Url().read(url, Path())
