@@ -20,6 +20,7 @@ from postbox.mesh.wire import (
     MAX_EVENTS,
     MODES,
     PING_PATH,
+    REQUEST_BYTES,
     SYNC_PATHS,
     About,
     Ping,
@@ -65,6 +66,8 @@ def test_every_limit_that_a_caller_or_a_peer_meets_is_told(page: str) -> None:
     limits = (
         f"at most {MAX_EVENTS:,} events",
         # of who calls
+        f"the body is larger than {REQUEST_BYTES >> 10} KiB",
+        f"JSON, at most {REQUEST_BYTES >> 10} KiB",
         f"larger than {HTTP.max_body_bytes >> 20} MiB; of `/api/hello`, than {HELLO_BYTES:,} bytes",
         f"headers are larger than {HTTP.max_header_bytes >> 10} KiB",
         f"did not come within {HTTP.body_s:g} s",

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from postbox.mesh.wire import HELLO_PATH, NARA_SYNC_PATH, PING_PATH, SYNC_PATH
+from postbox.mesh.wire import HELLO_PATH, NARA_SYNC_PATH, PING_PATH, REQUEST_BYTES, SYNC_PATH
 from postbox.trust.keys import Identity, identity_of
 from support.asking import BODY, NOW_MS, request_bytes, signed
 from support.hostile_hellos import HELLOS
@@ -193,7 +193,7 @@ BODIES: dict[str, tuple[bytes, str]] = {
         b'{"from":"ann","x":' + b'{"x":' * 10_000 + b"1" + b"}" * 10_001,
         WRONG,
     ),
-    "3 MB of open brackets": (b"[" * 3_000_000, WRONG),
+    "250 KB of open brackets": (b"[" * 250_000, WRONG),
     "half a surrogate pair": (b'{"from":"ann","subjects":["\\ud800"]}', WRONG),
     "NaN": (b'{"from":"ann","limit":NaN}', WRONG),
     "Infinity": (b'{"from":"ann","x":-Infinity}', WRONG),
@@ -238,7 +238,7 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "a cursor with two ids": (paged("1." + "0" * 32 + "." + "0" * 32), CURSOR),
     "a cursor with a zero byte": (paged("1\0"), CURSOR),
     "a cursor of SQL": (paged("1' OR '1'='1"), CURSOR),
-    "a cursor of 1 MB": (paged("1" * 2**20), CURSOR),
+    "a cursor of 250 KB": (paged("1" * 250_000), CURSOR),
     # lists
     "10,001 services": (fields(services=["ping"] * 10_001), WRONG),
     "10,001 subjects": (fields(subjects=["bob"] * 10_001), WRONG),
@@ -249,6 +249,8 @@ BODIES: dict[str, tuple[bytes, str]] = {
 }
 
 LARGE = b'{"from":"ann","x":"' + b"x" * 5_000_000 + b'"}'
+FULL = b'{"from":"ann","x":"' + b"x" * (REQUEST_BYTES - 21) + b'"}'
+NAMES = b'{"from":"ann","subjects":[' + b'"ab",' * 700_000 + b'"ab"]}'
 CHUNKED = ("Transfer-Encoding", "chunked")
 NOTHING = "nothing is here"
 
@@ -276,9 +278,14 @@ def as_http() -> Iterator[Hostile]:
     """Where the request is wrong, and not its headers for us or its body."""
     good = proof()
     yield Hostile("5 MB", request_bytes(good, LARGE), 413, "larger than 4194304 bytes")
-    yield Hostile(
-        "5 MB in chunks", unmeasured([*good, CHUNKED], chunked(LARGE)), 413, "larger than 4194304"
-    )
+    too_large = {
+        "256 KB and a byte": request_bytes(good, FULL + b" "),
+        "256 KB and a byte in chunks": unmeasured([*good, CHUNKED], chunked(FULL + b" ")),
+        "700,000 names": request_bytes(good, NAMES),
+        "5 MB in chunks": unmeasured([*good, CHUNKED], chunked(LARGE)),
+    }
+    for name, said in too_large.items():
+        yield Hostile(name, said, 413, f"larger than {REQUEST_BYTES} bytes", is_signed=True)
     yield Hostile("5 MB of a stranger", request_bytes([], LARGE), 413, "larger than 4194304")
     yield Hostile(
         "a gzip", request_bytes([*good, ("Content-Encoding", "gzip")], BODY), 415, "without a"
@@ -358,6 +365,6 @@ ODD: dict[str, bytes] = {
         proof(),
         fields(mode=None, services=None, subjects=None, cursor=None, limit=None, slice_index=None),
     ),
-    "4 MB": request_bytes(proof(), b'{"from":"ann","x":"' + b"x" * (4 * 2**20 - 21) + b'"}'),
+    "256 KB": request_bytes(proof(), FULL),
 }
 """Unusual, and answered like any other."""

@@ -154,8 +154,12 @@ class MeshServer:
             await discard_body(receive)
             await send_reply(send, self._signed(reply_to(error)))
             return
-        body = await read_body(receive)
+        body = await read_body(receive, wire.REQUEST_BYTES)
         if body is None:
+            return
+        if len(body) > wire.REQUEST_BYTES:
+            await discard_body(receive)
+            await send_reply(send, self._signed(reply_to(BodyTooLarge(wire.REQUEST_BYTES))))
             return
         packed = wire.is_msgpack(headers_of(scope).get("accept", ""))
         try:

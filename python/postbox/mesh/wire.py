@@ -24,6 +24,9 @@ SYNC_PATHS = (SYNC_PATH, NARA_SYNC_PATH)
 HELLO_PATH = "/api/hello"
 PING_PATH = "/ping"
 
+REQUEST_BYTES = 256 * 2**10
+"""Of a sync request: 10,000 subjects of 20 letters. To read one that holds nothing but names takes
+6 ms, in which the node does nothing else."""
 MSGPACK = "application/msgpack"
 MAX_EVENTS = 5_000
 """In one answer: as many as anyone may ask for."""
