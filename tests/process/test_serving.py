@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.command import killed_at_line, postbox, ready_url, running, served, told
+from postbox.admin.place import SOCKET
+from support.command import (
+    POSTBOX,
+    environment,
+    killed_at_line,
+    postbox,
+    ready_url,
+    running,
+    served,
+    told,
+)
 from support.homes import Imported
 from support.mesh import small_history
 
@@ -134,6 +145,21 @@ def test_stderr_of_a_node_has_one_json_document_a_line(tmp_path: Path) -> None:
             me = told("keys", "show", "--home", tmp_path)
             assert (logged[0]["name"], logged[0]["public_key"]) == (me["name"], me["public_key"])
             assert logged[0]["home"] == str(tmp_path)
+
+
+def test_a_node_serves_whatever_its_streams_are(tmp_path: Path) -> None:
+    for streams in ("<&- >&- 2>&-", ">/dev/full 2>/dev/full"):
+        line = f'exec "$@" {streams}'
+        words = ("sh", "-c", line, "sh", POSTBOX, "serve", "--home", tmp_path)
+        with subprocess.Popen([*words, "--listen", "127.0.0.1:0"], env=environment()) as node:
+            try:
+                while not (tmp_path / SOCKET).exists():
+                    assert node.poll() is None, streams
+                assert told("status", "--home", tmp_path)["url"]
+                node.send_signal(signal.SIGTERM)
+                assert node.wait(timeout=60) in (0, 1)
+            finally:
+                node.kill()
 
 
 def test_a_pull_that_is_killed_loses_nothing_that_it_had_counted(

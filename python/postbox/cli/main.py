@@ -44,6 +44,7 @@ INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
 
 def main(arguments: list[str] | None = None) -> None:
     """Exits 0 when it is done, 1 when it was refused or failed, 2 when it was called wrongly."""
+    _open_closed_streams()
     try:
         words = verb_first(sys.argv[1:] if arguments is None else arguments)
         code = app(words, exit_on_error=False, print_error=True)
@@ -58,6 +59,14 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Those that a caller closed, as daemons are started by some: on nothing, before a file of the
+    node's gets their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  (for good)
 
 
 def verb_first(words: list[str]) -> list[str]:

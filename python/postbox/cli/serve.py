@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -88,7 +88,8 @@ async def _obey(signals: AsyncIterator[int], stop: trio.Event, work: trio.Cancel
 
 
 def _say_ready(url: str) -> None:
-    print(f"ready {url}", flush=True)
+    with suppress(OSError):  # nobody reads it, or its disk is full: no reason not to serve
+        print(f"ready {url}", flush=True)
 
 
 def _warn(config: Config) -> None:
