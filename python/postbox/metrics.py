@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `render` gives: Prometheus' text format, which every version of it reads."""
 
-Door: TypeAlias = Literal["mesh", "node", "admin"]
+Door: TypeAlias = Literal["mesh", "node"]
 Source: TypeAlias = Literal["peer", "import"]
 Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected"]
 Pulled: TypeAlias = Literal["done", "failed"]
