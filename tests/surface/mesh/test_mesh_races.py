@@ -13,13 +13,14 @@ import pytest
 import trio
 
 from postbox.errors import Fault
+from postbox.mesh.peers import Contact
 from postbox.mesh.pull import Mode, pull
 from postbox.mesh.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS
 from postbox.mesh.wire import SYNC_PATH
 from postbox.net.client import Answer, Client
 from postbox.trust.keys import identity_of
 from postbox.trust.signatures import request_headers
-from postbox.world import Pool, Threads
+from postbox.world import Clock, Pool, Threads
 from support.mesh import (
     ANN,
     CAT,
@@ -253,3 +254,56 @@ async def test_an_introduction_is_played_again_to_no_end_after_a_restart_and_ano
         known = house.node.directory.get("cat")
         assert known is not None
         assert (known.key, known.old) == (later.public_key, (CAT.public_key,))
+
+
+@dataclass
+class Jumping:
+    """A wall clock that is set to another time; what has passed is what has passed."""
+
+    clock: Clock
+    off_s: int = 0
+
+    def now_ns(self) -> int:
+        return self.clock.now_ns() + self.off_s * 10**9
+
+    def elapsed_s(self) -> float:
+        return self.clock.elapsed_s()
+
+
+YEAR_S = 365 * 86_400
+
+
+@pytest.mark.parametrize("off_s", [20, -20, 31, -31, 3_600, -3_600, YEAR_S, -YEAR_S])
+@in_town
+async def test_a_node_whose_clock_jumps_and_jumps_back_misses_nothing(
+    town: Town, off_s: int
+) -> None:
+    """Up to 30 s it goes on; beyond, its peer says by how much it is off, until it is not."""
+    world = town.world(HERE)
+    clock = Jumping(world.clock)
+    async with (
+        town.house(THERE, "peer") as peer,
+        town.house(
+            HERE, "node", world=replace(world, clock=clock), peers=(peer.url,), pull_every=60
+        ) as house,
+        trio.open_nursery() as loops,
+    ):
+        await take(peer.node, [tease(number) for number in range(100, 200)])
+        loops.start_soon(house.mesh.keep_up)
+        await trio.sleep(10)
+        assert len(house.node.ledger.index) == 100
+        clock.off_s = off_s
+        await take(peer.node, [tease(number) for number in range(50, 100)])
+        await trio.sleep(300)
+        [link] = house.mesh.peers.links
+        if abs(off_s) <= 30:
+            assert (link.contact, len(house.node.ledger.index)) == (Contact.REACHED, 150)
+        else:
+            assert (link.contact, len(house.node.ledger.index)) == (Contact.FAILED, 100)
+            assert f"off by {abs(off_s)} s" in link.last_error
+        clock.off_s = 0
+        await take(peer.node, [tease(number) for number in range(1, 50)])
+        await trio.sleep(300)
+        assert link.contact is Contact.REACHED
+        assert digest(house.node) == digest(peer.node)
+        loops.cancel_scope.cancel()
