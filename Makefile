@@ -34,19 +34,22 @@ setup: .make/core ## make .venv from constraints.txt and build the Rust core int
 .PHONY: tools
 tools:
 	@test -n "$(PYTHON)" || { echo "postbox needs Python 3.11 or newer with venv (Debian: python3-venv); none of these is one: $(PYTHON_CANDIDATES). Name yours: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; exit 1; }
-	@command -v cargo >/dev/null || { echo "postbox needs cargo with Rust 1.88 or newer (https://rustup.rs): no cargo on PATH" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "postbox needs Python 3.11 or newer with venv: $(PYTHON) is not one" >&2; exit 1; }
+	@cargo --version 2>/dev/null | awk '{ split($$2, v, "."); found = (v[1] > 1 || v[2] >= 88) } END { exit !found }' || { echo "postbox needs cargo with Rust 1.88 or newer (https://rustup.rs); \`cargo --version\` says: $$(cargo --version 2>&1 | head -n 1)" >&2; exit 1; }
 
 # The interpreter and the pinned packages. A venv that is there is brought up to date, not replaced.
 .make/venv: constraints.txt | tools
 	@mkdir -p .make
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned packages into $(VENV), about half a minute"
+	@$(BIN)/python -m pip install --quiet --require-hashes -r constraints.txt
 	@touch $@
 
 # The Rust core and the `postbox` command, in place: Python sources are read where they lie.
 # Without build isolation, so that nothing but constraints.txt is ever fetched from an index.
 .make/core: .make/venv $(RUST_SOURCES) $(wildcard Cargo.lock) Cargo.toml pyproject.toml
-	MATURIN_PEP517_ARGS="$(LOCKED)" $(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@echo "compiling the Rust core, about a minute"
+	@MATURIN_PEP517_ARGS="$(LOCKED)" $(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: test
