@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def test_what_is_found_is_a_line_and_its_cure_another(call: Call, home: Path) ->
         ("loopback = true\n", "loopback", "private addresses are allowed"),
         ('tls_cert = "no.pem"\ntls_key = "no.pem"\n', "tls", "can not read the certificate"),
         ('[mesh]\npeers = ["http://127.0.0.1:9"]\n', "peer http://127.0.0.1:9", "--loopback"),
-        ('[mesh]\npeers = ["http://192.0.2.1"]\n', "peer http://192.0.2.1", "no node has"),
+        ('[mesh]\npeers = ["http://192.0.2.1"]\n', "peer http://192.0.2.1", "will not call 192.0.2.1"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_found(
@@ -91,6 +92,19 @@ def test_a_mistake_in_the_configuration_is_found(
     assert finding["state"] == ("wrong" if code else "warning")
     assert says in finding["text"]
     assert finding["cure"]
+
+
+@pytest.mark.parametrize(
+    ("free_mib", "state", "text"),
+    [(1, "wrong", "1 MiB free"), (50, "warning", "50 MiB free"), (3072, "ok", "3.0 GiB free")],
+)
+def test_a_disk_that_is_full_is_wrong_and_one_that_is_nearly_so_is_told(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch, free_mib: int, state: str, text: str
+) -> None:
+    free = free_mib * 2**20
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(free, 0, free))
+    finding = found(call, home, int(state == "wrong"))["disk"]
+    assert (finding["state"], finding["text"]) == (state, text)
 
 
 def test_a_port_that_is_taken_is_found(call: Call, home: Path, tmp_path: Path) -> None:

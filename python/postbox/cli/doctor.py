@@ -31,6 +31,8 @@ from postbox.world import World, system_world
 
 LITTLE_ROOM_BYTES = 200 * 2**20
 """An 80,000-event log, its write-ahead log and a copy of both."""
+NO_ROOM_BYTES = 4 * 2**20
+"""One batch of events, and what SQLite keeps beside it: with less, nothing can be taken in."""
 FILES_BESIDE = 100
 """Open files of a node that are no connections."""
 CLOCK_WARNING_MS = 5_000.0
@@ -144,12 +146,14 @@ def _home(home: Path) -> Iterator[Finding]:
 
 def _disk(home: Path) -> Finding:
     free_bytes = shutil.disk_usage(home).free
-    text = f"{free_bytes / 2**30:,.1f} GiB free"
+    is_little = free_bytes < LITTLE_ROOM_BYTES
+    text = f"{free_bytes >> 20} MiB free" if is_little else f"{free_bytes / 2**30:,.1f} GiB free"
     if not os.access(home, os.W_OK):
         cure = "look at its owner and mode, and how its disk is mounted"
         return Finding("disk", "wrong", f"{home} can not be written", cure)
-    if free_bytes < LITTLE_ROOM_BYTES:
-        return Finding("disk", "warning", text, "make room on the disk of the home")
+    if is_little:
+        state: State = "wrong" if free_bytes < NO_ROOM_BYTES else "warning"
+        return Finding("disk", state, text, "make room on the disk of the home")
     return Finding("disk", "ok", text)
 
 
