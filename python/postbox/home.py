@@ -1,7 +1,8 @@
 """A home: the folder that holds a node's key, its database and its lock.
 
 One process at a time has it open. The lock goes with the process, however that ends; the number
-in the file is only for whoever finds it taken, and is missing where the disk is full.
+in the file is only for whoever finds it taken, and is missing where the disk is full. Git leaves a
+home alone, so that a key is not committed by accident.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from postbox.errors import Fault, HomeInUse
 
 DATABASE = "postbox.db"
 LOCK = "lock"
+IGNORED = ".gitignore"
+IGNORE_ALL = b"# The key in this folder is a secret: nothing of it belongs into git.\n*\n"
 
 
 class BadHome(Fault):
@@ -49,6 +52,8 @@ def open_home(path: Path) -> Iterator[Path]:
     """Made if it is not there (for its owner only), and locked until the end."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (path / DATABASE).exists():
+            _hide_from_git(path)
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise BadHome(path, f"{error.filename}: {error.strerror}") from error
@@ -57,6 +62,19 @@ def open_home(path: Path) -> Iterator[Path]:
         yield path
     finally:
         os.close(lock)
+
+
+def _hide_from_git(path: Path) -> None:
+    """While there is no node yet: whoever wants a home in git deletes the file, and has it so.
+    Where no file can be made, what the node can not do without says it."""
+    with suppress(OSError):
+        file = os.open(path / IGNORED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(file, IGNORE_ALL)
+        except OSError:
+            (path / IGNORED).unlink()
+        finally:
+            os.close(file)
 
 
 def _take(lock: int, path: Path) -> None:

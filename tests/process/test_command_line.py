@@ -9,6 +9,7 @@ import io
 import json
 import os
 import stat
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -239,8 +240,23 @@ def test_every_file_of_a_home_is_its_owner_s_alone(home: Path) -> None:
     database.execute("select count(*) from entry").fetchall()  # so that there is a WAL
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
     database.close()
-    assert set(modes) == {"node.key", "lock", "postbox.db", "postbox.db-wal", "postbox.db-shm"}
+    database_files = {"postbox.db", "postbox.db-wal", "postbox.db-shm"}
+    assert set(modes) == {".gitignore", "node.key", "lock", *database_files}
     assert set(modes.values()) == {0o600}
+
+
+def test_git_adds_nothing_of_a_new_home_nor_what_was_configured_before(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text('node.memory = "short"\n')
+    told("status", "--home", home)
+    git = ["git", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "-q"], check=True)
+    listed = [*git, "status", "--porcelain", "--untracked-files=all"]
+    assert subprocess.run(listed, check=True, capture_output=True).stdout == b""
+    (home / ".gitignore").unlink()
+    told("status", "--home", home)
+    assert b"home/node.key" in subprocess.run(listed, check=True, capture_output=True).stdout
 
 
 def test_a_damaged_key_file_is_named_and_never_replaced(home: Path) -> None:
