@@ -146,6 +146,7 @@ async def _assemble(
     directory.listen(ledger.learned)
     ledger.index.learn([known.name for known in directory.all()])
     await ledger.rebuild(tail)
+    _tell_surplus(ledger)
     # In this order: a key that came in one commit with an event of its name finds that event.
     tail.follow(ledger)
     tail.follow(directory)
@@ -165,6 +166,17 @@ async def _assemble(
         ledger=ledger,
         intake=Intake(world, admission, directory, ledger),
     )
+
+
+def _tell_surplus(ledger: MeshLedger) -> None:
+    """However few they are: after a crash of a full node it is a handful, which the count shows.
+    By the count alone a small history that a smaller memory cuts looks the same."""
+    if ledger.surplus:
+        get("postbox.node").warning(
+            "events leave the log: the ledger has no room for them",
+            count=ledger.surplus,
+            capacity=ledger.index.capacity,
+        )
 
 
 @asynccontextmanager

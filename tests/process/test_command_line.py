@@ -164,21 +164,38 @@ def test_import_says_what_became_of_the_events(home: Path, history: Path, tmp_pa
     first = postbox("import", history, "--home", home, "--json")
     assert (first.code, first.out) == (
         0,
-        '{"imported":200,"duplicates":0,"rejected":0,"pruned":0}\n',
+        '{"imported":200,"duplicates":0,"rejected":0,"pruned":0,"forgotten":0}\n',
     )
     assert "importing history.jsonl: 200 events (100%)" in first.err
     second = postbox("import", mixed, "--home", home, "--json")
     assert (second.code, second.json) == (
         0,
-        {"imported": 2, "duplicates": 1, "rejected": 1, "pruned": 0},
+        {"imported": 2, "duplicates": 1, "rejected": 1, "pruned": 0, "forgotten": 0},
     )
     assert "postbox: 1 event refused: not_json" in second.err
     third = postbox("import", history, "--home", home)
     assert third.out == "0 events imported, 200 known already, 0 refused, 0 below what is kept\n"
     small = postbox("import", history, "--home", tmp_path / "small", "--memory", "50", "--json")
     assert small.code == 0
-    assert sum(small.json.values()) == 200
+    numbers = small.json
+    forgotten = numbers.pop("forgotten")
+    assert sum(numbers.values()) == 200
+    assert numbers["imported"] - forgotten == 50
     assert told("status", "--home", tmp_path / "small", "--memory", "50")["events"] == 50
+
+
+def test_events_that_a_smaller_memory_takes_away_are_counted(
+    call: Call, home: Path, history: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new").write_bytes(tease(1))
+    call("import", history, "--home", home)
+    less = call("import", tmp_path / "new", "--home", home, "--memory", "50")
+    assert less.code == 0
+    assert "postbox: 150 of 200 events left the log: --memory 50 keeps 50\n" in less.err
+    assert less.out.endswith(" below what is kept, 150 forgotten\n")
+    again = call("import", tmp_path / "new", "--home", home, "--memory", "50")
+    assert "left the log" not in again.err
+    assert "forgotten" not in again.out
 
 
 def test_a_damaged_file_exits_1_and_still_says_what_was_taken(home: Path, tmp_path: Path) -> None:

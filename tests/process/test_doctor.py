@@ -80,7 +80,7 @@ def test_what_is_found_is_a_line_and_its_cure_another(call: Call, home: Path) ->
         ("loopback = true\n", "loopback", "private addresses are allowed"),
         ('tls_cert = "no.pem"\ntls_key = "no.pem"\n', "tls", "can not read the certificate"),
         ('[mesh]\npeers = ["http://127.0.0.1:9"]\n', "peer http://127.0.0.1:9", "--loopback"),
-        ('[mesh]\npeers = ["http://192.0.2.1"]\n', "peer http://192.0.2.1", "will not call 192.0.2.1"),
+        ('[mesh]\npeers = ["http://192.0.2.1"]\n', "peer http://192.0.2.1", "will not call 192.0"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_found(

@@ -52,7 +52,8 @@ def test_two_nodes_end_with_equal_ledgers(tmp_path: Path, history: Path) -> None
             ("page", {"imported": 0, "duplicates": 500}),
         ):
             done = postbox("sync", url, "--mode", mode, "--home", client, "--loopback", "--json")
-            assert (done.code, done.json) == (0, numbers | {"rejected": 0, "pruned": 0})
+            nothing = {"rejected": 0, "pruned": 0, "forgotten": 0}
+            assert (done.code, done.json) == (0, numbers | nothing)
             assert f"pulling from {url}: {sum(numbers.values())} events" in done.err
     digests = {told("status", "--home", home)["digest"] for home in (server, client)}
     assert len(digests) == 1
@@ -145,6 +146,31 @@ def test_stderr_of_a_node_has_one_json_document_a_line(tmp_path: Path) -> None:
             me = told("keys", "show", "--home", tmp_path)
             assert (logged[0]["name"], logged[0]["public_key"]) == (me["name"], me["public_key"])
             assert logged[0]["home"] == str(tmp_path)
+
+
+def test_a_node_with_less_memory_than_history_says_what_it_forgets(
+    tmp_path: Path, history: Path
+) -> None:
+    """At the start by the log, later by the verb that brought the events."""
+    home, other = tmp_path / "home", tmp_path / "other"
+    told("import", history, "--home", home)
+    serve = ("serve", "--home", home, "--listen", "127.0.0.1:0", "--loopback", "--memory", "100")
+    with running(*serve) as process:
+        ready_url(process)
+        (tmp_path / "more").write_bytes(b"\n".join(small_history(5_000)[500:]))
+        more = told("import", tmp_path / "more", "--home", home)
+        assert more["forgotten"] == more["imported"] > 0
+        process.send_signal(signal.SIGTERM)
+        err = process.communicate(timeout=60)[1]
+    logged = [json.loads(line) for line in err.splitlines()]
+    (warning,) = [line for line in logged if "count" in line]
+    assert warning["event"] == "events leave the log: the ledger has no room for them"
+    assert (warning["level"], warning["count"], warning["capacity"]) == ("warning", 400, 100)
+    told("import", history, "--home", other)
+    with served(other) as url:
+        pulled = postbox("sync", url, "--home", home, "--loopback", "--memory", "10", "--json")
+    assert "postbox: 90 of 100 events left the log: --memory 10 keeps 10\n" in pulled.err
+    assert pulled.json["forgotten"] == 90 + pulled.json["imported"]
 
 
 def test_a_node_serves_whatever_its_streams_are(tmp_path: Path) -> None:

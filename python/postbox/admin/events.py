@@ -21,12 +21,14 @@ class Take(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Taken(Struct, frozen=True):
-    """What became of them; `rejected` by verdict."""
+    """What became of them; `rejected` by verdict. `forgotten`: events that left the log meanwhile,
+    if that was looked at."""
 
     imported: int
     duplicates: int
     pruned: int
     rejected: dict[str, int]
+    forgotten: int = 0
 
     @classmethod
     def of(cls, report: Report) -> Taken:
@@ -36,6 +38,14 @@ class Taken(Struct, frozen=True):
         report = Report(self.imported, self.duplicates, self.pruned)
         report.rejected.update(self.rejected)
         return report
+
+
+class Settled(Struct, frozen=True):
+    """`forgotten`: events that left the log since the node was opened, which was for this verb
+    unless it `serves`."""
+
+    forgotten: int = 0
+    serves: bool = False
 
 
 class After(Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,9 +68,9 @@ async def _take(desk: Desk, request: Take, tell: Tell) -> Taken:
     return Taken.of(await take_raws(desk.node.intake, request.raws))
 
 
-async def _settle(desk: Desk, _: Nothing, tell: Tell) -> Nothing:
+async def _settle(desk: Desk, _: Nothing, tell: Tell) -> Settled:
     await desk.node.settle()
-    return Nothing()
+    return Settled(desk.node.ledger.forgotten, desk.serving is not None)
 
 
 async def _page(desk: Desk, request: After, tell: Tell) -> EventPage:
@@ -72,6 +82,7 @@ async def _page(desk: Desk, request: After, tell: Tell) -> EventPage:
 
 
 TAKE = Command("take", Take, Taken, _take)
-SETTLE = Command("settle", Nothing, Nothing, _settle)
-"""Until log and ledger agree: after the last `take`, before a verb says what it has done."""
+SETTLE = Command("settle", Nothing, Settled, _settle)
+"""Until log and ledger agree: before the first `take`, to know what was forgotten before, and after
+the last one, before a verb says what it has done."""
 EVENTS = Command("events", After, EventPage, _page)

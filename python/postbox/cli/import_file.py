@@ -50,6 +50,7 @@ def import_(
             raise Usage(f"{file} is no option of import; for a file of that name say ./{file}")
         with _readable(file) as path:
             async with operated(options, forgets=True) as operator:
+                at_start = await operator.call(SETTLE, Nothing())
                 with progress(f"importing {name}", world.clock) as show:
                     report, damage = await import_file(
                         world,
@@ -57,14 +58,15 @@ def import_(
                         path,
                         lambda so_far, share: show(so_far.total, share),
                     )
-                await operator.call(SETTLE, Nothing())
+                at_end = await operator.call(SETTLE, Nothing())
             is_useless = report.rejected.total() == report.total > 0
             is_key_list = is_useless and _is_key_list(path)
         if damage is not None:
             print(f"postbox: {damage}", file=sys.stderr)
         if is_key_list:
             print(f"postbox: {file} is a list of keys: use postbox trust import", file=sys.stderr)
-        show_report(report, options.json)
+        before = at_start.forgotten if at_start.serves else 0
+        show_report(report, at_end.forgotten - before, options.json)
         return int(damage is not None or is_useless)
 
     return run(verb)
@@ -110,8 +112,9 @@ def _is_key_list(path: Path) -> bool:
         return False
 
 
-def show_report(report: Report, as_json: bool) -> None:
-    """What became of events: the reasons on stderr, the numbers on stdout."""
+def show_report(report: Report, forgotten: int, as_json: bool) -> None:
+    """What became of events: the reasons on stderr, the numbers on stdout. `forgotten`: how many
+    left the log meanwhile."""
     for verdict, count in report.rejected.most_common():
         print(f"postbox: {events(count)} refused: {verdict}", file=sys.stderr)
     numbers = {
@@ -119,11 +122,13 @@ def show_report(report: Report, as_json: bool) -> None:
         "duplicates": report.duplicates,
         "rejected": report.rejected.total(),
         "pruned": report.pruned,
+        "forgotten": forgotten,
     }
     if as_json:
         print_json(numbers)
         return
+    left = f", {forgotten:,} forgotten" if forgotten else ""
     print(
         f"{events(report.imported)} imported, {report.duplicates:,} known already,"
-        f" {report.rejected.total():,} refused, {report.pruned:,} below what is kept"
+        f" {report.rejected.total():,} refused, {report.pruned:,} below what is kept{left}"
     )

@@ -14,6 +14,7 @@ from postbox.admin.local import LocalOperator
 from postbox.admin.place import serving_socket
 from postbox.admin.remote import RemoteOperator
 from postbox.cli.options import Common
+from postbox.cli.output import events
 from postbox.config import Config
 from postbox.errors import HomeInUse
 from postbox.net.client import open_local_client
@@ -47,6 +48,7 @@ async def operated(
                 config = common.config({"serve.loopback": loopback or None})
                 opening = opened(home, config, forgets=forgets)
                 node = await stack.enter_async_context(opening)
+                _tell_forgotten(node)
             except HomeInUse:
                 if trio.current_time() >= deadline:
                     raise
@@ -61,6 +63,18 @@ def _tell_unused(common: Common, *, loopback: bool) -> None:
     given = {"--memory": common.memory is not None, "--loopback": loopback}
     for option in (option for option, is_given in given.items() if is_given):
         print(f"postbox: {option} has no effect: the node serves, with its own", file=sys.stderr)
+
+
+def _tell_forgotten(node: Node) -> None:
+    """Of a log that has more events than this node has memory for; see `node._tell_surplus`."""
+    ledger = node.ledger
+    if ledger.surplus:
+        size, capacity = len(ledger.index) + ledger.surplus, ledger.index.capacity
+        print(
+            f"postbox: {ledger.surplus:,} of {events(size)} left the log: --memory"
+            f" {node.config.node.memory} keeps {capacity:,}",
+            file=sys.stderr,
+        )
 
 
 @asynccontextmanager

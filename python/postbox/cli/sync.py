@@ -47,7 +47,7 @@ def sync(
                 taken = await operator.call(
                     SYNC, Pull(peer, mode), lambda so_far: show(so_far.count)
                 )
-        show_report(taken.report(), options.json)
+        show_report(taken.report(), taken.forgotten, options.json)
         return 0
 
     return run(verb)

@@ -40,6 +40,10 @@ class MeshLedger:
         """`forgets`: what the ledger drops leaves the log, too. A verb that only reads does not do
         that: it may have been called with less memory than the node has."""
         self.index = ledger
+        self.surplus = 0
+        """Events of the log that the rebuild had no room for: they leave it first."""
+        self.forgotten = 0
+        """Events that left the log because the ledger had no room for them, since this was made."""
         self._forgets = forgets
         self._world = world
         self._keys = keys
@@ -65,6 +69,7 @@ class MeshLedger:
         event (a damaged disk, another version's rules) is left out: `verify` finds and names it.
         """
         await tail.replay(Lane.MESH, self._rebuild)
+        self.surplus = len(self._evicted)
         self._doubtful.update(self.index.all_unproven())
         self._work.set()
 
@@ -95,6 +100,7 @@ class MeshLedger:
                 evicted = self._evicted[:SETTLE_EVENTS]
                 await self._forget(admission, evicted)
                 del self._evicted[: len(evicted)]
+                self.forgotten += len(evicted)
                 doubtful = dict(islice(self._doubtful.items(), SETTLE_EVENTS))
                 await self._check(admission, doubtful)
                 for pos in doubtful:
