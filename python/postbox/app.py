@@ -20,6 +20,7 @@ from typing import Literal
 import trio
 
 from postbox.admin.command import Desk, Serving
+from postbox.admin.listening import url_for_peers
 from postbox.admin.server import serve_operator
 from postbox.config import Config
 from postbox.home import open_home
@@ -62,7 +63,7 @@ async def run(
             with opening:
                 async with node_in(world, home, config, name) as node:
                     _watch(node, metrics)
-                    await _serve(node, front, metrics, config.mesh.url or url, stop, ready)
+                    await _serve(node, front, metrics, url, stop, ready)
                     await listener.end()
             nursery.cancel_scope.cancel()
 
@@ -104,14 +105,15 @@ async def _serve(
     stop: trio.Event,
     ready: Callable[[str], None],
 ) -> None:
-    """The doors, their loops and the operator's socket, until `stop`."""
+    """The doors, their loops and the operator's socket, until `stop`. `url`: where it listens."""
     log = get("postbox.app")
+    told_url, url = url_for_peers(node.config, url), node.config.mesh.url or url
     since_s = node.world.clock.elapsed_s()
 
     def about() -> About:
         uptime_s = int(node.world.clock.elapsed_s() - since_s)
         mode = mode_of(node.ledger.index.capacity)
-        return About(version("postbox"), list(MODES), url, mode, uptime_s)
+        return About(version("postbox"), list(MODES), told_url, mode, uptime_s)
 
     async with node.open_mesh(metrics) as mesh:
         async with trio.open_nursery() as operator:

@@ -29,8 +29,10 @@ def home(tmp_path: Path, call: Call) -> Path:
 
 
 def configure(home: Path, text: str) -> None:
-    """A free port, whatever else runs on this machine."""
-    (home / "config.toml").write_text(f'[serve]\nlisten = "127.0.0.1:0"\n{text}')
+    """A free port, whatever else runs on this machine, where a proxy on it gets in."""
+    listen = 'serve.listen = "127.0.0.1:0"\n'
+    networks = 'mesh.networks = ["127.0.0.1/32"]\n'
+    (home / "config.toml").write_text(f"{listen}{networks}{text}")
 
 
 def found(call: Call, home: Path, code: int) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def certificate(home: Path, end: datetime) -> None:
     issued.private_key_pem.write_to_path(home / "key.pem")
     for part in issued.cert_chain_pems:
         part.write_to_path(home / "cert.pem", append=True)
-    configure(home, 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n')
+    configure(home, 'serve.tls_cert = "cert.pem"\nserve.tls_key = "key.pem"\n')
 
 
 def test_a_home_that_is_well_is_told_so(call: Call, home: Path) -> None:
@@ -75,12 +77,16 @@ def test_what_is_found_is_a_line_and_its_cure_another(call: Call, home: Path) ->
 @pytest.mark.parametrize(
     ("text", "what", "says"),
     [
-        ("lissten = 1\n", "configuration", "did you mean `listen`"),
-        ("max_connections = 100000\n", "limits", "open files"),
-        ("loopback = true\n", "loopback", "private addresses are allowed"),
-        ('tls_cert = "no.pem"\ntls_key = "no.pem"\n', "tls", "can not read the certificate"),
-        ('[mesh]\npeers = ["http://127.0.0.1:9"]\n', "peer http://127.0.0.1:9", "--loopback"),
-        ('[mesh]\npeers = ["http://192.0.2.1"]\n', "peer http://192.0.2.1", "will not call 192.0"),
+        ("serve.lissten = 1\n", "configuration", "did you mean `listen`"),
+        ("serve.max_connections = 100000\n", "limits", "open files"),
+        ("serve.loopback = true\n", "loopback", "private addresses are allowed"),
+        (
+            'serve.tls_cert = "no.pem"\nserve.tls_key = "no.pem"\n',
+            "tls",
+            "can not read the certificate",
+        ),
+        ('mesh.peers = ["http://10.0.0.1"]\n', "peer http://10.0.0.1", "--loopback"),
+        ('mesh.peers = ["http://192.0.2.1"]\n', "peer http://192.0.2.1", "will not call 192.0"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_found(
@@ -92,6 +98,18 @@ def test_a_mistake_in_the_configuration_is_found(
     assert finding["state"] == ("wrong" if code else "warning")
     assert says in finding["text"]
     assert finding["cure"]
+
+
+def test_where_nobody_gets_in_is_found_and_a_serving_node_knows_it_better(
+    call: Call, home: Path
+) -> None:
+    (home / "config.toml").write_text('serve.listen = "127.0.0.1:0"\n')
+    finding = found(call, home, 0)["callers"]
+    assert finding["state"] == "warning"
+    assert "nobody on this network can get in, 127.0.0.1:0: 127.0.0.1 is" in finding["text"]
+    assert "mesh.networks" in finding["cure"]
+    with served(home):  # which says --loopback
+        assert "callers" not in found(call, home, 0)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +189,7 @@ def test_names_that_wait_and_a_peer_that_lets_nobody_in_are_found(
     host.mkdir()
     (host / "config.toml").write_text('[mesh]\nadmit = "ask"\n')
     with served(host) as url:
-        configure(home, f'loopback = true\n[mesh]\npeers = ["{url}"]\n')
+        configure(home, f'serve.loopback = true\nmesh.peers = ["{url}"]\n')
         with served(home):
             name = told("keys", "show", "--home", home)["name"]
             for _ in range(100):  # it asks when it begins to serve

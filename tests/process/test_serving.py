@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,12 +135,15 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 def test_stderr_of_a_node_has_one_json_document_a_line(tmp_path: Path) -> None:
     """The first time with the node that it made, and what others may have to know of it."""
     for made in (["made a new node"], []):
-        with running("serve", "--home", tmp_path, "--listen", "127.0.0.1:0") as process:
+        serve = ("serve", "--home", tmp_path, "--listen", "127.0.0.1:0")
+        with running(*serve) as process:
             url = ready_url(process)
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=60)
-        logged = [json.loads(line) for line in err.splitlines()]
+        closed, *logged = [json.loads(line) for line in err.splitlines()]
         assert out == ""
+        assert closed["event"] == "nobody on this network can get in"
+        assert "127.0.0.1 is a loopback address: start the node with --loopback" in closed["why"]
         assert [line["event"] for line in logged] == [*made, "ready", "stopping"]
         assert logged[-2]["url"] == url
         if made:
@@ -171,6 +175,19 @@ def test_a_node_with_less_memory_than_history_says_what_it_forgets(
         pulled = postbox("sync", url, "--home", home, "--loopback", "--memory", "10", "--json")
     assert "postbox: 90 of 100 events left the log: --memory 10 keeps 10\n" in pulled.err
     assert pulled.json["forgotten"] == 90 + pulled.json["imported"]
+
+
+def test_a_node_at_every_address_tells_peers_no_url_that_nobody_could_call(tmp_path: Path) -> None:
+    """`ready` and `status` have it all the same: it is where the node listens."""
+    with running("serve", "--home", tmp_path, "--listen", "0.0.0.0:0") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        port = process.stdout.readline().rpartition(":")[2].strip()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=60) as answer:
+            assert json.load(answer)["postbox"]["url"] == ""
+        warning = json.loads(process.stderr.readline())
+        assert warning["event"] == "peers are told no URL of this node"
+        assert told("status", "--home", tmp_path)["url"] == f"http://0.0.0.0:{port}"
 
 
 def test_a_node_serves_whatever_its_streams_are(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from postbox.admin.command import Command
 from postbox.admin.events import EVENTS, SETTLE, TAKE
+from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS
 from postbox.admin.status import SHOW_KEY, STATUS
 from postbox.admin.sync import SYNC
@@ -26,6 +27,7 @@ _ALL: tuple[Command[Any, Any], ...] = (
     VERIFY,
     SYNC,
     PEERS,
+    LISTENING,
 )
 
 COMMANDS: Mapping[str, Command[Any, Any]] = MappingProxyType(

@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from postbox.admin.command import Nothing, Operator
+from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS, Seen
 from postbox.admin.status import STATUS
 from postbox.cli.certificate import Unbelievable, valid_until
@@ -105,6 +106,10 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
     found = [Finding("node", "ok", f"{status.name}, {status.events:,} events, {serving}")]
     if not status.url:
         found.append(await _port(world, config))
+    listening = await operator.call(LISTENING, Nothing())
+    for doubt in listening.doubts:
+        text = f"{doubt.event}, {listening.listen}: {doubt.why}"
+        found.append(Finding("callers", "warning", text, doubt.cure))
     unproven = status.standings["unproven"]
     if unproven > status.events // 10:
         text = f"{unproven:,} events are unproven: their signers' keys are not known"

@@ -13,6 +13,7 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
+from postbox.admin.listening import doubts
 from postbox.app import run as run_node
 from postbox.cli.options import Common, run
 from postbox.config import Config
@@ -93,8 +94,12 @@ def _say_ready(url: str) -> None:
 
 
 def _warn(config: Config) -> None:
+    log = get("postbox.serve")
+    for doubt in doubts(config):
+        listen = str(config.serve.listen)
+        log.warning(doubt.event, listen=listen, why=doubt.why, remedy=doubt.cure)
     if config.serve.loopback:
-        get("postbox.serve").warning(
+        log.warning(
             "--loopback: peers on this machine and on private addresses are let in over plain"
             " HTTP, and whoever introduces itself from there is believed; for tests and"
             " demonstrations only"
