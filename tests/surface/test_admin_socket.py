@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from postbox.admin import wire
-from postbox.admin.command import VERSION, Command, Desk, Nothing, Progress, Tell
+from postbox.admin.command import VERSION, Command, Desk, Nothing, Progress, Serving, Tell
 from postbox.admin.commands import COMMANDS
 from postbox.admin.events import EVENTS, SETTLE, TAKE, After, Take, Taken
 from postbox.admin.listening import LISTENING
@@ -29,12 +29,13 @@ from postbox.admin.verify import VERIFY
 from postbox.errors import Full
 from postbox.mesh.files import MAX_LINE_BYTES
 from postbox.mesh.importing import BATCH_BYTES
+from postbox.mesh.peers import Contact
 from postbox.net.client import open_local_client
 from postbox.net.limits import Limits
 from postbox.node import Node
 from postbox.world import World, system_world
 from support.admin import URL, Words, attended, command, operator_of
-from support.mesh import ANN, BOB, believe, node_at, small_history, take
+from support.mesh import ANN, BOB, believe, mesh_of, node_at, serving, small_history, take
 from support.simulate import MemoryDisk, Simulation, simulate
 
 HISTORY = small_history(300)
@@ -72,6 +73,25 @@ async def test_every_command_answers_over_the_socket_as_in_process(tmp_path: Pat
                     there = replace(there, serves=False)
                 assert here == there, asked.name
     assert {asked.name for asked, _ in ASKED} | {"sync"} == set(COMMANDS)
+
+
+async def test_why_a_round_failed_is_told_until_the_next_one_begins(tmp_path: Path) -> None:
+    """A peer that is back answers a ping before it is pulled from again."""
+    async with node_at(tmp_path / "there") as there, serving(there) as url:
+        async with node_at(tmp_path / "here", peers=(url,)) as here, mesh_of(here) as mesh:
+            operator = LocalOperator(Desk(here, Serving(URL, 0.0, mesh)))
+            (link,) = mesh.peers.links
+            link.last_error, link.failed_ns, link.next_ns = "it was away", 1, 2
+            for contact, error in (
+                (Contact.FAILED, "it was away"),
+                (Contact.WAITING, "it was away"),
+                (Contact.PULLING, ""),
+                (Contact.REACHED, ""),
+            ):
+                link.contact = contact
+                (seen,) = (await operator.call(PEERS, Nothing())).peers
+                assert seen.answers
+                assert (seen.error, seen.failed_ns, seen.next_ns) == (error, 1, 2)
 
 
 async def test_the_largest_batch_of_an_import_fits_into_a_request(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from msgspec import Struct
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.errors import Fault, WireError
 from postbox.mesh.door import Mesh
-from postbox.mesh.peers import Caller, Link
+from postbox.mesh.peers import Caller, Contact, Link
 
 
 class Seen(Struct, frozen=True):
-    """A configured peer. `answers`: to a ping, now; without it `error` says why not.
-    `clock_off_ms`: its clock less ours. `contact` and what follows: of this node's own rounds,
-    while it serves."""
+    """A configured peer. `answers`: to a ping, now; without it `error` says why not, else why the
+    last round failed, if it did. `clock_off_ms`: its clock less ours. `contact` and what follows:
+    of this node's own rounds, while it serves; times are Unix nanoseconds, 0 for none."""
 
     url: str
     name: str
@@ -33,6 +33,8 @@ class Seen(Struct, frozen=True):
     pulls: int
     imported: int
     rejected: int
+    failed_ns: int = 0
+    next_ns: int = 0
 
 
 class Peers(Struct, frozen=True):
@@ -60,6 +62,8 @@ async def _look(desk: Desk, mesh: Mesh, link: Link, seen: dict[str, Seen]) -> No
     except (Fault, WireError) as fault:
         met, error = None, str(fault)
     about = None if met is None else met.about
+    if not error and link.contact in (Contact.FAILED, Contact.WAITING):
+        error = link.last_error
     name = link.name if met is None else met.name
     seen[link.url] = Seen(
         url=link.url,
@@ -71,12 +75,14 @@ async def _look(desk: Desk, mesh: Mesh, link: Link, seen: dict[str, Seen]) -> No
         rtt_ms=None if met is None else met.rtt_ms,
         clock_off_ms=None if met is None else met.clock_off_ms,
         known=desk.node.directory.key_of(name) is not None,
-        error=error or link.last_error,
+        error=error,
         contact=str(link.contact),
         last_contact_ns=link.last_contact_ns,
         pulls=link.pulls,
         imported=link.imported,
         rejected=link.rejected,
+        failed_ns=link.failed_ns,
+        next_ns=link.next_ns,
     )
 
 

@@ -21,6 +21,7 @@ from postbox.cli.certificate import Unbelievable, valid_until
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows
+from postbox.cli.peers import trouble
 from postbox.config import Config
 from postbox.errors import Fault
 from postbox.home import DATABASE, BadHome
@@ -120,7 +121,8 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
         text = f"waiting to be let in: {met.waiting:,}"
         cure = "postbox trust list shows them; postbox trust add NAME lets one in"
         found.append(Finding("introductions", "warning", text, cure))
-    return [*found, *map(_peer, met.peers)]
+    now_ns = world.clock.now_ns()
+    return [*found, *(_peer(peer, now_ns) for peer in met.peers)]
 
 
 def _hypercorn() -> Finding:
@@ -208,10 +210,10 @@ async def _port(world: World, config: Config) -> Finding:
     return Finding("port", "ok", f"{address} is free")
 
 
-def _peer(peer: Seen) -> Finding:
-    what = f"peer {peer.url}"
+def _peer(peer: Seen, now_ns: int) -> Finding:
+    what, error = f"peer {peer.url}", trouble(peer, now_ns)
     if not peer.answers:
-        return Finding(what, "wrong", peer.error, f"is it running, and its URL right? {EXPLAINED}")
+        return Finding(what, "wrong", error, f"is it running, and its URL right? {EXPLAINED}")
     if peer.contact == "waiting":
         cure = "the operator there lets this node in: postbox trust add NAME"
         return Finding(what, "warning", f"{peer.name} has not let this node in yet", cure)
@@ -220,6 +222,6 @@ def _peer(peer: Seen) -> Finding:
         text = f"{peer.name}'s clock and ours are {off_ms / 1e3:.0f} s apart"
         state: State = "wrong" if off_ms > WINDOW_MS else "warning"
         return Finding(what, state, text, "set the clocks: beyond 30 s peers refuse each other")
-    if peer.error:
-        return Finding(what, "warning", peer.error, EXPLAINED)
+    if error:
+        return Finding(what, "warning", error, EXPLAINED)
     return Finding(what, "ok", f"{peer.name}, a {peer.kind}, in {peer.rtt_ms or 0:.0f} ms")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from postbox.admin.command import Nothing
 from postbox.admin.peers import PEERS, Peers, Seen
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows
-from postbox.mesh.peers import Caller
+from postbox.mesh.peers import Caller, Contact
+from postbox.world import SystemClock
 
 
 def peers(*, common: Common | None = None) -> int:
@@ -25,12 +28,13 @@ def peers(*, common: Common | None = None) -> int:
 
 def _print(found: Peers) -> None:
     if found.peers:
-        print_rows([_PEER_HEAD, *map(_peer, found.peers)])
+        print_rows([_PEER_HEAD, *map(row, found.peers)])
     else:
         print("this node asks nobody: postbox serve --peer URL, or mesh.peers in config.toml")
+    now_ns = SystemClock().now_ns()
     for peer in found.peers:
         if peer.error:
-            print(f"  {peer.url}: {peer.error}")
+            print(f"  {peer.url}: {trouble(peer, now_ns)}")
     if found.callers:
         print("\nWho asked this node")
         print_rows([("name", "requests", "events given"), *map(_caller, found.callers)])
@@ -41,13 +45,37 @@ def _print(found: Peers) -> None:
 _PEER_HEAD = ("url", "name", "is a", "answers", "round trip", "clock", "pulls", "new events")
 
 
-def _peer(peer: Seen) -> tuple[str, ...]:
+def row(peer: Seen) -> tuple[str, ...]:
+    """Of the table, under its head."""
     rtt = "-" if peer.rtt_ms is None else f"{peer.rtt_ms:.0f} ms"
-    clock = "-" if peer.clock_off_ms is None else f"{peer.clock_off_ms / 1e3:+.1f} s"
+    clock = "-" if peer.clock_off_ms is None else _signed_s(peer.clock_off_ms)
     kind = " ".join(filter(None, (peer.kind, peer.version))) or "-"
     answers = "yes" if peer.answers else "no"
     pulls = f"{peer.pulls} ({peer.contact})"
     return (peer.url, peer.name or "-", kind, answers, rtt, clock, pulls, f"{peer.imported:,}")
+
+
+def _signed_s(off_ms: float) -> str:
+    return f"{round(off_ms / 1e3, 1) + 0.0:+.1f} s"  # there is no -0.0
+
+
+def trouble(peer: Seen, now_ns: int) -> str:
+    """What is wrong with a peer that has an `error`, in a text that stands beside its URL."""
+    why = re.sub(rf"(GET|POST) {re.escape(peer.url)}\S*: ", "", peer.error)
+    for said, instead in ((f" at {peer.url}", ""), (f"{peer.url}/", "/"), (peer.url, "it")):
+        why = why.replace(said, instead)
+    if peer.contact not in (Contact.FAILED, Contact.WAITING) or not peer.failed_ns:
+        return why
+    again_s = (peer.next_ns - now_ns) / 1e9
+    again = f"next try in {_span(again_s)}" if again_s > 0 else "next try now"
+    what = "failed" if peer.contact == Contact.FAILED else "asked"
+    return f"{what} {_span((now_ns - peer.failed_ns) / 1e9)} ago, {again}: {why}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.0f} h"
 
 
 def _caller(caller: Caller) -> tuple[str, ...]:

@@ -61,11 +61,12 @@ class Keeper:
     async def run(self) -> None:
         while True:
             pause_s = await self.round()
+            self._link.next_ns = self._world.clock.now_ns() + int(pause_s * 1e9)
             await trio.sleep(pause_s)
 
     async def round(self) -> float:
         """One walk. The seconds until the next."""
-        self._link.contact = Contact.PULLING
+        self._link.contact, self._link.next_ns = Contact.PULLING, 0
         try:
             pulled = await self._bounded_walk()
         except Fault as fault:
@@ -118,6 +119,7 @@ class Keeper:
     def _failed(self, fault: Fault) -> None:
         self._failures += 1
         self._rounds = 0
+        self._link.failed_ns = self._world.clock.now_ns()
         self._metrics.pull("failed")
         is_waiting = isinstance(fault, Stranger)
         self._enter(Contact.WAITING if is_waiting else Contact.FAILED, fault)

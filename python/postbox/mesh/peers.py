@@ -33,6 +33,8 @@ class Link(Struct):
     contact: Contact = Contact.NEW
     rtt_ms: float | None = None
     last_contact_ns: int = 0
+    failed_ns: int = 0  # a round, for the last time
+    next_ns: int = 0  # a round begins; 0 while one is under way
     last_error: str = ""
     pulls: int = 0
     imported: int = 0  # events that came from it and were new

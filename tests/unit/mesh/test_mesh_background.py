@@ -311,6 +311,24 @@ def test_a_peer_that_hangs_holds_no_other_up_and_all_end_when_they_are_cancelled
     keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
 
 
+def test_a_link_tells_when_it_failed_and_when_it_is_tried_again(tmp_path: Path) -> None:
+    async def test(kept: Kept) -> None:
+        link, clock = kept.link, kept.face.node.world.clock
+        assert (link.failed_ns, link.next_ns) == (0, 0)
+        with trio.move_on_after(601):
+            await kept.keeper.run()
+        now_ns = clock.now_ns()
+        assert link.contact is Contact.FAILED
+        assert now_ns - 1.2 * PAUSE_S * SECOND_NS < link.failed_ns < now_ns < link.next_ns
+        assert link.next_ns - link.failed_ns == pytest.approx(PAUSE_S * SECOND_NS, rel=0.21)
+        kept.liar.sync = lambda *_: silence
+        with trio.move_on_after(10):
+            await kept.keeper.round()
+        assert (link.contact, link.next_ns) == (Contact.PULLING, 0)
+
+    keeping(tmp_path, Liar(sync=FAILING), test)
+
+
 def test_a_peer_whose_pages_never_end_is_left_after_six_hours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,72 @@
+"""What `postbox peers` and `doctor` say of a peer in trouble, and of one that is well."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from postbox.admin.peers import Seen
+from postbox.cli.peers import row, trouble
+
+URL = "http://127.0.0.1:9"
+NOW_NS = 1_790_000_000 * 10**9
+WELL = Seen(
+    url=URL,
+    name="bob",
+    kind="postbox",
+    version="1",
+    memory_mode="short",
+    answers=True,
+    rtt_ms=1.0,
+    clock_off_ms=0.0,
+    known=True,
+    error="",
+    contact="reached",
+    last_contact_ns=NOW_NS,
+    pulls=1,
+    imported=1,
+    rejected=0,
+)
+
+
+@pytest.mark.parametrize(
+    ("contact", "ago_s", "next_s", "says"),
+    [
+        ("failed", 60, 20, "failed 60 s ago, next try in 20 s: why"),
+        ("failed", 7_000, 600, "failed 117 min ago, next try in 10 min: why"),
+        ("failed", 8_000, -1, "failed 2 h ago, next try now: why"),
+        ("waiting", 0.2, 60, "asked 0 s ago, next try in 60 s: why"),
+        ("reached", 60, 20, "why"),
+        ("pulling", 60, 0, "why"),
+    ],
+)
+def test_a_failure_has_its_time_and_that_of_the_next_try(
+    contact: str, ago_s: float, next_s: float, says: str
+) -> None:
+    failed_ns, next_ns = (NOW_NS + int(seconds * 1e9) for seconds in (-ago_s, next_s))
+    peer = replace(WELL, error="why", contact=contact, failed_ns=failed_ns, next_ns=next_ns)
+    assert trouble(peer, NOW_NS) == says
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (f"GET {URL}/ping: all attempts failed", "all attempts failed"),
+        (f"POST {URL}/api/sync: no complete answer", "no complete answer"),
+        (f"{URL} answered 401: 'unknown sender'", "it answered 401: 'unknown sender'"),
+        (
+            f"the node at {URL} is odd: {URL}/ping answered 404",
+            "the node is odd: /ping answered 404",
+        ),
+    ],
+)
+def test_the_url_is_not_said_twice(error: str, says: str) -> None:
+    assert trouble(replace(WELL, error=error), NOW_NS) == says
+
+
+@pytest.mark.parametrize(
+    ("off_ms", "says"),
+    [(0.0, "+0.0 s"), (-40.0, "+0.0 s"), (-60.0, "-0.1 s"), (9_990, "+10.0 s")],
+)
+def test_a_clock_that_agrees_is_not_off_by_minus_nothing(off_ms: float, says: str) -> None:
+    assert says in row(replace(WELL, clock_off_ms=off_ms))
