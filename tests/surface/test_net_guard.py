@@ -8,6 +8,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -147,7 +148,7 @@ async def test_no_attack_keeps_a_good_client_from_being_served(name: str) -> Non
     ],
 )
 async def test_a_flood_is_told_to_calm_down(attack: Attack, path: str) -> None:
-    async with attacked() as (_, target, app):
+    async with attacked(replace(QUICK, send_s=30.0)) as (_, target, app):
         code = await attack(target._replace(path=path))
     assert code == ErrorCodes.ENHANCE_YOUR_CALM
     assert app.asked <= RESETS_BURST + 20

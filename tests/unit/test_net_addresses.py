@@ -156,6 +156,31 @@ def test_a_unix_socket_is_its_owners() -> None:
     assert not reach.is_network(None)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "are_one"),
+    [
+        ("100.64.0.1", "100.64.0.2", False),
+        ("fd7a:115c:a1e0::1", "fd7a:115c:a1e0::2", False),
+        ("fd7a:115c:a1e0::1%eth0", "fd7a:115c:a1e0::1%eth1", True),
+        ("2001:db8:1:2::1", "2001:db8:1:2::2", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fd00:1:2:3::1", "fd00:1:2:3::2", True),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("192.0.2.7", "192.0.2.8", False),
+        ("::ffff:192.0.2.7", "::ffff:192.0.2.8", False),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("127.0.0.1", "127.0.0.1", True),
+        (None, None, True),
+        (None, "127.0.0.1", False),
+    ],
+)
+def test_where_a_limit_is_by_address_a_household_is_one_and_a_node_of_the_networks_is_one(
+    one: str | None, other: str | None, are_one: bool
+) -> None:
+    reach = Reach(DEFAULT_NETWORKS, loopback=True)
+    assert (reach.counts_as(one) == reach.counts_as(other)) is are_one
+
+
 def test_every_kind_has_an_address_here() -> None:
     tables = {
         Kind.LOOPBACK: LOOPBACK[:3],

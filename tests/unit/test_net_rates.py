@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from postbox.net.rates import AtOnce, Rate, TooMany, address_key
+from postbox.net.rates import AtOnce, Rate, TooMany
 
 
 def test_a_burst_is_granted_and_then_one_at_a_time() -> None:
@@ -57,9 +57,10 @@ def test_one_that_fails_gives_its_place_back() -> None:
         pass
 
 
-def test_addresses_of_one_household_are_one_key() -> None:
-    assert address_key("192.0.2.7") == "192.0.2.7"
-    assert address_key("2001:db8:1:2:3::4") == address_key("2001:db8:1:2:ffff::1")
-    assert address_key("2001:db8:1:2::1") != address_key("2001:db8:1:3::1")
-    assert address_key("fe80::1%eth0") == "fe80::/64"
-    assert address_key(None) == ""
+def test_a_part_of_all_can_be_kept_for_others() -> None:
+    slots = AtOnce(limit=4, limit_in_all=4)
+    with slots.one("ann", kept=2), slots.one("bob", kept=2):
+        with pytest.raises(TooMany), slots.one("cat", kept=2):
+            pass
+        with slots.one("dan"), slots.one("eve"), pytest.raises(TooMany), slots.one("fay"):
+            pass

@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple, TypeAlias
 from postbox.errors import Fault, WireError
 from postbox.log.admission import Admission
 from postbox.mesh import wire
-from postbox.mesh.callers import limit_key
 from postbox.mesh.replies import NotAllowed, TooOften
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
@@ -108,7 +107,7 @@ class Introductions:
         return is_known
 
     async def _hello(self, body: bytes, address: str | None) -> bool:
-        key = limit_key(address, self._reach)
+        key = self._reach.counts_as(address)
         wait_s = self._hellos.wait_s(key, self._world.clock.elapsed_s())
         if wait_s:
             raise TooOften("too many introductions from this address", wait_s)
@@ -173,7 +172,7 @@ class Introductions:
         return self._waiting.get(name) is None and self._waiting.has_room_for(name)
 
     async def _found(self, name: str, address: str) -> KeyDraft | None:
-        key = limit_key(address, self._reach)
+        key = self._reach.counts_as(address)
         if self._asked_back.wait_s(key, self._world.clock.elapsed_s()):
             return None
         try:

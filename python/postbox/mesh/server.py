@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from postbox.core import Ledger
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
-from postbox.mesh.callers import Caller, caller_of, limit_key
+from postbox.mesh.callers import Caller, caller_of
 from postbox.mesh.introductions import Introductions
 from postbox.mesh.peers import PeerBook
 from postbox.mesh.replies import BodyTooLarge, NotAllowed, TooOften, WrongMethod, reply_to
@@ -163,7 +163,7 @@ class MeshServer:
             return
         packed = wire.is_msgpack(headers_of(scope).get("accept", ""))
         try:
-            with self._answers.one(limit_key(caller_of(scope).address, self._reach)):
+            with self._answers.one(self._reach.counts_as(caller_of(scope).address)):
                 await send_reply(send, await self._reply(body, requester, packed=packed))
         except TooMany:
             await send_reply(send, self._signed(reply_to(_BUSY)))
@@ -237,7 +237,7 @@ class MeshServer:
             raise NotAllowed(refusal)
 
     def _require_patience(self, caller: Caller) -> None:
-        key = limit_key(caller.address, self._reach)
+        key = self._reach.counts_as(caller.address)
         wait_s = self._strangers.wait_s(key, self._world.clock.elapsed_s())
         if wait_s:
             raise TooOften("too many requests from this address that prove nothing", wait_s)

@@ -185,6 +185,18 @@ class Reach:
             self.loopback and found is not None and kind_of(found) in (Kind.LOOPBACK, Kind.PRIVATE)
         )
 
+    def counts_as(self, address: str | None) -> str:
+        """What `address` is where something is limited by address. Inside `networks` every address
+        is a node of its own: Tailscale and Headscale give all nodes of a network addresses of one
+        /64, and none can take another's. Elsewhere a /64 is what one household has. "" for a unix
+        socket."""
+        found = None if address is None else _parse(address)
+        if found is None:
+            return ""
+        if isinstance(found, ipaddress.IPv4Address) or _is_in(found, self.networks):
+            return str(found)
+        return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
+
 
 def _parse(address: str) -> IPAddress | None:
     """An IPv4 address that was mapped into IPv6 is the IPv4 address. Without a zone."""

@@ -136,7 +136,7 @@ def _in_utf8(headers: Mapping[str, str]) -> dict[bytes, bytes]:
 async def _split(
     response: httpx2.Response, where: str, max_line_bytes: int, idle_s: float
 ) -> AsyncGenerator[bytes, None]:
-    begun = bytearray()
+    begun = bytearray()  # a line whose end has not come
     deadline = trio.current_time() + idle_s
     async with aclosing(response.aiter_raw()) as raw:
         while True:
@@ -145,11 +145,15 @@ async def _split(
                     part = await anext(raw, None)
             except trio.TooSlowError as error:
                 raise TooSlow(f"{where}: no line within {idle_s:g} s") from error
-            *whole, begun = (begun + (part or b"")).split(b"\n")
+            *ends, rest = (part or b"").split(b"\n")
+            whole = [bytes(begun) + ends[0], *ends[1:]] if ends else []
+            if whole:
+                begun.clear()
+            begun += rest
             if any(len(line) > max_line_bytes for line in (*whole, begun)):
                 raise TooLarge(f"{where}: a line exceeds {max_line_bytes} bytes")
             for line in whole:
-                yield bytes(line)
+                yield line
                 deadline = trio.current_time() + idle_s
             if part is None:
                 break

@@ -55,10 +55,10 @@ def dial_unix(net: Net, path: str) -> Dial:
 
 async def _first_that_answers(net: Net, addresses: list[str], port: int) -> trio.abc.Stream:
     """One after the other; each but the last has its part of what time there is."""
-    failed: OSError = OSError("the name has no address")
+    failed = OSError("none of its addresses answered" if addresses else "it has no address")
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        share_s = (trio.current_effective_deadline() - trio.current_time()) / left
-        with trio.move_on_after(share_s):
+        left_s = trio.current_effective_deadline() - trio.current_time()
+        with trio.move_on_after(max(0.0, left_s) / left):  # a slow look-up may have taken it all
             try:
                 return await net.connect(address, port)
             except OSError as error:
@@ -154,7 +154,7 @@ class _Backend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         with _renamed(httpcore2.ConnectTimeout, httpcore2.ConnectError), _within(timeout):
-            return _Stream(await self._dial(host, port))
+            return _Stream(await _unless_cancelled(await self._dial(host, port)))
 
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
@@ -187,6 +187,7 @@ class _Stream(httpcore2.AsyncNetworkStream):
         try:
             with _renamed(httpcore2.ConnectTimeout, httpcore2.ConnectError), _within(timeout):
                 await secured.do_handshake()
+                await trio.lowlevel.checkpoint_if_cancelled()  # as in `_unless_cancelled`
         except BaseException:
             await trio.aclose_forcefully(self._stream)
             raise
@@ -203,6 +204,17 @@ class _Stream(httpcore2.AsyncNetworkStream):
         if info == "is_readable":
             return not isinstance(bottom, trio.SocketStream) or bottom.socket.is_readable()
         return None
+
+
+async def _unless_cancelled(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """httpcore2 2.16.2 loses a place in its pool, for good, if it is cancelled where it first waits
+    after connecting. Nothing waits between here and there, so it is cancelled here instead."""
+    try:
+        await trio.lowlevel.checkpoint_if_cancelled()
+    except trio.Cancelled:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
 
 
 def _within(timeout_s: float | None) -> AbstractContextManager[trio.CancelScope]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     )
 
 
+SEND_BYTES = 256 * 2**10
+
+
 @dataclass(frozen=True)
 class Limits:
     """Defaults suit all three doors; a route may be stricter in its own code."""
@@ -41,7 +44,8 @@ class Limits:
     handshake_s: float = 10.0
     """For TLS: two round trips, and a phone's slow arithmetic."""
     send_s: float = 30.0
-    """In which a client takes 256 KiB of an answer, or over HTTP/2 something of each stream."""
+    """In which a client takes a piece of an answer (SEND_BYTES); of several answers over one
+    HTTP/2 connection each has its share of the wire, and so that much more time."""
     max_connections: int = 1000
     """At once, of all addresses together; unix sockets do not count."""
     max_connections_per_address: int = 100
@@ -176,6 +180,7 @@ def _refusal_of(scope: HTTPScope, limits: Limits) -> int | None:
     length = headers.get(b"content-length", b"")
     if length and b"transfer-encoding" in headers:
         return 400
-    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+    encodings = (value for name, value in scope["headers"] if name == b"content-encoding")
+    if any(value.strip().lower() != b"identity" for value in encodings):
         return 415
     return 413 if length.isdigit() and int(length) > limits.max_body_bytes else None

@@ -8,7 +8,6 @@ was seen longest ago.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,9 +56,10 @@ class AtOnce:
         self._under_way: Counter[str] = Counter()
 
     @contextmanager
-    def one(self, key: str) -> Iterator[None]:
-        """Raises TooMany."""
-        if self._under_way[key] >= self._limit or self._under_way.total() >= self._limit_in_all:
+    def one(self, key: str, kept: int = 0) -> Iterator[None]:
+        """`kept`: so many of all are for others. Raises TooMany."""
+        limit_in_all = self._limit_in_all - kept
+        if self._under_way[key] >= self._limit or self._under_way.total() >= limit_in_all:
             raise TooMany
         self._under_way[key] += 1
         try:
@@ -68,13 +68,3 @@ class AtOnce:
             self._under_way[key] -= 1
             if not self._under_way[key]:
                 del self._under_way[key]
-
-
-def address_key(address: str | None) -> str:
-    """What an address counts as: of IPv6 its /64, which one household has; "" for a unix socket."""
-    if address is None:
-        return ""
-    literal = ipaddress.ip_address(address.partition("%")[0])
-    if literal.version == 4:
-        return str(literal)
-    return str(ipaddress.ip_network((int(literal) >> 64 << 64, 64)))

@@ -15,7 +15,7 @@ import importlib.metadata
 import ipaddress
 import logging
 import ssl
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,18 +25,23 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 
+from postbox.net.addresses import Reach
 from postbox.net.counting import counted
 from postbox.net.faults import ListenFault
 from postbox.net.guard.apps import Serving, log
-from postbox.net.guard.connection import Connection, ends_of
+from postbox.net.guard.connection import Client, Connection, ends_of
 from postbox.net.limits import DEFAULT_LIMITS, Limits, bounded
-from postbox.net.rates import AtOnce, TooMany, address_key
+from postbox.net.rates import AtOnce, TooMany
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
     from postbox.metrics import Metrics
     from postbox.world import Clock, World
+
+KEPT_SHARE = 4
+"""One in so many connections is for `mesh.networks`."""
+NOWHERE = Reach((), loopback=False)
 
 HYPERCORN = "0.18.0"
 """The one version whose inner workings this module relies on."""
@@ -60,13 +65,15 @@ async def serve(
     *,
     stop: trio.Event,
     limits: Limits = DEFAULT_LIMITS,
+    reach: Reach = NOWHERE,
     metrics: Metrics | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve `app` at `address` until `stop` is set; port 0 takes a free one.
 
-    Reports the URL that reaches it (`http://127.0.0.1:7433`) once it listens. Raises ListenFault
-    if it cannot listen there.
+    `reach`: its networks have a part of the connections for themselves. Reports the URL that
+    reaches it (`http://127.0.0.1:7433`) once it listens. Raises ListenFault if it cannot listen
+    there.
     """
     require_hypercorn(importlib.metadata.version("hypercorn"))
     listeners, url = await _listen(world, address)
@@ -76,20 +83,19 @@ async def serve(
     if metrics is not None:
         wrapped = counted(wrapped, metrics, world.clock)
     serving = Serving(wrapped, config, context, limits)
-    slots = AtOnce(limits.max_connections_per_address, limits.max_connections)
+    slots = Slots(limits, reach)
 
     async def talk(stream: trio.abc.Stream) -> None:
         try:
             client, server = ends_of(stream)
-            with nullcontext() if client is None else slots.one(address_key(client[0])):
+            with slots.one(client):
                 async with trio.open_nursery() as tasks:
                     await Connection(serving, stream, tasks).run(client, server)
         except OSError:  # gone already
-            await trio.aclose_forcefully(stream)
+            pass
         except TooMany:
             if metrics is not None:
                 metrics.connection_refused()
-            await trio.aclose_forcefully(stream)
         except Exception:
             log.exception("a connection ended by a fault of ours")
 
@@ -103,6 +109,25 @@ async def serve(
             listening.cancel_scope.cancel()
         await context.terminated.set()
         connections.cancel_scope.deadline = trio.current_time() + limits.grace_s
+
+
+class Slots:
+    """Who may be connected: so many of one address, so many of all, and a part of these is for the
+    nodes of `mesh.networks`, so that nobody from elsewhere, who may have many addresses, can shut
+    them out. Unix sockets do not count."""
+
+    def __init__(self, limits: Limits, reach: Reach) -> None:
+        self._reach = reach
+        self._kept = limits.max_connections // KEPT_SHARE
+        self._slots = AtOnce(limits.max_connections_per_address, limits.max_connections)
+
+    def one(self, client: Client) -> AbstractContextManager[None]:
+        """Raises TooMany."""
+        if client is None:
+            return nullcontext()
+        address = client[0]
+        kept = 0 if self._reach.is_network(address) else self._kept
+        return self._slots.one(self._reach.counts_as(address), kept)
 
 
 def require_hypercorn(version: str) -> None:

@@ -17,16 +17,15 @@ from hypercorn.utils import parse_socket_addr
 
 from postbox.net.guard.apps import Apps, Serving
 from postbox.net.guard.h2 import GuardedH2
+from postbox.net.guard.outlet import Outlet
 
 if TYPE_CHECKING:
     import h11
     from hypercorn.events import Event
 
 READ_BYTES = 16 * 2**10
-"""At once: what one read brings is worked off without letting others run, and the smallest frames
-of HTTP/2 cost 30 µs each."""
-SEND_BYTES = 256 * 2**10
-"""A client has `Limits.send_s` for each such piece of an answer."""
+"""At once: what one read brings is parsed without letting others run, and the smallest frames of
+HTTP/2 cost 30 µs each."""
 LINGER_S = 1.0
 """How long an ended connection is still read, so that a client in the midst of sending gets to
 read our last answer instead of a reset."""
@@ -37,10 +36,15 @@ Client = tuple[str, int] | None
 """Address and port; None for a unix socket."""
 
 
+def bottom_of(stream: trio.abc.Stream) -> trio.abc.Stream:
+    return stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+
+
 def ends_of(stream: trio.abc.Stream) -> tuple[Client, Client]:
     """Whom a stream connects: the client, the server. OSError if the client is gone."""
-    bottom = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
-    socket = cast(trio.SocketStream, bottom).socket  # or one in memory that looks like it
+    socket = cast(
+        trio.SocketStream, bottom_of(stream)
+    ).socket  # or one in memory that looks like it
     return (
         parse_socket_addr(socket.family, socket.getpeername()),
         parse_socket_addr(socket.family, socket.getsockname()),
@@ -52,40 +56,44 @@ class Connection:
 
     def __init__(self, serving: Serving, stream: trio.abc.Stream, tasks: trio.Nursery) -> None:
         self._serving = serving
-        self._limits = serving.limits
         self._stream = stream
+        self._bottom = bottom_of(stream)
         self._tasks = tasks
         self._reading = trio.CancelScope()
-        self._idle = trio.CancelScope(deadline=trio.current_time() + self._limits.idle_s)
-        self._keep_s = self._limits.idle_s
-        self._sending: set[trio.CancelScope] = set()
-        self._send_lock = trio.Lock()
+        self._outlet = Outlet(stream, serving.limits.send_s, self._end)
+        self._keep_s = serving.limits.idle_s
+        self._idle = trio.CancelScope(deadline=trio.current_time() + self._keep_s)
         self._has_said_goodbye = False
-        self._is_over = False
-        self._protocol: GuardedH11 | GuardedH2
+        self._protocol: GuardedH11 | GuardedH2 | None = None
 
     async def run(self, client: Client, server: Client) -> None:
-        """Until either side ends it. Apps that have answered may go on in `tasks`."""
+        """Until either side ends it. Apps that have answered may go on in `tasks`. A client that
+        closes its side has gone, but gets the rest of an answer that is complete."""
         self._ends = (client, server)
+        self._tasks.start_soon(self._watch)
         try:
-            chosen = await self._agree()
-            if chosen is not None:
-                self._protocol = chosen(*self._parts())
-                self._tasks.start_soon(self._watch)
-                with self._reading:
-                    await self._protocol.initiate()
-                    await self._read()
+            with self._reading:
+                await self._talk()
+            if self._protocol is not None:
                 await self._protocol.handle(Closed())
+                await self._outlet.finish()
         finally:
             self._end()
             await self._close()
+
+    async def _talk(self) -> None:
+        chosen = await self._agree()
+        if chosen is not None:
+            self._protocol = chosen(*self._parts())
+            await self._protocol.initiate()
+            await self._read(self._protocol)
 
     async def _agree(self) -> type[GuardedH11] | type[GuardedH2] | None:
         """Which protocol to speak; None if the TLS handshake fails."""
         if not isinstance(self._stream, trio.SSLStream):
             return GuardedH11
         try:
-            with trio.fail_after(self._limits.handshake_s):
+            with trio.fail_after(self._serving.limits.handshake_s):
                 await self._stream.do_handshake()
         except (trio.BrokenResourceError, trio.TooSlowError):
             return None
@@ -94,7 +102,7 @@ class Connection:
     def _parts(self) -> tuple[Any, ...]:
         """What a protocol is made of."""
         return (
-            self._limits,
+            self._serving.limits,
             ASGIWrapper(self._serving.app),
             self._serving.config,
             self._serving.context,
@@ -105,7 +113,7 @@ class Connection:
             self._take,
         )
 
-    async def _read(self) -> None:
+    async def _read(self, protocol: GuardedH11 | GuardedH2) -> None:
         data = b"-"
         while data:
             try:
@@ -113,17 +121,17 @@ class Connection:
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             try:
-                await self._protocol.handle(RawData(data))
+                await protocol.handle(RawData(data))
             except H2ProtocolAssumedError as error:
-                self._protocol = GuardedH2(*self._parts())
-                await self._protocol.initiate()
-                await self._protocol.handle(RawData(error.data))
+                self._protocol = protocol = GuardedH2(*self._parts())
+                await protocol.initiate()
+                await protocol.handle(RawData(error.data))
 
     async def _take(self, event: Event) -> None:
         """What a protocol gives out."""
         match event:
             case RawData(data=data) if data:
-                await self._send(data)
+                await self._outlet.send(data)
             case Closed():
                 self._has_said_goodbye = True
                 self._reading.cancel()
@@ -132,26 +140,6 @@ class Connection:
                 self._idle.deadline = trio.current_time() + keep_s
             case _:
                 pass
-
-    async def _send(self, data: bytes) -> None:
-        """All of it or the connection's end, though the caller is cancelled: half a frame, or
-        one frame less, would spoil what others send here."""
-        scope = trio.CancelScope(shield=True)
-        self._sending.add(scope)
-        try:
-            with scope:
-                async with self._send_lock:
-                    for start in range(0, 0 if self._is_over else len(data), SEND_BYTES):
-                        scope.deadline = trio.current_time() + self._limits.send_s
-                        await self._stream.send_all(data[start : start + SEND_BYTES])
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._end()
-        finally:
-            self._sending.remove(scope)
-        if scope.cancelled_caught:
-            self._end()
-        if self._is_over:  # an app that sends on meets its cancellation here
-            await trio.lowlevel.checkpoint()
 
     async def _watch(self) -> None:
         """Ends an idle connection, one that is idle when the server stops, and any that is
@@ -167,11 +155,9 @@ class Connection:
             self._end()
 
     def _end(self) -> None:
-        self._is_over = True
         self._reading.cancel()
         self._idle.cancel()
-        for scope in self._sending:
-            scope.cancel()
+        self._outlet.end()
 
     async def _close(self) -> None:
         with (
@@ -179,13 +165,18 @@ class Connection:
             suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError),
         ):
             if self._has_said_goodbye:
-                if isinstance(self._stream, trio.abc.HalfCloseableStream):
-                    async with self._send_lock:
-                        await self._stream.send_eof()
-                while await self._stream.receive_some(READ_BYTES):
-                    pass
-            await self._stream.aclose()
-        await trio.aclose_forcefully(self._stream)
+                await self._part()
+        await trio.aclose_forcefully(self._bottom)
+
+    async def _part(self) -> None:
+        """Says that nothing more comes, and reads until the client says so too."""
+        if isinstance(self._stream, trio.SSLStream):
+            with suppress(trio.BrokenResourceError):  # by a client in the midst of sending
+                await self._stream.unwrap()
+        if isinstance(self._bottom, trio.abc.HalfCloseableStream):
+            await self._bottom.send_eof()
+        while await self._bottom.receive_some(READ_BYTES):
+            pass
 
 
 class GuardedH11(H11Protocol):

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import h2.connection
 import h2.events
-import h2.settings
 import trio
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+from h2.utilities import SizeLimitDict
 from hypercorn.events import Closed, Updated
 from hypercorn.protocol.events import (
     Body,
@@ -29,6 +31,7 @@ from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.utils import filter_pseudo_headers
 
+from postbox.net.limits import SEND_BYTES
 from postbox.net.rates import Rate
 
 if TYPE_CHECKING:
@@ -45,6 +48,13 @@ ANSWER_BYTES = 32 * 2**10
 RESETS_BURST, RESETS_PER_MINUTE = 200, 600
 """Streams that a client may reset on one HTTP/2 connection (CVE-2023-44487, CVE-2025-8671):
 two hundred subscriptions that end at once, or ten calls a second that are given up."""
+CLOSED_STREAMS = 1000
+"""That h2 remembers, to tell a late frame from a wrong one; by default 65,536, in 9 MB."""
+HEADER_TABLE_BYTES = 4096
+"""Of what headers are compressed with, RFC 9113's default: signed answers have headers that never
+come again, and each is looked for in the whole table."""
+EVENTS_AT_ONCE = 20
+"""That are worked off before others run: a request's headers of 15 bytes begin a task."""
 IDLINGS_BURST, IDLINGS_PER_MINUTE = 1000, 6000
 """Frames on one HTTP/2 connection that ask for nothing: PING, SETTINGS, PRIORITY, empty DATA,
 unknown ones, and a WINDOW_UPDATE for less than a KiB (CVE-2019-9511 to 9518)."""
@@ -58,16 +68,27 @@ class _Stalled(Exception):
     """The client takes nothing of an answer."""
 
 
+@dataclass
+class _Wire:
+    """What the answers of a connection share. `send_s` as in `Limits`."""
+
+    send_s: float
+    waiting: int = 0
+    """Answers that wait for the client to take something."""
+
+
 class _Outgoing:
     """The part of an answer that the client has not taken yet."""
 
-    def __init__(self, stall_s: float) -> None:
+    def __init__(self, wire: _Wire) -> None:
         self.trailers: list[tuple[bytes, bytes]] | None = None
         self.is_complete = False
         self.is_ended = False
         self.is_closed = False
-        self._stall_s = stall_s
+        self._wire = wire
         self._data = bytearray()
+        self._taken_bytes = 0
+        self._waited_s = 0.0
         self._moved = trio.Event()
 
     def push(self, data: bytes) -> None:
@@ -77,6 +98,7 @@ class _Outgoing:
         part = bytes(self._data[:max_bytes])
         del self._data[:max_bytes]
         if part:
+            self._taken_bytes += len(part)
             self._move()
         return part
 
@@ -95,13 +117,25 @@ class _Outgoing:
 
     async def wait_taken(self) -> None:
         """Until little is left, or nothing if it is complete. Raises _Stalled."""
-        while not (self.is_closed or self.is_ended):
-            if len(self._data) < ANSWER_BYTES and not self.is_complete:
-                return
-            with trio.move_on_after(self._stall_s) as waiting:
-                await self._moved.wait()
-            if waiting.cancelled_caught:
-                raise _Stalled
+        self._wire.waiting += 1
+        try:
+            while not (self.is_closed or self.is_ended):
+                if len(self._data) < ANSWER_BYTES and not self.is_complete:
+                    return
+                await self._wait_moved()
+        finally:
+            self._wire.waiting -= 1
+
+    async def _wait_moved(self) -> None:
+        """An answer has `send_s` for each piece of SEND_BYTES, as over HTTP/1.1. Where several
+        wait, each has its share of the wire, and so its share of the time counts."""
+        left_s = self._wire.send_s * (1 + self._taken_bytes / SEND_BYTES) - self._waited_s
+        if left_s <= 0:
+            raise _Stalled
+        began_s = trio.current_time()
+        with trio.move_on_after(left_s * self._wire.waiting):
+            await self._moved.wait()
+        self._waited_s += (trio.current_time() - began_s) / self._wire.waiting
 
     def _move(self) -> None:
         self._moved.set()
@@ -113,17 +147,19 @@ class GuardedH2(H2Protocol):
 
     def __init__(self, limits: Limits, *rest: Any) -> None:
         super().__init__(*rest)
-        self._stall_s = limits.send_s
-        self.connection.local_settings = h2.settings.Settings(
+        self._wire = _Wire(limits.send_s)
+        self.connection.local_settings = Settings(
             client=False,
             initial_values={
-                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: limits.max_streams,
-                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_bytes,
+                SettingCodes.MAX_CONCURRENT_STREAMS: limits.max_streams,
+                SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_bytes,
             },
         )
         self.connection.decoder.max_header_list_size = limits.max_header_bytes
+        self.connection._closed_streams = SizeLimitDict(size_limit=CLOSED_STREAMS)
         self._outgoing: dict[int, _Outgoing] = {}
         self._ready: dict[int, None] = {}  # streams that may have something to send, in turn
+        self._starved: dict[int, None] = {}  # those that wait for the connection's window
         self._unheard: set[int] = set()  # streams whose request has not ended
         self._resets = Rate(RESETS_PER_MINUTE, RESETS_BURST)
         self._idlings = Rate(IDLINGS_PER_MINUTE, IDLINGS_BURST)
@@ -145,46 +181,57 @@ class GuardedH2(H2Protocol):
             await self.send(Closed())
 
     async def _handle_events(self, events: Iterable[h2.events.Event]) -> None:
-        priority_of_request = None
-        for event in events:
-            match event:
-                case h2.events.RequestReceived():
-                    priority_of_request = event.priority_updated
-                    await self._create_stream(event)
-                case h2.events.DataReceived():
-                    await self._receive(event)
-                case h2.events.StreamEnded(stream_id=stream_id):
-                    self._unheard.discard(stream_id)
-                    if stream_id in self.streams:
-                        await self.streams[stream_id].handle(EndBody(stream_id))
-                case h2.events.StreamReset(stream_id=stream_id):
-                    self._spend(self._resets)
-                    await self._close_stream(stream_id)
-                case h2.events.WindowUpdated():
-                    self._spend_window_update()
-                    await self._window_updated(event.stream_id)
-                case h2.events.RemoteSettingsChanged():
-                    self._spend(self._idlings)
-                    await self._window_updated(None)
-                case h2.events.ConnectionTerminated():
-                    await self.send(Closed())
-                case h2.events.TrailersReceived():
-                    pass
-                case _:
-                    if event is not priority_of_request:
-                        self._spend(self._idlings)
+        all_of_them = list(events)
+        asked = (event for event in all_of_them if isinstance(event, h2.events.RequestReceived))
+        priorities_of_requests = {id(event.priority_updated) for event in asked}
+        for number, event in enumerate(all_of_them, 1):
+            if number % EVENTS_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            if id(event) not in priorities_of_requests:
+                await self._handle_event(event)
         await self._flush()
+
+    async def _handle_event(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.RequestReceived():
+                await self._create_stream(event)
+            case h2.events.DataReceived():
+                await self._receive(event)
+            case h2.events.StreamEnded(stream_id=stream_id):
+                self._unheard.discard(stream_id)
+                if stream_id in self.streams:
+                    await self.streams[stream_id].handle(EndBody(stream_id))
+            case h2.events.StreamReset(stream_id=stream_id):
+                self._spend(self._resets)
+                await self._close_stream(stream_id)
+            case h2.events.WindowUpdated():
+                self._spend_window_update()
+                await self._wake(event.stream_id)  # 0: of the connection, for starved ones
+            case h2.events.RemoteSettingsChanged(changed_settings=changed):
+                self._spend(self._idlings)
+                # The client's wish is for our memory.
+                self.connection.encoder.header_table_size = HEADER_TABLE_BYTES
+                if SettingCodes.INITIAL_WINDOW_SIZE in changed:
+                    self._spend(self._resets)
+                    self._ready.update(dict.fromkeys(self._outgoing))
+                    await self.has_data.set()
+            case h2.events.ConnectionTerminated():
+                await self.send(Closed())
+            case h2.events.TrailersReceived():
+                pass
+            case _:
+                self._spend(self._idlings)
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         stream_id = request.stream_id
         headers = request.headers
         method, path = (dict(headers).get(name, b"") for name in (b":method", b":path"))
         if self.context.terminated.is_set():
-            self._reset(stream_id, ErrorCodes.REFUSED_STREAM)
+            self._refuse(stream_id, ErrorCodes.REFUSED_STREAM)
         elif not (method.isascii() and path.isascii() and path and method != b"CONNECT"):
-            self._reset(stream_id, ErrorCodes.PROTOCOL_ERROR)
+            self._refuse(stream_id, ErrorCodes.PROTOCOL_ERROR)
         else:
-            self._outgoing[stream_id] = _Outgoing(self._stall_s)
+            self._outgoing[stream_id] = _Outgoing(self._wire)
             self._unheard.add(stream_id)
             await self.send(Updated(idle=False))
             stream = self.streams[stream_id] = self._new_stream(stream_id)
@@ -240,6 +287,10 @@ class GuardedH2(H2Protocol):
         if rate.wait_s("", trio.current_time()) > 0:
             raise _TooMuch
 
+    def _refuse(self, stream_id: int, code: ErrorCodes) -> None:
+        self._spend(self._resets)
+        self._reset(stream_id, code)
+
     def _reset(self, stream_id: int, code: ErrorCodes) -> None:
         with suppress(ProtocolError):
             self.connection.reset_stream(stream_id, code)
@@ -289,6 +340,7 @@ class GuardedH2(H2Protocol):
     async def _close_stream(self, stream_id: int) -> None:
         self._unheard.discard(stream_id)
         self._ready.pop(stream_id, None)
+        self._starved.pop(stream_id, None)
         outgoing = self._outgoing.pop(stream_id, None)
         if outgoing is not None:
             outgoing.close()
@@ -301,27 +353,37 @@ class GuardedH2(H2Protocol):
                 await self._flush()
             await self.send(Updated(idle=True))
 
-    async def _window_updated(self, stream_id: int | None) -> None:
-        self._ready.update(dict.fromkeys([stream_id] if stream_id else self._outgoing))
-        await self.has_data.set()
-
     async def send_task(self) -> None:
         while not self.closed:
-            if not self._ready:
+            stream_id = self._next()
+            if stream_id is None:
                 await self.has_data.clear()
                 await self.has_data.wait()
-            elif (stream_id := next(iter(self._ready))) in self._outgoing:
+            elif stream_id in self._outgoing:
                 await self._send_data(stream_id)
-            else:
-                del self._ready[stream_id]
+                await trio.lowlevel.checkpoint()  # a client can have a thousand looked at in vain
+
+    def _next(self) -> int | None:
+        """Of the streams that wait for the connection's window only one is looked at for each
+        frame that it takes."""
+        is_open = self.connection.outbound_flow_control_window > 0
+        queue = self._ready or (self._starved if is_open else {})
+        stream_id = next(iter(queue), None)
+        if stream_id is not None:
+            del queue[stream_id]
+        return stream_id
 
     async def _send_data(self, stream_id: int) -> None:
         """The next frame of a stream, if the client takes one."""
-        del self._ready[stream_id]
         outgoing = self._outgoing[stream_id]
         try:
             window = self.connection.local_flow_control_window(stream_id)
             data = outgoing.take(max(0, min(window, self.connection.max_outbound_frame_size)))
+            if (
+                not (data or outgoing.is_empty)
+                and self.connection.outbound_flow_control_window <= 0
+            ):
+                self._starved[stream_id] = None
             if data:
                 self.connection.send_data(stream_id, data)
                 self._window_updates += len(data) / 1024
