@@ -106,7 +106,7 @@ def test_where_nobody_gets_in_is_found_and_a_serving_node_knows_it_better(
     (home / "config.toml").write_text('serve.listen = "127.0.0.1:0"\n')
     finding = found(call, home, 0)["callers"]
     assert finding["state"] == "warning"
-    assert "nobody on this network can get in, 127.0.0.1:0: 127.0.0.1 is" in finding["text"]
+    assert "nobody on this network can get in (127.0.0.1:0): 127.0.0.1" in finding["text"]
     assert "mesh.networks" in finding["cure"]
     with served(home):  # which says --loopback
         assert "callers" not in found(call, home, 0)

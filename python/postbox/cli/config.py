@@ -10,7 +10,7 @@ from operator import attrgetter
 from msgspec import structs
 
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_rows
+from postbox.cli.output import fits, print_json, print_rows, print_text
 from postbox.config import Config
 from postbox.config.reading import FILE, Declared, declared, value_of
 
@@ -29,7 +29,7 @@ def config(*, common: Common | None = None) -> int:
         if options.json:
             print_json([_described(found, one) for one in declared().values()])
         else:
-            print_rows([HEADER, *_rows(found)])
+            _print(found)
         return 0
 
     return run(verb)
@@ -45,6 +45,28 @@ def _described(config: Config, one: Declared) -> dict[str, object]:
         "option": one.key.option,
         "text": one.key.text,
     }
+
+
+def _print(config: Config) -> None:
+    rows = [HEADER, *_rows(config)]
+    if fits(rows):
+        print_rows(rows)
+    else:
+        _print_list(config)
+
+
+def _print_list(config: Config) -> None:
+    """Each key as the file would set it, and below what it is."""
+    for number, (section, keys) in enumerate(_sections()):
+        print(end="\n" if number else "")
+        print_text(f"[{section}]  {_section_text(section)}")
+        for one in keys:
+            value = value_of(config, one)
+            default = "" if value == one.default else f"default {_toml(one, one.default)}"
+            notes = (one.key.unit, default, "" if one.key.needs_restart else "counts at once")
+            noted = ", ".join(filter(None, notes))
+            print_text(f"{one.name} = {_toml(one, value)}  {noted}".rstrip(), "  ", "      ")
+            print_text(one.key.text, "      ", "      ")
 
 
 def _rows(config: Config) -> Iterator[tuple[str, ...]]:

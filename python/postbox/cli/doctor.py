@@ -20,7 +20,7 @@ from postbox.admin.status import STATUS
 from postbox.cli.certificate import Unbelievable, valid_until
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_rows
+from postbox.cli.output import print_findings, print_json, print_text
 from postbox.cli.peers import trouble
 from postbox.config import Config
 from postbox.errors import Fault
@@ -69,12 +69,12 @@ def doctor(*, common: Common | None = None) -> int:
 
 
 def _print(findings: list[Finding]) -> None:
-    print_rows([(one.state, one.what, one.text) for one in findings])
+    print_findings([(one.state, one.what, one.text) for one in findings])
     cures = [one for one in findings if one.cure]
     if cures:
         print("\nWhat to do")
         for one in cures:
-            print(f"  {one.what}: {one.cure}")
+            print_text(one.cure, f"  {one.what}: ", "    ")
 
 
 async def _examine(options: Common, world: World) -> list[Finding]:
@@ -109,7 +109,7 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
         found.append(await _port(world, config))
     listening = await operator.call(LISTENING, Nothing())
     for doubt in listening.doubts:
-        text = f"{doubt.event}, {listening.listen}: {doubt.why}"
+        text = f"{doubt.event} ({listening.listen}): {doubt.why}"
         found.append(Finding("callers", "warning", text, doubt.cure))
     unproven = status.standings["unproven"]
     if unproven > status.events // 10:

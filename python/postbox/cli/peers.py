@@ -8,7 +8,7 @@ from postbox.admin.command import Nothing
 from postbox.admin.peers import PEERS, Peers, Seen
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_rows
+from postbox.cli.output import print_json, print_rows, print_text
 from postbox.mesh.peers import Caller, Contact
 from postbox.world import SystemClock
 
@@ -34,7 +34,7 @@ def _print(found: Peers) -> None:
     now_ns = SystemClock().now_ns()
     for peer in found.peers:
         if peer.error:
-            print(f"  {peer.url}: {trouble(peer, now_ns)}")
+            print_text(trouble(peer, now_ns), f"  {peer.url}: ", "    ")
     if found.callers:
         print("\nWho asked this node")
         print_rows([("name", "requests", "events given"), *map(_caller, found.callers)])

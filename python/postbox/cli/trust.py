@@ -11,10 +11,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from postbox.admin.command import Nothing, Operator
-from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS, Answer, Believe, Directory, Key
+from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS, Answer, Believe, Directory, Key, Waits
 from postbox.cli.node import operated
 from postbox.cli.options import Common, Usage, run
-from postbox.cli.output import print_json, print_rows
+from postbox.cli.output import print_json, print_rows, print_text
 from postbox.errors import Fault
 from postbox.mesh.chunks import chunks
 from postbox.trust.keylist import KeyList, ListedKey, parse_key_list, parse_public_key
@@ -92,29 +92,52 @@ def import_(file: Path, /, *, common: Common | None = None) -> int:
     return run(verb)
 
 
-def list_(*, common: Common | None = None) -> int:
-    """Who is known, with which key and from where; and who introduced itself and waits."""
+def list_(
+    *,
+    waiting: Annotated[bool, Parameter(negative="")] = False,
+    common: Common | None = None,
+) -> int:
+    """Who introduced itself and waits; and who is known, with which key and from where.
+
+    Parameters
+    ----------
+    waiting
+        Only who waits.
+    """
     options = common or Common()
 
     async def verb() -> int:
         async with operated(options) as operator:
             directory = await operator.call(LIST_KEYS, Nothing())
-        (print_json if options.json else _print)(directory)
+        if options.json:
+            print_json({"waiting": directory.waiting} if waiting else directory)
+        elif waiting and not directory.waiting:
+            print("nobody waits")
+        else:
+            _print_waiting(directory.waiting)
+            if not waiting:
+                _print_known(directory)
         return 0
 
     return run(verb)
 
 
-def _print(directory: Directory) -> None:
-    known = [(row.name, _text(row.public_key), row.id or "-", row.source) for row in directory.keys]
-    print_rows([("name", "public key", "id", "from"), *known])
-    if directory.waiting:
-        print("\nWho waits: postbox trust add NAME lets it in, postbox trust refuse NAME does not")
-        waiting = [
+def _print_waiting(waiting: Sequence[Waits]) -> None:
+    if waiting:
+        lead = "Who waits: postbox trust add NAME lets it in, postbox trust refuse NAME does not"
+        print_text(lead)
+        rows = [
             (row.name, _text(row.public_key), row.id or "-", row.address, f"{row.since:%F %T} UTC")
-            for row in directory.waiting
+            for row in waiting
         ]
-        print_rows([("name", "public key", "id", "at", "since"), *waiting])
+        print_rows([("name", "public key", "id", "at", "since"), *rows])
+
+
+def _print_known(directory: Directory) -> None:
+    if directory.waiting:
+        print("\nWho is known")
+    known = [(row.name, _text(row.public_key), row.id or "-", row.source) for row in directory.keys]
+    print_rows([("name", "public key", "id", "from"), *known], cut=(1, 2))
 
 
 def _text(key: bytes) -> str:
