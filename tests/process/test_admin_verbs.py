@@ -177,8 +177,8 @@ def test_a_node_killed_in_the_midst_of_an_import_is_told_of_and_has_what_was_cou
             count = counted_at_line(2, import_)
             node.kill()
             out, err = import_.communicate(timeout=60)
-    assert (import_.returncode, out) == (1, "")
     (said,) = [line for line in err.splitlines() if line.startswith("postbox: ")]
+    assert (import_.returncode, json.loads(out)) == (1, {"error": said.removeprefix("postbox: ")})
     assert f"the node of {home} went away before it had answered" in said
     assert "start the node again" in said
     count = max([count, *counts(err.splitlines())])

@@ -151,6 +151,35 @@ def test_what_fails_exits_1_and_says_what_to_do(call: Call, home: Path, tmp_path
     assert "as a home" in done.err
 
 
+def test_with_json_the_last_line_is_a_document_also_where_it_fails(
+    call: Call, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    verbs = (
+        "status",
+        "peers",
+        "verify",
+        "config",
+        "keys show",
+        "trust list",
+        "trust add ann",
+        "trust refuse ann",
+        "trust import FILE",
+        "import FILE",
+        "export FILE.out",
+        "sync http://127.0.0.1:9",
+    )
+    for verb in verbs:
+        words = verb.replace("FILE", str(tmp_path / "file")).split()
+        done = call(*words, "--home", tmp_path / "file", "--json")
+        assert (done.code, list(done.json)) == (1, ["error"]), verb
+        assert done.err == f"postbox: {done.json['error']}\n"
+    refused = call("sync", "http://127.0.0.1:9", "--home", home, "--json")
+    assert (refused.code, list(refused.json)) == (1, ["error"])
+    assert "is a loopback address" in refused.json["error"]
+    assert call("trust", "add", "ann", "KEY", "--home", home, "--json")[:2] == (2, "")
+
+
 @pytest.mark.parametrize("verb", READING)
 def test_a_home_that_does_not_exist_is_made_by_any_verb(home: Path, verb: str) -> None:
     assert postbox(*verb.split(), "--home", home).code == 0
@@ -164,23 +193,21 @@ def test_import_says_what_became_of_the_events(home: Path, history: Path, tmp_pa
     first = postbox("import", history, "--home", home, "--json")
     assert (first.code, first.out) == (
         0,
-        '{"imported":200,"duplicates":0,"rejected":0,"pruned":0,"forgotten":0}\n',
+        '{"imported":200,"duplicates":0,"rejected":0,"pruned":0,"forgotten":0,"verdicts":{}}\n',
     )
     assert "importing history.jsonl: 200 events (100%)" in first.err
     second = postbox("import", mixed, "--home", home, "--json")
-    assert (second.code, second.json) == (
-        0,
-        {"imported": 2, "duplicates": 1, "rejected": 1, "pruned": 0, "forgotten": 0},
-    )
+    told_twice = {"imported": 2, "duplicates": 1, "rejected": 1, "pruned": 0, "forgotten": 0}
+    assert (second.code, second.json) == (0, told_twice | {"verdicts": {"not_json": 1}})
     assert "postbox: 1 event refused: not_json" in second.err
     third = postbox("import", history, "--home", home)
     assert third.out == "0 events imported, 200 known already, 0 refused, 0 below what is kept\n"
     small = postbox("import", history, "--home", tmp_path / "small", "--memory", "50", "--json")
     assert small.code == 0
     numbers = small.json
-    forgotten = numbers.pop("forgotten")
+    forgotten, verdicts = numbers.pop("forgotten"), numbers.pop("verdicts")
     assert sum(numbers.values()) == 200
-    assert numbers["imported"] - forgotten == 50
+    assert (numbers["imported"] - forgotten, verdicts) == (50, {})
     assert told("status", "--home", tmp_path / "small", "--memory", "50")["events"] == 50
 
 
@@ -204,6 +231,7 @@ def test_a_damaged_file_exits_1_and_still_says_what_was_taken(home: Path, tmp_pa
     done = postbox("import", cut, "--home", home, "--json")
     assert done.code == 1
     assert "damaged or cut off" in done.err
+    assert done.json["error"] in done.err
     taken = done.json["imported"]
     assert 0 < taken <= 200
     assert told("status", "--home", home)["events"] == taken
@@ -302,7 +330,7 @@ def test_a_damaged_key_file_is_named_and_never_replaced(home: Path) -> None:
 def test_trust_is_given_and_listed(home: Path, tmp_path: Path) -> None:
     me = told("keys", "show", "--home", home)
     add = ("trust", "add", "ann", ANN.public_key_base64, "--id", ANN.id)
-    assert told(*add, "--home", home) == {"refused": 0}
+    assert told(*add, "--home", home) == {"believed": 1, "refused": 0}
     listed = told("trust", "list", "--home", home)["keys"]
     ann = next(one for one in listed if one["name"] == "ann")
     assert ann == {
@@ -325,7 +353,7 @@ def test_trust_is_given_and_listed(home: Path, tmp_path: Path) -> None:
         home,
         "--json",
     )
-    assert (taken.code, taken.json) == (1, {"refused": 1})
+    assert (taken.code, taken.json) == (1, {"believed": 0, "refused": 1})
     assert f"the id {ANN.id} belongs to 'ann'" in taken.err
     mine = postbox("trust", "add", me["name"], MALLORY.public_key_base64, "--home", home)
     assert mine.code == 1
@@ -337,7 +365,7 @@ def test_trust_is_given_and_listed(home: Path, tmp_path: Path) -> None:
     ]
     keys.write_text(json.dumps(rows))
     partly = postbox("trust", "import", keys, "--home", home, "--json")
-    assert (partly.code, partly.json) == (1, {"refused": 1})
+    assert (partly.code, partly.json) == (1, {"believed": 1, "refused": 1})
     assert f"row 2 of {keys}" in partly.err
     assert len(told("trust", "list", "--home", home)["keys"]) == 3
     assert "mallory" in postbox("trust", "list", "--home", home).out

@@ -53,7 +53,7 @@ def test_two_nodes_end_with_equal_ledgers(tmp_path: Path, history: Path) -> None
             ("page", {"imported": 0, "duplicates": 500}),
         ):
             done = postbox("sync", url, "--mode", mode, "--home", client, "--loopback", "--json")
-            nothing = {"rejected": 0, "pruned": 0, "forgotten": 0}
+            nothing = {"rejected": 0, "pruned": 0, "forgotten": 0, "verdicts": {}}
             assert (done.code, done.json) == (0, numbers | nothing)
             assert f"pulling from {url}: {sum(numbers.values())} events" in done.err
     digests = {told("status", "--home", home)["digest"] for home in (server, client)}
@@ -80,11 +80,12 @@ def test_a_stranger_waits_until_the_operator_lets_it_in(tmp_path: Path, history:
             "",
             "Who waits to be let in: 1 (postbox trust list)",
         ]
-        assert told("trust", "refuse", me["name"], "--home", server) == {"refused": 0}
+        refused = told("trust", "refuse", me["name"], "--home", server)
+        assert refused == {"dropped": 1, "refused": 0}
         assert told("trust", "list", "--home", server)["waiting"] == []
         assert postbox("trust", "add", me["name"], "--home", server).code == 1
         assert postbox(*sync).code == 1  # introduces itself again
-        assert told("trust", "add", me["name"], "--home", server) == {"refused": 0}
+        assert told("trust", "add", me["name"], "--home", server)["believed"] == 1
         assert told(*sync)["imported"] == 500
         asked = postbox("peers", "--home", server).out.splitlines()
         assert asked[2] == "Who asked this node"

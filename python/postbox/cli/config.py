@@ -32,7 +32,7 @@ def config(*, common: Common | None = None) -> int:
             _print(found)
         return 0
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def _described(config: Config, one: Declared) -> dict[str, object]:

@@ -65,7 +65,7 @@ def doctor(*, common: Common | None = None) -> int:
             _print(findings)
         return int(any(finding.state == "wrong" for finding in findings))
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def _print(findings: list[Finding]) -> None:

@@ -41,7 +41,7 @@ def export(file: Path, /, *, common: Common | None = None) -> int:
             print(f"{events(count)} exported to {file}")
         return 0
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def _require_plain(file: Path) -> None:

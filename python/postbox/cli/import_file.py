@@ -61,15 +61,14 @@ def import_(
                 at_end = await operator.call(SETTLE, Nothing())
             is_useless = report.rejected.total() == report.total > 0
             is_key_list = is_useless and _is_key_list(path)
-        if damage is not None:
-            print(f"postbox: {damage}", file=sys.stderr)
+        error = None if damage is None else str(damage)
         if is_key_list:
-            print(f"postbox: {file} is a list of keys: use postbox trust import", file=sys.stderr)
+            error = f"{file} is a list of keys: use postbox trust import"
         before = at_start.forgotten if at_start.serves else 0
-        show_report(report, at_end.forgotten - before, options.json)
+        show_report(report, at_end.forgotten - before, options.json, error)
         return int(damage is not None or is_useless)
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 @contextmanager
@@ -112,20 +111,23 @@ def _is_key_list(path: Path) -> bool:
         return False
 
 
-def show_report(report: Report, forgotten: int, as_json: bool) -> None:
+def show_report(report: Report, forgotten: int, as_json: bool, error: str | None = None) -> None:
     """What became of events: the reasons on stderr, the numbers on stdout. `forgotten`: how many
-    left the log meanwhile."""
+    left the log meanwhile; `error`: why there are no more."""
+    if error is not None:
+        print(f"postbox: {error}", file=sys.stderr)
     for verdict, count in report.rejected.most_common():
         print(f"postbox: {events(count)} refused: {verdict}", file=sys.stderr)
-    numbers = {
+    numbers: dict[str, object] = {
         "imported": report.imported,
         "duplicates": report.duplicates,
         "rejected": report.rejected.total(),
         "pruned": report.pruned,
         "forgotten": forgotten,
+        "verdicts": report.rejected,
     }
     if as_json:
-        print_json(numbers)
+        print_json(numbers if error is None else numbers | {"error": error})
         return
     left = f", {forgotten:,} forgotten" if forgotten else ""
     print(

@@ -27,4 +27,4 @@ def show(*, common: Common | None = None) -> int:
             print_pairs(asdict(shown) | {"public_key": key})
         return 0
 
-    return run(verb)
+    return run(verb, as_json=options.json)

@@ -38,6 +38,7 @@ app.command(keys)
 
 WITH_VALUE = ("--home", "--memory")
 OF_EVERY_VERB = (*WITH_VALUE, "--json")
+FAILED = 1
 USAGE = 2
 INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
 
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not isinstance(error, BrokenPipeError):  # `postbox status | head` has read enough
             print(f"postbox: can not write the result: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(FAILED)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -12,7 +12,8 @@ import trio
 from cyclopts import Parameter
 
 from postbox.admin.faults import in_one_line, leaves
-from postbox.cli.main import INTERRUPTED
+from postbox.cli.main import FAILED, INTERRUPTED, USAGE
+from postbox.cli.output import print_json
 from postbox.errors import Fault
 from postbox.home import home_at
 
@@ -58,21 +59,22 @@ class Usage(Exception):
     """The verb was called wrongly; exits 2."""
 
 
-def run(verb: Callable[[], Awaitable[int]]) -> int:
-    """The verb's exit code. A fault is told in one line; anything else is a bug and shows where."""
+def run(verb: Callable[[], Awaitable[int]], *, as_json: bool = False) -> int:
+    """The verb's exit code. A fault is told in one line, `as_json` on stdout, too; anything else is
+    a bug and shows where."""
     try:
         return trio.run(verb)
     except Usage as usage:
-        return _fail(str(usage), 2)
+        return _fail(str(usage), USAGE, as_json)
     except Fault as fault:
-        return _fail(str(fault), 1)
+        return _fail(str(fault), FAILED, as_json)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BaseExceptionGroup as group:
-        return _explain(group)
+        return _explain(group, as_json)
 
 
-def _explain(group: BaseExceptionGroup[BaseException]) -> int:
+def _explain(group: BaseExceptionGroup[BaseException], as_json: bool) -> int:
     """Faults come out of nurseries in groups."""
     _, rest = group.split(KeyboardInterrupt)
     if rest is None:
@@ -81,11 +83,14 @@ def _explain(group: BaseExceptionGroup[BaseException]) -> int:
     if bugs is not None or expected is None:
         raise group
     errors = leaves(expected)
-    return _fail(in_one_line(errors), 2 if isinstance(errors[0], Usage) else 1)
+    code = USAGE if isinstance(errors[0], Usage) else FAILED
+    return _fail(in_one_line(errors), code, as_json)
 
 
-def _fail(text: str, code: int) -> int:
+def _fail(text: str, code: int, as_json: bool) -> int:
     print(f"postbox: {text}", file=sys.stderr)
+    if as_json and code == FAILED:  # who calls wrongly is no script that reads results
+        print_json({"error": text})
     return code
 
 

@@ -23,7 +23,7 @@ def peers(*, common: Common | None = None) -> int:
         (print_json if options.json else _print)(found)
         return 0
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def _print(found: Peers) -> None:

@@ -24,7 +24,7 @@ def status(*, common: Common | None = None) -> int:
         (print_json if options.json else _print)(result)
         return 0
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def _print(result: Status) -> None:

@@ -50,4 +50,4 @@ def sync(
         show_report(taken.report(), taken.forgotten, options.json)
         return 0
 
-    return run(verb)
+    return run(verb, as_json=options.json)

@@ -56,7 +56,7 @@ def add(
                 refused = await _believe(operator, [listed])
         return _told(refused, 1, 0, options.json)
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def refuse(name: str, /, *, common: Common | None = None) -> int:
@@ -69,12 +69,12 @@ def refuse(name: str, /, *, common: Common | None = None) -> int:
         for text in refused:
             print(f"postbox: {text}", file=sys.stderr)
         if options.json:
-            print_json({"refused": len(refused)})
+            print_json({"dropped": int(not refused), "refused": len(refused)})
         elif not refused:
             print(f"{name} waits no more")
         return int(bool(refused))
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def import_(file: Path, /, *, common: Common | None = None) -> int:
@@ -89,7 +89,7 @@ def import_(file: Path, /, *, common: Common | None = None) -> int:
             refused = await _believe(operator, listed.keys)
             return _told(refused, len(listed.keys), len(listed.bad), options.json)
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def list_(
@@ -119,7 +119,7 @@ def list_(
                 _print_known(directory)
         return 0
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def _print_waiting(waiting: Sequence[Waits]) -> None:
@@ -171,8 +171,9 @@ async def _believe(operator: Operator, listed: Sequence[ListedKey]) -> list[str]
 def _told(refused: Sequence[str], offered: int, bad_rows: int, as_json: bool) -> int:
     for text in refused:
         print(f"postbox: {text}", file=sys.stderr)
+    numbers = {"believed": offered - len(refused), "refused": len(refused) + bad_rows}
     if as_json:
-        print_json({"refused": len(refused) + bad_rows})
+        print_json(numbers)
     else:
-        print(f"{offered - len(refused)} believed, {len(refused) + bad_rows} refused")
+        print(f"{numbers['believed']:,} believed, {numbers['refused']:,} refused")
     return int(bool(refused or bad_rows))

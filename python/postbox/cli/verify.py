@@ -27,7 +27,7 @@ def verify(*, common: Common | None = None) -> int:
         (print_json if options.json else _print)(result)
         return int(bool(result.wrong))
 
-    return run(verb)
+    return run(verb, as_json=options.json)
 
 
 def _print(result: Verified) -> None:
