@@ -3,19 +3,43 @@ wrong. In full it is run by `.ci/try-wheel`."""
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replaced
 
+from postbox.admin.peers import Seen
+from postbox.cli.demo.commands import COLUMNS, show_command, show_result
 from postbox.cli.demo.view import Row, view
+from postbox.cli.demo.watch import notes
 from support.command import POSTBOX, environment, postbox
 
 TIMEOUT_S = 120
+SEEN = Seen(
+    url="http://127.0.0.1:7433",
+    name="tidy-hill-6def",
+    kind="postbox",
+    version="0.1.0",
+    memory_mode="short",
+    answers=True,
+    rtt_ms=1.0,
+    clock_off_ms=0.0,
+    known=True,
+    error="",
+    contact="reached",
+    last_contact_ns=1,
+    pulls=1,
+    imported=0,
+    rejected=0,
+)
 
 
 @contextmanager
@@ -63,19 +87,46 @@ def test_in_a_file_the_live_view_is_news_at_once_and_figures_now_and_then(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = [
-        Row("north", 53_333, 52, "2 of 2", 812.4, "ab12cd34", "", is_up=True),
-        Row("east", 1, 1, "-", 0.0, "00000000", "killed"),
+        Row("north", 53_333, "2 of 2", "ab12cd34ef56", "asks south", is_up=True),
+        Row("east", 1, "-", "000000000000", "killed"),
     ]
-    with view() as show:
+    later = [replace(rows[0], reaches="1 of 2", note="can not reach east"), rows[1]]
+    said: dict[str, Row] = {}
+    with view(said) as show:
         show(rows, [("north", "asks south")], 0.2)
-        show(rows, [], 0.9)
-        show(rows, [("north", "can not reach east")], 1.4)
-    figures = "53,333 events (digest ab12cd34), 52 keys, peers 2 of 2, 812 new/s"
+        show(later, [("north", "can not reach east")], 0.9)
+        show(later, [], 1.4)
+    with view(said) as show:
+        show([replace(later[0], note="asks south"), later[1]], [], 0.1)
+    held = "53,333 events, digest ab12cd34ef56, reaches"
     assert capsys.readouterr().out.splitlines() == [
         "    0.2 s  north  asks south",
-        f"    0.2 s  north  {figures}",
+        f"    0.2 s  north  {held} 2 of 2 peers",
         "    0.2 s  east   killed",
-        "    1.4 s  north  can not reach east",
-        f"    1.4 s  north  {figures}",
-        "    1.4 s  east   killed",
+        "    0.9 s  north  can not reach east",
+        f"    1.4 s  north  {held} 1 of 2 peers",
     ]
+
+
+def test_a_peer_is_out_of_reach_exactly_while_the_row_says_so() -> None:
+    down, up = replaced(SEEN, answers=False), replaced(SEEN, contact="failed")
+    assert list(notes("east", None, replaced(up, pulls=0))) == []
+    assert list(notes("east", SEEN, down)) == ["can not reach east"]
+    assert list(notes("east", down, replaced(down, contact="failed"))) == []
+    assert list(notes("east", down, up)) == ["reaches east again"]
+    assert list(notes("east", up, replaced(up, pulls=2, imported=7))) == ["7 new from east"]
+
+
+def test_what_the_demo_says_is_never_broken_within_a_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["postbox", "sync", "http://127.0.0.1:26064", "--mode", "sample", "--home", "x" * 30]
+    show_command(words, "&")
+    command = capsys.readouterr().out
+    assert max(map(len, command.splitlines())) <= COLUMNS
+    assert shlex.split(command.replace("\\\n", "")) == ["$", *words, "&"]
+    result = {key * 9: 10**9 for key in "abcdef"}
+    show_result(json.dumps(result, separators=(",", ":")), "north")
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= COLUMNS
+    assert json.loads(shown.partition("north")[2]) == result

@@ -7,7 +7,9 @@ leaves no process behind however it ends.
 
 from __future__ import annotations
 
+import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
+from postbox.cli.demo.commands import say
 from postbox.cli.demo.history import ALL
 from postbox.cli.demo.story import play
 from postbox.cli.options import Common, Usage, run
@@ -44,9 +47,15 @@ def demo(
     options = common or Common()
 
     async def verb() -> int:
-        memory = _memory(options.memory)
+        memory, world = _memory(options.memory), system_world()
+        started_s = world.clock.elapsed_s()
         with _folder(keep) as folder:
-            return await _until_told(partial(play, system_world(), folder, memory))
+            code = await _until_told(partial(play, world, folder, memory))
+        if code <= 1:
+            say(f"All of it took {world.clock.elapsed_s() - started_s:.0f} s.")
+        if code == 0:
+            say(f"Now try: {_called()} serve --home ~/postbox/ann --loopback")
+        return code
 
     return run(verb)
 
@@ -85,10 +94,19 @@ async def _until_told(play: Callable[[], Awaitable[int]]) -> int:
 
 @contextmanager
 def _folder(keep: bool) -> Iterator[Path]:
-    if not keep:
-        with tempfile.TemporaryDirectory(prefix="postbox-demo-") as name:
-            yield Path(name)
-        return
     folder = Path(tempfile.mkdtemp(prefix="postbox-demo-"))
-    yield folder
-    print(f"\nHomes, logs and events are in {folder}: cd there to repeat any command from above")
+    try:
+        yield folder
+    finally:
+        if keep:
+            say(f"\nHomes, logs and events are in {folder}: cd there to repeat any command.")
+        else:
+            shutil.rmtree(folder)
+            say("\nThe homes of the demo are gone; with --keep they stay.")
+
+
+def _called() -> str:
+    """As the reader has to type it."""
+    typed = sys.argv[0]
+    is_found = shutil.which("postbox") == typed
+    return typed if Path(typed).name == "postbox" and not is_found else "postbox"

@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import trio
@@ -21,7 +21,13 @@ from postbox.errors import Fault
 
 DEADLINE_S = 120.0
 """For any command: the longest takes seconds, on a machine that has time."""
+COLUMNS = 79
+"""What is said fits into a terminal of 80, and a word stays whole."""
 _PROGRESS = re.compile(r": ([0-9]+) events")
+
+
+Show: TypeAlias = Callable[[dict[str, Any]], str]
+"""What is shown of a long result."""
 
 
 class DemoFailed(Fault):
@@ -34,7 +40,31 @@ def say(text: str) -> None:
 
 
 def show_command(words: Sequence[str], note: str = "") -> None:
-    say(f"  $ {shlex.join(words)}{note}")
+    pieces: list[str] = []
+    for word in words:
+        if pieces and pieces[-1].startswith("--") and not word.startswith("--"):
+            pieces[-1] += f"{shlex.quote(word)} "  # an option and its value
+        else:
+            pieces.append(f"{shlex.quote(word)} ")
+    say(_folded([*pieces, note], "  $ ", "      ", "\\"))
+
+
+def show_result(text: str, home: str = "") -> None:
+    """JSON, which may be broken behind a comma."""
+    first = f"    {home:<6} " if home else "    "
+    say(_folded(re.split("(?<=,)", text), first, " " * len(first)))
+
+
+def _folded(pieces: Sequence[str], first: str, later: str, end: str = "") -> str:
+    """Lines of whole pieces. `first` and `later`: what they begin with; `end`: with what those end
+    that go on."""
+    lines = [first]
+    for piece in pieces:
+        if len(lines[-1]) + len(piece.rstrip()) + len(end) > COLUMNS:
+            lines[-1] += end
+            lines.append(later)
+        lines[-1] += piece
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def postbox(*words: str, home: str) -> list[str]:
@@ -50,13 +80,12 @@ class Commands:
         """Of this very postbox, whatever is called that on PATH."""
         return [sys.executable, "-m", "postbox", *words[1:]]
 
-    async def ask(self, *words: str, home: str, show: Sequence[str] = ()) -> dict[str, Any]:
-        """Shown and run; what it says, which is shown too. `show`: no more than these of it."""
+    async def ask(self, *words: str, home: str, show: Show | None = None) -> dict[str, Any]:
+        """Shown and run; what it says, which is shown too, or what `show` makes of it."""
         command = postbox(*words, "--json", home=home)
         show_command(command)
         result = await self._result(command)
-        said = _json({key: result[key] for key in show or result})
-        say(f"    {said[:-1]}, ...}}" if show else f"    {said}")
+        show_result(show(result) if show else _json(result))
         return result
 
     async def ask_each(
@@ -71,15 +100,15 @@ class Commands:
             results[home] = await self._result(commands[home], partial(tell, home))
 
         for command in commands.values():
-            show_command(command, " &")
+            show_command(command, "&")
         async with trio.open_nursery() as nursery:
             for home in commands:
                 nursery.start_soon(run, home)
         return {home: results[home] for home in commands}
 
-    def say_each(self, results: Mapping[str, Mapping[str, Any]]) -> None:
+    def say_each(self, results: Mapping[str, dict[str, Any]], show: Show | None = None) -> None:
         for home, result in results.items():
-            say(f"    {home:<6} {_json(result)}")
+            show_result(show(result) if show else _json(result), home)
 
     async def _result(
         self, command: Sequence[str], tell: Callable[[int], None] | None = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 
 from postbox.admin.command import Operator
@@ -54,7 +55,6 @@ async def _is_free(net: Net, port: int) -> bool:
 
 
 def configure(home: Path, url: str, peers: Sequence[str], memory: str) -> None:
-    """Writes the node's config.toml, and shows it."""
     quoted = ", ".join(f'"{peer}"' for peer in peers)
     text = (
         f'node.memory = "{memory}"\n'
@@ -65,7 +65,12 @@ def configure(home: Path, url: str, peers: Sequence[str], memory: str) -> None:
     )
     home.mkdir(mode=0o700)
     (home / "config.toml").write_text(text, encoding="utf-8")
-    say("\n".join([f"  {home.name}/config.toml", *(f"    {line}" for line in text.splitlines())]))
+
+
+class _Line(msgspec.Struct):
+    """Of a node's log, which is JSON in a file."""
+
+    event: str
 
 
 @dataclass
@@ -108,13 +113,18 @@ class Nodes:
             started[home] = await self._start(home)
 
         for home in homes:
-            show_command(_serve(home), f" 2>> {home}.log &")
+            show_command(_serve(home), f"2>> {home}.log &")
         async with trio.open_nursery() as nursery:
             for home in homes:
                 nursery.start_soon(start, home)
         for home in homes:
             say(f"    {home:<6} ready {started[home].url}")
         return [started[home] for home in homes]
+
+    def last_event(self, home: str) -> str:
+        """What the node logged last: `stopping` of one that ended as it should."""
+        *_, last = self._log(home).read_bytes().splitlines()
+        return msgspec.json.decode(last, type=_Line).event
 
     async def _start(self, home: str) -> ServingNode:
         with self._log(home).open("ab") as log:

@@ -13,6 +13,7 @@ from postbox.admin.trust import LIST_KEYS
 from postbox.cli.demo.commands import Commands, say, show_command
 from postbox.cli.demo.history import ALL, EVENTS, History, make_history, write_events, write_keys
 from postbox.cli.demo.nodes import Nodes, ServingNode, configure, free_urls
+from postbox.cli.demo.view import DIGITS
 from postbox.cli.demo.watch import Holds, Look, Watch, in_step
 from postbox.cli.progress import progress
 from postbox.trust.tables import Source
@@ -20,6 +21,12 @@ from postbox.world import World
 
 HOMES = ("north", "south", "east")
 SAMPLE = 5_000
+NOT_NEW = ("duplicates", "rejected", "pruned")
+OPENING = f"""\
+Three nodes on this machine, strangers to each other, each with another two
+thirds of {EVENTS:,} signed events, find each other and pull what they lack.
+One is killed, misses some news and comes back. Then every signature is
+checked once more. All of it takes about a minute."""
 IN_STEP_S = 120.0
 """For nodes to pull from each other what they lack: seconds, on a machine that has time."""
 
@@ -52,14 +59,13 @@ class _Story:
         self._proved: list[tuple[bool, str]] = []
 
     async def prepare(self, memory: str) -> None:
-        say("Events, as a mesh of 50 nodes would sign them in 120 days")
+        say(OPENING)
+        say("\nEvents, as a mesh of 50 nodes would sign them in 120 days")
         history = await make_history(self._world)
         self._write(history)
-        say("\nThree nodes that have never met, each configured to ask the two others")
-        for home, url in self._urls.items():
-            others = [other for other in self._urls.values() if other != url]
-            configure(self._folder / home, url, others, memory)
-        say("\nWhose votes count in checkpoints, the operator of each says")
+        self._configure(memory)
+        say("\nSome events, checkpoints, carry votes. Whose count is for each node's operator")
+        say("to say, by a list of names, keys and ids")
         trust = ("trust", "import", "keys.json")
         self._commands.say_each(
             await self._commands.ask_each(dict.fromkeys(HOMES, trust), lambda home, count: None)
@@ -67,6 +73,15 @@ class _Story:
         say("\nEach takes in another two thirds of the past: every id is recomputed, every")
         say("signature checked")
         await self._import(history)
+
+    def _configure(self, memory: str) -> None:
+        for home, url in self._urls.items():
+            others = [other for other in self._urls.values() if other != url]
+            configure(self._folder / home, url, others, memory)
+        say("\nEach node is told the addresses of the two others")
+        say("  $ cat north/config.toml")
+        text = (self._folder / "north" / "config.toml").read_text(encoding="utf-8")
+        say("\n".join(f"    {line}" for line in text.splitlines()))
 
     def _write(self, history: History) -> None:
         write_keys(self._folder / "keys.json")
@@ -88,17 +103,17 @@ class _Story:
             asked = {home: ("import", f"{home}.jsonl") for home in HOMES}
             took = await self._commands.ask_each(asked, tell)
             show(total, 1.0)
-        self._commands.say_each(took)
+        self._commands.say_each(took, _taken)
         self._prove(
-            all(took[home] == _all_new(sizes[home]) for home in HOMES),
+            all(_is_all_new(took[home], sizes[home]) for home in HOMES),
             f"{EVENTS:,} events imported, two thirds of them by each node, none refused",
         )
 
     async def meet(self) -> None:
-        say("\nThey serve, find each other, introduce themselves, and pull what they lack. What")
-        say("is shown is `postbox status` and `postbox peers` of each, asked again and again")
+        say("\nThey serve, find each other, introduce themselves, and pull what they lack.")
+        say("Shown is `postbox status` and `postbox peers` of each, asked again and again")
         await self._start(HOMES)
-        await self._until(_all(in_step(EVENTS), _pulled_from_all), "equal ledgers")
+        await self._until(_all(in_step(EVENTS), _pulled_from_all), "three equal ledgers")
         self._prove(
             await self._are_introduced(), "strangers introduced themselves: each knows both others"
         )
@@ -117,10 +132,10 @@ class _Story:
         say("\neast is cut off: killed, with no time to say or save anything")
         digest = self._watch.digest_of("east")
         east = self._serving.pop("east")
-        show_command(["kill", "-9", str(east.process.pid)], "    # east")
+        show_command(["kill", "-9", str(east.process.pid)], "   # east")
         await east.kill()
         self._watch.lost("east", "killed")
-        held = await self._commands.ask("status", home="east", show=("events", "digest"))
+        held = await self._commands.ask("status", home="east", show=_digest_of)
         self._prove(
             (held["events"], held["digest"]) == (EVENTS, digest),
             "killed with -9, east lost nothing of what it had",
@@ -130,21 +145,21 @@ class _Story:
     async def _go_on(self) -> None:
         news = ALL - EVENTS
         here = news - news // 2
-        say("\nMeanwhile there is news, on both sides of the cut: north serves, east lies still")
-        took = await self._commands.ask("import", "news-of-north.jsonl", home="north")
-        await self._until(in_step(EVENTS + here), "north and south in step without east")
-        apart = await self._commands.ask("import", "news-of-east.jsonl", home="east")
-        again = await self._commands.ask("import", "news-of-north.jsonl", home="north")
+        say("\nMeanwhile there is news on both sides of the cut: north serves, east is down")
+        took = await self._commands.ask("import", "news-of-north.jsonl", home="north", show=_taken)
+        await self._until(in_step(EVENTS + here), "north and south are equal without east")
+        apart = await self._commands.ask("import", "news-of-east.jsonl", home="east", show=_taken)
+        again = await self._commands.ask("import", "news-of-north.jsonl", home="north", show=_taken)
         self._prove(
-            took == _all_new(here) and apart == _all_new(news - here),
+            _is_all_new(took, here) and _is_all_new(apart, news - here),
             f"north and south went on without it: {here} new events reached both",
         )
-        self._prove(again == _all_known(here), "a second import changes nothing")
+        self._prove(_is_all_known(again, here), "a second import changes nothing")
 
     async def heal(self) -> None:
         say("\neast comes back, with the home that it had")
         await self._start(["east"])
-        await self._until(in_step(ALL), "all in step again")
+        await self._until(in_step(ALL), "three equal ledgers again")
         self._prove(
             True, f"east came back and caught up: three equal ledgers again, of {ALL:,} events"
         )
@@ -158,13 +173,13 @@ class _Story:
             f" {found['hearsay']:,} events are unsigned",
         )
         say("\nA newcomer that nobody was told of asks for a sample")
-        sync = ("sync", self._urls["south"], "--mode", "sample", "--loopback")
-        sampled = await self._commands.ask(*sync, home="west")
-        west = await self._commands.ask("status", home="west", show=("events", "services"))
-        north = await self._commands.ask("status", home="north", show=("events", "services"))
+        sync = ("sync", self._urls["south"], "--loopback", "--mode", "sample")
+        sampled = await self._commands.ask(*sync, home="west", show=_taken)
+        west = await self._commands.ask("status", home="west", show=_checkpoints_of)
+        north = await self._commands.ask("status", home="north", show=_checkpoints_of)
         checkpoints = north["services"]["checkpoint"]
         self._prove(
-            sampled == _all_new(SAMPLE) and west["services"]["checkpoint"] == checkpoints,
+            _is_all_new(sampled, SAMPLE) and west["services"]["checkpoint"] == checkpoints,
             f"a newcomer's sample is {SAMPLE:,} events, all {checkpoints} checkpoints among them",
         )
 
@@ -172,8 +187,18 @@ class _Story:
         say("\nAll are told to stop")
         nodes = list(self._serving.values())
         show_command(["kill", *(str(node.process.pid) for node in nodes)])
-        codes = [await node.stop() for node in nodes]
-        self._prove(codes == [0] * len(HOMES), "all stopped when told to, with exit code 0")
+        codes: dict[str, int] = {}
+
+        async def stop(node: ServingNode) -> None:
+            codes[node.home] = await node.stop()
+
+        async with trio.open_nursery() as nursery:
+            for node in nodes:
+                nursery.start_soon(stop, node)
+        for node in nodes:
+            said = self._nodes.last_event(node.home)
+            say(f"    {node.home:<6} logged {said!r}, and ended with exit code {codes[node.home]}")
+        self._prove(set(codes.values()) == {0}, "all stopped when told to, with exit code 0")
 
     def conclude(self) -> int:
         say("\nWhat was proved")
@@ -190,18 +215,31 @@ class _Story:
 
     async def _until(self, holds: Holds, what: str) -> None:
         took_s = await self._watch.until(list(self._serving.values()), holds, what, IN_STEP_S)
-        say(f"  {what}, after {took_s:.1f} s. Their digests:")
-        for home in self._serving:
-            say(f"    {home:<6} {self._watch.digest_of(home)}")
+        digests = {self._watch.digest_of(home)[:DIGITS] for home in self._serving}
+        say(f"  {what} after {took_s:.1f} s, digest {', '.join(digests)}")
 
 
-def _all_new(count: int) -> dict[str, Any]:
-    """What an import or a pull of so many events says when each was good, and new."""
-    return {"imported": count, "duplicates": 0, "rejected": 0, "pruned": 0}
+def _is_all_new(said: Mapping[str, Any], count: int) -> bool:
+    """Does an import or a pull say of so many events that each was good, and new?"""
+    return said["imported"] == count and not any(said[key] for key in NOT_NEW)
 
 
-def _all_known(count: int) -> dict[str, Any]:
-    return _all_new(0) | {"duplicates": count}
+def _is_all_known(said: Mapping[str, Any], count: int) -> bool:
+    return said["duplicates"] == count and not said["imported"]
+
+
+def _taken(said: Mapping[str, Any]) -> str:
+    counts = ",".join(f'"{key}":{said[key]}' for key in ("imported", *NOT_NEW))
+    return f"{{{counts},...}}"
+
+
+def _digest_of(status: Mapping[str, Any]) -> str:
+    return f'{{"events":{status["events"]},"digest":"{status["digest"][:DIGITS]}...",...}}'
+
+
+def _checkpoints_of(status: Mapping[str, Any]) -> str:
+    checkpoints = status["services"]["checkpoint"]
+    return f'{{"events":{status["events"]},"services":{{"checkpoint":{checkpoints},...}},...}}'
 
 
 def _pulled_from_all(looks: Mapping[str, Look]) -> bool:

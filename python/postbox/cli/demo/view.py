@@ -18,20 +18,27 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LINE_EVERY_S = 2.0
+DIGITS = 12
+"""Of a digest: enough to see that two are equal."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A node as it was seen last. `per_s`: events that came in. `note`: what happened last."""
+    """A node as it was seen last. `reaches`: how many of its peers answer it. `note`: what happened
+    last."""
 
     home: str
     events: int = 0
-    keys: int = 0
-    reached: str = "-"
-    per_s: float = 0.0
+    reaches: str = "-"
     digest: str = ""
     note: str = ""
     is_up: bool = False
+
+    def __str__(self) -> str:
+        if not self.is_up:
+            return f"{self.home:<6} {self.note}"
+        held = f"{self.events:>6,} events, digest {self.digest}"
+        return f"{self.home:<6} {held}, reaches {self.reaches} peers"
 
 
 class Show(Protocol):
@@ -42,15 +49,16 @@ class Show(Protocol):
 
 
 @contextmanager
-def view() -> Iterator[Show]:
+def view(said: dict[str, Row]) -> Iterator[Show]:
+    """`said`: the rows that stand there already, from views before this one."""
     is_watched = sys.stdout.isatty() and not is_plain()
-    with _table() if is_watched else _lines() as show:
+    with _table() if is_watched else _lines(said) as show:
         yield show
 
 
 @contextmanager
-def _lines() -> Iterator[Show]:
-    """The rows now and then, and at the end; news at once."""
+def _lines(said: dict[str, Row]) -> Iterator[Show]:
+    """What changed of the rows, now and then and at the end; news at once."""
     due_s = 0.0
     unsaid: tuple[Sequence[Row], float] | None = None
 
@@ -61,22 +69,20 @@ def _lines() -> Iterator[Show]:
         unsaid = (rows, elapsed_s)
         if elapsed_s >= due_s:
             due_s = elapsed_s + LINE_EVERY_S
-            _say_rows(*unsaid)
+            _say_rows(*unsaid, said)
             unsaid = None
 
     yield show
     if unsaid is not None:
-        _say_rows(*unsaid)
+        _say_rows(*unsaid, said)
 
 
-def _say_rows(rows: Sequence[Row], elapsed_s: float) -> None:
+def _say_rows(rows: Sequence[Row], elapsed_s: float, said: dict[str, Row]) -> None:
     for row in rows:
-        say(
-            f"  {elapsed_s:5.1f} s  {row.home:<6} {row.events:>6,} events (digest {row.digest}),"
-            f" {row.keys} keys, peers {row.reached}, {row.per_s:,.0f} new/s"
-            if row.is_up
-            else f"  {elapsed_s:5.1f} s  {row.home:<6} {row.note}"
-        )
+        before = said.get(row.home)
+        if before is None or str(before) != str(row):
+            say(f"  {elapsed_s:5.1f} s  {row}")
+            said[row.home] = row
 
 
 @contextmanager
@@ -99,13 +105,11 @@ def _drawn(rows: Sequence[Row], elapsed_s: float) -> Table:
         box=SIMPLE_HEAD, expand=True, caption=f"after {elapsed_s:.1f} s", caption_justify="left"
     )
     table.add_column("node")
-    for head in ("events", "keys", "peers", "new/s"):
-        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("events", justify="right", no_wrap=True)
+    table.add_column("reaches", justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
     table.add_column("what happened last", ratio=1, no_wrap=True)
     for row in rows:
-        events, keys = f"{row.events:,}", str(row.keys)
-        now = (row.reached, f"{row.per_s:,.0f}") if row.is_up else ("-", "-")
         style = None if row.is_up else "dim"
-        table.add_row(row.home, events, keys, *now, row.digest, row.note, style=style)
+        table.add_row(row.home, f"{row.events:,}", row.reaches, row.digest, row.note, style=style)
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -14,7 +14,7 @@ from postbox.admin.peers import PEERS, Seen
 from postbox.admin.status import STATUS, Status
 from postbox.cli.demo.commands import DemoFailed
 from postbox.cli.demo.nodes import Nodes, ServingNode
-from postbox.cli.demo.view import Row, view
+from postbox.cli.demo.view import DIGITS, Row, view
 from postbox.world import Clock
 
 PAUSE_S = 0.3
@@ -43,13 +43,14 @@ class Watch:
         self._home_of = {url: home for home, url in homes.items()}
         self._rows = {home: Row(home) for home in homes}
         self._looks: dict[str, Look] = {}
+        self._said: dict[str, Row] = {}
         self._news: list[tuple[str, str]] = []
         self._changed = trio.Event()
 
     def lost(self, home: str, note: str) -> None:
         """It does not serve any more; its next life counts from zero."""
         self._looks.pop(home)
-        self._rows[home] = replace(self._rows[home], is_up=False, note=note)
+        self._rows[home] = replace(self._rows[home], is_up=False, note=note, reaches="-")
 
     def digest_of(self, home: str) -> str:
         return self._looks[home].status.digest
@@ -62,7 +63,7 @@ class Watch:
         started_s = self._clock.elapsed_s()
         for node in watched:
             if node.home not in self._looks:
-                self._rows[node.home] = replace(self._rows[node.home], note="not asked yet")
+                self._rows[node.home] = replace(self._rows[node.home], note="ready")
 
         def is_done() -> bool:
             looks = {node.home: self._looks.get(node.home) for node in watched}
@@ -79,7 +80,7 @@ class Watch:
         raise DemoFailed(self._late(what, within_s))
 
     async def _show_until(self, is_done: Callable[[], bool], started_s: float) -> None:
-        with view() as show:
+        with view(self._said) as show:
             while not is_done():
                 self._changed = trio.Event()
                 await self._changed.wait()
@@ -104,10 +105,8 @@ class Watch:
         self._rows[home] = Row(
             home,
             events=look.status.events,
-            keys=look.status.keys,
-            reached=f"{sum(peer.answers for peer in look.peers)} of {len(look.peers)}",
-            per_s=_per_s(before, look),
-            digest=look.status.digest[:8],
+            reaches=f"{sum(peer.answers for peer in look.peers)} of {len(look.peers)}",
+            digest=look.status.digest[:DIGITS],
             note=happened[-1] if happened else self._rows[home].note,
             is_up=True,
         )
@@ -116,8 +115,11 @@ class Watch:
 
     def _happened(self, before: Look | None, look: Look) -> list[str]:
         earlier = {peer.url: peer for peer in before.peers} if before else {}
-        notes = (_note(self._home_of[peer.url], earlier.get(peer.url), peer) for peer in look.peers)
-        return [note for note in notes if note]
+        return [
+            note
+            for peer in look.peers
+            for note in notes(self._home_of[peer.url], earlier.get(peer.url), peer)
+        ]
 
     def _late(self, what: str, within_s: float) -> str:
         held = ", ".join(
@@ -127,28 +129,18 @@ class Watch:
         return f"{what}: not within {within_s:.0f} s. {held}. `postbox demo --keep` keeps the logs"
 
 
-def _per_s(before: Look | None, look: Look) -> float:
-    if before is None:
-        return 0.0
-    return (look.status.events - before.status.events) / max(look.at_s - before.at_s, 1e-3)
-
-
-def _note(home: str, before: Seen | None, now: Seen) -> str | None:
-    """What happened between this node and its peer `home`, if it is worth telling."""
+def notes(home: str, before: Seen | None, now: Seen) -> Iterator[str]:
+    """What happened between this node and its peer `home`, if it is worth telling. Whether it is
+    reached: by what is asked of it now, as the row says it, not by rounds that are over."""
     was = before or structs.replace(now, contact="new", pulls=0, imported=0)
+    if was.answers != now.answers:
+        yield f"reaches {home} again" if now.answers else f"can not reach {home}"
     if now.pulls > was.pulls == 0:
-        return f"has all of {home}, {now.imported:,} new"
-    if now.imported > was.imported:
-        return f"{now.imported - was.imported:,} new from {home}"
-    if now.contact == was.contact:
-        return None
-    match now.contact:
-        case "failed":
-            return f"can not reach {home}"
-        case "pulling" if was.contact == "new":
-            return f"asks {home}" if now.known else f"calls {home}"
-        case _:
-            return None
+        yield f"has all of {home}, {now.imported:,} new"
+    elif now.imported > was.imported:
+        yield f"{now.imported - was.imported:,} new from {home}"
+    elif now.contact == "pulling" != was.contact and not was.pulls:
+        yield f"asks {home}"
 
 
 def in_step(events: int) -> Holds:
