@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import re
 import stat
 import subprocess
 import threading
@@ -73,6 +74,15 @@ def test_help_answers_for_every_verb(call: Call, verb: str) -> None:
     assert done.out.startswith(f"Usage: postbox {verb}".rstrip())
     if not verb:
         assert all(name.split()[0] in done.out for name in VERBS)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("bench", "demo")])
+def test_help_says_what_every_argument_is(call: Call, verb: str) -> None:
+    page = call(*verb.split(), "--help").out
+    shown = [line.strip("│ ") for line in page.splitlines() if line.startswith("│")]
+    assert shown
+    assert not [line for line in shown if re.search(r"\b(STR|PATH)\b|default: (\(\)|False)", line)]
+    assert not [line for line in shown if re.fullmatch(r"(\* +)?[A-Z]+( +\[required\])?", line)]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,11 @@ def export(file: Path, /, *, common: Common | None = None) -> int:
     ends in .gz. `postbox import` reads it back, to an equal ledger where the same keys are known.
 
     FILE is written under another name and takes its own when it is complete.
+
+    Parameters
+    ----------
+    file
+        To be written, and replaced if it is there; packed if its name ends in .gz.
     """
     options = common or Common()
 

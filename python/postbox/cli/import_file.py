@@ -41,6 +41,12 @@ def import_(
     are new.
 
     Exits 1 if the file is damaged, or if nothing in it could be taken.
+
+    Parameters
+    ----------
+    file
+        Events: one a line, an array of them, or an answer to a sync request; with gzip or without.
+        Stdin if it is a dash.
     """
     options = common or Common()
     world, name = system_world(), "stdin" if file == STDIN else file.name

@@ -23,20 +23,22 @@ if TYPE_CHECKING:
     from postbox.config import Config
 
 HOME_VARIABLE = "POSTBOX_HOME"
+FLAG = Parameter(negative="", show_default=False)
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Common:
-    home: Annotated[str | None, Parameter(env_var=HOME_VARIABLE)] = None
+    home: Annotated[str | None, Parameter(env_var=HOME_VARIABLE, metavar="DIR")] = None
     """The node's folder: key and database. Made if it is not there."""
 
-    memory: str | None = None
-    """Events in memory: auto (by this machine's), short, medium, hog, or a number. Without it as
-    the configuration says, which is auto if it says nothing."""
+    memory: Annotated[str | None, Parameter(metavar="EVENTS")] = None
+    """Events that are kept: short (20,000), medium (80,000), hog (320,000), a number, or auto (by
+    this machine's memory); by default as the configuration says. serve, import and sync forget the
+    rest for good, other verbs nothing. A node that serves already keeps its own."""
 
-    json: Annotated[bool, Parameter(negative="")] = False
-    """Results as JSON."""
+    json: Annotated[bool, FLAG] = False
+    """Results as JSON, in the last line."""
 
     def home_folder(self) -> Path:
         if not self.home:  # an empty one is a variable that was not set, not the current folder

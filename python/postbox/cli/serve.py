@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from postbox.admin.listening import doubts
 from postbox.app import run as run_node
-from postbox.cli.options import Common, run
+from postbox.cli.options import FLAG, Common, run
 from postbox.config import Config
 from postbox.logs import configure, get
 from postbox.world import system_world
@@ -23,12 +23,12 @@ from postbox.world import system_world
 
 def serve(
     *,
-    listen: str | None = None,
-    name: str | None = None,
-    peer: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    loopback: Annotated[bool, Parameter(negative="")] = False,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
+    listen: Annotated[str | None, Parameter(metavar="ADDRESS:PORT")] = None,
+    name: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    peer: Annotated[tuple[str, ...], FLAG, Parameter(metavar="URL")] = (),
+    loopback: Annotated[bool, FLAG] = False,
+    tls_cert: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    tls_key: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     common: Common | None = None,
 ) -> int:
     """Run a node until SIGTERM or Ctrl-C. Says `ready URL` on stdout when it answers; logs go to
@@ -37,11 +37,11 @@ def serve(
     Parameters
     ----------
     listen
-        ADDRESS:PORT, 127.0.0.1:7433 by default; port 0 takes a free one.
+        Where it listens, 127.0.0.1:7433 by default; port 0 takes a free one.
     name
         What a node that is made now is called; by default a name made from its key.
     peer
-        URL of a peer whose events shall be here too; may be given again.
+        A peer whose events shall be here too, as http://100.64.0.7:7433; may be given again.
     loopback
         Allow plain HTTP to and from this machine and private addresses: for tests and
         demonstrations.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from postbox.admin.sync import SYNC, Pull
 from postbox.cli.import_file import show_report
 from postbox.cli.node import operated
-from postbox.cli.options import Common, Usage, run
+from postbox.cli.options import FLAG, Common, Usage, run
 from postbox.cli.progress import progress
 from postbox.config.kinds import URL_EXPECTED, url_of
 from postbox.mesh.pull import Mode
@@ -21,7 +19,7 @@ def sync(
     /,
     *,
     mode: Mode = "page",
-    loopback: Annotated[bool, Parameter(negative="")] = False,
+    loopback: Annotated[bool, FLAG] = False,
     common: Common | None = None,
 ) -> int:
     """Pull once from the peer at URL (http://100.64.0.7:7433). Nodes that do not know each other
@@ -29,6 +27,8 @@ def sync(
 
     Parameters
     ----------
+    url
+        The peer's, as http://100.64.0.7:7433.
     mode
         page: all it has. sample: 5,000 by weight. recent: the newest 100.
     loopback

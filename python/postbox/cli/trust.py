@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from postbox.admin.command import Nothing, Operator
 from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS, Answer, Believe, Directory, Key, Waits
 from postbox.cli.node import operated
-from postbox.cli.options import Common, Usage, run
+from postbox.cli.options import FLAG, Common, Usage, run
 from postbox.cli.output import print_json, print_rows, print_text
 from postbox.errors import Fault
 from postbox.mesh.chunks import chunks
@@ -32,7 +32,7 @@ def add(
     key: str | None = None,
     /,
     *,
-    voter_id: Annotated[str | None, Parameter(name="--id")] = None,
+    voter_id: Annotated[str | None, Parameter(name="--id", metavar="ID")] = None,
     common: Common | None = None,
 ) -> int:
     """Believe that NAME signs with KEY (base64 of 32 bytes, as `postbox keys show` gives it).
@@ -40,8 +40,13 @@ def add(
 
     Parameters
     ----------
+    name
+        Of the node whose signatures are believed.
+    key
+        Its public key, base64 of 32 bytes, as postbox keys show gives it there. Left out for a name
+        that waits (trust list --waiting): then the key that it came with.
     voter_id
-        What NAME votes under in checkpoints.
+        With KEY: what NAME votes under in checkpoints.
     """
     options = common or Common()
 
@@ -60,7 +65,13 @@ def add(
 
 
 def refuse(name: str, /, *, common: Common | None = None) -> int:
-    """Let NAME, which introduced itself, wait no more. It may introduce itself again."""
+    """Let NAME, which introduced itself, wait no more. It may introduce itself again.
+
+    Parameters
+    ----------
+    name
+        One that waits (trust list --waiting). It may introduce itself again.
+    """
     options = common or Common()
 
     async def verb() -> int:
@@ -78,7 +89,13 @@ def refuse(name: str, /, *, common: Common | None = None) -> int:
 
 
 def import_(file: Path, /, *, common: Common | None = None) -> int:
-    """Believe a list of keys: a JSON array of {"Name", "PublicKey", "ID"}."""
+    """Believe a list of keys: a JSON array of {"Name", "PublicKey", "ID"}.
+
+    Parameters
+    ----------
+    file
+        A JSON array of {"Name": …, "PublicKey": …, "ID": …}; an empty ID is none.
+    """
     options = common or Common()
 
     async def verb() -> int:
@@ -94,7 +111,7 @@ def import_(file: Path, /, *, common: Common | None = None) -> int:
 
 def list_(
     *,
-    waiting: Annotated[bool, Parameter(negative="")] = False,
+    waiting: Annotated[bool, FLAG] = False,
     common: Common | None = None,
 ) -> int:
     """Who introduced itself and waits; and who is known, with which key and from where.
