@@ -19,7 +19,7 @@ import pytest
 
 from postbox.home import open_home
 from postbox.world import system_world
-from support.command import Call, Done, postbox, told
+from support.command import POSTBOX, Call, Done, environment, postbox, told
 from support.homes import Imported
 from support.mesh import (
     ANN,
@@ -93,6 +93,7 @@ def test_help_says_what_every_argument_is(call: Call, verb: str) -> None:
         ("status --nonsense", "Unknown option"),
         ("import --home HOME", "requires an argument"),
         ("import --nonsense --home HOME", "--nonsense is no option of import"),
+        ("export --nonsense --home HOME", "--nonsense is no option of export"),
         ("trust add --home HOME", "requires an argument"),
         ("trust add ann --id x --home HOME", "--id goes with a KEY"),
         ("trust add ann KEY --home HOME", "the public key 'KEY' is not base64"),
@@ -421,6 +422,21 @@ def test_an_export_read_into_a_fresh_home_gives_an_equal_ledger(
     assert (tmp_path / "out.jsonl").read_bytes() == history.read_bytes()
     assert (tmp_path / "out.jsonl.gz").stat().st_size < history.stat().st_size / 2
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_an_export_to_stdout_is_events_and_nothing_else(home: Path, history: Path) -> None:
+    told("import", history, "--home", home)
+    for more, says in ((["--json"], '{"exported":200}'), ([], "200 events exported to stdout")):
+        done = postbox("export", "-", "--home", home, *more)
+        assert (done.code, done.out.encode()) == (0, history.read_bytes())
+        assert done.err.endswith(f"{says}\n")
+    for end, code, says in (("| head -c 9", 0, ""), ("> /dev/full", 1, "No space left on device")):
+        line = ["sh", "-c", f'"$@" {end}', "sh", str(POSTBOX), "export", "-", "--home", str(home)]
+        ran = subprocess.run(line, capture_output=True, text=True, env=environment(), check=False)
+        assert (ran.returncode, len(ran.stdout)) == (code, 9 if code == 0 else 0)
+        said = [line for line in ran.stderr.splitlines() if "postbox" in line]
+        assert all(says in line for line in said)
+        assert len(said) == code
 
 
 def test_an_export_of_many_pages_loses_and_repeats_nothing(
