@@ -29,6 +29,7 @@ from postbox.mesh.intake import Report
 from postbox.mesh.memory import mode_of
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
 from postbox.metrics import CONTENT_TYPE, Metrics
+from postbox.net.addresses import Reach
 from postbox.net.asgi import Reply
 from postbox.net.health import PATHS as HEALTH_PATHS
 from postbox.net.health import Front
@@ -86,6 +87,7 @@ class _Listener:
             _address(self.config),
             stop=self._close,
             limits=_limits(self.config),
+            reach=Reach(self.config.mesh.networks, self.config.serve.loopback),
             metrics=self.metrics,
             task_status=task_status,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import urllib.request
@@ -204,6 +205,33 @@ def test_a_node_serves_whatever_its_streams_are(tmp_path: Path) -> None:
                 assert node.wait(timeout=60) in (0, 1)
             finally:
                 node.kill()
+
+
+@pytest.mark.parametrize(("hard", "allowed", "warned"), [(2000, 1100, False), (300, 300, True)])
+def test_a_node_takes_the_open_files_that_it_needs_as_far_as_it_may(
+    tmp_path: Path, hard: int, allowed: int, warned: bool
+) -> None:
+    """Systems give 1,024 at first, and a node with 1,000 connections has its databases too."""
+    line = f'ulimit -Sn 200 && ulimit -Hn {hard} && exec "$@"'
+    words = ("bash", "-c", line, "sh", POSTBOX, "serve", "--home", tmp_path)
+    with subprocess.Popen(
+        [*words, "--listen", "127.0.0.1:0"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as node:
+        try:
+            ready_url(node)
+            soft, _ = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
+            assert soft == allowed
+            node.send_signal(signal.SIGTERM)
+            _, log = node.communicate(timeout=60)
+        finally:
+            node.kill()
+    told_of = [line for line in log.splitlines() if "fewer connections" in line]
+    assert len(told_of) == warned
+    assert not warned or '"connections":200' in told_of[0].replace(" ", "")
 
 
 def test_a_pull_that_is_killed_loses_nothing_that_it_had_counted(

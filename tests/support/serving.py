@@ -78,6 +78,7 @@ async def served(
     tls: ssl.SSLContext | None = None,
     trusted: ssl.SSLContext | None = None,
     metrics: Metrics | None = None,
+    reach: Reach = REACH,
 ) -> AsyncIterator[Served]:
     world = world or replace(system_world(), clock=FixedClock())
     stop, returned = trio.Event(), trio.Event()
@@ -89,6 +90,7 @@ async def served(
             HERE._replace(tls=tls),
             stop=stop,
             limits=limits,
+            reach=reach,
             metrics=metrics,
             task_status=task_status,
         )

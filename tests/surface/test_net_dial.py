@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,8 +11,9 @@ import pytest
 import trio
 import trio.testing
 
+from postbox.net import dial
 from postbox.net.addresses import DEFAULT_NETWORKS, Reach
-from postbox.net.client import Client, open_client
+from postbox.net.client import CONNECT_S, Client, open_client
 from postbox.net.dial import MAX_ADDRESSES
 from postbox.net.faults import Forbidden, Unreachable
 from support.memory_net import MemoryNet
@@ -47,8 +48,9 @@ class NotingNet(MemoryNet):
 @asynccontextmanager
 async def calling(net: NotingNet, *, loopback: bool = False) -> AsyncIterator[Client]:
     async def answer(stream: trio.abc.Stream) -> None:
-        await stream.receive_some()
-        await stream.send_all(ANSWER)
+        with suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+            await stream.send_all(ANSWER)
 
     async with trio.open_nursery() as nursery:
         for address in (GOOD, OTHER, METADATA, "127.0.0.1"):
@@ -120,6 +122,40 @@ async def test_an_address_that_never_picks_up_leaves_time_for_the_next(
     async with calling(net) as client:
         assert await get(client, "peer") == b"here"
     assert net.called == [OTHER, GOOD]
+
+
+async def test_a_look_up_that_takes_all_the_time_is_a_fault_and_no_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A thread that asks a name server is not cancelled."""
+
+    class Slow(NotingNet):
+        async def resolve(self, host: str) -> list[str]:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(CONNECT_S + 1)
+            return self.names[host]
+
+    async with calling(Slow({"peer": [GOOD, OTHER]})) as client:
+        for _ in range(3):
+            with pytest.raises(Unreachable, match="no connection within 5 s"):
+                await get(client, "peer")
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_call_that_is_cancelled_leaves_its_place_to_others(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """At whichever step: httpcore2 loses one where it does not look."""
+    monkeypatch.setattr(dial, "MAX_CONNECTIONS", 2)
+    async with calling(NotingNet({"peer": [GOOD]})) as client:
+        for _ in range(4):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(get, client, "peer")
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+        with trio.fail_after(10):
+            assert await get(client, "peer") == b"here"
 
 
 async def test_of_many_addresses_a_few_are_tried() -> None:

@@ -10,12 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import h2.events
 import pytest
 import trio
-import trustme
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
@@ -24,7 +22,6 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, S
 from postbox.net.guard import h2 as guard_h2
 from postbox.net.guard.h2 import ANSWER_BYTES, RESETS_BURST
 from postbox.net.limits import Limits
-from postbox.net.tls import server_tls
 from support import attackers
 from support.attackers import (
     GONE,
@@ -137,6 +134,8 @@ async def test_no_attack_keeps_a_good_client_from_being_served(name: str) -> Non
     [
         (attackers.resets_rapidly, "/ignores"),
         (attackers.makes_the_server_reset, "/ignores"),
+        (attackers.asks_in_bad_words, "/"),
+        (attackers.shifts_all_windows, "/streams"),
         (attackers.floods_pings, "/"),
         (attackers.floods_settings, "/"),
         (attackers.floods_priorities, "/"),
@@ -442,27 +441,6 @@ async def test_a_request_too_many_is_answered_503() -> None:
 
 
 # -- TLS -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def tls(authority: trustme.CA, tmp_path: Path) -> ssl.SSLContext:
-    issued = authority.issue_cert("127.0.0.1", "localhost")
-    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
-    for pem in issued.cert_chain_pems:
-        pem.write_to_path(tmp_path / "cert.pem", append=True)
-    return server_tls(tmp_path / "cert.pem", tmp_path / "key.pem")
-
-
-@pytest.fixture
-def trusted(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 async def test_over_tls_requests_are_served_and_the_app_knows(

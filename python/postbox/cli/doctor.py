@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import stat
 from collections.abc import Iterator
@@ -17,10 +16,11 @@ from postbox.admin.command import Nothing, Operator
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS, Seen
 from postbox.admin.status import STATUS
+from postbox.cli import open_files
 from postbox.cli.certificate import Unbelievable, valid_until
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_findings, print_json, print_text
+from postbox.cli.output import events, print_findings, print_json, print_text
 from postbox.cli.peers import trouble
 from postbox.config import Config
 from postbox.errors import Fault
@@ -35,8 +35,6 @@ LITTLE_ROOM_BYTES = 200 * 2**20
 """An 80,000-event log, its write-ahead log and a copy of both."""
 NO_ROOM_BYTES = 4 * 2**20
 """One batch of events, and what SQLite keeps beside it: with less, nothing can be taken in."""
-FILES_BESIDE = 100
-"""Open files of a node that are no connections."""
 CLOCK_WARNING_MS = 5_000.0
 CERTIFICATE_WARNING_NS = 7 * 86_400 * 10**9
 """What renews itself has done so by then, and who renews by hand has a week for it."""
@@ -104,7 +102,7 @@ async def _examine(options: Common, world: World) -> list[Finding]:
 async def _ask(operator: Operator, config: Config, world: World) -> list[Finding]:
     status = await operator.call(STATUS, Nothing())
     serving = f"serving at {status.url}" if status.url else "not serving"
-    found = [Finding("node", "ok", f"{status.name}, {status.events:,} events, {serving}")]
+    found = [Finding("node", "ok", f"{status.name}, {events(status.events)}, {serving}")]
     if not status.url:
         found.append(await _port(world, config))
     listening = await operator.call(LISTENING, Nothing())
@@ -113,7 +111,8 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
         found.append(Finding("callers", "warning", text, doubt.cure))
     unproven = status.standings["unproven"]
     if unproven > status.events // 10:
-        text = f"{unproven:,} events are unproven: their signers' keys are not known"
+        total = events(status.events)
+        text = f"unproven are {unproven:,} of {total}: their signers' keys are not known"
         cure = "postbox trust import FILE, or trust add NAME KEY"
         found.append(Finding("keys", "warning", text, cure))
     met = await operator.call(PEERS, Nothing())
@@ -182,12 +181,12 @@ def _tls(config: Config, world: World) -> Iterator[Finding]:
 
 
 def _files(config: Config) -> Finding:
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = config.serve.max_connections + FILES_BESIDE
+    most, needed = open_files.most(), open_files.needed(config)
     text = f"{most} open files allowed, {needed} needed at most"
     if most >= needed:
         return Finding("limits", "ok", text)
-    return Finding("limits", "warning", text, f"ulimit -n {needed}, or fewer serve.max_connections")
+    cure = f"ulimit -Hn {needed} (systemd: LimitNOFILE), or fewer serve.max_connections"
+    return Finding("limits", "warning", text, cure)
 
 
 def _loopback(config: Config) -> Iterator[Finding]:

@@ -12,9 +12,11 @@ from typing import Annotated
 
 import trio
 from cyclopts import Parameter
+from msgspec.structs import replace
 
 from postbox.admin.listening import doubts
 from postbox.app import run as run_node
+from postbox.cli import open_files
 from postbox.cli.options import FLAG, Common, run
 from postbox.config import Config
 from postbox.logs import configure, get
@@ -65,6 +67,7 @@ def serve(
         world = system_world()
         with closing(configure(config.log, world.clock, sys.stderr)):
             _warn(config)
+            config = _within_open_files(config)
             await _until_told(partial(run_node, world, options.home_folder(), config, name))
         return 0
 
@@ -91,6 +94,18 @@ async def _obey(signals: AsyncIterator[int], stop: trio.Event, work: trio.Cancel
 def _say_ready(url: str) -> None:
     with suppress(OSError):  # nobody reads it, or its disk is full: no reason not to serve
         print(f"ready {url}", flush=True)
+
+
+def _within_open_files(config: Config) -> Config:
+    room = open_files.make_room(config)
+    if room == config.serve.max_connections:
+        return config
+    get("postbox.serve").warning(
+        "fewer connections than serve.max_connections: not enough open files are allowed",
+        connections=room,
+        remedy=f"ulimit -Hn {open_files.needed(config)}, or LimitNOFILE in the unit of systemd",
+    )
+    return replace(config, serve=replace(config.serve, max_connections=room))
 
 
 def _warn(config: Config) -> None:

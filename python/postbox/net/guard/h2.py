@@ -364,10 +364,10 @@ class GuardedH2(H2Protocol):
                 await trio.lowlevel.checkpoint()  # a client can have a thousand looked at in vain
 
     def _next(self) -> int | None:
-        """Of the streams that wait for the connection's window only one is looked at for each
-        frame that it takes."""
+        """Those that wait for the connection's window are first when it opens, one for each frame
+        that it takes."""
         is_open = self.connection.outbound_flow_control_window > 0
-        queue = self._ready or (self._starved if is_open else {})
+        queue = self._starved if is_open and self._starved else self._ready
         stream_id = next(iter(queue), None)
         if stream_id is not None:
             del queue[stream_id]
