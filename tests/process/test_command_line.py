@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from postbox.cli.verdicts import WORDS, worded
+from postbox.core import verdict_names
 from postbox.home import open_home
 from postbox.world import system_world
 from support.command import POSTBOX, Call, Done, environment, postbox, told
@@ -141,15 +143,15 @@ def test_what_fails_exits_1_and_says_what_to_do(call: Call, home: Path, tmp_path
     for words, says in (
         (["import", tmp_path / "missing"], "can not read"),
         (["import", tmp_path], "Is a directory"),
-        (["import", tmp_path / "file"], "1 event refused: not_json"),
+        (["import", tmp_path / "file"], "1 event refused: no JSON (not_json)"),
         (["export", tmp_path / "no" / "where"], "can not write"),
         (["trust", "import", tmp_path / "list"], "is no list of keys"),
         (["trust", "import", tmp_path / "missing"], "can not read"),
         (["sync", "http://127.0.0.1:9", "--loopback"], "127.0.0.1:9"),
         (["sync", "http://127.0.0.1:9"], "is a loopback address: start with --loopback"),
         (["sync", "http://10.0.0.1:7433"], "is a private address"),
-        (["trust", "add", "ann"], "ann: nobody waits under the name ann"),
-        (["trust", "refuse", "ann"], "ann: nobody waits under the name ann"),
+        (["trust", "add", "ann"], "postbox: nobody waits under the name ann"),
+        (["trust", "refuse", "ann"], "postbox: nobody waits under the name ann"),
         (["trust", "add", "a:b"], "can not be a name"),
         (["trust", "add", "a:b", ANN.public_key_base64], "can not be a name"),
     ):
@@ -210,7 +212,7 @@ def test_import_says_what_became_of_the_events(home: Path, history: Path, tmp_pa
     second = postbox("import", mixed, "--home", home, "--json")
     told_twice = {"imported": 2, "duplicates": 1, "rejected": 1, "pruned": 0, "forgotten": 0}
     assert (second.code, second.json) == (0, told_twice | {"verdicts": {"not_json": 1}})
-    assert "postbox: 1 event refused: not_json" in second.err
+    assert "postbox: 1 event refused: no JSON (not_json)" in second.err
     third = postbox("import", history, "--home", home)
     assert third.out == "0 events imported, 200 known already, 0 refused, 0 below what is kept\n"
     small = postbox("import", history, "--home", tmp_path / "small", "--memory", "50", "--json")
@@ -234,6 +236,19 @@ def test_events_that_a_smaller_memory_takes_away_are_counted(
     again = call("import", tmp_path / "new", "--home", home, "--memory", "50")
     assert "left the log" not in again.err
     assert "forgotten" not in again.out
+
+
+def test_one_event_is_no_events(call: Call, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"garbage")
+    done = call("import", tmp_path / "one", "--home", home)
+    assert "importing one: 1 event (100%)" in done.err
+    assert "1 events" not in done.err
+
+
+def test_every_verdict_has_words() -> None:
+    never_refused = {"ok", "known", "below_retention"}
+    assert set(WORDS) == {*verdict_names} - never_refused
+    assert worded("stored under another id than its own") == "stored under another id than its own"
 
 
 def test_a_damaged_file_exits_1_and_still_says_what_was_taken(home: Path, tmp_path: Path) -> None:
@@ -368,7 +383,7 @@ def test_trust_is_given_and_listed(home: Path, tmp_path: Path) -> None:
     assert f"the id {ANN.id} belongs to 'ann'" in taken.err
     mine = postbox("trust", "add", me["name"], MALLORY.public_key_base64, "--home", home)
     assert mine.code == 1
-    assert f"{me['name']} is this node itself" in mine.err
+    assert mine.err.startswith(f"postbox: {me['name']} is this node itself")
     keys = tmp_path / "keys.json"
     rows = [
         {"Name": "mallory", "PublicKey": MALLORY.public_key_base64, "ID": MALLORY.id},
@@ -405,7 +420,8 @@ async def test_verify_names_what_is_wrong_and_exits_1(home: Path) -> None:
     assert done.code == 1
     ((wrong),) = done.json["wrong"]
     assert (done.json["checked"], wrong["problem"]) == (2, "id_mismatch")
-    assert f"at position {wrong['position']}: id_mismatch" in postbox("verify", "--home", home).out
+    said = f"at position {wrong['position']}: the id does not fit the content (id_mismatch)"
+    assert said in postbox("verify", "--home", home).out
 
 
 def test_an_export_read_into_a_fresh_home_gives_an_equal_ledger(

@@ -34,7 +34,7 @@ class Answer(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Believed(Struct, frozen=True):
-    """`refused`: why some of it was, in words that begin with the name."""
+    """`refused`: why some of it was, in words that have the name."""
 
     refused: list[str]
 
@@ -87,14 +87,14 @@ async def _answer(desk: Desk, request: Answer, tell: Tell) -> Believed:
     draft: AnswerDraft = make(node.world.new_id(), request.name)
     outcomes = await node.admission.submit(WaitingRules(), [draft])
     await node.settle()
-    return Believed(_refused([request.name], outcomes))
+    return Believed([one.reason.text for one in outcomes if isinstance(one, Rejected)])
 
 
 def _refused(names: Sequence[str], outcomes: Sequence[Outcome]) -> list[str]:
     return [
-        f"{name}: {outcome.reason.text}"
+        text if text.startswith(f"{name} ") else f"{name}: {text}"
         for name, outcome in zip(names, outcomes, strict=True)
-        if isinstance(outcome, Rejected)
+        if isinstance(outcome, Rejected) and (text := outcome.reason.text)
     ]
 
 

@@ -18,6 +18,7 @@ from postbox.cli.node import operated
 from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import progress
+from postbox.cli.verdicts import worded
 from postbox.errors import Fault
 from postbox.mesh.importing import import_file
 from postbox.mesh.intake import Report
@@ -123,7 +124,7 @@ def show_report(report: Report, forgotten: int, as_json: bool, error: str | None
     if error is not None:
         print(f"postbox: {error}", file=sys.stderr)
     for verdict, count in report.rejected.most_common():
-        print(f"postbox: {events(count)} refused: {verdict}", file=sys.stderr)
+        print(f"postbox: {events(count)} refused: {worded(verdict)}", file=sys.stderr)
     numbers: dict[str, object] = {
         "imported": report.imported,
         "duplicates": report.duplicates,

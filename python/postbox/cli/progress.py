@@ -39,7 +39,8 @@ def _lines(what: str, clock: Clock) -> Iterator[Show]:
             return
         next_s = elapsed_s + LINE_EVERY_S
         percent = "" if share is None else f" ({share:.0%})"
-        print(f"{what}: {count} events{percent}", file=sys.stderr, flush=True)
+        noun = "event" if count == 1 else "events"
+        print(f"{what}: {count} {noun}{percent}", file=sys.stderr, flush=True)
 
     yield show
 

@@ -8,6 +8,7 @@ from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import progress
+from postbox.cli.verdicts import worded
 from postbox.world import SystemClock
 
 SHOWN = 20  # of what is wrong; the JSON has all of it
@@ -36,4 +37,4 @@ def _print(result: Verified) -> None:
         f" unproven, {result.hearsay:,} hearsay, {len(result.wrong):,} wrong"
     )
     for wrong in result.wrong[:SHOWN]:
-        print(f"  at position {wrong.position}: {wrong.problem}")
+        print(f"  at position {wrong.position}: {worded(wrong.problem)}")
