@@ -33,6 +33,7 @@ from postbox.trust.directory import Directory
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.trust.keyfile import KeyFileError, has_key, open_identity
 from postbox.trust.keys import Identity
+from postbox.trust.notices import Notices
 from postbox.trust.rules import KeyRules, own_draft
 from postbox.trust.tables import MIGRATIONS as TRUST_MIGRATIONS
 from postbox.trust.waiting import Waiting
@@ -151,6 +152,7 @@ async def _assemble(
     tail.follow(ledger)
     tail.follow(directory)
     tail.follow(waiting)
+    tail.follow(Notices())
     admission = Admission(world.clock, store, tail)
     return Node(
         world=world,

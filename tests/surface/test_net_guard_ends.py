@@ -59,7 +59,10 @@ class Gate:
 async def test_a_stopping_server_finishes_what_http2_asked_and_refuses_what_it_asks_now() -> None:
     app = Gate()
     with trio.fail_after(30):
-        async with served(app) as server, speaking_h2(Target(*server.address)) as client:
+        async with (
+            served(app, Limits(grace_s=3600)) as server,
+            speaking_h2(Target(*server.address)) as client,
+        ):
             before = client.open(b"/")
             await client.flush()
             await app.entered.wait()

@@ -115,6 +115,12 @@ class Keeper:
         self._link.last_contact_ns = self._world.clock.now_ns()
         self._link.pulls += 1
         self._enter(Contact.REACHED, None)
+        report = pulled.report
+        if report.imported or report.rejected:
+            refused = report.rejected.total()
+            self._log.info(
+                "pulled", name=self._link.name, new_events=report.imported, refused=refused
+            )
 
     def _failed(self, fault: Fault) -> None:
         self._failures += 1

@@ -380,6 +380,7 @@ def test_the_log_has_a_line_when_a_link_changes_and_none_for_each_round(tmp_path
     keeping(tmp_path, Liar(is_postbox=True, sync=nara(EVENTS)), test)
     assert [(line["level"], line["event"]) for line in told] == [
         ("info", "a peer answers"),
+        ("info", "pulled"),
         ("warning", "a peer can not be pulled from"),
         ("warning", "a peer does not know this node"),
         ("warning", "a peer can not be pulled from"),
@@ -387,8 +388,9 @@ def test_the_log_has_a_line_when_a_link_changes_and_none_for_each_round(tmp_path
     ]
     assert {line["logger"] for line in told} == {"postbox.mesh.background"}
     assert told[0]["name"] == "bob"
-    assert "answered 500" in told[1]["error"]
-    assert "its time is off" in told[3]["error"]
+    assert (told[1]["new_events"], told[1]["refused"]) == (len(EVENTS), 0)
+    assert "answered 500" in told[2]["error"]
+    assert "its time is off" in told[4]["error"]
 
 
 def test_a_peer_that_changes_all_the_time_does_not_flood_the_log(tmp_path: Path) -> None:
