@@ -54,6 +54,15 @@ def test_where_no_file_can_be_made_a_new_node_is_not_half_made(tmp_path: Path) -
     assert told("status", "--home", home)["events"] == 0
 
 
+def test_what_lies_where_the_socket_goes_is_named(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "admin.sock").mkdir()
+    code, out, err = call("serve", "--home", tmp_path, "--listen", "127.0.0.1:0")
+    assert (code, out) == (1, "")
+    assert f"postbox: {tmp_path}/admin.sock cannot be removed" in err
+    assert "port" not in err.splitlines()[-1]
+    assert call("status", "--home", tmp_path).code == 0
+
+
 def test_what_comes_on_stdin_and_has_no_room_is_named(tmp_path: Path) -> None:
     shutil.copy(__file__, tmp_path / "some")
     with (tmp_path / "some").open("rb") as some:

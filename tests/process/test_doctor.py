@@ -150,6 +150,15 @@ def test_the_end_of_a_certificate_is_seen(
     assert ("renew" in finding["cure"]) is (days < 7)
 
 
+def test_a_file_without_the_certificate_s_key_is_found(call: Call, home: Path) -> None:
+    certificate(home, NOW + timedelta(days=30))
+    for text in ("garbage", "", (home / "cert.pem").read_text()):
+        (home / "key.pem").write_text(text)
+        finding = found(call, home, 1)["tls"]
+        assert f"{home}/key.pem has no key that can be used" in finding["text"]
+        assert "None" not in finding["text"]
+
+
 def test_a_key_that_is_lost_or_open_to_others_is_found(call: Call, home: Path) -> None:
     (home / KEY_FILE).chmod(0o640)
     assert "read or changed by others" in found(call, home, 1)["key"]["text"]

@@ -27,7 +27,7 @@ _FOLDER_PREFIX = "postbox-"
 
 
 class NoPlace(Fault):
-    """There is no folder with a path that is short enough for a socket."""
+    """Nowhere can the socket lie: something is in its way, or every path is too long for one."""
 
 
 @contextmanager
@@ -35,6 +35,8 @@ def claimed(home: Path) -> Iterator[str]:
     """A path for the socket, which is removed at the end. The caller holds the home's lock."""
     _sweep(home)
     path = _in_home(home)
+    if os.path.lexists(path):
+        raise NoPlace(f"{path} cannot be removed, and the node's socket goes there: move it away")
     if not _fits(path):
         path = _short_folder() / SOCKET
         (home / NOTE).write_text(str(path), encoding="utf-8", errors="surrogateescape")

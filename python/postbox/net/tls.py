@@ -42,4 +42,5 @@ def _what_is_wrong(cert_file: Path, key_file: Path, error: ssl.SSLError) -> str:
         probe.load_verify_locations(cert_file)
     except ssl.SSLError:
         return f"{cert_file} has no certificate in it: it must be PEM, with the chain behind it"
-    return f"{key_file} has no key that can be used ({error.reason}): it must be PEM"
+    why = f" ({error.reason})" if error.reason else ""
+    return f"{key_file} has no key that can be used{why}: it must be PEM"
