@@ -255,6 +255,7 @@ class Http2:
         )
         self.data: dict[int, bytearray] = {}
         self.statuses: dict[int, int] = {}
+        self.headers: dict[int, dict[bytes, bytes]] = {}
         self.trailers: dict[int, list[tuple[bytes, bytes]]] = {}
         self.over: dict[int, h2.events.Event] = {}
         self.went_away: int | None = None
@@ -309,7 +310,8 @@ class Http2:
     def _note(self, event: h2.events.Event) -> None:
         match event:
             case h2.events.ResponseReceived(stream_id=stream_id, headers=headers):
-                self.statuses[stream_id] = int(dict(headers)[b":status"])
+                self.headers[stream_id] = {bytes(name): bytes(value) for name, value in headers}
+                self.statuses[stream_id] = int(self.headers[stream_id][b":status"])
             case h2.events.DataReceived(stream_id=stream_id, data=data):
                 self.data.setdefault(stream_id, bytearray()).extend(data)
                 if self.takes_data and event.flow_controlled_length:

@@ -60,7 +60,7 @@ async def test_a_stopping_server_finishes_what_http2_asked_and_refuses_what_it_a
     app = Gate()
     with trio.fail_after(30):
         async with (
-            served(app, Limits(grace_s=3600)) as server,
+            served(app, Limits(grace_s=3600, idle_s=3600)) as server,
             speaking_h2(Target(*server.address)) as client,
         ):
             before = client.open(b"/")
@@ -205,6 +205,43 @@ async def test_over_tls_a_client_in_the_midst_of_sending_gets_its_refusal(
                 nursery.cancel_scope.cancel()
             await trio.aclose_forcefully(stream)
             assert read.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_an_answer_that_is_given_up_behind_another_spoils_nothing_for_the_next() -> None:
+    """Its headers wait for their turn on a full wire: left out, no later ones could be read."""
+    entered = trio.Event()
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert scope["type"] == "http"
+        if scope["path"] == "/given-up":
+            entered.set()
+        headers = [(b"x-path", scope["path"].encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        body = bytes(16 * 2**20) if scope["path"] == "/large" else b"small"
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    with trio.fail_after(30):
+        async with served(app, Limits(grace_s=0.1)) as server:
+            async with connected(Target(*server.address)) as stream:
+                client = Http2(stream)
+                await client.begin({SettingCodes.INITIAL_WINDOW_SIZE: 2**30})
+                client.connection.increment_flow_control_window(2**30)
+                large = client.open(b"/large")
+                await client.flush()
+                await trio.sleep(0.3)  # until the wire is full: nobody tells when
+                given_up = client.open(b"/given-up")
+                await client.flush()
+                await entered.wait()
+                client.connection.reset_stream(given_up)
+                await client.flush()
+                await trio.sleep(0.1)
+                assert await client.answer(large) == (200, bytes(16 * 2**20))
+                for path in (b"/large", b"/next"):
+                    small = client.open(path, method=b"HEAD")
+                    await client.flush()
+                    while small not in client.statuses:
+                        assert await client.take()
+                    assert client.headers[small][b"x-path"] == path
 
 
 # -- bodies and answers that wait ----------------------------------------------------------------
