@@ -27,7 +27,7 @@ class BadHome(Fault):
 
     def __init__(self, path: Path, why: str) -> None:
         shown = str(path).encode(errors="backslashreplace").decode()
-        super().__init__(f"can not use {shown} as a home: {why}. Mend that, or name another folder")
+        super().__init__(f"cannot use {shown} as a home: {why}. Mend that, or name another folder")
 
 
 def home_at(name: str) -> Path:
@@ -66,7 +66,7 @@ def open_home(path: Path) -> Iterator[Path]:
 
 def _hide_from_git(path: Path) -> None:
     """While there is no node yet: whoever wants a home in git deletes the file, and has it so.
-    Where no file can be made, what the node can not do without says it."""
+    Where no file can be made, what the node cannot do without says it."""
     with suppress(OSError):
         file = os.open(path / IGNORED, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

@@ -80,7 +80,7 @@ class Metrics:
         ProcessCollector(registry=registry)  # memory, open files and CPU time, from /proc
 
     def _begin_at_zero(self) -> None:
-        """A series that is not there can not be seen to grow."""
+        """A series that is not there cannot be seen to grow."""
         for outcome in get_args(Pulled):
             self._pulls.labels(outcome)
         for outcome in get_args(Met):

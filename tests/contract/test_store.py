@@ -369,7 +369,7 @@ def test_a_disk_that_is_too_full_for_a_new_database_says_so(tmp_path: Path) -> N
 
 
 def no_room_beside_the_log() -> apsw.Error:
-    """What apsw raises where the disk is so full that `node.db-shm` can not grow."""
+    """What apsw raises where the disk is so full that `node.db-shm` cannot grow."""
     error = apsw.IOError()
     setattr(error, "extendedresult", apsw.SQLITE_IOERR_SHMSIZE)  # noqa: B010  (apsw's stub has none)
     return error

@@ -1,4 +1,4 @@
-"""Homes that can not be one: each is named, with what is wrong with it, and none is half made."""
+"""Homes that cannot be one: each is named, with what is wrong with it, and none is half made."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_where_no_file_can_be_made_a_new_node_is_not_half_made(tmp_path: Path) -
     home = tmp_path / "home"
     done = without_room("status", "--home", home)
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"postbox: can not make {home}/node.key: ")
+    assert done.err.startswith(f"postbox: cannot make {home}/node.key: ")
     assert sorted(path.name for path in home.iterdir()) == ["lock"]
     assert told("status", "--home", home)["events"] == 0
 
@@ -76,4 +76,4 @@ def test_what_comes_on_stdin_and_has_no_room_is_named(tmp_path: Path) -> None:
             check=False,
         )
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert "can not keep what comes on stdin" in ran.stderr
+    assert "cannot keep what comes on stdin" in ran.stderr

@@ -141,19 +141,19 @@ def test_what_fails_exits_1_and_says_what_to_do(call: Call, home: Path, tmp_path
     (tmp_path / "file").write_text("x")
     (tmp_path / "list").write_text("{}")
     for words, says in (
-        (["import", tmp_path / "missing"], "can not read"),
+        (["import", tmp_path / "missing"], "cannot read"),
         (["import", tmp_path], "Is a directory"),
         (["import", tmp_path / "file"], "1 event refused: no JSON (not_json)"),
-        (["export", tmp_path / "no" / "where"], "can not write"),
+        (["export", tmp_path / "no" / "where"], "cannot write"),
         (["trust", "import", tmp_path / "list"], "is no list of keys"),
-        (["trust", "import", tmp_path / "missing"], "can not read"),
+        (["trust", "import", tmp_path / "missing"], "cannot read"),
         (["sync", "http://127.0.0.1:9", "--loopback"], "127.0.0.1:9"),
         (["sync", "http://127.0.0.1:9"], "is a loopback address: start with --loopback"),
         (["sync", "http://10.0.0.1:7433"], "is a private address"),
         (["trust", "add", "ann"], "postbox: nobody waits under the name ann"),
         (["trust", "refuse", "ann"], "postbox: nobody waits under the name ann"),
-        (["trust", "add", "a:b"], "can not be a name"),
-        (["trust", "add", "a:b", ANN.public_key_base64], "can not be a name"),
+        (["trust", "add", "a:b"], "cannot be a name"),
+        (["trust", "add", "a:b", ANN.public_key_base64], "cannot be a name"),
     ):
         done = call(*words, "--home", home)
         assert done.code == 1, (words, done)

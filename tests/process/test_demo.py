@@ -90,11 +90,11 @@ def test_in_a_file_the_live_view_is_news_at_once_and_figures_now_and_then(
         Row("north", 53_333, "2 of 2", "ab12cd34ef56", "asks south", is_up=True),
         Row("east", 1, "-", "000000000000", "killed"),
     ]
-    later = [replace(rows[0], reaches="1 of 2", note="can not reach east"), rows[1]]
+    later = [replace(rows[0], reaches="1 of 2", note="cannot reach east"), rows[1]]
     said: dict[str, Row] = {}
     with view(said) as show:
         show(rows, [("north", "asks south")], 0.2)
-        show(later, [("north", "can not reach east")], 0.9)
+        show(later, [("north", "cannot reach east")], 0.9)
         show(later, [], 1.4)
     with view(said) as show:
         show([replace(later[0], note="asks south"), later[1]], [], 0.1)
@@ -103,7 +103,7 @@ def test_in_a_file_the_live_view_is_news_at_once_and_figures_now_and_then(
         "    0.2 s  north  asks south",
         f"    0.2 s  north  {held} 2 of 2 peers",
         "    0.2 s  east   killed",
-        "    0.9 s  north  can not reach east",
+        "    0.9 s  north  cannot reach east",
         f"    1.4 s  north  {held} 1 of 2 peers",
     ]
 
@@ -111,7 +111,7 @@ def test_in_a_file_the_live_view_is_news_at_once_and_figures_now_and_then(
 def test_a_peer_is_out_of_reach_exactly_while_the_row_says_so() -> None:
     down, up = replaced(SEEN, answers=False), replaced(SEEN, contact="failed")
     assert list(notes("east", None, replaced(up, pulls=0))) == []
-    assert list(notes("east", SEEN, down)) == ["can not reach east"]
+    assert list(notes("east", SEEN, down)) == ["cannot reach east"]
     assert list(notes("east", down, replaced(down, contact="failed"))) == []
     assert list(notes("east", down, up)) == ["reaches east again"]
     assert list(notes("east", up, replaced(up, pulls=2, imported=7))) == ["7 new from east"]

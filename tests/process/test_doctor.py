@@ -83,7 +83,7 @@ def test_what_is_found_is_a_line_and_its_cure_another(call: Call, home: Path) ->
         (
             'serve.tls_cert = "no.pem"\nserve.tls_key = "no.pem"\n',
             "tls",
-            "can not read the certificate",
+            "cannot read the certificate",
         ),
         ('mesh.peers = ["http://10.0.0.1"]\n', "peer http://10.0.0.1", "--loopback"),
         ('mesh.peers = ["http://192.0.2.1"]\n', "peer http://192.0.2.1", "will not call 192.0"),

@@ -73,8 +73,8 @@ HELLOS: dict[str, tuple[bytes, int, str]] = {
     "31 s old": (hey_there(at_ns=NOW_NS - 31 * 10**9), 400, "31 s off"),
     "31 s ahead": (hey_there(at_ns=NOW_NS + 31 * 10**9), 400, "Compare the two clocks"),
     "an hour ahead": (hey_there(at_ns=NOW_NS + 3600 * 10**9), 400, BAD_HELLO + "future"),
-    "an id with a colon": (hey_there(id="a:b", signature="AAAA"), 400, "can not be an id"),
-    "an id of 65 letters": (hey_there(id="a" * 65, signature="AAAA"), 400, "can not be an id"),
+    "an id with a colon": (hey_there(id="a:b", signature="AAAA"), 400, "cannot be an id"),
+    "an id of 65 letters": (hey_there(id="a" * 65, signature="AAAA"), 400, "cannot be an id"),
     "Bob's id": (hey_there(id=BOB.id, signature=in_hello(MALLORY)), 400, "beside the id"),
     "Bob's id with Bob's signature": (
         hey_there(id=BOB.id, signature=in_hello(BOB)),

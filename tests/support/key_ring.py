@@ -64,7 +64,7 @@ class KeyRing:
         return "changed" if entries else "nothing"
 
     def attempt(self, make: Callable[[], KeyDraft | AnyDraft]) -> str:
-        """As `say`; `no_draft` for what can not even be one."""
+        """As `say`; `no_draft` for what cannot even be one."""
         try:
             draft = make()
         except ValueError:

@@ -279,7 +279,7 @@ async def test_garbage_on_the_socket_costs_its_connection_only(tmp_path: Path) -
 
 async def test_text_that_is_none_is_refused_before_it_is_sent(tmp_path: Path) -> None:
     async with node_at(tmp_path) as node, attended(node) as operator:
-        with pytest.raises(NodeFault, match="can not ask the node for that"):
+        with pytest.raises(NodeFault, match="cannot ask the node for that"):
             await operator.call(ANSWER, Answer("\udcff", admits=True))
 
 

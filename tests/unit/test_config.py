@@ -33,7 +33,7 @@ def refusal(home: Path, text: str) -> list[str]:
     with pytest.raises(BadConfig) as caught:
         load_text(home, text)
     first, *problems = str(caught.value).split("\n")
-    assert first == f"{home / 'config.toml'} can not be used:"
+    assert first == f"{home / 'config.toml'} cannot be used:"
     return [problem.removeprefix("  ") for problem in problems]
 
 
@@ -263,14 +263,14 @@ def test_a_file_that_is_no_toml_is_refused_with_the_place(
 
 def test_a_file_that_can_not_be_read_is_no_missing_file(home: Path) -> None:
     (home / "config.toml").mkdir()
-    with pytest.raises(BadConfig, match=r"can not read .*directory"):
+    with pytest.raises(BadConfig, match=r"cannot read .*directory"):
         load(home)
 
 
 def test_a_link_to_a_file_that_is_not_there_is_no_missing_file(home: Path) -> None:
     """The defaults might let in whom the file would not."""
     (home / "config.toml").symlink_to(home / "elsewhere.toml")
-    with pytest.raises(BadConfig, match=r"can not read .*config.toml: it is a link"):
+    with pytest.raises(BadConfig, match=r"cannot read .*config.toml: it is a link"):
         load(home)
     (home / "elsewhere.toml").touch()
     assert load(home) == Config()

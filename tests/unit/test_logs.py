@@ -98,9 +98,9 @@ def test_an_event_is_a_line_of_json(clock: Stopwatch, stream: io.StringIO) -> No
 def test_an_event_is_a_line_to_read(clock: Stopwatch, stream: io.StringIO) -> None:
     configure(LogConfig(format="text"), clock, stream)
     clock.at_s += 0.0625
-    get("postbox.mesh").warning("can not reach a peer", peer="ann", why="no route", tries=3, of="")
+    get("postbox.mesh").warning("cannot reach a peer", peer="ann", why="no route", tries=3, of="")
     assert stream.getvalue() == (
-        "2026-09-21T14:13:20.062Z warning  postbox.mesh: can not reach a peer"
+        "2026-09-21T14:13:20.062Z warning  postbox.mesh: cannot reach a peer"
         " peer=ann why='no route' tries=3 of=''\n"
     )
 

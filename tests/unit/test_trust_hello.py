@@ -163,8 +163,8 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         "no hey-there event",
     ),
     "one with the id of another put in": (lambda: hello(ID=BOB.id), "over another id"),
-    "one with no id left in": (lambda: hello(ID=""), "can not be an id"),
-    "an id that is none": (lambda: hello(ID="a b"), "can not be an id"),
+    "one with no id left in": (lambda: hello(ID=""), "cannot be an id"),
+    "an id that is none": (lambda: hello(ID="a b"), "cannot be an id"),
     "an id's signature that is no base64": (lambda: hello(Signature="!"), "not by this key"),
     "an id's signature by another": (
         lambda: hello(Signature=json.loads(make_hello(BOB, NOW_NS))["hey_there"]["Signature"]),

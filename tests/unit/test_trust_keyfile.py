@@ -39,7 +39,7 @@ def test_another_name_for_a_home_that_has_one_is_refused(home: Path) -> None:
 
 
 def test_a_name_that_is_none_makes_no_file(home: Path) -> None:
-    with pytest.raises(KeyFileError, match="can not be a name"):
+    with pytest.raises(KeyFileError, match="cannot be a name"):
         open_identity(home, SystemRandom(), "a:b")
     assert not (home / FILE_NAME).exists()
 

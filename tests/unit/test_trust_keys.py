@@ -57,7 +57,7 @@ def test_a_soul_in_base58_gives_the_identity_back(golden: dict[str, Any]) -> Non
         ("alice", "", "0 bytes long, not 40"),
         ("alice", "0OIl", "not base58"),
         ("alice", base58_encode(b"x" * 40), "does not belong"),
-        ("a:b", GOLDEN[0]["soul"], "can not be a name"),
+        ("a:b", GOLDEN[0]["soul"], "cannot be a name"),
     ],
 )
 def test_a_soul_that_does_not_fit_is_refused_and_never_quoted(
@@ -85,7 +85,7 @@ def test_no_text_form_of_an_identity_shows_its_soul() -> None:
 def test_a_given_name_is_kept_and_a_bad_one_refused() -> None:
     assert make_identity(Counting(), "my-node").name == "my-node"
     for bad in ("", "a b", "a:b", "x" * 65):
-        with pytest.raises(ValueError, match="can not be a name"):
+        with pytest.raises(ValueError, match="cannot be a name"):
             make_identity(Counting(), bad)
 
 

@@ -250,11 +250,11 @@ def test_a_name_cannot_make_its_row_as_long_as_it_likes(rows: Rows) -> None:
         ("al", b"\xec" + b"\xff" * 30 + b"\x7f", None, "weak"),
         ("al", b"", None, "32 bytes, not 0"),
         ("al", ALICE.public_key + b"x", None, "32 bytes, not 33"),
-        ("a:l", ALICE.public_key, None, "can not be a name"),
-        ("", ALICE.public_key, None, "can not be a name"),
-        ("al", ALICE.public_key, "", "can not be an id"),
-        ("al", ALICE.public_key, "a b", "can not be an id"),
-        ("al", ALICE.public_key, "x" * 65, "can not be an id"),
+        ("a:l", ALICE.public_key, None, "cannot be a name"),
+        ("", ALICE.public_key, None, "cannot be a name"),
+        ("al", ALICE.public_key, "", "cannot be an id"),
+        ("al", ALICE.public_key, "a b", "cannot be an id"),
+        ("al", ALICE.public_key, "x" * 65, "cannot be an id"),
     ],
 )
 def test_no_draft_can_be_made_of_a_weak_key_or_a_bad_name(

@@ -36,7 +36,7 @@ class RemoteOperator:
         try:
             body = wire.encode(request)
         except ValueError as error:
-            raise NodeFault(f"can not ask the node for that: {error}") from error
+            raise NodeFault(f"cannot ask the node for that: {error}") from error
         try:
             return await self._ask(command, body, tell)
         except Unreachable as error:

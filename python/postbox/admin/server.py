@@ -82,7 +82,7 @@ def make_app(desk: Desk, commands: Mapping[str, Command[Any, Any]]) -> ASGIFrame
         try:
             request = wire.decode(body, command.request)
         except ValueError as error:
-            await send_reply(send, _refusal(400, f"{command.name} can not be asked that: {error}"))
+            await send_reply(send, _refusal(400, f"{command.name} cannot be asked that: {error}"))
             return
         await _carry_out(_Work(command, desk, request), send)
 

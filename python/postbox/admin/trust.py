@@ -82,7 +82,7 @@ async def _believe(desk: Desk, request: Believe, tell: Tell) -> Believed:
 async def _answer(desk: Desk, request: Answer, tell: Tell) -> Believed:
     node = desk.node
     if not is_name(request.name):
-        return Believed([f"{request.name!r} can not be a name"])
+        return Believed([f"{request.name!r} cannot be a name"])
     make = admit_draft if request.admits else refuse_draft
     draft: AnswerDraft = make(node.world.new_id(), request.name)
     outcomes = await node.admission.submit(WaitingRules(), [draft])

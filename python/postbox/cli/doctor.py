@@ -156,7 +156,7 @@ def _disk(home: Path) -> Finding:
     text = f"{free_bytes >> 20} MiB free" if is_little else f"{free_bytes / 2**30:,.1f} GiB free"
     if not os.access(home, os.W_OK):
         cure = "look at its owner and mode, and how its disk is mounted"
-        return Finding("disk", "wrong", f"{home} can not be written", cure)
+        return Finding("disk", "wrong", f"{home} cannot be written", cure)
     if is_little:
         state: State = "wrong" if free_bytes < NO_ROOM_BYTES else "warning"
         return Finding("disk", state, text, "make room on the disk of the home")
@@ -203,7 +203,7 @@ async def _port(world: World, config: Config) -> Finding:
         listeners = await world.net.listen(*address)
     except OSError as error:
         cure = "stop what listens there, or choose another serve.listen"
-        return Finding("port", "wrong", f"can not listen on {address}: {error.strerror}", cure)
+        return Finding("port", "wrong", f"cannot listen on {address}: {error.strerror}", cure)
     for listener in listeners:
         await listener.aclose()
     return Finding("port", "ok", f"{address} is free")

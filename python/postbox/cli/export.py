@@ -101,7 +101,7 @@ async def _write(operator: Operator, file: Path, show: Show) -> int:
         part.replace(file)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise CannotWrite(f"can not write {file}: {error.strerror or error}") from error
+        raise CannotWrite(f"cannot write {file}: {error.strerror or error}") from error
     return count
 
 

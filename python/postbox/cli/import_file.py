@@ -31,7 +31,7 @@ MAX_KEY_LIST_BYTES = 4 * 2**20
 
 
 class NoRoom(Fault):
-    """What comes on stdin can not be kept while it is read."""
+    """What comes on stdin cannot be kept while it is read."""
 
 
 def import_(
@@ -99,7 +99,7 @@ def _copy_of_stdin() -> AbstractContextManager[Any]:
             raise
     except OSError as error:
         raise NoRoom(
-            f"can not keep what comes on stdin: {error.strerror or error}. Set TMPDIR to a folder"
+            f"cannot keep what comes on stdin: {error.strerror or error}. Set TMPDIR to a folder"
             " with room for it, or import a file"
         ) from error
     return copy

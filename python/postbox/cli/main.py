@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(INTERRUPTED)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # `postbox status | head` has read enough
-            print(f"postbox: can not write the result: {error.strerror}", file=sys.stderr)
+            print(f"postbox: cannot write the result: {error.strerror}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
     sys.exit(code if isinstance(code, int) else 0)

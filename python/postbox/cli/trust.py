@@ -172,7 +172,7 @@ def _read(file: Path) -> KeyList:
     try:
         return parse_key_list(file.read_bytes())
     except OSError as error:
-        raise BadList(f"can not read {file}: {error.strerror}") from error
+        raise BadList(f"cannot read {file}: {error.strerror}") from error
     except ValueError as error:
         raise BadList(f"{file} is no list of keys: {error}") from error
 

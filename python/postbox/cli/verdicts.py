@@ -18,7 +18,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "bad_name": "a name that can be none",
         "bad_time": "a time that can be none",
         "future": "from the future",
-        "bad_payload": "what it says can not be",
+        "bad_payload": "what it says cannot be",
         "bad_id": "an id that can be none",
         "id_mismatch": "the id does not fit the content",
         "bad_base64": "a signature or key that can be none",

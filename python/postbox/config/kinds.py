@@ -227,7 +227,7 @@ def _refuse(value: object) -> NoReturn:
 
 
 def _quoted(value: object) -> str:
-    """As Python would write it: what can not be printed is escaped."""
+    """As Python would write it: what cannot be printed is escaped."""
     if isinstance(value, int) and value.bit_length() > 64:
         return "a number of so many digits"
     text = repr(value) if not isinstance(value, bool) else str(value).lower()

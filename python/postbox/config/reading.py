@@ -70,10 +70,10 @@ def load(home: Path) -> Config:
         content = path.read_bytes()
     except FileNotFoundError:
         if path.is_symlink():
-            raise BadConfig(f"can not read {path}: it is a link to what is not there") from None
+            raise BadConfig(f"cannot read {path}: it is a link to what is not there") from None
         return Config()
     except OSError as error:
-        raise BadConfig(f"can not read {path}: {error.strerror}") from error
+        raise BadConfig(f"cannot read {path}: {error.strerror}") from error
     import tomllib  # most homes have no file, and every verb looks
 
     try:
@@ -88,7 +88,7 @@ def load(home: Path) -> Config:
     config = _changed(Config(), values)
     problems += _contradictions(config, {problem.name for problem in problems})
     if problems:
-        raise BadConfig(f"{path} can not be used:\n{_listed(problems, text)}")
+        raise BadConfig(f"{path} cannot be used:\n{_listed(problems, text)}")
     return config
 
 

@@ -141,7 +141,7 @@ class Keeper:
         elif contact is Contact.WAITING:
             self._log.warning("a peer does not know this node", error=link.last_error)
         else:
-            self._log.warning("a peer can not be pulled from", error=link.last_error)
+            self._log.warning("a peer cannot be pulled from", error=link.last_error)
 
     def _next_s(self, fault: Fault | None) -> float:
         pause_s = self._pause_s

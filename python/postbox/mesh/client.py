@@ -95,7 +95,7 @@ class Peer:
         try:
             return await self._believe(answer, met.name, asked_ms, intake)
         except WireError as error:
-            raise PeerFault(f"what {self._url} answered can not be believed: {error}") from error
+            raise PeerFault(f"what {self._url} answered cannot be believed: {error}") from error
 
     async def _send(self, request: SyncRequest, met: Met) -> tuple[Answer, int]:
         """The answer, and when it was asked for."""

@@ -59,7 +59,7 @@ class History:
                 f"{path} is damaged or cut off ({error}); what could be read of it was taken"
             ) from error
         except OSError as error:
-            raise BadFile(f"can not read {path}: {error.strerror or error}") from error
+            raise BadFile(f"cannot read {path}: {error.strerror or error}") from error
 
     @contextmanager
     def _watched(self, raw: BinaryIO) -> Iterator[None]:

@@ -195,7 +195,7 @@ class Introductions:
                 raise MeetingFault(f"{url} is this node itself, or one that has taken its name")
             await self._believe(url, ping)
         except WireError as error:
-            raise MeetingFault(f"the node at {url} can not be met: {error}") from error
+            raise MeetingFault(f"the node at {url} cannot be met: {error}") from error
         return met
 
     async def look(self, url: str) -> Met:

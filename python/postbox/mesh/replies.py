@@ -57,6 +57,6 @@ def reply_to(error: WireError | Fault) -> Reply:
         case WireError():
             return text(400, str(error))
         case Full() | Unavailable() | Stopped():
-            return text(503, "this node can not do that now", **{"retry-after": str(RETRY_S)})
+            return text(503, "this node cannot do that now", **{"retry-after": str(RETRY_S)})
         case _:
             raise error

@@ -173,7 +173,7 @@ def decode_ping(body: bytes) -> Ping:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"the answer is none to a ping: {error}") from error
     if not is_name(ping.sender):
-        raise WireError(f"{ping.sender[:80]!r} can not be a name")
+        raise WireError(f"{ping.sender[:80]!r} cannot be a name")
     return ping
 
 

@@ -31,7 +31,7 @@ def _require_readable(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ListenFault(f"can not read the {what} {path}: {error.strerror}") from error
+        raise ListenFault(f"cannot read the {what} {path}: {error.strerror}") from error
 
 
 def _what_is_wrong(cert_file: Path, key_file: Path, error: ssl.SSLError) -> str:

@@ -5,7 +5,7 @@ other's check. Sources: nara sync_event.go, checkpoint_types.go, presence_*.go,
 identity_attestation.go.
 
 Go's JSON is reproduced byte for byte: the order of the structs' fields, `omitempty`, numbers, and
-the escaping of < > & U+2028 U+2029. Text that UTF-8 can not hold raises UnicodeEncodeError.
+the escaping of < > & U+2028 U+2029. Text that UTF-8 cannot hold raises UnicodeEncodeError.
 """
 
 from __future__ import annotations

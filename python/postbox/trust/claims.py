@@ -25,7 +25,7 @@ def check_claim(name: str, key: bytes, voter_id: str | None) -> None:
     for."""
     if not is_name(name):
         raise ValueError(
-            f"{name!r} can not be a name: 1 to 64 characters,"
+            f"{name!r} cannot be a name: 1 to 64 characters,"
             ' without ":", space or control characters'
         )
     if len(key) != KEY_BYTES:
@@ -34,7 +34,7 @@ def check_claim(name: str, key: bytes, voter_id: str | None) -> None:
         raise ValueError("that public key is weak: anyone can make signatures that fit it")
     if voter_id is not None and not is_name(voter_id):
         raise ValueError(
-            f"{voter_id!r} can not be an id: 1 to 64 characters,"
+            f"{voter_id!r} cannot be an id: 1 to 64 characters,"
             ' without ":", space or control characters'
         )
 

@@ -90,7 +90,7 @@ def _voter_id(body: bytes, name: str, key: bytes) -> str | None:
     if not hey_there.signature:
         return None
     if not is_name(hey_there.id):
-        raise BadHello(f"{hey_there.id[:80]!r} can not be an id")
+        raise BadHello(f"{hey_there.id[:80]!r} cannot be an id")
     if not is_signed_digest(key, _id_message(name, key, hey_there.id), hey_there.signature):
         raise BadHello("the signature beside the id is not by this key, or over another id")
     return hey_there.id

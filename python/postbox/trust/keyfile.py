@@ -2,7 +2,7 @@
 
 Promises: made once and never again (a second maker gets the first one's identity), readable by its
 owner only from the first byte, whole or not there at all, whenever the process dies. A file that
-can not be used is an error that says what to do: a new identity is never made in its place, as
+cannot be used is an error that says what to do: a new identity is never made in its place, as
 the node would then be a stranger to all its peers.
 """
 
@@ -25,7 +25,7 @@ MAX_BYTES = 4096
 
 
 class KeyFileError(Fault):
-    """The key file can not be used; the text says why and what to do."""
+    """The key file cannot be used; the text says why and what to do."""
 
 
 class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def open_identity(home: Path, random: Random, name: str | None = None) -> Identity:
     """The identity of this home, made if it has none. `name`: what the operator calls the node;
-    raises `KeyFileError` if the home's node has another one, or its key file can not be used."""
+    raises `KeyFileError` if the home's node has another one, or its key file cannot be used."""
     path = home / FILE_NAME
     try:
         identity = load_identity(path)
@@ -79,7 +79,7 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise KeyFileError(f"can not read {path}: {error.strerror}") from error
+        raise KeyFileError(f"cannot read {path}: {error.strerror}") from error
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
@@ -115,7 +115,7 @@ def _make(path: Path, random: Random, name: str | None) -> Identity:
             os.unlink(draft)
         _flush_folder(path.parent)
     except OSError as error:
-        raise KeyFileError(f"can not make {path}: {error.strerror}") from error
+        raise KeyFileError(f"cannot make {path}: {error.strerror}") from error
     return identity
 
 

@@ -76,7 +76,7 @@ def _listed(raw: msgspec.Raw) -> ListedKey:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a {{Name, PublicKey, ID}}: {error}") from error
     if not is_name(row.name):
-        raise ValueError(f"{row.name[:80]!r} can not be a name")
+        raise ValueError(f"{row.name[:80]!r} cannot be a name")
     if row.id and not is_name(row.id):
-        raise ValueError(f"{row.id[:80]!r} can not be an id")
+        raise ValueError(f"{row.id[:80]!r} cannot be an id")
     return ListedKey(row.name, parse_public_key(row.public_key), row.id or None)

@@ -59,7 +59,7 @@ class Identity:
 
     @cached_property
     def id(self) -> str:
-        """nara's id of this identity. The soul goes into it, so an id can not be checked against
+        """nara's id of this identity. The soul goes into it, so an id cannot be checked against
         a public key by anyone else."""
         return base58_encode(hashlib.sha256(self.soul + self.name.encode()).digest())
 
@@ -78,7 +78,7 @@ def identity_of(name: str, seed: bytes) -> Identity:
     none or a seed of another length."""
     if not is_name(name):
         raise ValueError(
-            f"{name!r} can not be a name: 1 to 64 characters,"
+            f"{name!r} cannot be a name: 1 to 64 characters,"
             ' without ":", space or control characters'
         )
     if len(seed) != SEED_BYTES:
@@ -96,7 +96,7 @@ def identity_from_text(name: str, soul_text: str) -> Identity:
     if len(soul) != SOUL_BYTES:
         raise SoulError(f"the soul is {len(soul)} bytes long, not {SOUL_BYTES}")
     if not is_name(name):
-        raise SoulError(f"{name!r} can not be a name")
+        raise SoulError(f"{name!r} cannot be a name")
     seed, tag = soul[:SEED_BYTES], soul[SEED_BYTES:]
     if not hmac.compare_digest(tag, soul_tag(seed, name)):
         raise SoulError(f"the soul does not belong to the name {name!r}")

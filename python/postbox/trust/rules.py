@@ -136,7 +136,7 @@ def proof_draft(name: str, old_key: bytes, new_key: bytes, proof: bytes, payer: 
 
 
 def replacement_message(name: str, old_key: bytes, new_key: bytes) -> bytes:
-    """What the owner of `old_key` signs to hand its name over to `new_key`. It can not be mistaken
+    """What the owner of `old_key` signs to hand its name over to `new_key`. It cannot be mistaken
     for anything else that nodes sign: those are digests, or begin with a name, or `attestation:`,
     and no name holds the space in the first words."""
     return _PROOF_DOMAIN + old_key + new_key + name.encode()

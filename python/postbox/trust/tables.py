@@ -41,7 +41,7 @@ KEY = Table(
 
 VOTER = Table("voter", (Column("id", "text"), Column("name", "text")), key=1)
 """An id that the operator gave stays its name's for ever, also after the name got another one: it
-can not come to name somebody else. Votes under the former id are not counted any more. What a
+cannot come to name somebody else. Votes under the former id are not counted any more. What a
 name only claims is not here (`KnownKey.voter_id`)."""
 
 WAITING = Table(

@@ -64,7 +64,7 @@ class WaitDraft(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         check_claim(self.name, self.key, self.voter_id)
         if len(self.address) > MAX_ADDRESS:
-            raise ValueError(f"{self.address[:80]!r} can not be an address: it is too long")
+            raise ValueError(f"{self.address[:80]!r} cannot be an address: it is too long")
 
     @property
     def size_bytes(self) -> int:

@@ -340,13 +340,13 @@ async def test_a_fault_of_ours_is_a_503_that_says_when_to_come_again(tmp_path: P
         threads.fault = Unavailable("/var/lib/ann/postbox.db is gone")
         refused = await asked.raw(b'{"from":"ann","mode":"page"}', signed(ANN))
         assert (refused.status, refused.headers["retry-after"]) == (503, "5")
-        assert refused.body == b"this node can not do that now\n"
+        assert refused.body == b"this node cannot do that now\n"
         check_headers(refused, asked.node.identity)
 
         threads.pool, threads.fault = Pool.WRITER, Full("/var/lib/ann/postbox.db is full")
         refused = await asked.raw(make_hello(CAT, NOW_NS), {}, path=HELLO_PATH)
         assert (refused.status, refused.headers["retry-after"]) == (503, "5")
-        assert refused.body == b"this node can not do that now\n"
+        assert refused.body == b"this node cannot do that now\n"
         assert asked.node.directory.key_of("cat") is None
 
         threads.fault = None

@@ -243,7 +243,7 @@ async def test_the_log_itself_refuses_a_draft_whose_standing_is_out_of_date(
 async def test_a_vote_that_can_be_counted_only_after_its_check_is_counted(
     tmp_path: Path,
 ) -> None:
-    """No one key decides over a checkpoint, so the rules can not refuse it: the ledger looks."""
+    """No one key decides over a checkpoint, so the rules cannot refuse it: the ledger looks."""
     world = fixed_world()
     meanwhile = Meanwhile(world.threads)
     async with node_at(tmp_path, world=replace(world, threads=meanwhile)) as node:

@@ -381,9 +381,9 @@ def test_the_log_has_a_line_when_a_link_changes_and_none_for_each_round(tmp_path
     assert [(line["level"], line["event"]) for line in told] == [
         ("info", "a peer answers"),
         ("info", "pulled"),
-        ("warning", "a peer can not be pulled from"),
+        ("warning", "a peer cannot be pulled from"),
         ("warning", "a peer does not know this node"),
-        ("warning", "a peer can not be pulled from"),
+        ("warning", "a peer cannot be pulled from"),
         ("info", "a peer answers"),
     ]
     assert {line["logger"] for line in told} == {"postbox.mesh.background"}

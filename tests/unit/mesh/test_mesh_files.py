@@ -150,7 +150,7 @@ def test_packed_files_one_after_the_other_are_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_or_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match=f"can not read {tmp_path}: Is a directory"):
+    with pytest.raises(BadFile, match=f"cannot read {tmp_path}: Is a directory"):
         read(tmp_path)
     with pytest.raises(BadFile, match="nothing: No such file or directory"):
         read(tmp_path / "nothing")

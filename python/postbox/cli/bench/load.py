@@ -135,7 +135,7 @@ class Press:
             stream = await trio.open_tcp_stream(self._host, self._port, local_address=address)
         except OSError as error:
             raise BenchFault(
-                f"can not connect from {address} to {self._host}:{self._port} ({error}): all of"
+                f"cannot connect from {address} to {self._host}:{self._port} ({error}): all of"
                 " 127.0.0.0/8 must be this machine, as on Linux"
             ) from error
         async with stream:

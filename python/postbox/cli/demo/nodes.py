@@ -167,7 +167,7 @@ class Nodes:
         net, home = self._world.net, self._commands.folder / node.home
         socket = await serving_socket(net, home)
         if socket is None:
-            raise DemoFailed(f"{node.home} serves, and its operator can not reach it")
+            raise DemoFailed(f"{node.home} serves, and its operator cannot reach it")
         async with open_local_client(net, socket) as http:
             yield RemoteOperator(http, home)
 

@@ -134,7 +134,7 @@ def notes(home: str, before: Seen | None, now: Seen) -> Iterator[str]:
     reached: by what is asked of it now, as the row says it, not by rounds that are over."""
     was = before or structs.replace(now, contact="new", pulls=0, imported=0)
     if was.answers != now.answers:
-        yield f"reaches {home} again" if now.answers else f"can not reach {home}"
+        yield f"reaches {home} again" if now.answers else f"cannot reach {home}"
     if now.pulls > was.pulls == 0:
         yield f"has all of {home}, {now.imported:,} new"
     elif now.imported > was.imported:
