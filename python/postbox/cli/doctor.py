@@ -38,7 +38,7 @@ NO_ROOM_BYTES = 4 * 2**20
 CLOCK_WARNING_MS = 5_000.0
 CERTIFICATE_WARNING_NS = 7 * 86_400 * 10**9
 """What renews itself has done so by then, and who renews by hand has a week for it."""
-EXPLAINED = "docs/operating.md explains each fault"
+EXPLAINED = "docs/faults.md explains each fault"
 
 State = Literal["ok", "warning", "wrong"]
 
