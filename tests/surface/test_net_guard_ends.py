@@ -331,14 +331,13 @@ async def test_a_slow_client_that_takes_what_is_asked_of_it_gets_all_of_many_ans
             taken = dict.fromkeys(streams, 0)
             while set(client.over) != set(streams) and client.went_away is None:
                 await trio.sleep(1)
-                budget = int(rate)
-                for stream_id in streams:
+                unfinished = [stream_id for stream_id in streams if taken[stream_id] < length]
+                for stream_id in unfinished:
                     room = len(client.data.get(stream_id, b"")) - taken[stream_id]
-                    share = min(room, budget, int(rate / count))
+                    share = min(room, int(rate / len(unfinished)))
                     if share:
                         client.connection.acknowledge_received_data(share, stream_id)
                         taken[stream_id] += share
-                        budget -= share
                 with suppress(*GONE):
                     await client.flush()
             nursery.cancel_scope.cancel()
