@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from postbox.admin.place import SOCKET
+from postbox.world import system_world
 from support.command import (
     POSTBOX,
     environment,
@@ -232,6 +233,26 @@ def test_a_node_takes_the_open_files_that_it_needs_as_far_as_it_may(
     told_of = [line for line in log.splitlines() if "fewer connections" in line]
     assert len(told_of) == warned
     assert not warned or '"connections":200' in told_of[0].replace(" ", "")
+
+
+def test_a_stranger_with_an_empty_home_and_one_peer_ends_with_all_80_000_events(
+    imported: Imported, copy_of: Callable[[Imported], Path], tmp_path: Path
+) -> None:
+    """Neither ever heard of the other: no key is given to either by hand."""
+    server, client = copy_of(imported), tmp_path / "client"
+    with served(server) as url, served(client, "--peer", url):
+        here = told("keys", "show", "--home", client)["name"]
+        clock = system_world().clock
+        deadline_s = clock.elapsed_s() + 120
+        while (status := told("status", "--home", client))["events"] < 80_000:
+            assert clock.elapsed_s() < deadline_s, status
+        (peer,) = told("peers", "--home", client)["peers"]
+        assert (peer["kind"], peer["rejected"]) == ("postbox", 0)
+        known = {
+            row["name"]: row["source"] for row in told("trust", "list", "--home", server)["keys"]
+        }
+        assert known[here] == "introduction"
+    assert told("status", "--home", client)["digest"] == imported.digest
 
 
 def test_a_pull_that_is_killed_loses_nothing_that_it_had_counted(
