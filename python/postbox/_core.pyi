@@ -76,10 +76,6 @@ class Batch:
         """Times (ns) of the first and of the last event, in the order given; None for none.
         Refused events count, too; left out are those in which no time or no id can be read."""
 
-    def is_ascending(self) -> bool:
-        """Are these events in the order of (time, id), none twice? As postbox pages are; nara
-        leaves events of one time in any order."""
-
     def sift(self, ledger: Ledger) -> None:
         """Give events that the ledger holds already the verdict `known`, events it would drop at
         once `below_retention`. Before `verify` that is judged by the best they can prove to be,

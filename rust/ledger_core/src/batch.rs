@@ -2,7 +2,7 @@
 //! rest together. One bad event never costs its neighbours anything.
 
 use crate::encode;
-use crate::event::{self, Event, Id, hex};
+use crate::event::{self, Event, hex};
 use crate::json;
 use crate::ledger::Ledger;
 use crate::verdict::Verdict;
@@ -94,23 +94,17 @@ impl Batch {
     /// Time of the first and of the last event, in the order they came; none if there is none.
     /// Refused events count, too, as long as an id and a time can be read in them.
     pub fn span(&self) -> Option<(i64, i64)> {
-        let mut times = self.places().map(|(ts, _)| ts);
+        let mut times = self.times();
         let first = times.next()?;
         Some((first, times.last().unwrap_or(first)))
     }
 
-    /// Did the events of [`Batch::span`] come as a page has them: in the order of time and id, none
-    /// twice?
-    pub fn is_ascending(&self) -> bool {
-        self.places().is_sorted_by(|a, b| a < b)
-    }
-
-    fn places(&self) -> impl Iterator<Item = (i64, Id)> {
+    fn times(&self) -> impl Iterator<Item = i64> {
         self.items.iter().filter_map(|item| match &item.event {
-            Some(event) => Some((event.ts, event.id)),
+            Some(event) => Some(event.ts),
             None => {
-                let ts = item.claimed_ts.filter(|ts| *ts > 0)?;
-                Some((ts, event::parse_id(item.claimed_id.as_deref()?).ok()?))
+                event::parse_id(item.claimed_id.as_deref()?).ok()?;
+                item.claimed_ts.filter(|ts| *ts > 0)
             }
         })
     }

@@ -27,35 +27,17 @@ fn a_span_is_from_the_first_to_the_last_as_they_came_and_not_from_least_to_great
 }
 
 #[test]
-fn ascending_is_by_time_then_id_and_nothing_twice() {
-    let at = |ts| tease(ts, "ann", "bob");
-    let mut tie = [at(5), seen(5, "ann", "bob"), status(5, "ann", "bob")];
-    tie.sort_by_key(Spec::id);
-    assert!(batch_of(&[]).is_ascending());
-    assert!(batch_of(&tie).is_ascending());
-    assert!(batch_of(&[at(1), at(2), at(3)]).is_ascending());
-    assert!(!batch_of(&[at(1), at(3), at(2)]).is_ascending());
-    assert!(!batch_of(&[at(1), at(1)]).is_ascending());
-    tie.swap(0, 1);
-    assert!(!batch_of(&tie).is_ascending());
-}
-
-#[test]
 fn refused_events_count_as_far_as_their_time_and_id_can_be_read() {
     let [a, b] = ["a", "b"].map(|digit| format!("\"{}\"", digit.repeat(32)));
     assert_eq!(claims(&[("5", &a), ("6", &a)]).span(), Some((5, 6)));
-    assert!(claims(&[("5", &a), ("5", &b), ("6", &a)]).is_ascending());
-    assert!(!claims(&[("5", &b), ("5", &a)]).is_ascending());
     let odd = ["0", "-1", "1.0", "\"9\"", "null", "9223372036854775808"];
     for ts in odd {
         let batch = claims(&[("5", &a), (ts, &b)]);
         assert_eq!(batch.span(), Some((5, 5)), "{ts}");
-        assert!(batch.is_ascending(), "{ts}");
     }
     for id in ["7", "null", "\"AB\"", "\"x\""] {
         let batch = claims(&[("5", &a), ("9", id), ("8", &b)]);
         assert_eq!(batch.span(), Some((5, 8)), "{id}");
-        assert!(batch.is_ascending(), "{id}");
     }
     assert_eq!(Batch::decode([&b"5"[..], b"{"], NOW).span(), None);
 }

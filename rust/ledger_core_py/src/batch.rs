@@ -72,10 +72,6 @@ impl Batch {
         read(&self.inner).span()
     }
 
-    fn is_ascending(&self) -> bool {
-        read(&self.inner).is_ascending()
-    }
-
     fn sift(&self, py: Python<'_>, ledger: &Ledger) {
         py.detach(|| write(&self.inner).sift(&read(&ledger.inner)));
     }
