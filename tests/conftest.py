@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -12,6 +13,13 @@ from support.homes import copy_of, imported
 __all__ = ["copy_of", "imported"]  # slow to make, so made once for all folders
 
 REQUIRED = os.environ.get("CI") == "true"
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would all that tests start and
+    interrupt. A program begins with the default for a signal that its parent handles."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
