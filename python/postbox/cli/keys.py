@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 from msgspec.structs import asdict
 
 from postbox.admin.command import Nothing
@@ -11,6 +9,7 @@ from postbox.admin.status import SHOW_KEY
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
+from postbox.trust.keys import public_key_text
 
 
 def show(*, common: Common | None = None) -> int:
@@ -23,8 +22,7 @@ def show(*, common: Common | None = None) -> int:
         if options.json:
             print_json(shown)
         else:
-            key = base64.b64encode(shown.public_key).decode()
-            print_pairs(asdict(shown) | {"public_key": key})
+            print_pairs(asdict(shown) | {"public_key": public_key_text(shown.public_key)})
         return 0
 
     return run(verb, as_json=options.json)

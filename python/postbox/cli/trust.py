@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from postbox.cli.output import print_json, print_rows, print_text
 from postbox.errors import Fault
 from postbox.mesh.chunks import chunks
 from postbox.trust.keylist import KeyList, ListedKey, parse_key_list, parse_public_key
+from postbox.trust.keys import public_key_text
 
 KEYS_AT_ONCE = 4_096
 """In one request, below what one may hold however long their names are."""
@@ -144,7 +144,13 @@ def _print_waiting(waiting: Sequence[Waits]) -> None:
         lead = "Who waits: postbox trust add NAME lets it in, postbox trust refuse NAME does not"
         print_text(lead)
         rows = [
-            (row.name, _text(row.public_key), row.id or "-", row.address, f"{row.since:%F %T} UTC")
+            (
+                row.name,
+                public_key_text(row.public_key),
+                row.id or "-",
+                row.address,
+                f"{row.since:%F %T} UTC",
+            )
             for row in waiting
         ]
         print_rows([("name", "public key", "id", "at", "since"), *rows])
@@ -153,12 +159,11 @@ def _print_waiting(waiting: Sequence[Waits]) -> None:
 def _print_known(directory: Directory) -> None:
     if directory.waiting:
         print("\nWho is known")
-    known = [(row.name, _text(row.public_key), row.id or "-", row.source) for row in directory.keys]
+    known = [
+        (row.name, public_key_text(row.public_key), row.id or "-", row.source)
+        for row in directory.keys
+    ]
     print_rows([("name", "public key", "id", "from"), *known], cut=(1, 2))
-
-
-def _text(key: bytes) -> str:
-    return base64.b64encode(key).decode()
 
 
 def _listed(name: str, key: str, voter_id: str | None) -> ListedKey:

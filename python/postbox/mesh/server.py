@@ -19,7 +19,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from postbox.core import Ledger
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
-from postbox.mesh.callers import Caller, caller_of
 from postbox.mesh.introductions import Introductions
 from postbox.mesh.peers import PeerBook
 from postbox.mesh.replies import BodyTooLarge, NotAllowed, TooOften, WrongMethod, reply_to
@@ -28,6 +27,7 @@ from postbox.net.addresses import Reach
 from postbox.net.asgi import (
     JSON,
     Reply,
+    address_of,
     discard_body,
     headers_of,
     read_body,
@@ -121,18 +121,17 @@ class MeshServer:
             await send_reply(send, self._signed(reply_to(_BUSY)))
 
     async def _authenticate(self, scope: HTTPScope) -> str:
-        caller = caller_of(scope)
-        self._require_allowed(caller)
+        self._require_allowed(scope)
         try:
             return self._signer(scope, self._directory.key_of)
         except signatures.UnknownSender as error:
-            self._require_patience(caller)
+            self._require_patience(scope)
             proves = partial(self._is_signed_with, scope)
-            if not await self._introductions.call_back(error.sender, caller.address, proves):
+            if not await self._introductions.call_back(error.sender, address_of(scope), proves):
                 raise
             return self._signer(scope, self._directory.key_of)
         except signatures.AuthFailed:
-            self._require_patience(caller)
+            self._require_patience(scope)
             raise
 
     def _signer(self, scope: HTTPScope, key_of: signatures.KeyOf) -> str:
@@ -163,7 +162,7 @@ class MeshServer:
             return
         packed = wire.is_msgpack(headers_of(scope).get("accept", ""))
         try:
-            with self._answers.one(self._reach.counts_as(caller_of(scope).address)):
+            with self._answers.one(self._reach.counts_as(address_of(scope))):
                 await send_reply(send, await self._reply(body, requester, packed=packed))
         except TooMany:
             await send_reply(send, self._signed(reply_to(_BUSY)))
@@ -204,10 +203,9 @@ class MeshServer:
     # -- the others -----------------------------------------------------------------------------
 
     async def hello(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        caller = caller_of(scope)
         try:
-            self._require_allowed(caller)
-            self._require_patience(caller)
+            self._require_allowed(scope)
+            self._require_patience(scope)
         except WireError:
             await discard_body(receive)
             raise
@@ -216,12 +214,12 @@ class MeshServer:
             if len(body) > HELLO_BYTES:
                 await discard_body(receive)
                 raise BodyTooLarge(HELLO_BYTES)
-            is_known = await self._introductions.hello(body, caller.address)
+            is_known = await self._introductions.hello(body, address_of(scope))
             mine = self._introductions.own_hello()
             await send_reply(send, Reply(200 if is_known else 202, mine, JSON))
 
     def ping(self, scope: HTTPScope) -> wire.Ping:
-        self._require_patience(caller_of(scope))
+        self._require_patience(scope)
         return wire.Ping(
             sender=self._identity.name,
             public_key=self._identity.public_key_base64,
@@ -231,13 +229,14 @@ class MeshServer:
 
     # -- limits ---------------------------------------------------------------------------------
 
-    def _require_allowed(self, caller: Caller) -> None:
-        refusal = self._reach.may_call_us(caller.address, is_tls=caller.is_tls)
+    def _require_allowed(self, scope: HTTPScope) -> None:
+        is_tls = scope["scheme"] == "https"
+        refusal = self._reach.may_call_us(address_of(scope), is_tls=is_tls)
         if refusal is not None:
             raise NotAllowed(refusal)
 
-    def _require_patience(self, caller: Caller) -> None:
-        key = self._reach.counts_as(caller.address)
+    def _require_patience(self, scope: HTTPScope) -> None:
+        key = self._reach.counts_as(address_of(scope))
         wait_s = self._strangers.wait_s(key, self._world.clock.elapsed_s())
         if wait_s:
             raise TooOften("too many requests from this address that prove nothing", wait_s)

@@ -36,6 +36,11 @@ class SoulError(ValueError):
     """This is no soul, or not the soul of that name."""
 
 
+def public_key_text(key: bytes) -> str:
+    """As people and nara write it: base64 of the 32 bytes."""
+    return base64.b64encode(key).decode("ascii")
+
+
 @dataclass(frozen=True)
 class Identity:
     """A name and the soul that goes with it; made by `identity_of` and `make_identity`."""
@@ -55,7 +60,7 @@ class Identity:
 
     @cached_property
     def public_key_base64(self) -> str:
-        return base64.b64encode(self.public_key).decode("ascii")
+        return public_key_text(self.public_key)
 
     @cached_property
     def id(self) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-
 import msgspec
 
 from postbox.logs import get, limited
 from postbox.store.contract import Entry, Lane
 from postbox.trust.directory import Commit
+from postbox.trust.keys import public_key_text
 from postbox.trust.tables import (
     KIND_KEY,
     KIND_REFUSED,
@@ -43,7 +42,7 @@ class Notices:
                         "a name is known",
                         name=known.name,
                         source=known.source.value,
-                        public_key=_text(known.key),
+                        public_key=public_key_text(known.key),
                     )
             case kind if kind == KIND_WAITS:
                 waiting = msgspec.json.decode(body, type=WaitingName)
@@ -51,11 +50,7 @@ class Notices:
                     "a name waits to be let in",
                     name=waiting.name,
                     address=waiting.address,
-                    public_key=_text(waiting.key),
+                    public_key=public_key_text(waiting.key),
                 )
             case kind if kind == KIND_REFUSED:
                 self._log.info("a name that waited is refused", name=body.decode())
-
-
-def _text(key: bytes) -> str:
-    return base64.b64encode(key).decode()
