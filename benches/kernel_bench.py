@@ -27,7 +27,7 @@ from postbox.rules import Decision, EntryKey, NewEntry, Payer, Reason, RowKey, S
 from postbox.store.contract import Change, Column, Entry, Found, Lane, Table, Tx
 from postbox.store.open import open_store
 from postbox.store.schema import Migrations
-from postbox.store.sqlite import open_sqlite
+from postbox.store.sqlite.driver import open_sqlite
 from postbox.world import FileDisk, system_world
 
 DRAFTS = 80_000

@@ -9,8 +9,9 @@ import apsw
 import pytest
 
 from postbox.errors import Fatal, SchemaTooNew
-from postbox.store.schema import KERNEL, Migrations, split_statements
-from postbox.store.sqlite import open_sqlite
+from postbox.store.schema import KERNEL, Migrations
+from postbox.store.sqlite.driver import open_sqlite
+from postbox.store.sqlite.tables import split_statements
 from postbox.world import FileDisk
 from support.toy_chat import CHAT, MIGRATIONS
 
@@ -21,7 +22,7 @@ def make_set(directory: Path, monkeypatch: pytest.MonkeyPatch, *files: str) -> M
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     for number, sql in enumerate(files, start=1):
-        (package / f"{number:04}_step.sql").write_text(sql)
+        (package / f"{number:04}_step.sqlite.sql").write_text(sql)
     (package / "0001_step.postgres.sql").write_text("not for this engine")
     monkeypatch.syspath_prepend(directory)
     monkeypatch.delitem(sys.modules, "door", raising=False)

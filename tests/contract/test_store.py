@@ -24,7 +24,7 @@ from postbox.store.contract import (
     Tx,
     Window,
 )
-from postbox.store.sqlite import open_sqlite, renamed
+from postbox.store.sqlite.driver import open_sqlite, renamed
 from postbox.world import Disk, FileDisk
 from support.simulate import MemoryDisk
 from support.toy_chat import CHAT, MEMBER, MIGRATIONS

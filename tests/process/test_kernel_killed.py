@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from postbox.store.contract import Entry, Lane, Query
-from postbox.store.sqlite import open_sqlite
+from postbox.store.sqlite.driver import open_sqlite
 from postbox.world import FileDisk
 from support.children import CHUNK, command, environment
 from support.toy_chat import MIGRATIONS

@@ -14,7 +14,7 @@ from postbox.log.tail import Tail, open_tail
 from postbox.store.contract import Store
 from postbox.store.runner import StoreRunner
 from postbox.store.schema import Migrations
-from postbox.store.sqlite import open_sqlite
+from postbox.store.sqlite.driver import open_sqlite
 from postbox.world import World
 from support.faulty import FaultyStore, When, never
 from support.toy_chat import MIGRATIONS

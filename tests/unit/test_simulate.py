@@ -7,7 +7,7 @@ import trio
 
 from postbox.errors import Fatal
 from postbox.store.contract import Change, Entry, Lane
-from postbox.store.sqlite import open_sqlite
+from postbox.store.sqlite.driver import open_sqlite
 from postbox.world import Pool
 from support.simulate import MemoryDisk, Severed, Simulation, simulate
 

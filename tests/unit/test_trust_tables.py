@@ -14,7 +14,7 @@ from postbox.errors import SchemaTooNew, Violation
 from postbox.rules import Decision, Payer, Put
 from postbox.store.contract import Change, Reader, Row, Store, Table, Tx
 from postbox.store.schema import Migrations
-from postbox.store.sqlite import open_sqlite
+from postbox.store.sqlite.driver import open_sqlite
 from postbox.trust.directory import Directory
 from postbox.trust.keys import identity_of
 from postbox.trust.rules import KeyRules, introduction_draft, operator_draft
@@ -83,8 +83,8 @@ def first_step(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Migrations:
     package = directory / "first_trust"
     package.mkdir()
     (package / "__init__.py").touch()
-    sql = files(MIGRATIONS.package).joinpath("0001_keys.sql").read_text("utf-8")
-    (package / "0001_keys.sql").write_text(sql)
+    sql = files(MIGRATIONS.package).joinpath("0001_keys.sqlite.sql").read_text("utf-8")
+    (package / "0001_keys.sqlite.sql").write_text(sql)
     monkeypatch.syspath_prepend(directory)
     monkeypatch.delitem(sys.modules, "first_trust", raising=False)
     return Migrations(MIGRATIONS.name, "first_trust")

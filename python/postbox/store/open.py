@@ -10,7 +10,7 @@ import trio
 
 from postbox.store.runner import StoreRunner
 from postbox.store.schema import Migrations
-from postbox.store.sqlite import open_sqlite
+from postbox.store.sqlite.driver import open_sqlite
 from postbox.world import Pool, World
 
 _EPOCH_BYTES = 16

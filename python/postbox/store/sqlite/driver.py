@@ -11,13 +11,12 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from heapq import nsmallest
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 from msgspec.structs import astuple
 
 from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
-from postbox.store import statements
 from postbox.store.change import stored_appends
 from postbox.store.contract import (
     IDENTITY,
@@ -38,11 +37,12 @@ from postbox.store.contract import (
     Windows,
 )
 from postbox.store.paging import cut_page
-from postbox.store.schema import KERNEL, Migrations, migrate
+from postbox.store.schema import KERNEL, Migrations, Schema, migrate
+from postbox.store.sqlite import statements
+from postbox.store.sqlite.tables import SqliteDatabase
 from postbox.world import Disk
 
 T = TypeVar("T")
-Schema: TypeAlias = dict[str, int]  # migration set -> number of its last migration
 
 BUSY_TIMEOUT_MS = 10_000  # another process with the file open holds its lock for less than 1 s
 CACHE_KIB = 65_536  # the id index of a million mesh events is 30 MB
@@ -55,9 +55,7 @@ _DISK_FULL_HINT = "make room on the disk of the home; nothing was written"
 class SqliteStore:
     """See `contract.Store`."""
 
-    def __init__(
-        self, disk: Disk, path: str, writer: apsw.Connection, schema: dict[str, int]
-    ) -> None:
+    def __init__(self, disk: Disk, path: str, writer: apsw.Connection, schema: Schema) -> None:
         self._disk = disk
         self._path = path
         self._writer = writer
@@ -151,7 +149,7 @@ def _prepare(
 ) -> Schema:
     connection.execute("begin immediate")
     try:
-        schema = migrate(connection, sets)
+        schema = migrate(SqliteDatabase(connection), sets)
         for name, value in (("epoch", epoch), ("cursor_key", cursor_key)):
             connection.execute("insert or ignore into identity values (?, ?)", (name, value))
         connection.execute("commit")
