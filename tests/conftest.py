@@ -9,8 +9,10 @@ from collections.abc import Generator
 import pytest
 
 from support.homes import copy_of, imported
+from support.postgres import database, postgres
 
-__all__ = ["copy_of", "imported"]  # slow to make, so made once for all folders
+# Slow to make, so made once for all folders.
+__all__ = ["copy_of", "database", "imported", "postgres"]
 
 REQUIRED = os.environ.get("CI") == "true"
 

@@ -23,6 +23,7 @@ import trio
 
 if TYPE_CHECKING:
     import apsw
+    import psycopg
 
 T = TypeVar("T")
 
@@ -84,6 +85,11 @@ class Threads(Protocol):
 class Disk(Protocol):
     def open_database(self, path: str) -> apsw.Connection:
         """A connection to the SQLite database at `path`, made if it is not there."""
+        ...
+
+    def connect_database(self, conninfo: str) -> psycopg.Connection:
+        """A connection to a PostgreSQL server: a disk at the end of a wire. Its socket is libpq's,
+        which resolves, connects and encrypts by itself; `Net` has no part in it."""
         ...
 
 
@@ -198,6 +204,11 @@ class FileDisk:
         with suppress(OSError):  # what is there is left as it is; what cannot be made, SQLite names
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         return apsw.Connection(path)
+
+    def connect_database(self, conninfo: str) -> psycopg.Connection:
+        import psycopg
+
+        return psycopg.connect(conninfo, autocommit=True)
 
 
 def system_world() -> World:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +25,35 @@ from postbox.store.contract import (
     Tx,
     Window,
 )
+from postbox.store.postgres.driver import open_postgres
 from postbox.store.sqlite.driver import open_sqlite, renamed
-from postbox.world import Disk, FileDisk
+from postbox.world import FileDisk
 from support.simulate import MemoryDisk
 from support.toy_chat import CHAT, MEMBER, MIGRATIONS
 
 Reopen = Callable[[], Store]
 
 
-@pytest.fixture(params=["file", "memory"])
+@pytest.fixture(params=["file", "memory", "postgres"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
     """Opens the same database each time it is called, and closes the one before."""
-    disk: Disk = FileDisk() if request.param == "file" else MemoryDisk()
     opened: list[Store] = []
+    open_one: Callable[[bytes, bytes], Store]
+    match request.param:
+        case "file":
+            path = str(tmp_path / "node.db")
+            open_one = partial(open_sqlite, FileDisk(), path, [MIGRATIONS])
+        case "memory":
+            open_one = partial(open_sqlite, MemoryDisk(), "node.db", [MIGRATIONS])
+        case _:
+            url = request.getfixturevalue("database")
+            open_one = partial(open_postgres, FileDisk(), url, [MIGRATIONS])
 
     def reopen() -> Store:
         for store in opened:
             store.close()
         number = len(opened)
-        path = str(tmp_path / "node.db") if request.param == "file" else "node.db"
-        store = open_sqlite(disk, path, [MIGRATIONS], bytes([number] * 16), bytes([number] * 32))
+        store = open_one(bytes([number] * 16), bytes([number] * 32))
         opened.append(store)
         return store
 
@@ -136,10 +146,22 @@ def test_rows_are_read_by_key_with_none_for_the_missing(store: Store) -> None:
     assert store.write(lambda tx: tx.rows(MEMBER, [])) == {}
 
 
-@pytest.mark.parametrize("name", ["ann", "with \0 inside", "\U0001f4ee", ""])
+@pytest.mark.parametrize("name", ["ann", "\U0001f4ee", "", "'; --", "a\n\\b\t\x01"])
 def test_rows_are_found_by_any_text(store: Store, name: str) -> None:
     apply(store, Change(puts={IDENTITY: [(name, b"x")]}))
     assert store.read(lambda reader: reader.rows(IDENTITY, [(name,)])) == {(name,): (name, b"x")}
+
+
+def test_a_text_with_nul_is_refused_and_not_found(store: Store) -> None:
+    """PostgreSQL can not store it, and what one engine can not store the other does not."""
+    with pytest.raises(Violation, match="NUL"):
+        apply(store, Change(puts={MEMBER: [(b"c", "ann"), (b"c", "ann\0")]}))
+    apply(store, Change(puts={MEMBER: [(b"c", "ann")], IDENTITY: [("ann", b"x")]}))
+    members = store.read(lambda reader: reader.rows(MEMBER, [(b"c", "ann\0")]))
+    assert members == {(b"c", "ann\0"): None}
+    rows = store.write(lambda tx: tx.rows(IDENTITY, [("ann\0",), ("ann",)]))
+    assert rows == {("ann\0",): None, ("ann",): ("ann", b"x")}
+    apply(store, Change(drops={MEMBER: [(b"c", "ann\0")]}))
 
 
 def test_a_put_takes_the_place_of_the_row_with_its_key_and_a_drop_removes_it(
@@ -323,7 +345,7 @@ def test_what_raises_leaves_nothing_behind(store: Store) -> None:
 
 
 def test_a_disk_that_is_full_says_so_and_nothing_happened(tmp_path: Path) -> None:
-    class SmallDisk:
+    class SmallDisk(FileDisk):
         def open_database(self, path: str) -> apsw.Connection:
             connection = apsw.Connection(path)
             connection.pragma("max_page_count", 40)
@@ -358,7 +380,7 @@ def test_a_disk_that_is_too_full_for_a_new_database_says_so(tmp_path: Path) -> N
     """SQLite has rolled back by itself then."""
     vfs, path = FullVfs(), str(tmp_path / "node.db")
 
-    class FullDisk:
+    class FullDisk(FileDisk):
         def open_database(self, path: str) -> apsw.Connection:
             return apsw.Connection(path, vfs="full")
 

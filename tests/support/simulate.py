@@ -17,11 +17,12 @@ from itertools import count
 from typing import TypeVar, cast
 
 import apsw
+import psycopg
 import trio
 import trio._core._run as trio_run
 import trio.testing
 
-from postbox.world import Pool, World
+from postbox.world import FileDisk, Pool, World
 from support.memory_net import MemoryListener, MemoryNet, MemoryStream
 
 T = TypeVar("T")
@@ -118,6 +119,9 @@ class MemoryDisk:
             self._keepers[path] = self._connect(path)
         return self._connect(path)
 
+    def connect_database(self, conninfo: str) -> psycopg.Connection:
+        return FileDisk().connect_database(conninfo)
+
     def _connect(self, path: str) -> apsw.Connection:
         return apsw.Connection(f"file:/{self._name}/{path}?vfs=memdb", flags=_OPEN)
 
@@ -128,11 +132,17 @@ class NodeDisk:
 
     disk: MemoryDisk
     life: Life
-    connections: list[apsw.Connection] = field(default_factory=list)
+    connections: list[apsw.Connection | psycopg.Connection] = field(default_factory=list)
 
     def open_database(self, path: str) -> apsw.Connection:
         self.life.check()
         connection = self.disk.open_database(path)
+        self.connections.append(connection)
+        return connection
+
+    def connect_database(self, conninfo: str) -> psycopg.Connection:
+        self.life.check()
+        connection = self.disk.connect_database(conninfo)
         self.connections.append(connection)
         return connection
 

@@ -1,12 +1,13 @@
-"""What a change comes to when it removes or blanks what it appends itself."""
+"""What a change comes to on both engines alike."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from postbox.store.contract import Change, Entry
+from postbox.errors import Violation
+from postbox.store.contract import Change, Entry, Scalar
 
 NO_LANE = 0  # of what is left of a removed entry: no reader looks there
 
@@ -32,3 +33,14 @@ def _after_own_change(entry: Entry, removed: frozenset[int], blanked: frozenset[
     if entry.pos in removed:
         return replace(entry, lane=NO_LANE, id=bytes(16), author=b"", body=None)
     return replace(entry, body=None) if entry.pos in blanked else entry
+
+
+def is_storable(row: Iterable[Scalar]) -> bool:
+    """PostgreSQL can not store a text with NUL, so neither engine does, and no row has one."""
+    return not any(isinstance(value, str) and "\0" in value for value in row)
+
+
+def check_storable(rows: Iterable[Iterable[Scalar]]) -> None:
+    """Raises Violation."""
+    if not all(map(is_storable, rows)):
+        raise Violation("a text with NUL can not be stored; nothing was")

@@ -39,7 +39,7 @@ class Lane(IntEnum):
     __hash__ = int.__hash__  # Enum hashes in Python code; lanes are hashed once a draft
 
 
-Scalar: TypeAlias = int | float | str | bytes | None
+Scalar: TypeAlias = int | float | str | bytes | None  # a text has no NUL; an int has 64 bits
 Row: TypeAlias = tuple[Scalar, ...]  # all columns of a table, the key's first
 Key: TypeAlias = tuple[Scalar, ...]  # the key's columns
 
@@ -124,10 +124,13 @@ class Page(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True, eq=False):
-    """A door's own named SQL: lists and snapshots, never used by rules. Parameters are `:name`."""
+    """A door's own named SQL: lists and snapshots, never used by rules. Parameters are `:name`.
+
+    `postgres` is for where the engines' SQL differs; its parameters are `%(name)s`."""
 
     name: str
     sqlite: str
+    postgres: str = ""
 
 
 class Identity(Struct, frozen=True):
@@ -145,6 +148,12 @@ class Tx(Protocol):
     @property
     def head(self) -> int:
         """The greatest position ever given out; 0 in an empty log."""
+        ...
+
+    @property
+    def is_next(self) -> bool:
+        """Whether nobody else wrote since this store's last write: what that read and wrote still
+        holds. False at first, and after a failure that may hide a write."""
         ...
 
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:

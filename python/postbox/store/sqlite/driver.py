@@ -17,7 +17,7 @@ import apsw
 from msgspec.structs import astuple
 
 from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
-from postbox.store.change import stored_appends
+from postbox.store.change import check_storable, stored_appends
 from postbox.store.contract import (
     IDENTITY,
     Change,
@@ -227,7 +227,9 @@ class SqliteReader:
 
 
 class SqliteTx:
-    """See `contract.Tx`."""
+    """See `contract.Tx`. One process has the home open, so nobody else ever writes entries."""
+
+    is_next = True
 
     def __init__(self, cursor: apsw.Cursor) -> None:
         self._cursor = cursor
@@ -261,6 +263,7 @@ class SqliteTx:
             self._cursor.executemany(statements.APPEND, map(astuple, stored_appends(change)))
             execute(statements.SWEEP, (change.appends[-1].pos,))
         for table, rows in change.puts.items():
+            check_storable(rows)
             self._cursor.executemany(statements.put(table), rows)
         for table, keys in change.drops.items():
             self._cursor.executemany(statements.drop(table), keys)

@@ -1,0 +1,167 @@
+"""The store on PostgreSQL, through psycopg: one connection that writes, a few that read.
+
+Several processes may have the same database open. Who writes holds the sequencer, an advisory lock,
+from before it reads the head until its commit is done: so positions are dense and come in the order
+of commits, which a `bigserial` does not give. A connection that failed is given up and another one
+opened at the next call; a commit whose answer was lost is Unavailable, perhaps committed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+import psycopg
+
+from postbox.errors import Unavailable
+from postbox.store.contract import IDENTITY, Identity, Key, Reader, Scalar, Tx
+from postbox.store.postgres import statements
+from postbox.store.postgres.faults import renamed
+from postbox.store.postgres.session import Patience, Role, Session, open_session, shown
+from postbox.store.postgres.tables import PostgresDatabase
+from postbox.store.postgres.transaction import PostgresReader, PostgresTx
+from postbox.store.schema import KERNEL, Migrations, Schema, migrate
+from postbox.world import Disk
+
+T = TypeVar("T")
+Connect: TypeAlias = Callable[[Role], Session]
+
+
+class PostgresStore:
+    """See `contract.Store`."""
+
+    def __init__(self, connect: Connect, where: str, writer: Session, schema: Schema) -> None:
+        self._connect = connect
+        self._where = where
+        self._schema = schema
+        self._idle: deque[Session] = deque()
+        self._writer = writer
+        self._is_settled = False  # everything that this process may have committed before is safe
+        self._turn = -1  # the last one drawn by this connection
+
+    def write(self, work: Callable[[Tx], T]) -> T:
+        tx: PostgresTx | None = None
+        try:
+            tx = self._begin()
+            result = work(tx)
+            if tx.failure is not None:
+                raise tx.failure
+            self._commit(tx)
+        except BaseException as error:
+            if tx is not None:
+                self._writer.roll_back()
+                error = tx.failure or error
+            if isinstance(error, psycopg.Error):
+                raise renamed(error, self._where) from error
+            raise
+        return result
+
+    def _begin(self) -> PostgresTx:
+        message = statements.begin(self._writer.lock)
+        if self._writer.is_open:
+            try:
+                return self._transaction(self._writer.send(message))
+            except psycopg.Error:
+                self._writer.roll_back()
+                if self._writer.is_open:
+                    raise
+        self._is_settled, self._turn = False, -1
+        self._writer = self._connect(Role.WRITER)
+        return self._transaction(self._writer.send(message))
+
+    def _transaction(self, begun: Sequence[int]) -> PostgresTx:
+        turn, head, has_keepers = begun
+        is_next = turn == self._turn + 1
+        self._turn = turn
+        return PostgresTx(self._writer, head, is_next, bool(has_keepers))
+
+    def _commit(self, tx: PostgresTx) -> None:
+        if not self._is_settled:
+            self._writer.rows(statements.SETTLE)
+        news = statements.notify(self._writer.channel, tx.new_head) if tx.is_changed else ""
+        self._writer.commit(news)
+        self._is_settled = True
+
+    def read(self, work: Callable[[Reader], T]) -> T:
+        try:
+            session, head = self._begin_reading()
+            try:
+                return work(PostgresReader(session, head))
+            finally:
+                session.roll_back()
+                if session.is_open:
+                    self._idle.append(session)
+        except psycopg.Error as error:
+            raise renamed(error, self._where) from error
+
+    def _begin_reading(self) -> tuple[Session, int]:
+        while (session := self._take_idle()) is not None:
+            try:
+                return session, session.send(statements.BEGIN_READING)[0]
+            except (psycopg.Error, Unavailable):  # from before the server started anew, perhaps
+                session.close()
+        session = self._connect(Role.READER)
+        return session, session.send(statements.BEGIN_READING)[0]
+
+    def _take_idle(self) -> Session | None:
+        try:
+            return self._idle.pop()  # alone atomic: readers are many threads
+        except IndexError:
+            return None
+
+    def identity(self) -> Identity:
+        rows = self.read(lambda reader: reader.rows(IDENTITY, [("epoch",), ("cursor_key",)]))
+        values: dict[Key, Scalar] = {key: row[1] for key, row in rows.items() if row}
+        epoch, cursor_key = values[("epoch",)], values[("cursor_key",)]
+        assert isinstance(epoch, bytes)
+        assert isinstance(cursor_key, bytes)
+        return Identity(epoch, cursor_key, self._schema)
+
+    def close(self) -> None:
+        for session in (*self._idle, self._writer):
+            session.close()
+        self._idle.clear()
+
+
+def open_postgres(
+    disk: Disk,
+    url: str,
+    migrations: Sequence[Migrations],
+    epoch: bytes,
+    cursor_key: bytes,
+    patience: Patience = Patience(),  # noqa: B008  (a frozen Struct)
+) -> PostgresStore:
+    """Opens the database at `url`, which must be there, and brings its tables up to date.
+
+    The tables lie in the first schema of the `search_path`. `epoch` and `cursor_key` are fresh
+    random bytes, taken only if the database is new. Raises as `write` does, and SchemaTooNew.
+    """
+    where = shown(url)
+    connect = partial(_connect, disk, url, patience)
+    try:
+        writer = connect(Role.WRITER)
+        try:
+            schema = _prepare(writer, (KERNEL, *migrations), epoch, cursor_key)
+        except BaseException:
+            writer.close()
+            raise
+    except psycopg.Error as error:
+        raise renamed(error, where) from error
+    return PostgresStore(connect, where, writer, schema)
+
+
+def _connect(disk: Disk, url: str, patience: Patience, role: Role) -> Session:
+    return open_session(disk, url, role, patience)
+
+
+def _prepare(
+    session: Session, sets: Sequence[Migrations], epoch: bytes, cursor_key: bytes
+) -> Schema:
+    session.send(statements.begin_alone(session.lock))
+    schema = migrate(PostgresDatabase(session), sets)
+    for name, value in (("epoch", epoch), ("cursor_key", cursor_key)):
+        session.rows("insert into identity values (%s, %s) on conflict do nothing", (name, value))
+    session.commit()
+    return schema

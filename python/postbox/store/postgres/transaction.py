@@ -1,0 +1,165 @@
+"""What a write and a read see of the database: `contract.Tx` and `contract.Reader`.
+
+A transaction that met an error is lost, whatever its caller makes of that: `failure` keeps the
+error, so that nobody takes it for something else later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import psycopg
+from msgspec.structs import astuple
+from psycopg.types.numeric import Int8
+
+from postbox.store.change import check_storable, is_storable, stored_appends
+from postbox.store.contract import (
+    Change,
+    Entry,
+    EntryName,
+    Found,
+    Key,
+    Lane,
+    Page,
+    Query,
+    Row,
+    Scalar,
+    Table,
+    Windows,
+)
+from postbox.store.paging import cut_page
+from postbox.store.postgres import statements
+from postbox.store.postgres.arrays import blobs, integers, sets
+from postbox.store.postgres.session import Session
+
+
+class PostgresReader:
+    """See `contract.Reader`. The head is read first, and with it the snapshot begins."""
+
+    def __init__(self, session: Session, head: int) -> None:
+        self._session = session
+        self.head = head
+
+    def page(
+        self, lane: Lane, windows: Windows | None, after: int, limit: int, max_bytes: int
+    ) -> Page:
+        count = Int8(limit + 1)
+        if windows is None:
+            asked = (Int8(after), count, Int8(max_bytes))
+            rows = self._session.rows(statements.LANE_PAGE[lane], asked)
+        elif windows:
+            stretches = [(each.stream, max(after, each.after), each.upto) for each in windows]
+            asked_sets = sets(("blob", "integer", "integer"), stretches)
+            sql = statements.WINDOWS_PAGE[lane]
+            rows = self._session.rows(sql, (*asked_sets, count, count, Int8(max_bytes)))
+        else:
+            return Page([], max(after, self.head), more=False)
+        return cut_page((_entry(lane, row) for row in rows), after, self.head, limit, max_bytes)
+
+    def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
+        return find(self._session, keys)
+
+    def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
+        return read_rows(self._session, table, keys)
+
+    def query(self, query: Query, **params: Scalar) -> list[Row]:
+        return self._session.query(statements.named(query), params)
+
+
+class PostgresTx:
+    """See `contract.Tx`."""
+
+    def __init__(self, session: Session, head: int, is_next: bool, has_keepers: bool) -> None:
+        self._session = session
+        self._has_keepers = has_keepers
+        self.head = head
+        self.is_next = is_next
+        self.new_head = head
+        self.is_changed = False
+        self.failure: psycopg.Error | None = None
+
+    def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
+        with _Watch(self):
+            return find(self._session, keys)
+
+    def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
+        with _Watch(self):
+            return read_rows(self._session, table, keys)
+
+    def last_seqs(self, streams: Collection[bytes]) -> dict[bytes, int]:
+        if not streams:
+            return {}
+        with _Watch(self):
+            rows = self._session.rows(statements.LAST_SEQS, (blobs(tuple(streams)),))
+            return {stream: seq or 0 for stream, seq in rows}
+
+    def apply(self, change: Change) -> None:
+        with _Watch(self):
+            self._apply(change)
+
+    def _apply(self, change: Change) -> None:
+        execute = self._session.rows
+        self.is_changed |= not change.is_empty()
+        if change.appends:
+            self.new_head = change.appends[-1].pos
+        if change.removes:
+            removes = integers(change.removes)
+            execute(statements.KEEP, (removes, Int8(self.new_head)))
+            execute(statements.REMOVE, (removes,))
+            self._has_keepers = True
+        if change.blanks:
+            execute(statements.BLANK, (integers(change.blanks),))
+        if change.appends:
+            rows = map(astuple, stored_appends(change))
+            execute(statements.APPEND, sets(statements.ENTRY_TYPES, rows))
+            if self._has_keepers:
+                execute(statements.SWEEP, (Int8(self.new_head),))
+        for table, puts in change.puts.items():
+            if puts:
+                check_storable(puts)
+                last = {row[: table.key]: row for row in puts}.values()
+                execute(statements.put(table), sets(statements.types(table), last))
+        for table, keys in change.drops.items():
+            if sought := [key for key in keys if is_storable(key)]:
+                execute(statements.drop(table), sets(statements.key_types(table), sought))
+
+
+class _Watch:
+    """Notes the first error of a transaction."""
+
+    __slots__ = ("_tx",)
+
+    def __init__(self, tx: PostgresTx) -> None:
+        self._tx = tx
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, psycopg.Error) and self._tx.failure is None:
+            self._tx.failure = error
+
+
+def find(session: Session, keys: Collection[EntryName]) -> dict[EntryName, Found]:
+    ids_by_lane: dict[Lane, list[bytes]] = {}
+    for lane, entry_id in keys:
+        ids_by_lane.setdefault(lane, []).append(entry_id)
+    found: dict[EntryName, Found] = {}
+    for lane, ids in ids_by_lane.items():
+        rows = session.rows(statements.FIND[lane], (blobs(ids),))
+        found.update(((lane, entry_id), Found._make(row)) for entry_id, *row in rows)
+    return found
+
+
+def read_rows(session: Session, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
+    read: dict[Key, Row | None] = dict.fromkeys(keys)
+    storable = [key for key in read if is_storable(key)]
+    if storable:
+        sought = sets(statements.key_types(table), storable)
+        for row in session.rows(statements.rows(table), sought):
+            read[row[: table.key]] = row
+    return read
+
+
+def _entry(lane: Lane, row: Sequence[Any]) -> Entry:
+    return Entry(row[0], lane, *row[1:])

@@ -1,0 +1,134 @@
+"""A real PostgreSQL for the tests: one server a run, a database of its own for each test.
+
+The server has a short folder under /tmp and listens on a socket in it, nowhere else. A watcher that
+holds the other end of a pipe stops it and removes the folder when the run ends, however it ends.
+Where PostgreSQL is not installed, tests that need it are skipped (with CI=true they fail).
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+OWNER = "postbox"
+_PLACES = ("/usr/lib/postgresql", "/usr/local", "/usr/local/opt", "/opt/homebrew/opt")
+_FINDINGS = ("*/bin/initdb", "*/*/bin/initdb", "bin/initdb")
+
+# fsync and all that makes a commit durable are as they come: on.
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "autovacuum_naptime": "5s",
+    "log_min_messages": "warning",
+    "timezone": "UTC",
+}
+
+
+def programs() -> Path | None:
+    """Where initdb, pg_ctl and postgres are: on the PATH, or where Debian and others put them."""
+    found = [Path(on_path).resolve()] if (on_path := shutil.which("initdb")) else []
+    for place in map(Path, _PLACES):
+        found += [each for pattern in _FINDINGS for each in sorted(place.glob(pattern))][::-1]
+    return next((each.parent for each in found if (each.parent / "postgres").exists()), None)
+
+
+def account() -> dict[str, Any]:
+    """As whom the server runs: it refuses to be root's."""
+    if os.getuid() != 0:
+        return {}
+    names = {each.pw_name: each for each in pwd.getpwall()}
+    who = names.get("postgres") or names["nobody"]
+    return {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
+
+
+@dataclass
+class Server:
+    """Started by `started`."""
+
+    folder: Path
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def url(self, database: str = "postgres", **parameters: str) -> str:
+        asked = "".join(f"&{name}={value}" for name, value in parameters.items())
+        return f"postgresql://{OWNER}@/{database}?host={self.folder}{asked}"
+
+    def run(self, statement: LiteralString, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """One statement by a connection of its own, as the operator would."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def make_database(self) -> str:
+        """The name of a new one."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"create database {name} template template0")
+        return name
+
+
+def started(programs: Path) -> Iterator[Server]:
+    folder = Path(tempfile.mkdtemp(prefix="postbox-pg-", dir="/tmp"))  # a socket's path is short
+    who = account()
+    if who:
+        os.chown(folder, who["user"], who["group"])
+    data, log = folder / "data", folder / "log"
+
+    def call(program: str, *arguments: str) -> None:
+        command = [str(programs / program), f"--pgdata={data}", *arguments]
+        # `pg_ctl` leaves its output to the server, so it goes to a file and not into a pipe.
+        with open(
+            os.open(folder / "said", os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o666), "rb+"
+        ) as said:
+            ran = subprocess.run(command, stdout=said, stderr=said, cwd=folder, check=False, **who)
+            said.seek(0)
+            assert ran.returncode == 0, f"{command} failed: {said.read().decode()}"
+
+    ending = f'read _; "{programs}/pg_ctl" --pgdata="{data}" -m fast -w stop; rm -rf "{folder}"'
+    watcher = subprocess.Popen(
+        ["/bin/sh", "-c", ending],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C is not for it
+        cwd="/tmp",
+        **who,
+    )
+    try:
+        call(
+            *("initdb", "--auth=trust", f"--username={OWNER}", "--encoding=UTF8"),
+            *("--locale=C", "--no-sync", "--no-instructions"),
+        )
+        settings = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
+        options = f"-c unix_socket_directories={folder} {settings}"
+        call("pg_ctl", f"--log={log}", f"--options={options}", "--wait", "start")
+        yield Server(folder)
+    finally:
+        watcher.communicate()
+        shutil.rmtree(folder, ignore_errors=True)  # what was not the server's
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """The server of this run, started for the first test that asks for it."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    yield from started(found)
+
+
+@pytest.fixture
+def database(postgres: Server) -> str:
+    """The URL of an empty database."""
+    return postgres.url(postgres.make_database())
