@@ -1,20 +1,28 @@
-"""The toy chat through real admission on SQLite does what the dict model does, whatever happens.
+"""The toy chat through real admission does what the dict model does, on either engine.
 
-What happens: batches, duplicates, refusals, removals, lost commits and lost answers, clean stops,
-and crashes at any moment, after which the log is as if the batch had been committed, or had not.
+Whatever happens: batches, duplicates, refusals, removals, lost commits and lost answers, clean
+stops, and crashes at any moment, after which the log is as if the batch had been committed, or had
+not.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import trio
 import trio._core._run as trio_run
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from msgspec.structs import replace
 
 from postbox.errors import Fatal, Stopped
@@ -26,6 +34,7 @@ from support.kernel import Kernel, open_kernel
 from support.live_loop import LiveLoop
 from support.memory_net import MemoryNet
 from support.model import Model
+from support.postgres import Server
 from support.simulate import MemoryDisk, Node, Severed
 from support.toy_chat import CHAT, MEMBER, VERDICT, ChatDraft, ToyChat
 
@@ -69,8 +78,11 @@ class Replica:
 
 
 class KernelMachine(RuleBasedStateMachine):
+    """On SQLite in memory."""
+
     def __init__(self) -> None:
         super().__init__()
+        self.database = "node.db"
         self.loop = LiveLoop()
         self.disk = MemoryDisk()
         self.model = Model()
@@ -96,7 +108,9 @@ class KernelMachine(RuleBasedStateMachine):
         world, fails, followers = self.node.world, self._fails, [self.replica]
         try:
             with self.scope:
-                async with open_kernel(world, fails, followers=followers) as self.kernel:
+                async with open_kernel(
+                    world, fails, followers=followers, database=self.database
+                ) as self.kernel:
                     await self.kernel.tail.replay(Lane.CLIENTS, self.replica.take)
                     task_status.started()
                     await trio.sleep_forever()
@@ -223,7 +237,22 @@ KEYS: dict[Table, list[Key]] = {
     VERDICT: [(number.to_bytes(16, "big"),) for number in range(1, 41)],
 }
 
+FEW = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True)
+
 TestKernelIsAsTheModel = KernelMachine.TestCase
-TestKernelIsAsTheModel.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, derandomize=True
-)
+TestKernelIsAsTheModel.settings = FEW
+
+
+def test_the_kernel_on_postgresql_is_as_the_model(postgres: Server) -> None:
+    class OnPostgres(KernelMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self._held = ExitStack()
+            self.database = self._held.enter_context(postgres.database())
+
+        def teardown(self) -> None:
+            super().teardown()
+            self._held.close()
+
+    # A third of the examples: there a commit and a start cost real time.
+    run_state_machine_as_test(OnPostgres, settings=settings(FEW, max_examples=12))

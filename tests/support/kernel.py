@@ -12,9 +12,9 @@ from postbox.log.admission import Admission
 from postbox.log.committed import Committed, Follower
 from postbox.log.tail import Tail, open_tail
 from postbox.store.contract import Store
+from postbox.store.open import open_database
 from postbox.store.runner import StoreRunner
 from postbox.store.schema import Migrations
-from postbox.store.sqlite.driver import open_sqlite
 from postbox.world import World
 from support.faulty import FaultyStore, When, never
 from support.toy_chat import MIGRATIONS
@@ -37,22 +37,25 @@ async def open_kernel(
     wrap: Callable[[Store], Store] = lambda store: store,
     followers: Sequence[Follower] = (),
     is_running: bool = True,
+    database: str = "node.db",
 ) -> AsyncIterator[Kernel]:
     """With `is_running` False, what is submitted waits until the test starts `admission.run`."""
     random = world.random.bytes
-    store = open_sqlite(world.disk, "node.db", migrations, random(16), random(32))
+    store = open_database(world.disk, database, migrations, random(16), random(32))
     wrapped = wrap(FaultyStore(store, fails))
     runner = StoreRunner(world.threads, wrapped)
-    tail = await open_tail(runner)
-    for follower in followers:
-        tail.follow(follower)
-    admission = Admission(world.clock, runner, tail)
-    async with trio.open_nursery() as nursery:
-        if is_running:
-            await nursery.start(admission.run)
-        yield Kernel(world, wrapped, runner, tail, admission)
-        nursery.cancel_scope.cancel()
-    store.close()
+    try:
+        tail = await open_tail(runner)
+        for follower in followers:
+            tail.follow(follower)
+        admission = Admission(world.clock, runner, tail)
+        async with trio.open_nursery() as nursery:
+            if is_running:
+                await nursery.start(admission.run)
+            yield Kernel(world, wrapped, runner, tail, admission)
+            nursery.cancel_scope.cancel()
+    finally:
+        store.close()
 
 
 class Recorder:

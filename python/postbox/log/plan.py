@@ -54,9 +54,11 @@ class Numbers:
         self._head = -1  # the log's head for which `last` holds
         self.last: dict[bytes, int] = {}
 
-    def begin(self, head: int) -> None:
-        """Until `commit` says otherwise, what this batch adds may turn out not to be."""
-        if self._head != head or len(self.last) > MAX_KNOWN_STREAMS:
+    def begin(self, head: int, is_next: bool) -> None:
+        """Until `commit` says otherwise, what this batch adds may turn out not to be. A log that
+        went back and grew again, as after a failover, may have our head and other numbers: that
+        is what `is_next` (see `contract.Tx`) excludes."""
+        if self._head != head or not is_next or len(self.last) > MAX_KNOWN_STREAMS:
             self.last.clear()
         self._head = -1
 
@@ -75,7 +77,7 @@ class Plan(NamedTuple):
 
 
 def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ns: int) -> Plan:
-    numbers.begin(tx.head)
+    numbers.begin(tx.head, tx.is_next)
     batch = Batch(tx, numbers, at_ns // 1_000_000)
     failures = batch.read_all(items)
     outcomes: list[Outcome | Failed] = []
