@@ -50,26 +50,25 @@ class PostgresStore:
                 raise tx.failure
             self._commit(tx)
         except BaseException as error:
-            if tx is not None:
-                self._writer.roll_back()
-                error = tx.failure or error
+            self._writer.roll_back()
+            if tx is not None and tx.failure is not None:
+                error = tx.failure  # whatever came of it later
             if isinstance(error, psycopg.Error):
                 raise renamed(error, self._where) from error
             raise
         return result
 
     def _begin(self) -> PostgresTx:
-        message = statements.begin(self._writer.lock)
         if self._writer.is_open:
             try:
-                return self._transaction(self._writer.send(message))
+                return self._transaction(self._writer.begin())
             except psycopg.Error:
                 self._writer.roll_back()
                 if self._writer.is_open:
                     raise
         self._is_settled, self._turn = False, -1
         self._writer = self._connect(Role.WRITER)
-        return self._transaction(self._writer.send(message))
+        return self._transaction(self._writer.begin())
 
     def _transaction(self, begun: Sequence[int]) -> PostgresTx:
         turn, head, has_keepers = begun
@@ -88,7 +87,9 @@ class PostgresStore:
         try:
             session, head = self._begin_reading()
             try:
-                return work(PostgresReader(session, head))
+                result = work(PostgresReader(session, head))
+                session.send("commit")
+                return result
             finally:
                 session.roll_back()
                 if session.is_open:
@@ -99,11 +100,11 @@ class PostgresStore:
     def _begin_reading(self) -> tuple[Session, int]:
         while (session := self._take_idle()) is not None:
             try:
-                return session, session.send(statements.BEGIN_READING)[0]
+                return session, session.begin()[0]
             except (psycopg.Error, Unavailable):  # from before the server started anew, perhaps
                 session.close()
         session = self._connect(Role.READER)
-        return session, session.send(statements.BEGIN_READING)[0]
+        return session, session.begin()[0]
 
     def _take_idle(self) -> Session | None:
         try:
@@ -159,7 +160,7 @@ def _connect(disk: Disk, url: str, patience: Patience, role: Role) -> Session:
 def _prepare(
     session: Session, sets: Sequence[Migrations], epoch: bytes, cursor_key: bytes
 ) -> Schema:
-    session.send(statements.begin_alone(session.lock))
+    session.send(session.take_turn)
     schema = migrate(PostgresDatabase(session), sets)
     for name, value in (("epoch", epoch), ("cursor_key", cursor_key)):
         session.rows("insert into identity values (%s, %s) on conflict do nothing", (name, value))

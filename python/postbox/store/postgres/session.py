@@ -58,13 +58,15 @@ PLANNER = {
 class Session:
     """One connection, used by one thread at a time."""
 
-    def __init__(self, connection: psycopg.Connection, schema: int) -> None:
+    def __init__(self, connection: psycopg.Connection, role: Role, schema: int) -> None:
         self._connection = connection
+        self._role = role
         self._rows = connection.cursor(binary=True)
         self._messages = connection.cursor()
         self._warnings: list[str] = []
         connection.add_notice_handler(self._take_notice)
-        self.lock = _LOCK | schema
+        self._has_first = False  # not before there are tables
+        self.take_turn = statements.take_turn(_LOCK | schema)
         self.channel = f"postbox_{schema}"
 
     def _take_notice(self, notice: psycopg.errors.Diagnostic) -> None:
@@ -81,6 +83,15 @@ class Session:
 
     def query(self, sql: str, parameters: dict[str, Scalar]) -> list[Row]:
         return self._rows.execute(sql, parameters).fetchall()
+
+    def begin(self) -> list[Any]:
+        """In one message; returns what a transaction of this role asks first."""
+        writes = self._role is Role.WRITER
+        if not self._has_first:
+            first = statements.FIRST_WRITING if writes else statements.FIRST_READING
+            self.send(f"prepare first as {first}")
+            self._has_first = True
+        return self.send(f"{self.take_turn if writes else statements.BEGIN_READING}; execute first")
 
     def send(self, message: str) -> list[Any]:
         """Statements without parameters, in one message; the first row of the last, if it has any.
@@ -107,6 +118,7 @@ class Session:
         """If there is a transaction. After it the session is idle, or closed if that failed."""
         if self._connection.info.transaction_status is TransactionStatus.IDLE:
             return
+        self._has_first = False  # psycopg forgets all that is prepared when something is undone
         try:
             self._messages.execute("rollback")
         except psycopg.Error:
@@ -123,7 +135,7 @@ def open_session(disk: Disk, url: str, role: Role, patience: Patience) -> Sessio
         for kind, dumper in DUMPERS.items():
             connection.adapters.register_dumper(kind, dumper)
         connection.prepared_max = None  # there are as many statements as there are tables
-        return Session(connection, _prepare(connection, role, patience))
+        return Session(connection, role, _prepare(connection, role, patience))
     except BaseException:
         connection.close()
         raise

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from postbox.store.change import NO_LANE
 from postbox.store.contract import MAX_POS, Lane, Query, Table
 
 # All but the position and the lane.
@@ -22,23 +23,22 @@ ENTRY_TYPES = (
     *("integer", "integer", "blob", "integer", "blob"),
 )
 
-_HEAD = "coalesce((select pos from entry order by pos desc limit 1), 0)"
+_HEAD = "select coalesce((select pos from entry order by pos desc limit 1), 0)"
 
 
-def begin_alone(lock: int) -> str:
+def take_turn(lock: int) -> str:
+    """Two statements in one message: what is read after the lock was taken, by a statement of its
+    own with a snapshot of its own, is what the last holder of the lock committed."""
     return f"begin isolation level read committed; select pg_advisory_xact_lock({lock})"
 
 
-def begin(lock: int) -> str:
-    """One message, three statements, each with a snapshot of its own: what is read after the lock
-    was taken is what its last holder committed."""
-    return (
-        f"{begin_alone(lock)};"
-        f" select nextval('turn'), {_HEAD}, exists (select from entry where lane = 0)"
-    )
+BEGIN_READING = "begin isolation level repeatable read, read only"
 
-
-BEGIN_READING = f"begin isolation level repeatable read, read only; select {_HEAD}"
+# What a transaction asks first, prepared as `first` in each connection.
+FIRST_WRITING = (
+    f"select nextval('turn'), ({_HEAD}), exists (select from entry where lane = {NO_LANE})"
+)
+FIRST_READING = f"select ({_HEAD})"
 
 # A commit waits until what it wrote itself is safe, on the disk and, where the operator wants that,
 # on a standby; and with it all that was committed before. So this makes sure of what an earlier
