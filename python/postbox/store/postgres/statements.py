@@ -3,8 +3,8 @@
 Planner: a statement is prepared once and planned once, perhaps while its table is empty. So no plan
 may depend on statistics. A set is unnested, and each of its items is looked up in a subquery that
 is not merged with the rest (`lateral`, `offset 0`); a lookup names all columns of the index that
-serves it, by a comparison of rows where an order is wanted; and the session has scans and joins of
-whole tables switched off (`session.PLANNER`). tests/contract/test_plans.py looks at the plans.
+serves it, and asks for its order where another might do; and the session has scans and joins of
+whole tables switched off (`session.PLANNER`). test_postgres_plans.py looks at the plans.
 """
 
 from __future__ import annotations
@@ -88,10 +88,11 @@ SWEEP = f"""delete from entry where ctid = any(array(select k.ctid from (
     select ctid, stream, seq from entry where lane = 0 and pos < %s offset 0) k
   where k.seq is null or k.seq < ({_newest_number("k.stream")})))"""
 
+# Asked for in the order of ids, and not by equality, so that no other index of the lane will do.
 FIND = {
     lane: f"""select k.id, e.* from unnest(%s) k (id)
       cross join lateral (select pos, stream, seq, kind, flags, author from entry
-        where lane = {lane:d} and id = k.id offset 0) e"""
+        where lane = {lane:d} and id >= k.id and id <= k.id order by id limit 1) e"""
     for lane in Lane
 }
 

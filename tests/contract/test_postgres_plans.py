@@ -1,0 +1,135 @@
+"""Every statement of the PostgreSQL driver goes by its index, whatever the planner knows.
+
+A statement is planned once a connection, perhaps on the day the tables are made. So the plans are
+looked at on empty tables and on full ones, before and after `analyze`, as the sessions get them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from postbox.store.contract import IDENTITY, Lane
+from postbox.store.postgres import statements
+from postbox.store.postgres.driver import open_postgres
+from postbox.store.postgres.session import Patience, Role, Session, open_session
+from postbox.trust.tables import KEY, TALLY, VOTER, WAITING
+from postbox.trust.tables import MIGRATIONS as TRUST
+from postbox.world import FileDisk
+from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT
+
+ROWS = 100_000
+TABLES = [IDENTITY, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
+SQL_TYPES = {"integer": "bigint", "real": "double precision", "text": "text", "blob": "bytea"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A statement, the types of its parameters, and the indexes that it may go by."""
+
+    sql: str
+    types: tuple[str, ...]
+    indexes: frozenset[str]
+
+
+def asked(sql: str, *types: str, by: str) -> Asked:
+    return Asked(sql, types, frozenset(by.split()))
+
+
+def asked_of_the_log() -> Iterator[tuple[str, Asked]]:
+    number, numbers, blobs = "bigint", "bigint[]", "bytea[]"
+    for lane in Lane:
+        yield f"find {lane.name}", asked(statements.FIND[lane], blobs, by=f"entry_id_{lane:d}")
+        whole, some = statements.LANE_PAGE[lane], statements.WINDOWS_PAGE[lane]
+        by = "entry_node" if lane is Lane.NODE else "entry_pkey"
+        yield f"lane {lane.name}", asked(whole, number, number, number, by=by)
+        by = "entry_pkey" if lane is Lane.MESH else f"entry_stream_{lane:d} entry_pkey"
+        types = (blobs, numbers, numbers, number, number, number)
+        yield f"windows {lane.name}", asked(some, *types, by=by)
+    yield "last numbers", asked(statements.LAST_SEQS, blobs, by="entry_number")
+    yield "blank", asked(statements.BLANK, numbers, by="entry_pkey")
+    yield "remove", asked(statements.REMOVE, numbers, by="entry_pkey")
+    yield "keep", asked(statements.KEEP, numbers, number, by="entry_pkey entry_number")
+    yield "sweep", asked(statements.SWEEP, number, by="entry_keeper entry_number")
+    yield "first, writing", asked(statements.FIRST_WRITING, by="entry_pkey entry_keeper")
+    yield "first, reading", asked(statements.FIRST_READING, by="entry_pkey")
+
+
+def asked_of_tables() -> Iterator[tuple[str, Asked]]:
+    for table in TABLES:
+        types = [f"{SQL_TYPES[kind]}[]" for kind in statements.key_types(table)]
+        by = f"{table.name}_pkey"
+        yield f"rows of {table.name}", asked(statements.rows(table), *types, by=by)
+        yield f"drop of {table.name}", asked(statements.drop(table), *types, by=by)
+
+
+ALL = dict([*asked_of_the_log(), *asked_of_tables()])
+
+
+def fill(session: Session) -> None:
+    """A mesh with a little of everything else, in streams of all sizes."""
+    session.send(
+        f"""insert into entry select n, case when n % 10 < 7 then 2 when n % 10 = 7 then 1
+          when n % 10 = 8 then 3 else 4 end, ('s' || n % 50)::bytea,
+          case when n % 10 >= 8 then n end, decode(md5(n::text), 'hex'), 1, 1, 'a', 1, 'body'
+        from generate_series(1, {ROWS}) n;
+        insert into chat select ('c' || n)::bytea, 'name', 1 from generate_series(1, {ROWS}) n;
+        insert into member select ('c' || n % 9)::bytea, 'u' || n from generate_series(1, {ROWS}) n;
+        insert into verdict select ('v' || n)::bytea, 'code' from generate_series(1, {ROWS}) n;
+        insert into voter select 'i' || n, 'name' from generate_series(1, {ROWS}) n"""
+    )
+
+
+def nothing(_session: Session) -> None: ...
+
+
+def analyze(session: Session) -> None:
+    session.send("analyze")
+
+
+def fill_and_analyze(session: Session) -> None:
+    fill(session)
+    analyze(session)
+
+
+@pytest.mark.parametrize("prepare", [nothing, analyze, fill, fill_and_analyze])
+def test_every_statement_goes_by_its_index(
+    database: str, prepare: Callable[[Session], None]
+) -> None:
+    sets_of_tables = [MIGRATIONS, TRUST]
+    open_postgres(FileDisk(), database, sets_of_tables, bytes(16), bytes(32)).close()
+    session = open_session(FileDisk(), database, Role.WRITER, Patience(statement_ms=0))
+    try:
+        prepare(session)
+        wrong = {name: plan for name, each in ALL.items() if (plan := unfit(session, each))}
+    finally:
+        session.close()
+    assert wrong == {}
+
+
+def unfit(session: Session, each: Asked) -> str:
+    """What is wrong with the plan that is kept for all parameters, or nothing."""
+    head, *rest = each.sql.split("%s")
+    sql = head + "".join(f"${at}{part}" for at, part in enumerate(rest, start=1))
+    types = f"({', '.join(each.types)})" if each.types else ""
+    session.send(f"prepare asked {types} as {sql}")
+    nulls = f"({', '.join(['null'] * len(each.types))})" if each.types else ""
+    [plan] = session.send(f"explain (format json) execute asked {nulls}")
+    session.send("deallocate asked")
+    nodes = list(walk(plan[0]["Plan"]))
+    kinds = {str(node["Node Type"]) for node in nodes}
+    scans = [node for node in nodes if "Index Name" in node]
+    indexes = {str(node["Index Name"]) for node in scans}
+    has_keys = all("Index Cond" in node for node in scans) or not each.types
+    is_by_key = kinds.isdisjoint({"Seq Scan", "Bitmap Heap Scan", "Hash Join", "Merge Join"})
+    return "" if is_by_key and has_keys and indexes == each.indexes else json.dumps(plan, indent=1)
+
+
+def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for inner in node.get("Plans", []):
+        yield from walk(inner)
