@@ -9,13 +9,16 @@ from pathlib import Path
 
 import trio
 
+from postbox.errors import Fault
 from postbox.log.admission import Admission
 from postbox.log.committed import Interest
 from postbox.log.tail import Tail, open_tail
 from postbox.rules import Accepted
-from postbox.store.contract import Lane
+from postbox.store.contract import Change, Entry, Lane, Tx
 from postbox.store.open import open_store
-from postbox.world import system_world
+from postbox.store.postgres.driver import open_postgres
+from postbox.store.postgres.session import Patience
+from postbox.world import FileDisk, system_world
 from support.kernel import Recorder, open_kernel
 from support.simulate import MemoryDisk, Simulation, simulate
 from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat, Verb
@@ -61,6 +64,27 @@ async def write_until_killed(path: str) -> None:
                 nursery.start_soon(submit, submitter * CHUNK)
 
 
+def hold_the_turn(url: str) -> None:
+    """Takes the turn to write and says so; goes on when it is told to, and says what came of it."""
+    patience = Patience(idle_ms=300)
+    store = open_postgres(FileDisk(), url, [MIGRATIONS], bytes(16), bytes(32), patience)
+
+    def work(tx: Tx) -> None:
+        entry = Entry(tx.head + 1, Lane.CLIENTS, b"held", None, b"h" * 16, 1, 0, b"", 1, b"held")
+        tx.apply(Change(appends=[entry]))
+        sys.stdout.write("holding\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+
+    try:
+        store.write(work)
+        sys.stdout.write("written\n")
+    except Fault as fault:
+        sys.stdout.write(f"{type(fault).__name__}: {fault}\n")
+    finally:
+        store.close()
+
+
 async def toy_run(simulation: Simulation) -> None:
     """Two lives of a node with writers and readers, in an order that only the seed decides."""
     disk = MemoryDisk()
@@ -101,6 +125,8 @@ def main(name: str, *arguments: str) -> None:
     match name:
         case "write-until-killed":
             trio.run(write_until_killed, arguments[0])
+        case "hold-the-turn":
+            hold_the_turn(arguments[0])
         case "toy-run":
             sys.stdout.write(simulate(int(arguments[0]), toy_run).digest() + "\n")
         case "three-nodes":

@@ -75,17 +75,33 @@ class Server:
     def database(self) -> Iterator[str]:
         """The URL of an empty one. To make one takes half a second, so it is used again later."""
         name = self._free.pop() if self._free else self._make()
-        yield self.url(name)
+        try:
+            yield self.url(name)
+        finally:
+            self._clean(name)
+            self._free.append(name)
+
+    def _clean(self, name: str) -> None:
         self.cut(name)
+        for statement in (
+            f"alter database {name} allow_connections true",
+            f"alter database {name} reset all",
+        ):
+            self.run(statement)
         for statement in ("drop schema public cascade", "create schema public"):
             self.run(statement, name)
-        self._free.append(name)
 
     def _make(self) -> str:
         self._made += 1
         name = f"test_{self._made}"
         self.run(f"create database {name} template template0")
         return name
+
+    @contextmanager
+    def another_folder(self) -> Iterator[Path]:
+        """With a path that is short enough for a socket."""
+        with tempfile.TemporaryDirectory(prefix="postbox-pg-", dir="/tmp") as folder:
+            yield Path(folder)
 
     def cut(self, database: str) -> int:
         """Ends all connections to it; returns how many there were."""

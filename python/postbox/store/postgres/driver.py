@@ -41,6 +41,11 @@ class PostgresStore:
         self._is_settled = False  # everything that this process may have committed before is safe
         self._turn = -1  # the last one drawn by this connection
 
+    @property
+    def channel(self) -> str:
+        """Where each commit that changed something notifies, with the head as its payload."""
+        return self._writer.channel
+
     def write(self, work: Callable[[Tx], T]) -> T:
         tx: PostgresTx | None = None
         try:
@@ -51,10 +56,9 @@ class PostgresStore:
             self._commit(tx)
         except BaseException as error:
             self._writer.roll_back()
-            if tx is not None and tx.failure is not None:
-                error = tx.failure  # whatever came of it later
-            if isinstance(error, psycopg.Error):
-                raise renamed(error, self._where) from error
+            cause = error if tx is None else tx.failure or error  # not what came of it later
+            if isinstance(cause, psycopg.Error):
+                raise renamed(cause, self._where) from cause
             raise
         return result
 

@@ -28,7 +28,7 @@ def renamed(error: psycopg.Error, where: str) -> Fault:
     if code == _NO_ROOM:
         return Full(f"no room for {where} ({text}): make room there; nothing was written")
     if (why := _why_unavailable(error, code)) is not None:
-        return Unavailable(f"{where} does not answer ({text}): {why}. It is tried again")
+        return Unavailable(f"{where} does not answer ({text}): {why}; it is tried again")
     if code.startswith(_VIOLATION) or isinstance(error, psycopg.DataError):
         return Violation(f"{where} refused a change: {text}")
     return Fatal(
@@ -38,7 +38,7 @@ def renamed(error: psycopg.Error, where: str) -> Fault:
 
 def _why_unavailable(error: psycopg.Error, code: str) -> str | None:
     if not code and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return "is the server running, and does it let this node in?"
+        return "see that the server runs and lets this node in"
     return _UNAVAILABLE.get(code) or _UNAVAILABLE.get(code[:2])
 
 
