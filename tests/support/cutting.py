@@ -14,8 +14,7 @@ from pathlib import Path
 import trio
 
 SOCKET = ".s.PGSQL.5432"
-COMMIT = b"commit\0"  # how the writer's last message ends; a reader's is this alone
-_READERS_COMMIT_BYTES = 5 + len(COMMIT)
+COMMIT = b" commit\0"  # ends a writer's last message; a reader's begins with it
 
 
 class Cut(Enum):
@@ -65,7 +64,7 @@ class Wire:
             await client.send_eof()
 
     def _cut(self, data: bytes | bytearray) -> Cut | None:
-        if not data.endswith(COMMIT) or len(data) == _READERS_COMMIT_BYTES:
+        if not data.endswith(COMMIT):
             return None
         self.commits += 1
         cut = self._cuts_at(self.commits)

@@ -105,8 +105,9 @@ class Session:
         return list(cursor.fetchone() or ()) if cursor.description else []
 
     def commit(self, news: str = "") -> None:
-        """`news`: a statement that goes with it."""
-        self.send(statements.commit(news))
+        """`news`: a statement that goes with it. No time limit of ours ends the wait for a standby,
+        after which a commit is done, and said to be, with no more than a warning."""
+        self.send(f"{news} commit")
         if self._messages.statusmessage != "COMMIT":
             self._give_up(f"it answered the commit with {self._messages.statusmessage}")
 

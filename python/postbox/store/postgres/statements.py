@@ -46,12 +46,6 @@ FIRST_READING = f"select ({_HEAD})"
 SETTLE = "select pg_logical_emit_message(true, 'postbox', '')"
 
 
-def commit(notify: str) -> str:
-    """Without a time limit: a commit that waits for a standby is not undone by it, but reported as
-    done (the server only warns)."""
-    return f"set local statement_timeout = 0; {notify} commit"
-
-
 def notify(channel: str, head: int) -> str:
     return f"notify {channel}, '{head}';"
 
