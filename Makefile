@@ -52,8 +52,19 @@ tools:
 	@MATURIN_PEP517_ARGS="$(LOCKED)" $(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# The server that tests start (tests/support/postgres.py). Installed where that may be done; a desk
+# without it skips those tests, CI fails them.
+.PHONY: postgres
+postgres: .make/venv
+	@PYTHONPATH=tests $(BIN)/python -m support.postgres >/dev/null && exit; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing PostgreSQL for the tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null \
+			|| echo "that failed: the tests that need PostgreSQL cannot run" >&2; \
+	else echo "PostgreSQL is not installed, so its tests are skipped (Debian: apt-get install postgresql)" >&2; fi
+
 .PHONY: test
-test: .make/core ## cargo test, pytest, the import contracts and the stub of the core
+test: .make/core postgres ## cargo test, pytest, the import contracts and the stub of the core
 	@mkdir -p .make
 	cargo test --workspace --quiet $(LOCKED) 2>&1 | tee .make/cargo-test.log
 	$(MAKE) --no-print-directory structure

@@ -11,7 +11,6 @@ from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
@@ -363,7 +362,7 @@ def test_a_log_in_a_schema_of_its_own_is_a_log_of_its_own(postgres: Server, data
 def test_every_commit_tells_the_head_to_those_who_listen_and_a_look_tells_nothing(
     database: str,
 ) -> None:
-    with opened(database) as store, psycopg.connect(database, autocommit=True) as listening:
+    with opened(database) as store, FileDisk().connect_database(database) as listening:
         listening.execute("select 1")
         listening.execute(f"listen {store.channel}".encode())
         store.write(lambda tx: tx.head)

@@ -153,7 +153,7 @@ def test_rows_are_found_by_any_text(store: Store, name: str) -> None:
 
 
 def test_a_text_with_nul_is_refused_and_not_found(store: Store) -> None:
-    """PostgreSQL can not store it, and what one engine can not store the other does not."""
+    """PostgreSQL cannot store it, and what one engine cannot store the other does not."""
     with pytest.raises(Violation, match="NUL"):
         apply(store, Change(puts={MEMBER: [(b"c", "ann"), (b"c", "ann\0")]}))
     apply(store, Change(puts={MEMBER: [(b"c", "ann")], IDENTITY: [("ann", b"x")]}))

@@ -38,6 +38,7 @@ def refusals(source: str, path: str) -> list[str]:
         ("from os import urandom", "os.urandom"),
         ("import uuid", "uuid"),
         ("import sqlite3", "sqlite3"),
+        ("import psycopg\npsycopg.connect('')", "psycopg.connect"),
         ("import socket", "socket"),
         ("import trio\ntrio.to_thread.run_sync(int)", "trio.to_thread"),
         ("from trio import to_thread", "trio.to_thread"),

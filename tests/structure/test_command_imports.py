@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
-HEAVY = ("apsw", "httpx2", "hypercorn", "msgspec", "nacl", "quart", "quart_trio", "trio")
+HEAVY = ("apsw", "httpx2", "hypercorn", "msgspec", "nacl", "psycopg", "quart", "quart_trio", "trio")
 MAY_LOAD = {"postbox", "postbox.cli", "postbox.cli.main"}
 
 LOADED = """
@@ -34,6 +35,14 @@ def test_help_loads_neither_server_nor_store_nor_core() -> None:
     assert "postbox.cli.main" in loaded, "the test has lost its way"
     assert not {name for name in loaded if name.split(".")[0] in HEAVY}
     assert {name for name in loaded if name.split(".")[0] == "postbox"} == MAY_LOAD
+
+
+def test_a_node_whose_database_is_a_file_loads_nothing_for_servers_of_databases(
+    tmp_path: Path,
+) -> None:
+    loaded = loaded_by("status", "--home", str(tmp_path))
+    assert "postbox.store.sqlite.driver" in loaded, "the test has lost its way"
+    assert not {name for name in loaded if "psycopg" in name or "store.postgres" in name}
 
 
 def test_a_verb_that_does_not_serve_loads_no_server() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,11 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
+from postbox.world import FileDisk
+
 OWNER = "postbox"
-_PLACES = ("/usr/lib/postgresql", "/usr/local", "/usr/local/opt", "/opt/homebrew/opt")
+_PLACES = ("/usr/lib/postgresql", "/usr/local", "/usr/local/opt")
 _FINDINGS = ("*/bin/initdb", "*/*/bin/initdb", "bin/initdb")
 
 # fsync and all that makes a commit durable are as they come: on.
@@ -40,8 +42,14 @@ def programs() -> Path | None:
     """Where initdb, pg_ctl and postgres are: on the PATH, or where Debian and others put them."""
     found = [Path(on_path).resolve()] if (on_path := shutil.which("initdb")) else []
     for place in map(Path, _PLACES):
-        found += [each for pattern in _FINDINGS for each in sorted(place.glob(pattern))][::-1]
+        here = [each for pattern in _FINDINGS for each in place.glob(pattern)]
+        found += sorted(here, key=_version, reverse=True)
     return next((each.parent for each in found if (each.parent / "postgres").exists()), None)
+
+
+def _version(program: Path) -> list[int]:
+    """The numbers in its path."""
+    return [int(number) for number in re.findall(r"\d+", str(program))]
 
 
 def account() -> dict[str, Any]:
@@ -67,7 +75,7 @@ class Server:
 
     def run(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """One statement by a connection of its own, as the operator would."""
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+        with FileDisk().connect_database(self.url(database)) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -165,3 +173,7 @@ def database(postgres: Server) -> Iterator[str]:
     """The URL of an empty database."""
     with postgres.database() as url:
         yield url
+
+
+if __name__ == "__main__":  # for `make postgres`: where it is, or a failure if it is not there
+    raise SystemExit(0 if programs() else "PostgreSQL is not installed")

@@ -36,11 +36,11 @@ def _after_own_change(entry: Entry, removed: frozenset[int], blanked: frozenset[
 
 
 def is_storable(row: Iterable[Scalar]) -> bool:
-    """PostgreSQL can not store a text with NUL, so neither engine does, and no row has one."""
+    """PostgreSQL cannot store a text with NUL, so neither engine does, and no row has one."""
     return not any(isinstance(value, str) and "\0" in value for value in row)
 
 
 def check_storable(rows: Iterable[Iterable[Scalar]]) -> None:
     """Raises Violation."""
     if not all(map(is_storable, rows)):
-        raise Violation("a text with NUL can not be stored; nothing was")
+        raise Violation("a text with NUL cannot be stored; nothing was")

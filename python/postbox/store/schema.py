@@ -43,7 +43,7 @@ class Version(NamedTuple):
     """What a database knows of a set."""
 
     number: int  # of the last migration
-    compatible: int  # binaries that know less of the set can not use it
+    compatible: int  # binaries that know less of the set cannot use it
 
 
 class Database(Protocol):

@@ -130,7 +130,7 @@ class Session:
 
 
 def open_session(disk: Disk, url: str, role: Role, patience: Patience) -> Session:
-    """Raises psycopg.Error, and Fatal for a database that can not hold a log."""
+    """Raises psycopg.Error, and Fatal for a database that cannot hold a log."""
     connection = disk.connect_database(_conninfo(url, role, patience))
     try:
         for kind, dumper in DUMPERS.items():

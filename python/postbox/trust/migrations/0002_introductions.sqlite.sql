@@ -1,5 +1,5 @@
 -- compatible: 2
--- More ways for a key to come in: SQLite can not change a check, so the table is made anew.
+-- More ways for a key to come in: SQLite cannot change a check, so the table is made anew.
 create table key_2 (
     name text not null primary key check (length(name) between 1 and 64),
     "key" blob not null check (length("key") = 32),
