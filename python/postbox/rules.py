@@ -59,6 +59,13 @@ class EntryKey(NamedTuple):
     id: bytes
 
 
+class StreamKey(NamedTuple):
+    """A stream in which `decide` may number an entry. Its last number is read with the rest; one
+    that `needs` did not name is read when it comes to it, which costs a question to the store."""
+
+    stream: bytes
+
+
 class Put(NamedTuple):
     """A whole row, written over the one with the same key."""
 
@@ -137,7 +144,7 @@ class Rules(Protocol[D]):
     @property
     def tables(self) -> tuple[Table, ...]: ...
 
-    def needs(self, draft: D, state: State) -> Iterable[RowKey | EntryKey]:
+    def needs(self, draft: D, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
         """What `decide` will look at. It may follow one row to the next: looking at what is not
         read yet raises `Unread`, which ends the round and must not be caught; what was named is
         read, and `needs` is called again (at most 3 rounds). So a generator just yields a key and

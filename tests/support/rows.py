@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
-from postbox.rules import Decision, Draft, EntryKey, RowKey, Rules, Unread
+from postbox.rules import Decision, Draft, EntryKey, RowKey, Rules, StreamKey, Unread
 from postbox.store.contract import Found, Key, Lane, Row, Table
 
 D = TypeVar("D", bound=Draft)
@@ -17,7 +17,7 @@ class Rows:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, Key], Row] = {}
         self.entries: dict[EntryKey, Found] = {}
-        self._asked: set[RowKey | EntryKey] = set()
+        self._asked: set[RowKey | EntryKey | StreamKey] = set()
 
     def __getitem__(self, key: tuple[Table, Key], /) -> Row | None:
         table, row_key = key
@@ -43,7 +43,9 @@ class Rows:
             del self.rows[table.name, key]
         return decision
 
-    def _round(self, needs: Iterable[RowKey | EntryKey]) -> Iterable[RowKey | EntryKey]:
+    def _round(
+        self, needs: Iterable[RowKey | EntryKey | StreamKey]
+    ) -> Iterable[RowKey | EntryKey | StreamKey]:
         try:
             yield from needs
         except Unread:

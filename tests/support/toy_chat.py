@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 
 from msgspec import Struct
 
-from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, Reason, RowKey, State
+from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
 from postbox.store.contract import Column, Found, Lane, Table
 from postbox.store.schema import Migrations
 
@@ -48,7 +48,8 @@ class ToyChat:
     lane = Lane.CLIENTS
     tables = (CHAT, MEMBER, VERDICT)
 
-    def needs(self, draft: ChatDraft, state: State) -> Iterable[RowKey | EntryKey]:
+    def needs(self, draft: ChatDraft, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
+        yield StreamKey(draft.chat)
         yield RowKey(VERDICT, (draft.id,))
         yield RowKey(CHAT, (draft.chat,))
         yield RowKey(MEMBER, (draft.chat, draft.user))

@@ -24,6 +24,7 @@ from postbox.rules import (
     Rejected,
     RowKey,
     State,
+    StreamKey,
     Unread,
 )
 from postbox.store.contract import Found, Identity, Lane, Reader, Store, Table, Tx
@@ -332,7 +333,7 @@ class Poisoned:
     lane = ToyChat.lane
     tables = ToyChat.tables
 
-    def needs(self, draft: ChatDraft, state: State) -> Iterable[RowKey | EntryKey]:
+    def needs(self, draft: ChatDraft, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
         if draft.text == "needs":
             raise ZeroDivisionError
         if draft.text == "unread":
@@ -434,7 +435,7 @@ class Standing:
     lane = Lane.MESH
     tables: tuple[Table, ...] = ()
 
-    def needs(self, draft: ChatDraft, state: State) -> Iterable[RowKey | EntryKey]:
+    def needs(self, draft: ChatDraft, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
         return ()
 
     def decide(self, draft: ChatDraft, state: State, at_ms: int) -> Decision:

@@ -25,6 +25,7 @@ from postbox.rules import (
     Rejected,
     RowKey,
     Rules,
+    StreamKey,
     Unread,
 )
 from postbox.store.contract import (
@@ -130,10 +131,12 @@ class BatchState(dict[tuple[Table, Key], Row | None]):
 class Wanted:
     """What to read in the next round."""
 
-    def __init__(self, state: BatchState) -> None:
+    def __init__(self, state: BatchState, seqs: dict[bytes, int]) -> None:
         self._state = state
+        self._seqs = seqs
         self.rows: dict[Table, dict[Key, None]] = {}
         self.entries: dict[EntryName, None] = {}
+        self.streams: dict[bytes, None] = {}
 
     def ask(self, rules: Rules[Any], draft: Draft) -> bool:
         """Whether the rules have to be asked again: they looked at what is not read yet. If they
@@ -146,12 +149,15 @@ class Wanted:
             return True
         return False
 
-    def add(self, key: RowKey | EntryKey) -> None:
+    def add(self, key: RowKey | EntryKey | StreamKey) -> None:
         if isinstance(key, RowKey):
             if key not in self._state:
                 self.rows.setdefault(key.table, {})[key.key] = None
-        elif key not in self._state.entries:
-            self.entries[key] = None
+        elif isinstance(key, EntryKey):
+            if key not in self._state.entries:
+                self.entries[key] = None
+        elif key.stream not in self._seqs:
+            self.streams[key.stream] = None
 
     def read(self, tx: Tx) -> None:
         state = self._state
@@ -161,6 +167,8 @@ class Wanted:
         if self.entries:
             state.entries.update(dict.fromkeys(self.entries))
             state.entries.update(tx.find(self.entries))
+        if self.streams:
+            self._seqs.update(tx.last_seqs(self.streams))
 
 
 class Batch:
@@ -187,7 +195,7 @@ class Batch:
         failures: dict[int, Exception] = {}
         pending: Sequence[int] = range(len(items))
         for _ in range(MAX_ROUNDS):
-            wanted = Wanted(self._state)
+            wanted = Wanted(self._state, self._seqs)
             asking = []
             for at in pending:
                 rules, draft = items[at]
@@ -219,7 +227,7 @@ class Batch:
     def _decide_again(self, rules: Rules[Any], draft: Draft) -> Decision:
         """What the drafts before wrote may lead to rows that were not read: `needs` sees it now."""
         for _ in range(MAX_ROUNDS):
-            wanted = Wanted(self._state)
+            wanted = Wanted(self._state, self._seqs)
             is_asking = wanted.ask(rules, draft)
             wanted.read(self._tx)
             self._names = None  # there may be entries now that it does not have
