@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from postbox.log.plan import Numbers, Plan, plan_batch
+from postbox.log.plan import Numbers, Plan, has_landed, plan_batch
 from postbox.rules import Accepted
 from postbox.store.contract import Change, EntryName, Found, Key, Row, Store, Table, Tx
 from postbox.store.sqlite.driver import open_sqlite
 from support.simulate import MemoryDisk
-from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat
+from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat, Verb
 
 CHATS = [b"a", b"b", b"c"]
 
@@ -105,3 +105,39 @@ def test_numbers_are_read_again_after_somebody_else_may_have_written(store: Stor
     write(store, numbers, creates())
     _, asked = write(store, numbers, sends(1), is_next=False)
     assert asked == [set(CHATS)]
+
+
+def planned_only(store: Store, drafts: Collection[ChatDraft]) -> Plan:
+    """As when the connection is lost before the commit."""
+    items = [(ToyChat(), each) for each in drafts]
+    return store.write(lambda tx: plan_batch(items, tx, Numbers(), 0))
+
+
+def landed(store: Store, plan: Plan) -> bool:
+    return store.write(lambda tx: has_landed(plan, tx))
+
+
+def test_a_plan_has_landed_when_it_was_committed(store: Store) -> None:
+    assert landed(store, write(store, Numbers(), creates())[0])
+    assert not landed(store, planned_only(store, sends(1)))
+
+
+def test_a_plan_has_not_landed_because_another_process_committed_one_of_its_events(
+    store: Store,
+) -> None:
+    """At the very place, too: both had the same head. The plan's other event is nowhere."""
+    write(store, Numbers(), creates())
+    common, mine, theirs = sends(1)
+    plan = planned_only(store, [common, mine])
+    write(store, Numbers(), [common, theirs])
+    assert not landed(store, plan)
+
+
+@pytest.mark.parametrize("verb", ["remove", "blank"])
+def test_a_plan_that_takes_back_what_it_stores_is_known_again(store: Store, verb: Verb) -> None:
+    write(store, Numbers(), creates())
+    (send, *_) = sends(1)
+    undo = ChatDraft(b"u" * 16, verb, b"a", target=send.id)
+    plan = planned_only(store, [send, undo])
+    assert not landed(store, plan)
+    assert landed(store, write(store, Numbers(), [send, undo])[0])

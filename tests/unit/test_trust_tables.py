@@ -13,6 +13,7 @@ from postbox.core import Keys
 from postbox.errors import SchemaTooNew, Violation
 from postbox.rules import Decision, Payer, Put
 from postbox.store.contract import Change, Reader, Row, Store, Table, Tx
+from postbox.store.open import open_database
 from postbox.store.schema import Migrations
 from postbox.store.sqlite.driver import open_sqlite
 from postbox.trust.directory import Directory
@@ -23,11 +24,13 @@ from postbox.trust.tables import (
     MIGRATIONS,
     TALLY,
     VOTER,
+    WAITING,
     KnownKey,
     Source,
     known_key,
     row_of,
 )
+from postbox.trust.waiting import Waiting
 from postbox.world import FileDisk
 from support.rows import Rows
 
@@ -47,8 +50,15 @@ def put(store: Store, decision: Decision) -> None:
     store.write(work)
 
 
-def test_what_rules_put_comes_back_from_the_database(tmp_path: Path) -> None:
-    store = open_sqlite(FileDisk(), str(tmp_path / "log.db"), [MIGRATIONS], b"e" * 16, b"c" * 32)
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_of_either(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "log.db")
+    return str(request.getfixturevalue("database"))
+
+
+def test_what_rules_put_comes_back_from_the_database(database_of_either: str) -> None:
+    store = open_database(FileDisk(), database_of_either, [MIGRATIONS], b"e" * 16, b"c" * 32)
     rows = Rows()
     try:
         for number, who, voter_id in ((1, ALICE, None), (2, LATER, None), (3, LATER, LATER.id)):
@@ -137,20 +147,32 @@ def test_the_first_release_refuses_what_a_later_one_has_opened(
         using(path, first, lambda store: None)
 
 
+def take_every_source_and_no_others(store: Store) -> None:
+    rows = Rows()
+    for source in Source:
+        known = KnownKey(f"by-{source}", ALICE.public_key, None, (), source, 1)
+        put(store, Decision(puts=(Put(KEY, row_of(known)),)))
+    draft = introduction_draft(b"i" * 16, "erin", LATER.public_key, "e", Payer("peer", "x"))
+    put(store, rows.decide(KeyRules(), draft, at_ms=9))
+    bad = ("mallory", ALICE.public_key, None, b"", "hearsay", 1)
+    with pytest.raises(Violation):
+        put(store, Decision(puts=(Put(KEY, bad),)))
+    put(store, Decision(puts=(Put(WAITING, ("frank", LATER.public_key, None, "192.0.2.1", 9)),)))
+    waiting = Waiting()
+    store.read(waiting.load)
+    assert [one.name for one in waiting.all()] == ["frank"]
+
+
+def test_a_new_table_takes_every_source_and_no_others(database_of_either: str) -> None:
+    store = open_database(FileDisk(), database_of_either, [MIGRATIONS], b"e" * 16, b"c" * 32)
+    try:
+        take_every_source_and_no_others(store)
+    finally:
+        store.close()
+
+
 def test_the_upgraded_table_takes_the_new_sources_and_no_others(
     first_database: tuple[Path, Migrations],
 ) -> None:
     path, _ = first_database
-    rows = Rows()
-
-    def work(store: Store) -> None:
-        for source in Source:
-            known = KnownKey(f"by-{source}", ALICE.public_key, None, (), source, 1)
-            put(store, Decision(puts=(Put(KEY, row_of(known)),)))
-        draft = introduction_draft(b"i" * 16, "erin", LATER.public_key, "e", Payer("peer", "x"))
-        put(store, rows.decide(KeyRules(), draft, at_ms=9))
-        bad = ("mallory", ALICE.public_key, None, b"", "hearsay", 1)
-        with pytest.raises(Violation):
-            put(store, Decision(puts=(Put(KEY, bad),)))
-
-    using(path, MIGRATIONS, work)
+    using(path, MIGRATIONS, take_every_source_and_no_others)

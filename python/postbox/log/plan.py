@@ -74,7 +74,7 @@ class Plan(NamedTuple):
     change: Change
     head: int  # the log's head after it
     has_failed: bool  # some outcome is none
-    token: bytes  # in the database if a plan without entries was committed; else empty
+    token: bytes  # in the database if a plan that leaves no entries was committed; else empty
 
 
 def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ns: int) -> Plan:
@@ -92,23 +92,32 @@ def plan_batch(items: Sequence[Item], tx: Tx, numbers: Numbers, at_ns: int) -> P
             outcomes.append(Failed(error))
             failures[at] = error
     change, token = batch.change(), b""
-    if not change.appends and not change.is_empty():
+    if not _traces(change) and not change.is_empty():
         token = at_ns.to_bytes(8, "big") + items[0][1].id
         change = replace(change, puts={**change.puts, IDENTITY: [(_LAST_TOKEN, token)]})
     return Plan(outcomes, change, batch.head, bool(failures), token)
 
 
 def has_landed(plan: Plan, tx: Tx) -> bool:
-    """Whether an earlier try, whose commit was not answered, was committed after all. A change is
-    committed as a whole, so one entry at its place tells; without entries the token does, unless
+    """Whether an earlier try, whose commit was not answered, was committed after all. Then all its
+    entries are at their places. One would not tell: another process may have been given the same
+    event, and committed it at that very place with others. Without entries the token tells, unless
     another process wrote one since: then the plan is made again, which its rules allow."""
     if plan.token:
         return tx.rows(IDENTITY, [(_LAST_TOKEN,)]) == {(_LAST_TOKEN,): (_LAST_TOKEN, plan.token)}
-    expected = {(entry.lane, entry.id): entry.pos for entry in plan.change.appends}
+    expected = _traces(plan.change)
     if not expected:
         return False
     found = tx.find(expected)
-    return any(found[name].pos == pos for name, pos in expected.items() if name in found)
+    return all(name in found and found[name].pos == pos for name, pos in expected.items())
+
+
+def _traces(change: Change) -> dict[EntryName, int]:
+    """The entries that are there after it, by name, with their places."""
+    removed = frozenset(change.removes)
+    return {
+        (entry.lane, entry.id): entry.pos for entry in change.appends if entry.pos not in removed
+    }
 
 
 class BatchState(dict[tuple[Table, Key], Row | None]):
