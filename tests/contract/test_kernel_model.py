@@ -42,6 +42,8 @@ RULES = ToyChat()
 CHATS = [b"c", b"d"]
 USERS = ["ann", "bob"]
 ids = st.integers(1, 40).map(lambda number: number.to_bytes(16, "big"))
+# No store takes NUL.
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
 drafts = st.builds(
     ChatDraft,
     ids,
