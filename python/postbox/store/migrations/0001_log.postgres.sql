@@ -34,3 +34,13 @@ create table identity (
   name text collate "C" primary key,
   value bytea not null
 );
+
+-- Who has or had work that must run once a node, see `log/leases.py`. The lease itself is an advisory
+-- lock; the row says whether whoever takes it next has to wait until its last holder can be at it no
+-- more. It is believed on the server only that `server`, the moment when it started, names.
+create table lease (
+  name text collate "C" primary key,
+  holder bytea not null,
+  server timestamptz not null,
+  is_released boolean not null
+);
