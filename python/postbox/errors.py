@@ -29,6 +29,11 @@ class Fatal(Fault):
     """What was promised as durable may not be: stop the process and look at the disk."""
 
 
+class HistoryChanged(Fault):
+    """The log does not go on from what this process knows of it: it was put back, or another copy
+    of it took over. What is in memory is of no use any more: close, and open again."""
+
+
 class Stopped(Fault):
     """The writer is not running any more; whether the draft was committed is not known."""
 

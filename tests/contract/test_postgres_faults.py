@@ -24,7 +24,7 @@ from support.cutting import Cut, wire
 from support.kernel import Recorder, open_kernel
 from support.postgres import Server
 from support.simulate import MemoryDisk, Simulation, simulate
-from support.toy_chat import CHAT, MIGRATIONS, ChatDraft, ToyChat, Verb
+from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat, Verb
 
 
 def entry(pos: int) -> Entry:
@@ -357,18 +357,6 @@ def test_a_log_in_a_schema_of_its_own_is_a_log_of_its_own(postgres: Server, data
 
         store.write(work)
         assert (stored(store), stored(other)) == ([1, 2], [1])
-
-
-def test_every_commit_tells_the_head_to_those_who_listen_and_a_look_tells_nothing(
-    database: str,
-) -> None:
-    with opened(database) as store, FileDisk().connect_database(database) as listening:
-        listening.execute(f"listen {store.channel}".encode())
-        store.write(lambda tx: tx.head)
-        store.write(append_next)
-        store.write(lambda tx: tx.apply(Change(puts={CHAT: [(b"c", "name", 1)]})))
-        told = [each.payload for each in listening.notifies(timeout=30, stop_after=2)]
-        assert told == ["1", "1"]  # a look's would have come before
 
 
 def test_a_setting_of_the_server_that_would_lose_commits_is_overruled(

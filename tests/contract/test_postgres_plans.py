@@ -56,7 +56,11 @@ def asked_of_the_log() -> Iterator[tuple[str, Asked]]:
     yield "keep", asked(statements.KEEP, numbers, number, by="entry_pkey entry_number")
     yield "sweep", asked(statements.SWEEP, number, by="entry_keeper entry_number")
     yield "first, writing", asked(statements.FIRST_WRITING, by="entry_pkey entry_keeper")
-    yield "first, reading", asked(statements.FIRST_READING, by="entry_pkey")
+    yield "first, reading", asked(statements.FIRST_READING, by="entry_pkey news_pkey")
+    yield "news", asked(statements.NEWS, number, number, by="news_pkey")
+    yield "stretch", asked(statements.STRETCH, number, number, by="entry_pkey")
+    yield "sweep of news", asked(statements.sweep_news(70_000).strip(";"), by="news_pkey")
+    yield "id at", asked(statements.ID_AT, number, by="entry_pkey")
 
 
 def asked_of_tables() -> Iterator[tuple[str, Asked]]:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TypeVar
 
 from postbox.errors import Fault, Unavailable
-from postbox.store.contract import Identity, Reader, Store, Tx
+from postbox.store.contract import Identity, Reader, Shared, Store, Tx
 
 T = TypeVar("T")
 
@@ -50,6 +50,10 @@ class FaultyStore:
 
     def identity(self) -> Identity:
         return self._store.identity()
+
+    @property
+    def shared(self) -> Shared | None:
+        return self._store.shared
 
     def close(self) -> None:
         self._store.close()

@@ -27,7 +27,7 @@ from postbox.rules import (
     StreamKey,
     Unread,
 )
-from postbox.store.contract import Found, Identity, Lane, Reader, Store, Table, Tx
+from postbox.store.contract import Found, Identity, Lane, Reader, Shared, Store, Table, Tx
 from postbox.world import World
 from support.faulty import FaultyStore, When
 from support.kernel import Recorder, open_kernel
@@ -188,6 +188,10 @@ class LoggingStore:
 
     def identity(self) -> Identity:
         return self._store.identity()
+
+    @property
+    def shared(self) -> Shared | None:
+        return self._store.shared
 
     def close(self) -> None:
         self._store.close()

@@ -29,6 +29,13 @@ class NotingTx:
     def head(self) -> int:
         return self.tx.head
 
+    @property
+    def turn(self) -> int:
+        return self.tx.turn
+
+    def id_at(self, pos: int) -> bytes | None:
+        return self.tx.id_at(pos)
+
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
         return self.tx.find(keys)
 

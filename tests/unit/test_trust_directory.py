@@ -71,6 +71,11 @@ class Log:
     ) -> Page:
         raise NotImplementedError
 
+    turn = 0
+
+    def id_at(self, pos: int) -> bytes | None:
+        raise NotImplementedError
+
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
         raise NotImplementedError
 

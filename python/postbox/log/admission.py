@@ -20,6 +20,7 @@ import trio
 from postbox.errors import DraftFault, Fatal, Fault, Full, Stopped, Unavailable, Violation
 from postbox.log.committed import committed
 from postbox.log.plan import Numbers, Plan, has_landed, plan_batch
+from postbox.log.retries import Retries
 from postbox.log.tail import Tail
 from postbox.log.waiting import Call, Failed, Piece, Waiting
 from postbox.rules import Draft, Outcome, Rules
@@ -28,11 +29,6 @@ from postbox.store.runner import StoreRunner
 from postbox.world import Clock
 
 D = TypeVar("D", bound=Draft)
-
-# The store is away for moments (a lock) or minutes (a database that restarts): try soon, then
-# often enough that nobody waits much longer than the store was away.
-FIRST_RETRY_S = 0.05
-LAST_RETRY_S = 5.0
 
 
 class Admission:
@@ -92,13 +88,12 @@ class Admission:
     async def _commit(self, batch: list[Piece]) -> None:
         plans: list[Plan] = []
         now_ns = self._clock.now_ns()  # once: every try of a batch plans the same
-        retry_s = FIRST_RETRY_S
+        retries = Retries()
         while True:
             try:
-                plan = await self._store.write(partial(self._plan, batch, plans, now_ns))
+                plan, turn = await self._store.write(partial(self._plan, batch, plans, now_ns))
             except Unavailable:
-                await trio.sleep(retry_s)
-                retry_s = min(2 * retry_s, LAST_RETRY_S)
+                await retries.wait()
             except Violation as error:
                 await self._isolate(batch, error)
                 return
@@ -106,15 +101,17 @@ class Admission:
                 self._answer(batch, [Failed(error)] * _count(batch), has_failed=True)
                 return
             else:
-                self._publish(batch, plan)
+                await self._publish(plan, turn)
+                self._answer(batch, plan.outcomes, plan.has_failed)
                 return
 
-    def _plan(self, batch: list[Piece], plans: list[Plan], now_ns: int, tx: Tx) -> Plan:
-        """In the writer's thread, inside the transaction. A try whose commit was not answered may
-        have been committed: then what it planned is what became of the drafts."""
+    def _plan(self, batch: list[Piece], plans: list[Plan], now_ns: int, tx: Tx) -> tuple[Plan, int]:
+        """In the writer's thread, inside the transaction; with the turn in which the plan is
+        committed. A try whose commit was not answered may have been committed, in a turn that is
+        not known (0): then what it planned is what became of the drafts."""
         for earlier in plans:
             if has_landed(earlier, tx):
-                return earlier
+                return earlier, 0
         items = [
             (piece.call.rules, draft)
             for piece in batch
@@ -124,13 +121,21 @@ class Admission:
         plans.append(plan)
         if not plan.change.is_empty():
             tx.apply(plan.change)
-        return plan
+        return plan, tx.turn
 
-    def _publish(self, batch: list[Piece], plan: Plan) -> None:
+    async def _publish(self, plan: Plan, turn: int) -> None:
+        """Until this process knows what was committed, and what a duplicate is one of."""
         self._numbers.commit(plan.head)
-        if not plan.change.is_empty():
-            self._tail.publish(committed(plan.change, plan.head))
-        self._answer(batch, plan.outcomes, plan.has_failed)
+        retries = Retries()
+        while True:
+            try:
+                if not plan.change.is_empty():
+                    await self._tail.publish(committed(plan.change, plan.head), turn)
+                elif plan.head > self._tail.head:
+                    await self._tail.catch_up()
+                return
+            except Unavailable:
+                await retries.wait()
 
     async def _isolate(self, batch: list[Piece], error: Violation) -> None:
         """A constraint fired, which is a bug: halved until the culprit stands alone."""

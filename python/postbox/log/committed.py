@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from msgspec import Struct
 
 from postbox.store.change import own_positions, stored_appends
-from postbox.store.contract import Change, Entry, Key, Lane, Row, Table
+from postbox.store.contract import Change, Entry, Key, Lane, News, Row, Table
 
 StreamName: TypeAlias = tuple[Lane, bytes]
 
@@ -45,8 +45,26 @@ def committed(change: Change, head: int) -> Committed:
     if own_positions(change, change.removes) or own_positions(change, change.blanks):
         gone = frozenset(change.removes)
         entries = [entry for entry in stored_appends(change) if entry.pos not in gone]
-    # The keys of a dict are a set in an order that does not depend on the hash seed.
-    streams = dict.fromkeys([(entry.lane, entry.stream) for entry in entries]).keys()
     return Committed(
-        head, entries, change.removes, change.blanks, change.puts, change.drops, streams
+        head, entries, change.removes, change.blanks, change.puts, change.drops, _streams(entries)
     )
+
+
+def told(news: News, tables: Mapping[str, Table]) -> Committed:
+    """A commit of another process. Of tables that nobody here knows nothing is told."""
+    puts = {tables[name]: rows for name, rows in news.puts.items() if name in tables}
+    drops = {tables[name]: keys for name, keys in news.drops.items() if name in tables}
+    return Committed(
+        news.head,
+        news.entries,
+        news.removes,
+        news.blanks,
+        puts,
+        drops,
+        _streams(news.entries),
+    )
+
+
+def _streams(entries: Sequence[Entry]) -> Set[StreamName]:
+    # The keys of a dict are a set in an order that does not depend on the hash seed.
+    return dict.fromkeys([(entry.lane, entry.stream) for entry in entries]).keys()

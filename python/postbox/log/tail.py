@@ -3,18 +3,23 @@
 No queue a reader: a slow reader costs its cursor. Pages come out of the ring of recent commits
 when they can, else from the store. Readers are woken by stream, so that a commit costs the streams
 it touched and not the readers there are. `wait` may return early, never late.
+
+Several processes may write to one log. Each tells its own followers and readers all commits, its
+own among them, in the order of the log: an own commit at once where nobody else wrote before it,
+else after it has caught up with the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import trio
 
-from postbox.log.committed import Committed, Follower, Interest
+from postbox.errors import HistoryChanged
+from postbox.log.committed import Committed, Follower, Interest, told
 from postbox.log.ring import Ring
-from postbox.store.contract import Entry, Lane, Page, Reader, Windows
+from postbox.store.contract import Entry, Lane, News, Page, Reader, Table, Windows
 from postbox.store.runner import StoreRunner
 
 # A rebuild reads whole lanes: pages large enough that the hop to the thread does not count, small
@@ -25,13 +30,29 @@ REPLAY_BYTES = 8 * 2**20
 Name: TypeAlias = tuple[Lane, bytes | None]  # a stream, or a whole lane
 
 
+class Place(NamedTuple):
+    pos: int
+    id: bytes
+
+
+NEWS_COMMITS = 500  # of others, read at once: some 50 ms
+
+
 class Tail:
-    def __init__(self, store: StoreRunner, head: int) -> None:
+    def __init__(
+        self, store: StoreRunner, head: int, turn: int = 0, tables: Iterable[Table] = ()
+    ) -> None:
+        """`tables`: those whose rows followers keep, so that they learn of others' changes."""
         self._store = store
         self._ring = Ring(head)
         self._followers: list[Follower] = []
         self._waiting: dict[Name, dict[trio.Event, None]] = {}
+        self._tables = {table.name: table for table in tables if table.followed}
+        self._turns = trio.Lock()
+        self._turn = turn  # every commit up to this one was applied, if the store is shared
         self.head = head
+        self.newest: Place | None = None
+        """Of the last entry that was applied."""
 
     async def page(
         self,
@@ -83,21 +104,56 @@ class Tail:
     async def replay(
         self, lane: Lane, take: Callable[[Sequence[Entry]], None], after: int = 0
     ) -> int:
-        """Hands a lane's entries beyond `after` to `take`, page by page, for a follower's rebuild.
+        """Hands a lane's entries beyond `after` to `take`, page by page, for a follower's rebuild;
+        what comes after that it is told.
 
         Returns the position it got to. Erased entries are among them, with body None.
         """
+        upto = self.head
         while True:
             page = await self._store.read(_replay_page(lane, after))
-            take(page.entries)
+            take([entry for entry in page.entries if entry.pos <= upto])
             after = page.next
-            if not page.more:
-                return after
+            if not page.more or after >= upto:
+                return min(after, upto)
 
-    def publish(self, committed: Committed) -> None:
-        """Admission's, after the commit: memory, then followers, then whoever waits."""
+    async def publish(self, committed: Committed, turn: int) -> None:
+        """Admission's, after the commit. Returns when it was applied, and all that came before it.
+        `turn`: in which it was committed, on a shared store; 0 if that is not known. Raises as
+        `catch_up`."""
+        if not self._store.is_shared:
+            self._apply(committed)
+            return
+        async with self._turns:
+            if turn == self._turn + 1:
+                self._apply(committed)
+                self._turn = turn
+        if turn > self._turn or turn == 0:
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Applies what other processes committed. Raises Unavailable, and HistoryChanged if the log
+        does not go on from here."""
+        async with self._turns:
+            while True:
+                since, head = self._turn, self.head
+                news = await self._store.news(since, head, NEWS_COMMITS)
+                if since:
+                    _check_goes_on(news, since, head)
+                later = [each for each in news if each.turn > since]
+                for each in later:
+                    self._apply(told(each, self._tables))
+                    self._turn = each.turn
+                if not later:
+                    return
+
+    def _apply(self, committed: Committed) -> None:
+        """Memory, then followers, then whoever waits."""
         self._ring.add(committed)
         self.head = committed.head
+        if committed.entries:
+            newest = committed.entries[-1]
+            self.newest = Place(newest.pos, newest.id)
         for follower in self._followers:
             follower.applied(committed)
         if self._waiting:
@@ -113,8 +169,17 @@ class Tail:
         return f"<Tail head={self.head} waiting={len(self._waiting)} streams>"
 
 
-async def open_tail(store: StoreRunner) -> Tail:
-    return Tail(store, await store.read(lambda reader: reader.head))
+async def open_tail(store: StoreRunner, tables: Iterable[Table] = ()) -> Tail:
+    head, turn = await store.read(lambda reader: (reader.head, reader.turn))
+    return Tail(store, head, turn, tables)
+
+
+def _check_goes_on(news: Sequence[News], turn: int, head: int) -> None:
+    if not news or (news[0].turn, news[0].head) != (turn, head):
+        raise HistoryChanged(
+            "the log does not go on from where this process had read it: it was put back, or this"
+            " process stood still for too long; the node opens it again"
+        )
 
 
 def _replay_page(lane: Lane, after: int) -> Callable[[Reader], Page]:

@@ -81,6 +81,7 @@ class Table(Struct, frozen=True, eq=False):
     name: str
     columns: tuple[Column, ...]
     key: int  # the first `key` columns are the key
+    followed: bool = False  # every process of the node keeps its rows in memory: they go with news
 
 
 IDENTITY = Table("identity", (Column("name", "text"), Column("value", "blob")), key=1)
@@ -102,6 +103,18 @@ class Change(Struct, frozen=True):
 
     def is_empty(self) -> bool:
         return not (self.removes or self.blanks or self.appends or self.puts or self.drops)
+
+
+class News(Struct, frozen=True):
+    """What one commit did, as the node's other processes are told."""
+
+    turn: int
+    head: int  # the log's, after it
+    entries: Sequence[Entry]  # that it appended; those that a later commit removed may be missing
+    removes: Sequence[int] = ()
+    blanks: Sequence[int] = ()
+    puts: Mapping[str, Sequence[Row]] = {}  # of followed tables, by name
+    drops: Mapping[str, Sequence[Key]] = {}
 
 
 class Window(NamedTuple):
@@ -142,8 +155,8 @@ class Identity(Struct, frozen=True):
 EntryName: TypeAlias = tuple[Lane, bytes]  # lane, id
 
 
-class Tx(Protocol):
-    """Holds the sequencer from begin to commit."""
+class Snapshot(Protocol):
+    """What a transaction that writes and one that reads have in common."""
 
     @property
     def head(self) -> int:
@@ -151,9 +164,13 @@ class Tx(Protocol):
         ...
 
     @property
-    def is_next(self) -> bool:
-        """Whether nobody else wrote since this store's last write: what that read and wrote still
-        holds. False at first, and after a failure that may hide a write."""
+    def turn(self) -> int:
+        """Of a shared store: the number of this write, or of the last commit that a reader sees.
+        Numbers grow in the order of commits and have gaps. 0 where nobody else writes."""
+        ...
+
+    def id_at(self, pos: int) -> bytes | None:
+        """The id of the entry at this position; None if there is none, or it was removed."""
         ...
 
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
@@ -164,6 +181,16 @@ class Tx(Protocol):
         """Every key of `keys`, with its row or None. One set-based read."""
         ...
 
+
+class Tx(Snapshot, Protocol):
+    """Holds the sequencer from begin to commit."""
+
+    @property
+    def is_next(self) -> bool:
+        """Whether nobody else wrote since this store's last write: what that read and wrote still
+        holds. False at first, and after a failure that may hide a write."""
+        ...
+
     def last_seqs(self, streams: Collection[bytes]) -> dict[bytes, int]:
         """Every stream of `streams`, with the greatest number ever given out in it; 0 if none."""
         ...
@@ -171,11 +198,8 @@ class Tx(Protocol):
     def apply(self, change: Change) -> None: ...
 
 
-class Reader(Protocol):
+class Reader(Snapshot, Protocol):
     """One snapshot. Ends before `read` returns, so none is ever held across an await."""
-
-    @property
-    def head(self) -> int: ...
 
     def page(
         self, lane: Lane, windows: Windows | None, after: int, limit: int, max_bytes: int
@@ -183,10 +207,6 @@ class Reader(Protocol):
         """At most `limit` entries beyond `after`, and at most `max_bytes` of bodies, but at least
         one entry. Windows None: the whole lane."""
         ...
-
-    def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]: ...
-
-    def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]: ...
 
     def query(self, query: Query, **params: Scalar) -> list[Row]: ...
 
@@ -203,5 +223,41 @@ class Store(Protocol):
     def read(self, work: Callable[[Reader], T]) -> T: ...
 
     def identity(self) -> Identity: ...
+
+    @property
+    def shared(self) -> Shared | None:
+        """What there is besides if other processes of the node may write to the same log."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Shared(Protocol):
+    """A store's means for several processes. All raise as `Store.read` does."""
+
+    def guard(self, check: Callable[[Snapshot], None]) -> None:
+        """From now on `check` runs in the first transaction of every new connection, which may lead
+        to another server than the one before. What it raises ends that transaction."""
+        ...
+
+    def news(self, since: int, after: int, limit: int) -> list[News]:
+        """The commit of turn `since`, if it is still known, and at most `limit` after it. `after`:
+        the log's head after that one, from where on entries are wanted."""
+        ...
+
+    def listen(self) -> Listening: ...
+
+
+class Listening(Protocol):
+    """A connection on which the store says that somebody committed."""
+
+    def fileno(self) -> int:
+        """Readable when there is something to drain, or the connection has ended."""
+        ...
+
+    def drain(self) -> bool:
+        """Takes in what has come, without waiting; whether any of it was of another process.
+        Raises Unavailable."""
+        ...
 
     def close(self) -> None: ...

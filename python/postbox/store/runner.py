@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from postbox.store.contract import Identity, Reader, Store, Tx
+from postbox.store.contract import Identity, Listening, News, Reader, Shared, Snapshot, Store, Tx
 from postbox.world import Pool, Threads
 
 T = TypeVar("T")
@@ -25,6 +25,27 @@ class StoreRunner:
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         return await self._threads.run(Pool.READER, partial(self._store.read, work))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write to the log; the next three are for such a store."""
+        return self._store.shared is not None
+
+    def guard(self, check: Callable[[Snapshot], None]) -> None:
+        self._shared.guard(check)
+
+    async def news(self, since: int, after: int, limit: int) -> list[News]:
+        work = partial(self._shared.news, since, after, limit)
+        return await self._threads.run(Pool.READER, work)
+
+    async def listen(self) -> Listening:
+        return await self._threads.run(Pool.READER, self._shared.listen)
+
+    @property
+    def _shared(self) -> Shared:
+        shared = self._store.shared
+        assert shared is not None, "asked of a store that is not shared"
+        return shared
 
     async def identity(self) -> Identity:
         return await self._threads.run(Pool.READER, self._store.identity)

@@ -30,6 +30,14 @@ create index entry_keeper on entry (pos) where lane = 0;
 -- reads an old snapshot.
 create sequence turn;
 
+-- What each commit did, for the node's other processes: the entries up to this head, and in `data`
+-- what they do not show. The newest are kept.
+create table news (
+  turn bigint primary key,
+  head bigint not null,
+  data bytea
+);
+
 create table identity (
   name text collate "C" primary key,
   value bytea not null

@@ -16,9 +16,11 @@ from typing import TypeAlias, TypeVar
 import psycopg
 
 from postbox.errors import Unavailable
-from postbox.store.contract import IDENTITY, Identity, Key, Reader, Scalar, Tx
+from postbox.store.contract import IDENTITY, Identity, Key, News, Scalar, Snapshot, Tx
 from postbox.store.postgres import statements
 from postbox.store.postgres.faults import renamed
+from postbox.store.postgres.listening import PostgresListening
+from postbox.store.postgres.news import KEPT_TURNS, SWEEP_COMMITS, packed
 from postbox.store.postgres.session import Patience, Role, Session, open_session, shown
 from postbox.store.postgres.tables import PostgresDatabase
 from postbox.store.postgres.transaction import PostgresReader, PostgresTx
@@ -40,16 +42,26 @@ class PostgresStore:
         self._writer = writer
         self._is_settled = False  # everything that this process may have committed before is safe
         self._turn = -1  # the last one drawn by this connection
+        self._commits = 0
+        self._check: Callable[[Snapshot], None] = lambda _: None
 
     @property
-    def channel(self) -> str:
-        """Where each commit that changed something notifies, with the head as its payload."""
-        return self._writer.channel
+    def shared(self) -> PostgresStore:
+        return self
+
+    def guard(self, check: Callable[[Snapshot], None]) -> None:
+        self._check = check
+
+    def _guard(self, session: Session, snapshot: Snapshot) -> None:
+        if not session.is_guarded:
+            self._check(snapshot)
+            session.is_guarded = True
 
     def write(self, work: Callable[[Tx], T]) -> T:
         tx: PostgresTx | None = None
         try:
             tx = self._begin()
+            self._guard(self._writer, tx)
             result = work(tx)
             if tx.failure is not None:
                 raise tx.failure
@@ -78,20 +90,30 @@ class PostgresStore:
         turn, head, has_keepers = begun
         is_next = turn == self._turn + 1
         self._turn = turn
-        return PostgresTx(self._writer, head, is_next, bool(has_keepers))
+        return PostgresTx(self._writer, turn, head, is_next, bool(has_keepers))
 
     def _commit(self, tx: PostgresTx) -> None:
         if not self._is_settled:
             self._writer.rows(statements.SETTLE)
-        news = statements.notify(self._writer.channel, tx.new_head) if tx.is_changed else ""
-        self._writer.commit(news)
+        self._writer.commit(self._news(tx))
         self._is_settled = True
 
-    def read(self, work: Callable[[Reader], T]) -> T:
+    def _news(self, tx: PostgresTx) -> str:
+        if not tx.changes:
+            return ""
+        news = statements.tell(self._writer.channel, tx.turn, tx.new_head, packed(tx.changes))
+        self._commits += 1
+        if self._commits % SWEEP_COMMITS == 0:
+            news += statements.sweep_news(tx.turn - KEPT_TURNS)
+        return news
+
+    def read(self, work: Callable[[PostgresReader], T]) -> T:
         try:
-            session, head = self._begin_reading()
+            session, (head, turn) = self._begin_reading()
             try:
-                result = work(PostgresReader(session, head))
+                reader = PostgresReader(session, head, turn)
+                self._guard(session, reader)
+                result = work(reader)
                 session.send("commit")
                 return result
             finally:
@@ -101,14 +123,14 @@ class PostgresStore:
         except psycopg.Error as error:
             raise renamed(error, self._where) from error
 
-    def _begin_reading(self) -> tuple[Session, int]:
+    def _begin_reading(self) -> tuple[Session, list[int]]:
         while (session := self._take_idle()) is not None:
             try:
-                return session, session.begin()[0]
+                return session, session.begin()
             except (psycopg.Error, Unavailable):  # from before the server started anew, perhaps
                 session.close()
         session = self._connect(Role.READER)
-        return session, session.begin()[0]
+        return session, session.begin()
 
     def _take_idle(self) -> Session | None:
         try:
@@ -123,6 +145,16 @@ class PostgresStore:
         assert isinstance(epoch, bytes)
         assert isinstance(cursor_key, bytes)
         return Identity(epoch, cursor_key, self._schema)
+
+    def news(self, since: int, after: int, limit: int) -> list[News]:
+        return self.read(lambda reader: reader.news(since, after, limit))
+
+    def listen(self) -> PostgresListening:
+        try:
+            session = self._connect(Role.LISTENER)
+            return PostgresListening(session, lambda: self._writer.backend, self._where)
+        except psycopg.Error as error:
+            raise renamed(error, self._where) from error
 
     def close(self) -> None:
         for session in (*self._idle, self._writer):

@@ -30,6 +30,7 @@ _LOCK = int.from_bytes(b"post") << 32  # our advisory locks: this, and the numbe
 class Role(Enum):
     WRITER = "writer"
     READER = "reader"
+    LISTENER = "listener"
 
 
 class Patience(Struct, frozen=True):
@@ -66,6 +67,7 @@ class Session:
         self._warnings: list[str] = []
         connection.add_notice_handler(self._take_notice)
         self._has_first = False  # not before there are tables
+        self.is_guarded = False  # what the store's guard says of it is not known yet
         self.take_turn = statements.take_turn(_LOCK | schema)
         self.channel = f"postbox_{schema}"
 
@@ -89,7 +91,8 @@ class Session:
         writes = self._role is Role.WRITER
         if not self._has_first:
             first = statements.FIRST_WRITING if writes else statements.FIRST_READING
-            self.send(f"prepare first as {first}")
+            tell = f"; prepare tell (bigint, bigint, bytea) as {statements.TELL}" if writes else ""
+            self.send(f"prepare first as {first}{tell}")
             self._has_first = True
         return self.send(f"{self.take_turn if writes else statements.BEGIN_READING}; execute first")
 
@@ -124,6 +127,22 @@ class Session:
             self._messages.execute("rollback")
         except psycopg.Error:
             self.close()
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    @property
+    def backend(self) -> int:
+        """The number of the server's process at the other end."""
+        return self._connection.info.backend_pid
+
+    def take_notifications(self) -> list[int]:
+        """All that have come, without waiting: the backends that sent them."""
+        server, senders = self._connection.pgconn, []
+        server.consume_input()
+        while (told := server.notifies()) is not None:
+            senders.append(told.be_pid)
+        return senders
 
     def close(self) -> None:
         self._connection.close()

@@ -38,7 +38,17 @@ BEGIN_READING = "begin isolation level repeatable read, read only"
 FIRST_WRITING = (
     f"select nextval('turn'), ({_HEAD}), exists (select from entry where lane = {NO_LANE})"
 )
-FIRST_READING = f"select ({_HEAD})"
+FIRST_READING = f"select ({_HEAD}), coalesce((select turn from news order by turn desc limit 1), 0)"
+
+ID_AT = "select id from entry where pos = %s and lane <> 0"
+
+NEWS = "select turn, head, data from news where turn >= %s order by turn limit %s"
+
+STRETCH = f"""select pos, lane, {_CONTENT} from entry where pos > %s and pos <= %s and lane <> 0
+  order by pos"""
+
+# Prepared as `tell` in a writer's connection.
+TELL = "insert into news values ($1, $2, $3)"
 
 # A commit waits until what it wrote itself is safe, on the disk and, where the operator wants that,
 # on a standby; and with it all that was committed before. So this makes sure of what an earlier
@@ -46,8 +56,13 @@ FIRST_READING = f"select ({_HEAD})"
 SETTLE = "select pg_logical_emit_message(true, 'postbox', '')"
 
 
-def notify(channel: str, head: int) -> str:
-    return f"notify {channel}, '{head}';"
+def tell(channel: str, turn: int, head: int, data: bytes | None) -> str:
+    shown = "null" if data is None else f"decode('{data.hex()}', 'hex')"
+    return f"execute tell ({turn}, {head}, {shown}); notify {channel}, '{head}';"
+
+
+def sweep_news(upto: int) -> str:
+    return f"delete from news where turn <= {upto};"
 
 
 def _newest_number(stream: str) -> str:

@@ -6,6 +6,7 @@ error, so that nobody takes it for something else later.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from postbox.store.contract import (
     Found,
     Key,
     Lane,
+    News,
     Page,
     Query,
     Row,
@@ -31,15 +33,17 @@ from postbox.store.contract import (
 from postbox.store.paging import cut_page
 from postbox.store.postgres import statements
 from postbox.store.postgres.arrays import blobs, integers, sets
+from postbox.store.postgres.news import MOST_ENTRIES, unpacked
 from postbox.store.postgres.session import Session
 
 
 class PostgresReader:
     """See `contract.Reader`. The head is read first, and with it the snapshot begins."""
 
-    def __init__(self, session: Session, head: int) -> None:
+    def __init__(self, session: Session, head: int, turn: int) -> None:
         self._session = session
         self.head = head
+        self.turn = turn
 
     def page(
         self, lane: Lane, windows: Windows | None, after: int, limit: int, max_bytes: int
@@ -57,11 +61,26 @@ class PostgresReader:
             return Page([], max(after, self.head), more=False)
         return cut_page((_entry(lane, row) for row in rows), after, self.head, limit, max_bytes)
 
+    def id_at(self, pos: int) -> bytes | None:
+        return read_id(self._session, pos)
+
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
         return find(self._session, keys)
 
     def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
         return read_rows(self._session, table, keys)
+
+    def news(self, since: int, after: int, limit: int) -> list[News]:
+        """See `contract.Shared.news`."""
+        told: list[tuple[int, int, bytes | None]] = []
+        for turn, head, data in self._session.rows(statements.NEWS, (Int8(since), Int8(limit + 1))):
+            if told and told[-1][0] > since and head > after + MOST_ENTRIES:
+                break  # enough for once, and at least one
+            told.append((turn, head, data))
+        upto = told[-1][1] if told else after
+        rows = self._session.rows(statements.STRETCH, (Int8(after), Int8(upto)))
+        entries = deque(_entry(Lane(lane), (pos, *rest)) for pos, lane, *rest in rows)
+        return [unpacked(turn, head, data, _taken(entries, head)) for turn, head, data in told]
 
     def query(self, query: Query, **params: Scalar) -> list[Row]:
         return self._session.query(statements.named(query), params)
@@ -70,14 +89,21 @@ class PostgresReader:
 class PostgresTx:
     """See `contract.Tx`."""
 
-    def __init__(self, session: Session, head: int, is_next: bool, has_keepers: bool) -> None:
+    def __init__(
+        self, session: Session, turn: int, head: int, is_next: bool, has_keepers: bool
+    ) -> None:
         self._session = session
         self._has_keepers = has_keepers
+        self.turn = turn
         self.head = head
         self.is_next = is_next
         self.new_head = head
-        self.is_changed = False
+        self.changes: list[Change] = []
         self.failure: psycopg.Error | None = None
+
+    def id_at(self, pos: int) -> bytes | None:
+        with _Watch(self):
+            return read_id(self._session, pos)
 
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
         with _Watch(self):
@@ -95,12 +121,13 @@ class PostgresTx:
             return {stream: seq or 0 for stream, seq in rows}
 
     def apply(self, change: Change) -> None:
-        with _Watch(self):
-            self._apply(change)
+        if not change.is_empty():
+            self.changes.append(change)
+            with _Watch(self):
+                self._apply(change)
 
     def _apply(self, change: Change) -> None:
         execute = self._session.rows
-        self.is_changed |= not change.is_empty()
         if change.appends:
             self.new_head = change.appends[-1].pos
         if change.removes:
@@ -138,6 +165,19 @@ class _Watch:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if isinstance(error, psycopg.Error) and self._tx.failure is None:
             self._tx.failure = error
+
+
+def read_id(session: Session, pos: int) -> bytes | None:
+    row = session.rows(statements.ID_AT, (Int8(pos),)).fetchone()
+    return None if row is None else row[0]
+
+
+def _taken(entries: deque[Entry], upto: int) -> list[Entry]:
+    """Off the front: those up to a position."""
+    taken = []
+    while entries and entries[0].pos <= upto:
+        taken.append(entries.popleft())
+    return taken
 
 
 def find(session: Session, keys: Collection[EntryName]) -> dict[EntryName, Found]:

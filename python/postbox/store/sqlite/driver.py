@@ -105,6 +105,10 @@ class SqliteStore:
         values: dict[Key, Any] = {key: row[1] for key, row in rows.items() if row}
         return Identity(values[("epoch",)], values[("cursor_key",)], self._schema)
 
+    @property
+    def shared(self) -> None:
+        """A home is open in one process."""
+
     def close(self) -> None:
         for connection in (*self._idle, self._writer):
             connection.close()
@@ -190,6 +194,8 @@ def _extended(error: apsw.Error) -> int:
 class SqliteReader:
     """See `contract.Reader`. The head is read first, and with it the snapshot begins."""
 
+    turn = 0
+
     def __init__(self, cursor: apsw.Cursor) -> None:
         self._cursor = cursor
         self.head = read_head(cursor)
@@ -216,6 +222,9 @@ class SqliteReader:
             found.update(pos for (pos,) in rows)
         return nsmallest(limit, found)
 
+    def id_at(self, pos: int) -> bytes | None:
+        return read_id(self._cursor, pos)
+
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
         return find(self._cursor, keys)
 
@@ -230,10 +239,14 @@ class SqliteTx:
     """See `contract.Tx`. One process has the home open, so nobody else ever writes entries."""
 
     is_next = True
+    turn = 0
 
     def __init__(self, cursor: apsw.Cursor) -> None:
         self._cursor = cursor
         self.head = read_head(cursor)
+
+    def id_at(self, pos: int) -> bytes | None:
+        return read_id(self._cursor, pos)
 
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
         return find(self._cursor, keys)
@@ -272,6 +285,11 @@ class SqliteTx:
 def read_head(cursor: apsw.Cursor) -> int:
     (head,) = next(cursor.execute(statements.HEAD))
     return head or 0
+
+
+def read_id(cursor: apsw.Cursor, pos: int) -> bytes | None:
+    row = cursor.execute(statements.ID_AT, (pos,)).fetchone()
+    return None if row is None else row[0]
 
 
 def find(cursor: apsw.Cursor, keys: Collection[EntryName]) -> dict[EntryName, Found]:

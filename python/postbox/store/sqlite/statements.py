@@ -11,6 +11,8 @@ ENTRY = "e.pos, e.stream, e.seq, e.id, e.kind, e.flags, e.author, e.at_ms, e.bod
 
 HEAD = "select max(pos) from entry"
 
+ID_AT = "select id from entry where pos = ? and lane <> 0"
+
 APPEND = "insert into entry values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 BLANK = "update entry set body = null where pos in carray(?)"
