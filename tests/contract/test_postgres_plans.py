@@ -7,13 +7,15 @@ looked at on empty tables and on full ones, before and after `analyze`, as the s
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from postbox.store.contract import IDENTITY, Lane
+from postbox.log.outbox_tables import BACKLOG, DEAD, DEAD_LETTERS, FIRST_REVIVED, OUTBOX, READERS
+from postbox.store.contract import IDENTITY, Lane, Query
 from postbox.store.postgres import statements
 from postbox.store.postgres.driver import open_postgres
 from postbox.store.postgres.session import Patience, Role, Session, open_session
@@ -23,7 +25,7 @@ from postbox.world import FileDisk
 from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT
 
 ROWS = 100_000
-TABLES = [IDENTITY, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
+TABLES = [IDENTITY, OUTBOX, DEAD, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
 SQL_TYPES = {"integer": "bigint", "real": "double precision", "text": "text", "blob": "bytea"}
 
 
@@ -71,7 +73,21 @@ def asked_of_tables() -> Iterator[tuple[str, Asked]]:
         yield f"drop of {table.name}", asked(statements.drop(table), *types, by=by)
 
 
-ALL = dict([*asked_of_the_log(), *asked_of_tables()])
+def asked_by_readers() -> Iterator[tuple[str, Asked]]:
+    number, text, blob = "bigint", "text", "bytea"
+    yield "readers", asked(unnamed(READERS), by="outbox_pkey")
+    yield "dead letters", asked(unnamed(DEAD_LETTERS), text, number, number, by="dead_pkey")
+    yield "revived", asked(unnamed(FIRST_REVIVED), text, by="dead_revived entry_pkey")
+    for lane, query in BACKLOG.items():
+        types = (blob, number, blob, number)
+        yield f"backlog {lane.name}", asked(unnamed(query), *types, by=f"entry_stream_{lane:d}")
+
+
+def unnamed(query: Query) -> str:
+    return re.sub(r"%\(\w+\)s", "%s", statements.named(query))
+
+
+ALL = dict([*asked_of_the_log(), *asked_of_tables(), *asked_by_readers()])
 
 
 def fill(session: Session) -> None:
@@ -84,6 +100,8 @@ def fill(session: Session) -> None:
         insert into chat select ('c' || n)::bytea, 'name', 1 from generate_series(1, {ROWS}) n;
         insert into member select ('c' || n % 9)::bytea, 'u' || n from generate_series(1, {ROWS}) n;
         insert into verdict select ('v' || n)::bytea, 'code' from generate_series(1, {ROWS}) n;
+        insert into dead select 'r' || n % 9, n, 3, 's', decode(md5(n::text), 'hex'), 1, 1, '',
+          case when n % 1000 = 0 then 1 else 0 end from generate_series(1, {ROWS}) n;
         insert into voter select 'i' || n, 'name' from generate_series(1, {ROWS}) n"""
     )
 

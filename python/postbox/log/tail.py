@@ -11,7 +11,8 @@ else after it has caught up with the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
 import trio
@@ -73,15 +74,21 @@ class Tail:
 
     async def wait(self, interest: Interest, after: int) -> None:
         """Returns when a commit after `after` touched one of the streams."""
-        if self._is_past(interest, after):
-            await trio.lowlevel.checkpoint()
-            return
         event = trio.Event()
+        with self.waking(event, interest, after):
+            await event.wait()
+
+    @contextmanager
+    def waking(self, event: trio.Event, interest: Interest, after: int) -> Iterator[None]:
+        """Meanwhile a commit after `after` that touches one of the streams sets `event`; at once if
+        there was one. For who waits for something else besides."""
+        if self._is_past(interest, after):
+            event.set()
         names = _names(interest)
         for name in names:
             self._waiting.setdefault(name, {})[event] = None
         try:
-            await event.wait()
+            yield
         finally:
             for name in names:
                 self._forget(name, event)
