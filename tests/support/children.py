@@ -22,6 +22,7 @@ from postbox.world import FileDisk, system_world
 from support.kernel import Recorder, open_kernel
 from support.simulate import MemoryDisk, Simulation, simulate
 from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat, Verb
+from support.witness import Witness, hold_for_ever
 
 TESTS = Path(__file__).parent.parent
 CHUNK = 7
@@ -127,6 +128,9 @@ def main(name: str, *arguments: str) -> None:
             trio.run(write_until_killed, arguments[0])
         case "hold-the-turn":
             hold_the_turn(arguments[0])
+        case "hold-a-lease":
+            witness = Witness(Path(arguments[1]), "child")
+            trio.run(hold_for_ever, system_world(), arguments[0], witness)
         case "toy-run":
             sys.stdout.write(simulate(int(arguments[0]), toy_run).digest() + "\n")
         case "three-nodes":

@@ -12,7 +12,7 @@ sequencer, so that positions are given out in commit order. The drivers promise:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -247,6 +247,10 @@ class Shared(Protocol):
 
     def listen(self) -> Listening: ...
 
+    def link_leases(self, holder: bytes, idle_ms: int) -> LeaseLink:
+        """`holder` names this process; it is taken for dead when it asks nothing for `idle_ms`."""
+        ...
+
 
 class Listening(Protocol):
     """A connection on which the store says that somebody committed."""
@@ -258,6 +262,34 @@ class Listening(Protocol):
     def drain(self) -> bool:
         """Takes in what has come, without waiting; whether any of it was of another process.
         Raises Unavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LeaseStep(Enum):
+    """What is asked of a lease; each is answered by yes or no."""
+
+    LOCK = "lock"  # yes: nobody else has it until `LEAVE`, `UNLOCK` or the end of the connection
+    CLAIM = "claim"  # of a locked one. Yes: its last holder is done, and this process holds it now
+    SEIZE = "seize"  # of a locked one, after its last holder was waited for. Yes
+    LEAVE = "leave"  # of one that is held, after its work has ended. Yes
+    UNLOCK = "unlock"  # of one that is locked, and not held. Yes
+    BEAT = "beat"  # of none. Yes: the connection is there, and all that is locked by it
+
+
+class LeaseLink(Protocol):
+    """A connection whose end gives back all leases. Nothing waits here: who asks waits for
+    `fileno`, and asks the next when it was answered. All raise Unavailable when it has ended."""
+
+    def fileno(self) -> int:
+        """Readable when there is an answer, or the connection has ended."""
+        ...
+
+    def ask(self, step: LeaseStep, name: str = "") -> None: ...
+
+    def answer(self) -> bool | None:
+        """None: not yet."""
         ...
 
     def close(self) -> None: ...

@@ -9,7 +9,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from postbox.store.contract import Identity, Listening, News, Reader, Shared, Snapshot, Store, Tx
+from postbox.store.contract import (
+    Identity,
+    LeaseLink,
+    Listening,
+    News,
+    Reader,
+    Shared,
+    Snapshot,
+    Store,
+    Tx,
+)
 from postbox.world import Pool, Threads
 
 T = TypeVar("T")
@@ -28,7 +38,7 @@ class StoreRunner:
 
     @property
     def is_shared(self) -> bool:
-        """Whether other processes may write to the log; the next three are for such a store."""
+        """Whether other processes may write to the log; what follows is for such a store."""
         return self._store.shared is not None
 
     def guard(self, check: Callable[[Snapshot], None]) -> None:
@@ -40,6 +50,10 @@ class StoreRunner:
 
     async def listen(self) -> Listening:
         return await self._threads.run(Pool.READER, self._shared.listen)
+
+    async def link_leases(self, holder: bytes, idle_ms: int) -> LeaseLink:
+        work = partial(self._shared.link_leases, holder, idle_ms)
+        return await self._threads.run(Pool.READER, work)
 
     @property
     def _shared(self) -> Shared:

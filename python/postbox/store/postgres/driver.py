@@ -19,6 +19,7 @@ from postbox.errors import Unavailable
 from postbox.store.contract import IDENTITY, Identity, Key, News, Scalar, Snapshot, Tx
 from postbox.store.postgres import statements
 from postbox.store.postgres.faults import renamed
+from postbox.store.postgres.leases import PostgresLeases
 from postbox.store.postgres.listening import PostgresListening
 from postbox.store.postgres.news import KEPT_TURNS, SWEEP_COMMITS, packed
 from postbox.store.postgres.session import Patience, Role, Session, open_session, shown
@@ -153,6 +154,12 @@ class PostgresStore:
         try:
             session = self._connect(Role.LISTENER)
             return PostgresListening(session, lambda: self._writer.backend, self._where)
+        except psycopg.Error as error:
+            raise renamed(error, self._where) from error
+
+    def link_leases(self, holder: bytes, idle_ms: int) -> PostgresLeases:
+        try:
+            return PostgresLeases(self._connect(Role.LEASES), self._where, holder, idle_ms)
         except psycopg.Error as error:
             raise renamed(error, self._where) from error
 

@@ -16,6 +16,7 @@ import psycopg
 from msgspec import Struct
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGconn
 
 from postbox.errors import Fatal, Unavailable
 from postbox.store.contract import Row, Scalar
@@ -31,6 +32,10 @@ class Role(Enum):
     WRITER = "writer"
     READER = "reader"
     LISTENER = "listener"
+    LEASES = "leases"
+
+
+_WRITING = (Role.WRITER, Role.LEASES)
 
 
 class Patience(Struct, frozen=True):
@@ -70,6 +75,7 @@ class Session:
         self.is_guarded = False  # what the store's guard says of it is not known yet
         self.take_turn = statements.take_turn(_LOCK | schema)
         self.channel = f"postbox_{schema}"
+        self.schema = schema
 
     def _take_notice(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
@@ -144,6 +150,11 @@ class Session:
             senders.append(told.be_pid)
         return senders
 
+    @property
+    def wire(self) -> PGconn:
+        """For who asks and does not wait."""
+        return self._connection.pgconn
+
     def close(self) -> None:
         self._connection.close()
 
@@ -174,7 +185,7 @@ def _conninfo(url: str, role: Role, patience: Patience) -> str:
     }
     settings = {
         "client_encoding": "utf8",
-        "target_session_attrs": "read-write" if role is Role.WRITER else "primary",
+        "target_session_attrs": "read-write" if role in _WRITING else "primary",
     }
     given: dict[str, Any] = conninfo_to_dict(url)
     return make_conninfo("", **(defaults | given | settings))
