@@ -25,7 +25,9 @@ from postbox.admin.server import serve_operator
 from postbox.config import Config
 from postbox.home import open_home
 from postbox.logs import get
+from postbox.mesh.background import PULLS
 from postbox.mesh.intake import Report
+from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
 from postbox.metrics import CONTENT_TYPE, Metrics
@@ -122,7 +124,7 @@ async def _serve(
             desk = Desk(node, Serving(url, since_s, mesh))
             await operator.start(partial(serve_operator, desk, stop=stop))
             async with trio.open_nursery() as loops:
-                loops.start_soon(mesh.keep_up)
+                loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
                 front.open(mesh.make_app(about))
                 log.info("ready", url=url, name=node.identity.name, home=str(node.home))
                 ready(url)
@@ -162,6 +164,9 @@ def _watch(node: Node, metrics: Metrics) -> None:
     metrics.watch("log_head", "The last position given out.", lambda: node.tail.head)
     metrics.watch("known_names", "Names with a known key.", lambda: len(node.directory))
     metrics.watch("waiting_names", "Names that wait to be let in.", lambda: len(node.waiting))
+    for name in (PULLS, RETENTION):
+        is_held = partial(node.leases.is_held, name)
+        metrics.watch(f"lease_{name}", f"1 if this process holds the lease {name}.", is_held)
     metrics.watch("uptime_seconds", "Since the node opened.", lambda: clock.elapsed_s() - started_s)
 
 

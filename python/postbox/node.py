@@ -20,10 +20,11 @@ from postbox import core
 from postbox.config import Config
 from postbox.home import DATABASE, open_home
 from postbox.log.admission import Admission
+from postbox.log.leases import Leases
 from postbox.log.tail import Tail, open_tail
 from postbox.logs import get
 from postbox.mesh.intake import Intake
-from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.ledger import RETENTION, MeshLedger
 from postbox.mesh.memory import capacity_of
 from postbox.store.contract import Identity as StoreIdentity
 from postbox.store.open import open_store
@@ -57,14 +58,16 @@ class Node:
     store_identity: StoreIdentity
     tail: Tail
     admission: Admission
+    leases: Leases
     directory: Directory
     waiting: Waiting
     ledger: MeshLedger
     intake: Intake
 
     async def settle(self) -> None:
-        """Until log and ledger agree: before a verb says what it has done."""
-        await self.ledger.settle(self.admission)
+        """Until log and ledger agree: before a verb says what it has done. Where another process
+        sees to that, it is not waited for."""
+        await self.leases.within(RETENTION, partial(self.ledger.settle, self.admission))
 
     def open_mesh(self, metrics: Metrics) -> AbstractAsyncContextManager[Mesh]:
         """The mesh's door, for whoever asks peers or answers them."""
@@ -150,7 +153,6 @@ async def _assemble(
     directory.listen(ledger.learned)
     ledger.index.learn([known.name for known in directory.all()])
     await ledger.rebuild(tail)
-    _tell_surplus(ledger)
     # In this order: a key that came in one commit with an event of its name finds that event.
     tail.follow(ledger)
     tail.follow(directory)
@@ -166,6 +168,7 @@ async def _assemble(
         store_identity=await store.identity(),
         tail=tail,
         admission=admission,
+        leases=Leases(world, store),
         directory=directory,
         waiting=waiting,
         ledger=ledger,
@@ -173,23 +176,15 @@ async def _assemble(
     )
 
 
-def _tell_surplus(ledger: MeshLedger) -> None:
-    """However few they are: after a crash of a full node it is a handful, which the count shows.
-    By the count alone a small history that a smaller memory cuts looks the same."""
-    if ledger.surplus:
-        get("postbox.node").warning(
-            "events leave the log: the ledger has no room for them",
-            count=ledger.surplus,
-            capacity=ledger.index.capacity,
-        )
-
-
 @asynccontextmanager
 async def _running(node: Node) -> AsyncIterator[None]:
-    """The node's own tasks: the writer, and the keeper that hands back what the ledger drops."""
+    """The node's own tasks: the writer, the leases, and the keeper that hands back what the ledger
+    drops."""
     async with trio.open_nursery() as nursery:
         await nursery.start(node.admission.run)
-        nursery.start_soon(partial(node.ledger.keep, node.admission))
+        nursery.start_soon(node.leases.run)
+        keep = partial(node.ledger.keep, node.admission)
+        await nursery.start(node.leases.hold, RETENTION, keep)
         own = own_draft(
             node.world.new_id(), node.identity.name, node.identity.public_key, node.identity.id
         )

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.errors import Fault, WireError
+from postbox.mesh.background import PULLS
 from postbox.mesh.door import Mesh
 from postbox.mesh.peers import Caller, Contact, Link
 
@@ -62,7 +63,9 @@ async def _look(desk: Desk, mesh: Mesh, link: Link, seen: dict[str, Seen]) -> No
     except (Fault, WireError) as fault:
         met, error = None, str(fault)
     about = None if met is None else met.about
-    if not error and link.contact in (Contact.FAILED, Contact.WAITING):
+    is_elsewhere = desk.serving is not None and not desk.node.leases.is_held(PULLS)
+    contact = Contact.ELSEWHERE if is_elsewhere else link.contact
+    if not error and contact in (Contact.FAILED, Contact.WAITING):
         error = link.last_error
     name = link.name if met is None else met.name
     seen[link.url] = Seen(
@@ -76,7 +79,7 @@ async def _look(desk: Desk, mesh: Mesh, link: Link, seen: dict[str, Seen]) -> No
         clock_off_ms=None if met is None else met.clock_off_ms,
         known=desk.node.directory.key_of(name) is not None,
         error=error,
-        contact=str(link.contact),
+        contact=str(contact),
         last_contact_ns=link.last_contact_ns,
         pulls=link.pulls,
         imported=link.imported,

@@ -13,7 +13,8 @@ STANDINGS = ("attested", "unproven", "hearsay")
 
 class Status(Struct, frozen=True):
     """The fields of `status --json`. `url`, `uptime_s`: None unless it serves; `digest`: equal for
-    two ledgers exactly when they hold the same events with the same standing."""
+    two ledgers exactly when they hold the same events with the same standing; `leases`: that this
+    process holds, None where the node can have no other process."""
 
     name: str
     url: str | None
@@ -27,6 +28,7 @@ class Status(Struct, frozen=True):
     services: dict[str, int]
     standings: dict[str, int]
     authors: dict[str, int]
+    leases: list[str] | None = None
 
 
 class OwnKey(Struct, frozen=True):
@@ -56,6 +58,7 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
         services={name: counts[name] for name in service_names},
         standings={name: counts[name] for name in STANDINGS},
         authors=dict(index.authors()),
+        leases=node.leases.held,
     )
 
 

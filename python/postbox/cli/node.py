@@ -17,6 +17,7 @@ from postbox.cli.options import Common
 from postbox.cli.output import events
 from postbox.config import Config
 from postbox.errors import HomeInUse
+from postbox.mesh.ledger import RETENTION
 from postbox.net.client import open_local_client
 from postbox.node import Node, open_node
 from postbox.trust.keyfile import has_key
@@ -66,9 +67,9 @@ def _tell_unused(common: Common, *, loopback: bool) -> None:
 
 
 def _tell_forgotten(node: Node) -> None:
-    """Of a log that has more events than this node has memory for; see `node._tell_surplus`."""
+    """Of a log that has more events than this node has memory for; see `ledger._tell_evicted`."""
     ledger = node.ledger
-    if ledger.surplus:
+    if ledger.surplus and node.leases.is_held(RETENTION):
         size, capacity = len(ledger.index) + ledger.surplus, ledger.index.capacity
         print(
             f"postbox: {ledger.surplus:,} of {events(size)} left the log: --memory"

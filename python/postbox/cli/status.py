@@ -37,4 +37,6 @@ def _print(result: Status) -> None:
     shown["url"] = result.url or "not serving"
     if shown.pop("uptime_s") is not None:
         shown["url"] += f" (for {result.uptime_s} s)"
+    if shown.pop("leases") is not None:
+        shown["leases"] = ", ".join(result.leases or ()) or "none: other processes hold them"
     print_pairs(shown)

@@ -19,6 +19,7 @@ import trio
 from msgspec import Struct
 
 from postbox.errors import Fault, Unavailable
+from postbox.log.retries import Retries
 from postbox.logs import get, limited
 from postbox.store.contract import LeaseLink, LeaseStep
 from postbox.store.runner import StoreRunner
@@ -27,9 +28,6 @@ from postbox.world import World
 Work: TypeAlias = Callable[[], Awaitable[None]]
 
 HOLDER_BYTES = 16
-# The server is away for moments or minutes, as in `log.admission`; nobody waits for this one.
-FIRST_RETRY_S = 0.1
-LAST_RETRY_S = 5.0
 
 
 class Terms(Struct, frozen=True):
@@ -144,25 +142,22 @@ class Leases:
         back, if its work has ended."""
         if not self._store.is_shared:
             await trio.sleep_forever()
-        retry_s = FIRST_RETRY_S
+        retries = Retries()
         while True:
-            since_s = trio.current_time()
             try:
-                await self._link()
+                await self._link(retries)
             except Unavailable as fault:
                 self._lose(fault)
-            if trio.current_time() - since_s > LAST_RETRY_S:
-                retry_s = FIRST_RETRY_S  # it was there for a while
-            await trio.sleep(retry_s)
-            retry_s = min(2 * retry_s, LAST_RETRY_S)
+            await retries.wait()
 
-    async def _link(self) -> None:
+    async def _link(self, retries: Retries) -> None:
         """One connection, until it fails."""
         link = await self._store.link_leases(self._me, int(self._terms.valid_s * 1_000))
         try:
             while True:
                 self._nap = trio.CancelScope()  # from here on whoever wants something ends it
                 await self._round(link)
+                retries.succeeded()
                 with self._nap:
                     self._nap.deadline = self._next_s()
                     await trio.lowlevel.wait_readable(link.fileno())

@@ -22,6 +22,8 @@ from postbox.mesh.pull import EndlessPages, Progress, Pulled, pull
 from postbox.metrics import Metrics
 from postbox.world import World
 
+PULLS = "mesh"
+"""The lease of the process that keeps up, of those that a node has."""
 OVERLAP_NS = 3600 * 10**9
 WHOLE_EVERY = 30
 """Rounds: with the default pause half an hour. To know 80,000 events again costs a second."""

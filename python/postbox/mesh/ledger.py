@@ -2,8 +2,9 @@
 
 A follower: it applies committed entries of the mesh lane, from whichever process. Two things go
 the other way, as drafts: positions of what it had to forget, and events whose standing changed
-because a key became known. After a crash the log may hold a little more than the ledger, never
-less; the rebuild forgets that again.
+because a key became known. Of several processes one does that, which holds the lease; each of the
+others keeps what it would hand back, until the log shows that it was done. After a crash the log
+may hold a little more than the ledger, never less; the rebuild forgets that again.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from postbox.event import Service, Standing
 from postbox.log.admission import Admission
 from postbox.log.committed import Committed
 from postbox.log.tail import Tail
+from postbox.logs import get
 from postbox.mesh.chunks import chunks
 from postbox.mesh.drafts import drafts_of
 from postbox.mesh.rules import Forget, MeshRules
@@ -28,9 +30,14 @@ from postbox.store.contract import Entry, Lane
 from postbox.trust.directory import Learned
 from postbox.world import Pool, World
 
+RETENTION = "retention"
+"""The lease of the process that hands back."""
 SETTLE_EVENTS = 5_000  # forgotten or verified at a time: some 50 ms of a thread
 FULL_RETRY_S = 10.0  # an operator needs longer to make room on a disk
 FORGET_POSITIONS = 500  # in one draft, so that a large eviction is many small commits
+MAX_KEPT = 200_000
+"""Evicted positions, some 20 MB, that a process keeps while another one hands back. It is a handful
+where all have as much memory; what is beyond leaves the log when a process starts anew."""
 _LEDGER = Payer("operator", "the ledger")
 _FAR_FUTURE_NS = 2**62  # stored events had their time checked when they came in
 
@@ -47,8 +54,10 @@ class MeshLedger:
         self._forgets = forgets
         self._world = world
         self._keys = keys
-        self._evicted: list[int] = []
+        self._evicted: dict[int, None] = {}  # a set in order
         self._doubtful: dict[int, bytes] = {}  # position -> body of unproven events to check
+        self._looks_again = False  # at all unproven events: some may have been left out
+        self._is_keeper = False
         self._work = trio.Event()
         self._settling = trio.Lock()
 
@@ -57,12 +66,14 @@ class MeshLedger:
         entries = [entry for entry in committed.entries if entry.lane is Lane.MESH]
         if entries or committed.removes:
             self._apply(committed.removes, entries)
+            self._spare()
 
     def learned(self, learned: Learned) -> None:
         """The directory's call: whoever these names and ids are, their events can be checked."""
         self.index.learn(learned.names)
         self._doubtful.update(self.index.unproven([*learned.names, *learned.ids]))
         self._work.set()
+        self._spare()
 
     async def rebuild(self, tail: Tail) -> None:
         """From the log, before anything is answered. Names are known by then. An entry that is no
@@ -70,7 +81,7 @@ class MeshLedger:
         """
         await tail.replay(Lane.MESH, self._rebuild)
         self.surplus = len(self._evicted)
-        self._doubtful.update(self.index.all_unproven())
+        self._looks_again = True
         self._work.set()
 
     def _rebuild(self, entries: Sequence[Entry]) -> None:
@@ -82,33 +93,70 @@ class MeshLedger:
                     self._apply((), (entry,))
 
     async def keep(self, admission: Admission) -> None:
-        """The task that hands back what must change in the log, as it comes."""
-        while True:
-            await self._work.wait()
-            self._work = trio.Event()
-            try:
-                await self.settle(admission)
-            except Full:
-                # Nothing is lost by waiting: what must leave the log is still known here.
-                await trio.sleep(FULL_RETRY_S)
-                self._work.set()
+        """The task that hands back what must change in the log, as it comes; under the lease."""
+        self._tell_evicted()
+        self._work.set()
+        self._is_keeper = True
+        try:
+            while True:
+                await self._work.wait()
+                self._work = trio.Event()
+                try:
+                    await self.settle(admission)
+                except Full:
+                    # Nothing is lost by waiting: what must leave the log is still known here.
+                    await trio.sleep(FULL_RETRY_S)
+                    self._work.set()
+        finally:
+            self._is_keeper = False
+
+    def _tell_evicted(self) -> None:
+        """However few they are: after a crash of a full node it is a handful, which the count
+        shows. By the count alone a small history that a smaller memory cuts looks the same."""
+        if self._evicted:
+            get("postbox.mesh.ledger").warning(
+                "events leave the log: the ledger has no room for them",
+                count=len(self._evicted),
+                capacity=self.index.capacity,
+            )
 
     async def settle(self, admission: Admission) -> None:
-        """Hand back all there is, and what follows from it; returns when log and ledger agree."""
+        """Hand back all there is, and what follows from it; returns when log and ledger agree.
+        Under the lease, too."""
         async with self._settling:
+            if self._looks_again:
+                self._looks_again = False
+                self._doubtful.update(self.index.all_unproven())
             while self._evicted or self._doubtful:
-                evicted = self._evicted[:SETTLE_EVENTS]
+                evicted = list(islice(self._evicted, SETTLE_EVENTS))
                 await self._forget(admission, evicted)
-                del self._evicted[: len(evicted)]
+                self._drop(evicted)
                 self.forgotten += len(evicted)
                 doubtful = dict(islice(self._doubtful.items(), SETTLE_EVENTS))
                 await self._check(admission, doubtful)
-                for pos in doubtful:
-                    self._doubtful.pop(pos, None)
+                self._drop(doubtful)
+
+    def _drop(self, positions: Iterable[int]) -> None:
+        """Nothing is to be done about these any more."""
+        for pos in positions:
+            self._evicted.pop(pos, None)
+            self._doubtful.pop(pos, None)
+
+    def _spare(self) -> None:
+        """Bounds what is kept while another process hands back. What may have been evicted once is
+        not known again; what may be doubtful is."""
+        if self._is_keeper:
+            return
+        while len(self._evicted) > max(MAX_KEPT, self.surplus):
+            self._evicted.popitem()
+        if len(self._doubtful) > SETTLE_EVENTS:
+            self._doubtful.clear()
+            self._looks_again = True
 
     def _apply(self, removed: Sequence[int], entries: Sequence[Entry]) -> None:
         added = [(e.pos, e.body, e.flags) for e in entries if e.body is not None]
         evicted = self.index.apply(removed, added)
+        self._drop(removed)  # by this process, or another one
         # A vote may be by somebody who became known while this was on its way; for a signed event
         # the rules look, or, within one commit, the directory that follows after this.
         doubtful = {
@@ -117,7 +165,7 @@ class MeshLedger:
             if e.kind == Service.CHECKPOINT and e.flags == Standing.UNPROVEN and e.body is not None
         }
         if evicted or doubtful:
-            self._evicted += evicted if self._forgets else ()
+            self._evicted.update(dict.fromkeys(evicted if self._forgets else ()))
             self._doubtful.update(doubtful)
             self._work.set()
 

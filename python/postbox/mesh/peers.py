@@ -20,6 +20,7 @@ class Contact(StrEnum):
     REACHED = "reached"
     WAITING = "waiting"  # for its operator to admit us
     FAILED = "failed"
+    ELSEWHERE = "elsewhere"  # another process of this node pulls, or will soon
 
 
 class Link(Struct):
