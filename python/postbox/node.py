@@ -18,6 +18,7 @@ import trio
 
 from postbox import core
 from postbox.config import Config
+from postbox.errors import Fatal
 from postbox.home import DATABASE, open_home
 from postbox.log.admission import Admission
 from postbox.log.leases import Leases
@@ -99,6 +100,16 @@ async def open_node(
     with open_home(home):
         async with node_in(world, home, config, name, forgets=forgets) as node:
             yield node
+
+
+async def damage_of(world: World, home: Path) -> list[str]:
+    """What is wrong with the database of a home whose node does not open, in words."""
+    with open_home(home):
+        try:
+            async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
+                return await store.check()
+        except Fatal as fault:
+            return [str(fault)]
 
 
 @asynccontextmanager

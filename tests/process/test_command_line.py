@@ -400,7 +400,7 @@ def test_trust_is_given_and_listed(home: Path, tmp_path: Path) -> None:
 def test_verify_counts_and_exits_0_when_nothing_is_wrong(home: Path, history: Path) -> None:
     told("import", history, "--home", home)
     checked = told("verify", "--home", home)
-    assert list(checked) == ["checked", "attested", "unproven", "hearsay", "wrong"]
+    assert list(checked) == ["checked", "attested", "unproven", "hearsay", "wrong", "database"]
     assert (checked["checked"], checked["wrong"]) == (200, [])
     assert checked["attested"] + checked["unproven"] + checked["hearsay"] == 200
     standings = told("status", "--home", home)["standings"]
@@ -421,7 +421,9 @@ async def test_verify_names_what_is_wrong_and_exits_1(home: Path) -> None:
     ((wrong),) = done.json["wrong"]
     assert (done.json["checked"], wrong["problem"]) == (2, "id_mismatch")
     said = f"at position {wrong['position']}: the id does not fit the content (id_mismatch)"
-    assert said in postbox("verify", "--home", home).out
+    shown = postbox("verify", "--home", home).out
+    assert said in shown
+    assert "restore a backup" in shown
 
 
 def test_an_export_read_into_a_fresh_home_gives_an_equal_ledger(

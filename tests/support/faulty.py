@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TypeVar
 
 from postbox.errors import Fault, Unavailable
-from postbox.store.contract import Identity, Reader, Shared, Store, Tx
+from postbox.store.contract import Identity, Reader, Shared, Size, Store, Tx
 
 T = TypeVar("T")
 
@@ -54,6 +54,12 @@ class FaultyStore:
     @property
     def shared(self) -> Shared | None:
         return self._store.shared
+
+    def check(self) -> list[str]:
+        return self._store.check()
+
+    def size(self) -> Size:
+        return self._store.size()
 
     def close(self) -> None:
         self._store.close()

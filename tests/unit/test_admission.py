@@ -27,7 +27,7 @@ from postbox.rules import (
     StreamKey,
     Unread,
 )
-from postbox.store.contract import Found, Identity, Lane, Reader, Shared, Store, Table, Tx
+from postbox.store.contract import Found, Identity, Lane, Reader, Shared, Size, Store, Table, Tx
 from postbox.world import World
 from support.faulty import FaultyStore, When
 from support.kernel import Recorder, open_kernel
@@ -192,6 +192,12 @@ class LoggingStore:
     @property
     def shared(self) -> Shared | None:
         return self._store.shared
+
+    def check(self) -> list[str]:
+        return self._store.check()
+
+    def size(self) -> Size:
+        return self._store.size()
 
     def close(self) -> None:
         self._store.close()

@@ -51,6 +51,8 @@ class MeshLedger:
         """Events of the log that the rebuild had no room for: they leave it first."""
         self.forgotten = 0
         """Events that left the log because the ledger had no room for them, since this was made."""
+        self.is_partial = False
+        """Whether the log has events, for good, that there was no room for here."""
         self._forgets = forgets
         self._world = world
         self._keys = keys
@@ -60,6 +62,10 @@ class MeshLedger:
         self._is_keeper = False
         self._work = trio.Event()
         self._settling = trio.Lock()
+
+    def leaving(self) -> frozenset[int]:
+        """Positions that this has dropped already and the log may still have."""
+        return frozenset(self._evicted)
 
     def applied(self, committed: Committed) -> None:
         """The follower's call."""
@@ -166,6 +172,7 @@ class MeshLedger:
         }
         if evicted or doubtful:
             self._evicted.update(dict.fromkeys(evicted if self._forgets else ()))
+            self.is_partial |= bool(evicted) and not self._forgets
             self._doubtful.update(doubtful)
             self._work.set()
 

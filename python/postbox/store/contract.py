@@ -152,6 +152,14 @@ class Identity(Struct, frozen=True):
     schema: Mapping[str, int]  # migration set -> number of its last migration
 
 
+class Size(Struct, frozen=True):
+    """What a store takes of its disk, in bytes. None: not known, as of another machine's disk."""
+
+    used: int  # all of it: tables, indexes, what was written ahead
+    free: int | None  # of that: empty, and used again before the store grows
+    room: int | None  # that the disk has left
+
+
 EntryName: TypeAlias = tuple[Lane, bytes]  # lane, id
 
 
@@ -228,6 +236,15 @@ class Store(Protocol):
     def shared(self) -> Shared | None:
         """What there is besides if other processes of the node may write to the same log."""
         ...
+
+    def check(self) -> list[str]:
+        """Looks at all of the database, which takes a while beside whatever else goes on. What is
+        wrong with it, in words: damaged pages, rows that break a constraint, indexes that are
+        missing or do not fit the rows. Nothing of what the rows mean. Raises as `read` does where
+        the database cannot be asked at all."""
+        ...
+
+    def size(self) -> Size: ...
 
     def close(self) -> None: ...
 

@@ -16,6 +16,7 @@ from postbox.store.contract import (
     News,
     Reader,
     Shared,
+    Size,
     Snapshot,
     Store,
     Tx,
@@ -63,6 +64,12 @@ class StoreRunner:
 
     async def identity(self) -> Identity:
         return await self._threads.run(Pool.READER, self._store.identity)
+
+    async def check(self) -> list[str]:
+        return await self._threads.run(Pool.READER, self._store.check)
+
+    async def size(self) -> Size:
+        return await self._threads.run(Pool.READER, self._store.size)
 
     async def close(self) -> None:
         """After the writer and all readers have stopped."""

@@ -47,7 +47,7 @@ async def test_who_claims_the_id_of_a_voter_spoils_no_checkpoint_of_its_owner(
         await believe(node, BOB)
         assert node.directory.keys.name_of(BOB.id) == "bob"
         assert standings(node) == (2, 0, 0)
-        result = await audit(node.world, node.tail, node.directory.keys, lambda *_: None)
+        result = await audit(node, lambda *_: None)
         assert (result.checked, result.wrong) == (2, [])
     async with node_at(tmp_path) as node:
         assert standings(node) == (2, 0, 0)

@@ -117,12 +117,7 @@ async def test_an_audit_finds_each_event_as_it_was_noted(tmp_path: Path) -> None
     async with node_at(tmp_path) as node:
         await take(node, small_history(800))
         seen: list[int] = []
-        result = await audit(
-            node.world,
-            node.tail,
-            node.directory.keys,
-            lambda so_far, _share: seen.append(so_far.checked),
-        )
+        result = await audit(node, lambda so_far, _pos: seen.append(so_far.checked))
         attested, unproven, hearsay = standings(node)
     assert (result.checked, result.wrong, seen[-1]) == (800, [], 800)
     assert result.standings == Counter(

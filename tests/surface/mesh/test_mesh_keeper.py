@@ -121,7 +121,7 @@ async def test_a_damaged_entry_is_named_by_verify_and_keeps_no_verb_from_its_wor
     database.close()
     async with node_at(home) as node:
         assert len(node.ledger.index) == 2
-        result = await audit(node.world, node.tail, node.directory.keys, lambda *_: None)
+        result = await audit(node, lambda *_: None)
         assert (result.checked, result.wrong) == (3, [(pos, "not_json")])
         assert (await take(node, [tease(4)])).imported == 1
 

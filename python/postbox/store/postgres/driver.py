@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 import psycopg
 
 from postbox.errors import Unavailable
-from postbox.store.contract import IDENTITY, Identity, Key, News, Scalar, Snapshot, Tx
+from postbox.store.contract import IDENTITY, Identity, Key, News, Scalar, Size, Snapshot, Tx
 from postbox.store.postgres import statements
 from postbox.store.postgres.faults import renamed
+from postbox.store.postgres.integrity import find_damage, taken_bytes
 from postbox.store.postgres.leases import PostgresLeases
 from postbox.store.postgres.listening import PostgresListening
 from postbox.store.postgres.news import KEPT_TURNS, SWEEP_COMMITS, packed
@@ -35,9 +37,17 @@ Connect: TypeAlias = Callable[[Role], Session]
 class PostgresStore:
     """See `contract.Store`."""
 
-    def __init__(self, connect: Connect, where: str, writer: Session, schema: Schema) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        where: str,
+        writer: Session,
+        sets: Sequence[Migrations],
+        schema: Schema,
+    ) -> None:
         self._connect = connect
         self._where = where
+        self._sets = sets
         self._schema = schema
         self._idle: deque[Session] = deque()
         self._writer = writer
@@ -163,6 +173,21 @@ class PostgresStore:
         except psycopg.Error as error:
             raise renamed(error, self._where) from error
 
+    def check(self) -> list[str]:
+        """By a connection of its own, without the limits and the plans of the others."""
+        try:
+            with closing(self._connect(Role.READER)) as session:
+                return find_damage(session, self._sets)
+        except psycopg.Error as error:
+            raise renamed(error, self._where) from error
+
+    def size(self) -> Size:
+        try:
+            with closing(self._connect(Role.READER)) as session:
+                return Size(taken_bytes(session, self._sets), free=None, room=None)
+        except psycopg.Error as error:
+            raise renamed(error, self._where) from error
+
     def close(self) -> None:
         for session in (*self._idle, self._writer):
             session.close()
@@ -186,14 +211,15 @@ def open_postgres(
     connect = partial(_connect, disk, url, patience)
     try:
         writer = connect(Role.WRITER)
+        sets = (KERNEL, *migrations)
         try:
-            schema = _prepare(writer, (KERNEL, *migrations), epoch, cursor_key)
+            schema = _prepare(writer, sets, epoch, cursor_key)
         except BaseException:
             writer.close()
             raise
     except psycopg.Error as error:
         raise renamed(error, where) from error
-    return PostgresStore(connect, where, writer, schema)
+    return PostgresStore(connect, where, writer, sets, schema)
 
 
 def _connect(disk: Disk, url: str, patience: Patience, role: Role) -> Session:

@@ -8,7 +8,7 @@ must be there for the next read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -89,7 +89,7 @@ class Session:
         """One statement, prepared at its first time."""
         return self._rows.execute(sql, parameters, prepare=True)
 
-    def query(self, sql: str, parameters: dict[str, Scalar]) -> list[Row]:
+    def query(self, sql: str, parameters: Mapping[str, Scalar | list[str]] = {}) -> list[Row]:
         return self._rows.execute(sql, parameters).fetchall()
 
     def begin(self) -> list[Any]:

@@ -7,9 +7,12 @@ the idle ones for as long as it runs.
 
 from __future__ import annotations
 
+import os
+import shutil
 from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import closing, suppress
 from heapq import nsmallest
 from typing import Any, TypeVar
 
@@ -32,6 +35,7 @@ from postbox.store.contract import (
     Reader,
     Row,
     Scalar,
+    Size,
     Table,
     Tx,
     Windows,
@@ -39,6 +43,7 @@ from postbox.store.contract import (
 from postbox.store.paging import cut_page
 from postbox.store.schema import KERNEL, Migrations, Schema, migrate
 from postbox.store.sqlite import statements
+from postbox.store.sqlite.integrity import find_damage
 from postbox.store.sqlite.tables import SqliteDatabase
 from postbox.world import Disk
 
@@ -55,12 +60,20 @@ _DISK_FULL_HINT = "make room on the disk of the home; nothing was written"
 class SqliteStore:
     """See `contract.Store`."""
 
-    def __init__(self, disk: Disk, path: str, writer: apsw.Connection, schema: Schema) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        path: str,
+        writer: apsw.Connection,
+        sets: Sequence[Migrations],
+        schema: Schema,
+    ) -> None:
         self._disk = disk
         self._path = path
         self._writer = writer
         self._cursor = writer.cursor()
         self._idle: deque[apsw.Connection] = deque()
+        self._sets = sets
         self._schema = schema
 
     def write(self, work: Callable[[Tx], T]) -> T:
@@ -85,10 +98,13 @@ class SqliteStore:
             pass
 
     def read(self, work: Callable[[Reader], T]) -> T:
+        return self._with_connection(lambda connection: _read(connection, work))
+
+    def _with_connection(self, work: Callable[[apsw.Connection], T]) -> T:
         try:
             connection = self._take_idle() or _connect(self._disk, self._path)
             try:
-                return _read(connection, work)
+                return work(connection)
             finally:
                 self._idle.append(connection)
         except apsw.Error as error:
@@ -109,6 +125,17 @@ class SqliteStore:
     def shared(self) -> None:
         """A home is open in one process."""
 
+    def check(self) -> list[str]:
+        def work(connection: apsw.Connection) -> list[str]:
+            # SQLite's name of a database that is nobody else's and ends with its connection.
+            with closing(self._disk.open_database("")) as empty:
+                return find_damage(connection, empty, self._sets)
+
+        return self._with_connection(work)
+
+    def size(self) -> Size:
+        return self._with_connection(_size)
+
     def close(self) -> None:
         for connection in (*self._idle, self._writer):
             connection.close()
@@ -124,14 +151,15 @@ def open_sqlite(
     """
     try:
         writer = _connect(disk, path)
+        sets = (KERNEL, *migrations)
         try:
-            schema = _prepare(writer, (KERNEL, *migrations), epoch, cursor_key)
+            schema = _prepare(writer, sets, epoch, cursor_key)
         except BaseException:
             writer.close()
             raise
     except apsw.Error as error:
         raise renamed(error, path) from error
-    return SqliteStore(disk, path, writer, schema)
+    return SqliteStore(disk, path, writer, sets, schema)
 
 
 def _connect(disk: Disk, path: str) -> apsw.Connection:
@@ -171,6 +199,18 @@ def _read(connection: apsw.Connection, work: Callable[[Reader], T]) -> T:
         return work(SqliteReader(cursor))
     finally:
         cursor.execute("rollback")
+
+
+def _size(connection: apsw.Connection) -> Size:
+    pages, free_pages, page_bytes = (
+        connection.pragma(name) for name in ("page_count", "freelist_count", "page_size")
+    )
+    used, room = pages * page_bytes, None
+    with suppress(OSError):  # what is in memory has no files
+        files = (connection.filename, connection.filename_wal)
+        used = sum(os.stat(file).st_size for file in files)
+        room = shutil.disk_usage(os.path.dirname(connection.filename)).free
+    return Size(used, free_pages * page_bytes, room)
 
 
 def renamed(error: apsw.Error, path: str) -> Fault:
