@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -18,11 +18,10 @@ from postbox.world import World, system_world
 from support.children import command, environment
 from support.postgres import Server
 from support.simulated import simulated
-from support.witness import LEASE, QUICK, Witness, periods
+from support.witness import LEASE, PATIENT_S, QUICK, Witness, periods, until
 
-PATIENT_S = 60.0
-"""Nothing here takes so long; what must not be waited for does."""
 NO_HANDOVER = Terms(QUICK.beat_s, QUICK.valid_s, handover_s=2 * PATIENT_S)
+"""Whoever waits for a last holder fails the test."""
 
 
 @asynccontextmanager
@@ -34,12 +33,6 @@ async def process(url: str, terms: Terms = QUICK) -> AsyncIterator[tuple[Leases,
         nursery.start_soon(leases.run)
         yield leases, nursery
         nursery.cancel_scope.cancel()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    with trio.fail_after(PATIENT_S):
-        while not is_so():  # noqa: ASYNC110  (of another process, or of the server)
-            await trio.sleep(0.01)
 
 
 def sessions(server: Server) -> list[int]:

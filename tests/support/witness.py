@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import trio
@@ -14,6 +15,15 @@ from postbox.world import World
 TICK_S = 0.005
 LEASE = "work"
 QUICK = Terms(beat_s=0.1, valid_s=1.0, handover_s=1.5)
+
+PATIENT_S = 60.0
+"""Nothing that is waited for takes so long."""
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    with trio.fail_after(PATIENT_S):
+        while not is_so():  # noqa: ASYNC110  (of another process, or of the server)
+            await trio.sleep(0.01)
 
 
 class Witness:
