@@ -23,6 +23,7 @@ LOCKED := $(if $(filter true,$(CI)),--locked)
 
 RUST_SOURCES := $(shell find rust \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/tests/*' -not -path '*/benches/*' 2>/dev/null)
 PYTEST_ARGS ?=
+PARTS ?=
 
 .PHONY: help
 help: ## list the targets
@@ -110,6 +111,11 @@ bench: .make/core ## the figures of benches/README.md, with 80,000 and 800,000 e
 	$(BIN)/postbox bench --events 80000
 	$(BIN)/postbox bench --events 800000
 	$(BIN)/postbox bench --events 80000 --served
+	$(MAKE) --no-print-directory bench-kernel
+
+.PHONY: bench-kernel
+bench-kernel: .make/core postgres ## those of the log on both engines; PARTS="writing ready" for some
+	PYTHONPATH=tests:benches $(BIN)/python -m kernel_bench $(PARTS)
 
 .PHONY: bench-compare
 bench-compare: .make/core ## the same by criterion and pytest-benchmark, beside the runs before
