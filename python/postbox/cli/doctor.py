@@ -22,6 +22,7 @@ from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_findings, print_json, print_text
 from postbox.cli.peers import trouble
+from postbox.cli.status import leases
 from postbox.config import Config
 from postbox.errors import Fault
 from postbox.home import DATABASE, BadHome
@@ -105,6 +106,8 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
     found = [Finding("node", "ok", f"{status.name}, {events(status.events)}, {serving}")]
     if not status.url:
         found.append(await _port(world, config))
+    elif status.leases is not None:
+        found.append(Finding("leases", "ok", leases(status)))
     listening = await operator.call(LISTENING, Nothing())
     for doubt in listening.doubts:
         text = f"{doubt.event} ({listening.listen}): {doubt.why}"

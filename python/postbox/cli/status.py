@@ -38,5 +38,10 @@ def _print(result: Status) -> None:
     if shown.pop("uptime_s") is not None:
         shown["url"] += f" (for {result.uptime_s} s)"
     if shown.pop("leases") is not None:
-        shown["leases"] = ", ".join(result.leases or ()) or "none: other processes hold them"
+        shown["leases"] = leases(result)
     print_pairs(shown)
+
+
+def leases(result: Status) -> str:
+    """Of a node that may have several processes."""
+    return ", ".join(result.leases or ()) or "none: another process has them, or will soon"

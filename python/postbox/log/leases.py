@@ -5,7 +5,8 @@ store a lease is held by at most one process; its work is cancelled as soon as t
 that the lease is gone, and at the latest when it has not heard from the server for `valid_s`. Who
 takes a lease that was not given back waits for longer than that. What the work has handed to
 somebody else by then (drafts to admission, a request to a peer) is not called back: so work under a
-lease must be harmless when done twice, and a lease only makes that rare.
+lease must be harmless when done twice, and a lease only makes that rare
+(docs/decisions/0019-a-lease-is-a-lock-and-how-it-was-left.md).
 """
 
 from __future__ import annotations
