@@ -278,11 +278,12 @@ def test_status_says_what_the_node_holds(home: Path, history: Path) -> None:
         "services",
         "standings",
         "authors",
+        "leases",
     ]
     assert (empty["url"], empty["uptime_s"]) == (None, None)
     assert (empty["events"], empty["capacity"]) == (0, 20_000)
     assert (len(empty["digest"]), len(empty["epoch"])) == (64, 32)
-    assert (empty["keys"], empty["authors"]) == (1, {})
+    assert (empty["keys"], empty["authors"], empty["leases"]) == (1, {}, None)
     told("import", history, "--home", home)
     full = told("status", "--home", home)
     assert full["events"] == 200
