@@ -24,6 +24,7 @@ from postbox.admin.listening import url_for_peers
 from postbox.admin.server import serve_operator
 from postbox.config import Config
 from postbox.home import open_home
+from postbox.log.disk_use import DiskUse
 from postbox.logs import get
 from postbox.mesh.background import PULLS
 from postbox.mesh.intake import Report
@@ -119,11 +120,14 @@ async def _serve(
         mode = mode_of(node.ledger.index.capacity)
         return About(version("postbox"), list(MODES), told_url, mode, uptime_s)
 
+    disk_use = DiskUse(node.store)
+    _watch_disk(disk_use, metrics)
     async with node.open_mesh(metrics) as mesh:
         async with trio.open_nursery() as operator:
             desk = Desk(node, Serving(url, since_s, mesh))
             await operator.start(partial(serve_operator, desk, stop=stop))
             async with trio.open_nursery() as loops:
+                loops.start_soon(disk_use.watch)
                 loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
                 front.open(mesh.make_app(about))
                 log.info("ready", url=url, name=node.identity.name, home=str(node.home))
@@ -168,6 +172,12 @@ def _watch(node: Node, metrics: Metrics) -> None:
         is_held = partial(node.leases.is_held, name)
         metrics.watch(f"lease_{name}", f"1 if this process holds the lease {name}.", is_held)
     metrics.watch("uptime_seconds", "Since the node opened.", lambda: clock.elapsed_s() - started_s)
+
+
+def _watch_disk(disk_use: DiskUse, metrics: Metrics) -> None:
+    metrics.watch("store_bytes", "What the log takes of its disk.", disk_use.used_bytes)
+    metrics.watch("store_free_bytes", "Of that: empty, to be used again.", disk_use.free_bytes)
+    metrics.watch("store_room_bytes", "What its disk has left.", disk_use.room_bytes)
 
 
 def _count(metrics: Metrics, payer: Payer, report: Report) -> None:

@@ -140,8 +140,8 @@ def test_the_size_is_that_of_the_tables_and_grows_with_them(place: Place) -> Non
         for pos in range(ENTRIES + 1, ENTRIES + 101)
     ]
     place.store.write(lambda tx: tx.apply(Change(appends=more)))
-    assert before.used > 50_000
-    assert 1_000_000 <= place.store.size().used - before.used < 2_000_000
+    assert before.used_bytes > 50_000
+    assert 1_000_000 <= place.store.size().used_bytes - before.used_bytes < 2_000_000
 
 
 def noise(seed: int) -> bytes:
@@ -197,11 +197,11 @@ def test_the_size_counts_what_is_written_ahead_and_what_is_free_and_the_room(sql
     size = sqlite.store.size()
     files = [Path(sqlite.path + end).stat().st_size for end in ("", "-wal")]
     assert files[1] > 0
-    assert size.used == sum(files)
-    assert size.free is not None
-    assert size.free > 10 * PAGE_BYTES
-    assert size.room is not None
-    assert size.room > 0
+    assert size.used_bytes == sum(files)
+    assert size.free_bytes is not None
+    assert size.free_bytes > 10 * PAGE_BYTES
+    assert size.room_bytes is not None
+    assert size.room_bytes > 0
 
 
 # -- PostgreSQL ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.core import service_names
+from postbox.store.contract import Size
 from postbox.world import Pool
 
 STANDINGS = ("attested", "unproven", "hearsay")
@@ -14,7 +15,8 @@ STANDINGS = ("attested", "unproven", "hearsay")
 class Status(Struct, frozen=True):
     """The fields of `status --json`. `url`, `uptime_s`: None unless it serves; `digest`: equal for
     two ledgers exactly when they hold the same events with the same standing; `leases`: that this
-    process holds, None where the node can have no other process."""
+    process holds, None where the node can have no other process; `disk`: what the log takes, None
+    from a node that does not tell it yet."""
 
     name: str
     url: str | None
@@ -29,6 +31,7 @@ class Status(Struct, frozen=True):
     standings: dict[str, int]
     authors: dict[str, int]
     leases: list[str] | None = None
+    disk: Size | None = None
 
 
 class OwnKey(Struct, frozen=True):
@@ -59,6 +62,7 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
         standings={name: counts[name] for name in STANDINGS},
         authors=dict(index.authors()),
         leases=node.leases.held,
+        disk=await node.store.size(),
     )
 
 

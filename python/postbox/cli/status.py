@@ -9,6 +9,7 @@ from postbox.admin.status import STATUS, Status
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
+from postbox.store.contract import Size
 
 SHOWN_AUTHORS = 8
 
@@ -39,9 +40,22 @@ def _print(result: Status) -> None:
         shown["url"] += f" (for {result.uptime_s} s)"
     if shown.pop("leases") is not None:
         shown["leases"] = leases(result)
+    if shown.pop("disk") is not None and result.disk is not None:
+        shown["disk"] = _disk(result.disk)
     print_pairs(shown)
 
 
 def leases(result: Status) -> str:
     """Of a node that may have several processes."""
     return ", ".join(result.leases or ()) or "none: another process has them, or will soon"
+
+
+def _disk(size: Size) -> str:
+    """Of the log: what it takes, and what there is."""
+    free = "" if size.free_bytes is None else f", {_mib(size.free_bytes)} of it to be used again"
+    room = "" if size.room_bytes is None else f"; the disk has {_mib(size.room_bytes)} left"
+    return f"{_mib(size.used_bytes)}{free}{room}"
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"

@@ -153,11 +153,11 @@ class Identity(Struct, frozen=True):
 
 
 class Size(Struct, frozen=True):
-    """What a store takes of its disk, in bytes. None: not known, as of another machine's disk."""
+    """What a store takes of its disk. None: not known, as of another machine's disk."""
 
-    used: int  # all of it: tables, indexes, what was written ahead
-    free: int | None  # of that: empty, and used again before the store grows
-    room: int | None  # that the disk has left
+    used_bytes: int  # all of it: tables, indexes, what was written ahead
+    free_bytes: int | None  # of that: empty, and used again before the store grows
+    room_bytes: int | None  # that the disk has left
 
 
 EntryName: TypeAlias = tuple[Lane, bytes]  # lane, id

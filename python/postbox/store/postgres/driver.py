@@ -182,11 +182,7 @@ class PostgresStore:
             raise renamed(error, self._where) from error
 
     def size(self) -> Size:
-        try:
-            with closing(self._connect(Role.READER)) as session:
-                return Size(taken_bytes(session, self._sets), free=None, room=None)
-        except psycopg.Error as error:
-            raise renamed(error, self._where) from error
+        return Size(self.read(partial(taken_bytes, self._sets)), free_bytes=None, room_bytes=None)
 
     def close(self) -> None:
         for session in (*self._idle, self._writer):

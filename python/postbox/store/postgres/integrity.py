@@ -13,7 +13,7 @@ from functools import partial
 
 import psycopg
 
-from postbox.store.contract import Scalar
+from postbox.store.contract import Query, Reader, Scalar
 from postbox.store.integrity import (
     MAX_FINDINGS,
     Described,
@@ -77,13 +77,14 @@ select c.oid::bigint, c.relname from pg_class c join pg_index i on i.indexrelid 
 _TAKEN = """
 select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint from pg_class c
   where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r'
-    and c.relname = any(%(tables)s)
+    and c.relname in ({names})
 """
 
 
-def taken_bytes(session: Session, sets: Sequence[Migrations]) -> int:
+def taken_bytes(sets: Sequence[Migrations], reader: Reader) -> int:
     """Of our tables with all that belongs to them, dead rows and their indexes among it."""
-    ((taken,),) = session.query(_TAKEN, {"tables": _tables(sets)})
+    names = ", ".join(f"'{name}'" for name in _tables(sets))
+    ((taken,),) = reader.query(Query("taken", "", postgres=_TAKEN.format(names=names)))
     assert isinstance(taken, int)
     return taken
 

@@ -205,12 +205,12 @@ def _size(connection: apsw.Connection) -> Size:
     pages, free_pages, page_bytes = (
         connection.pragma(name) for name in ("page_count", "freelist_count", "page_size")
     )
-    used, room = pages * page_bytes, None
+    used_bytes, room_bytes = pages * page_bytes, None
     with suppress(OSError):  # what is in memory has no files
         files = (connection.filename, connection.filename_wal)
-        used = sum(os.stat(file).st_size for file in files)
-        room = shutil.disk_usage(os.path.dirname(connection.filename)).free
-    return Size(used, free_pages * page_bytes, room)
+        used_bytes = sum(os.stat(file).st_size for file in files)
+        room_bytes = shutil.disk_usage(os.path.dirname(connection.filename)).free
+    return Size(used_bytes, free_pages * page_bytes, room_bytes)
 
 
 def renamed(error: apsw.Error, path: str) -> Fault:
