@@ -18,6 +18,7 @@ from postbox.errors import Fault, HomeInUse
 
 DATABASE = "postbox.db"
 LOCK = "lock"
+RESTORING = "restoring"
 IGNORED = ".gitignore"
 IGNORE_ALL = b"# The key in this folder is a secret: nothing of it belongs into git.\n*\n"
 
@@ -28,6 +29,15 @@ class BadHome(Fault):
     def __init__(self, path: Path, why: str) -> None:
         shown = str(path).encode(errors="backslashreplace").decode()
         super().__init__(f"cannot use {shown} as a home: {why}. Mend that, or name another folder")
+
+
+class HalfRestored(Fault):
+    """A restore was cut short; what is there is not to be used."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"a restore into the home {path} was cut short: run the same `postbox restore` again"
+        )
 
 
 def home_at(name: str) -> Path:
@@ -48,8 +58,9 @@ def home_at(name: str) -> Path:
 
 
 @contextmanager
-def open_home(path: Path) -> Iterator[Path]:
-    """Made if it is not there (for its owner only), and locked until the end."""
+def open_home(path: Path, *, restores: bool = False) -> Iterator[Path]:
+    """Made if it is not there (for its owner only), and locked until the end. `restores`: for who
+    may find it half restored."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (path / DATABASE).exists():
@@ -59,9 +70,39 @@ def open_home(path: Path) -> Iterator[Path]:
         raise BadHome(path, f"{error.filename}: {error.strerror}") from error
     try:
         _take(lock, path)
+        if not restores:
+            require_whole(path)
         yield path
     finally:
         os.close(lock)
+
+
+def require_whole(path: Path) -> None:
+    """Raises HalfRestored."""
+    if (path / RESTORING).exists():
+        raise HalfRestored(path)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """A small file of a home, whole or as it was before. For its owner only."""
+    draft = path.with_name(f"{path.name}.new")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, data)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    draft.replace(path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Makes a file durable, or the names in a folder."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _hide_from_git(path: Path) -> None:

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 HASH_KEY_BYTES = 16
 
+MIGRATIONS = (TRUST_MIGRATIONS,)
+"""Of the doors that a node has, beside the log's own."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -118,7 +121,7 @@ async def node_in(
 ) -> AsyncIterator[Node]:
     """`open_node` in a home whose lock the caller holds."""
     identity = _identity_of(home, world, name)
-    async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
+    async with open_store(world, str(home / DATABASE), MIGRATIONS) as store:
         index = core.Ledger(capacity_of(config.node.memory), world.random.bytes(HASH_KEY_BYTES))
         keys = core.Keys()
         ledger = MeshLedger(world, index, keys, forgets=forgets)

@@ -10,7 +10,7 @@ not know are left alone, so that a server without a door still opens the databas
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
@@ -101,14 +101,56 @@ def migrate(database: Database, sets: Sequence[Migrations]) -> Schema:
 
 def _migrate_set(database: Database, migrations: Migrations, version: Version) -> Version:
     steps = load_steps(migrations, database.engine)
-    if version.compatible > len(steps):
-        raise SchemaTooNew(
-            f"the database's {migrations.name} tables need a postbox that knows migration "
-            f"{version.compatible}; this one knows {len(steps)}. Start the newer version, or "
-            f"restore a backup made by this one"
-        )
-    for step in steps[version.number :]:
+    _check_compatible(migrations, version, len(steps))
+    return _run(database, migrations, steps[version.number :], version)
+
+
+def _run(
+    database: Database, migrations: Migrations, steps: Sequence[Step], version: Version
+) -> Version:
+    for step in steps:
         database.run(step.sql)
         version = Version(step.number, step.compatible)
         database.put_version(migrations.name, version)
     return version
+
+
+def check_compatible(
+    versions: Mapping[str, Version], sets: Sequence[Migrations], engine: Engine
+) -> None:
+    """Raises SchemaTooNew as `migrate` would."""
+    for migrations in sets:
+        if migrations.name in versions:
+            known = len(load_steps(migrations, engine))
+            _check_compatible(migrations, versions[migrations.name], known)
+
+
+def _check_compatible(migrations: Migrations, version: Version, known: int) -> None:
+    if version.compatible > known:
+        raise SchemaTooNew(
+            f"the database's {migrations.name} tables need a postbox that knows migration "
+            f"{version.compatible}; this one knows {known}. Start the newer version, or "
+            f"restore a backup made by this one"
+        )
+
+
+def build(database: Database, sets: Sequence[Migrations], schema: Schema) -> None:
+    """The tables as they were at these numbers, in an empty database: none for a set without."""
+    database.versions()
+    for migrations in sets:
+        steps = load_steps(migrations, database.engine)[: schema.get(migrations.name, 0)]
+        _run(database, migrations, steps, Version(0, 0))
+
+
+def check_known(
+    versions: Mapping[str, Version], sets: Sequence[Migrations], engine: Engine
+) -> None:
+    """Raises SchemaTooNew for tables of which this binary does not know all: copied row by row,
+    something would be lost."""
+    known = {migrations.name: len(load_steps(migrations, engine)) for migrations in sets}
+    beyond = [name for name, each in versions.items() if each.number > known.get(name, 0)]
+    if beyond:
+        raise SchemaTooNew(
+            f"the database has tables that this postbox does not know ({', '.join(beyond)}), and"
+            f" cannot copy: do this with the postbox that made them"
+        )

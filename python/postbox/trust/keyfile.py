@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from postbox.errors import Fault
+from postbox.home import flush
 from postbox.trust.keys import Identity, SoulError, identity_from_text, make_identity
 from postbox.world import Random
 
@@ -60,16 +61,28 @@ def has_key(home: Path) -> bool:
 def load_identity(path: Path) -> Identity:
     """Raises FileNotFoundError, or `KeyFileError` for a file that others may read, that is
     damaged, or whose soul does not fit its name."""
-    raw = _read(path)
     try:
-        contents = msgspec.json.decode(raw, type=_Contents)
-        return identity_from_text(contents.name, contents.soul)
-    except (msgspec.DecodeError, UnicodeDecodeError, SoulError) as error:
-        reason = str(error) if isinstance(error, SoulError) else "it is not what postbox wrote"
+        return decode_identity(_read(path))
+    except SoulError as error:
+        reason = str(error)
     raise KeyFileError(
         f"{path} is damaged ({reason}). Put back a copy of it; without one, move it away, and the"
         " node starts anew with another key, which its peers must be told"
     )
+
+
+def decode_identity(raw: bytes) -> Identity:
+    """From the bytes of a key file. Raises SoulError, which never quotes the soul."""
+    try:
+        contents = msgspec.json.decode(raw, type=_Contents)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise SoulError("it is not what postbox wrote") from None
+    return identity_from_text(contents.name, contents.soul)
+
+
+def encode_identity(identity: Identity) -> bytes:
+    """The bytes of its key file: the secret itself."""
+    return msgspec.json.encode(_Contents(identity.name, identity.soul_text)) + b"\n"
 
 
 def _read(path: Path) -> bytes:
@@ -100,12 +113,17 @@ def _make(path: Path, random: Random, name: str | None) -> Identity:
         identity = make_identity(random, name)
     except ValueError as error:
         raise KeyFileError(str(error)) from error
+    return place_identity(path.parent, random, identity)
+
+
+def place_identity(home: Path, random: Random, identity: Identity) -> Identity:
+    """Made the home's, unless that has one: returns what the home has then."""
+    path = home / FILE_NAME
     # a name of its own for each attempt: one that was cut short leaves a file nobody reads
     draft = path.with_name(f"{FILE_NAME}.{random.bytes(8).hex()}.new")
-    contents = _Contents(identity.name, identity.soul_text)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(draft, msgspec.json.encode(contents) + b"\n")
+        home.mkdir(parents=True, exist_ok=True)
+        _write(draft, encode_identity(identity))
         try:
             # unlike a rename, a link never replaces a key that somebody else has just made
             os.link(draft, path)
@@ -113,7 +131,7 @@ def _make(path: Path, random: Random, name: str | None) -> Identity:
             identity = load_identity(path)
         finally:
             os.unlink(draft)
-        _flush_folder(path.parent)
+        flush(home)
     except OSError as error:
         raise KeyFileError(f"cannot make {path}: {error.strerror}") from error
     return identity
@@ -130,14 +148,5 @@ def _write(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(path)
         raise
-    finally:
-        os.close(file)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the new name in it durable too."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
     finally:
         os.close(file)

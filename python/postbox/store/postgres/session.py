@@ -8,7 +8,8 @@ must be there for the next read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -91,6 +92,13 @@ class Session:
 
     def query(self, sql: str, parameters: Mapping[str, Scalar | list[str]] = {}) -> list[Row]:
         return self._rows.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def copy(self, sql: str, types: Sequence[int]) -> Iterator[psycopg.Copy]:
+        """Rows in binary form, out or in. `types`: PostgreSQL's numbers of the columns'."""
+        with self._messages.copy(sql) as copy:
+            copy.set_types(types)
+            yield copy
 
     def begin(self) -> list[Any]:
         """In one message; returns what a transaction of this role asks first."""
