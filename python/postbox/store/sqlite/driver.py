@@ -172,8 +172,17 @@ def _connect(disk: Disk, path: str) -> apsw.Connection:
     if connection.pragma("synchronous") != _SYNCHRONOUS_FULL:
         raise Fatal(f"{path} does not keep synchronous=full, without which a crash loses events")
     connection.pragma("cache_size", -CACHE_KIB)
-    connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+    connection.set_wal_hook(_checkpoint)
     return connection
+
+
+def _checkpoint(connection: apsw.Connection, name: str, wal_pages: int) -> int:
+    """After a commit, before it is answered. SQLite's own goes on without a word if a sync fails
+    here. Without room in the database file the log grows on, and the next commit tries again."""
+    if wal_pages >= CHECKPOINT_PAGES:
+        with suppress(apsw.FullError, apsw.BusyError):
+            connection.wal_checkpoint(name)
+    return apsw.SQLITE_OK
 
 
 def _prepare(
