@@ -11,6 +11,7 @@ node and store end.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -23,8 +24,10 @@ from postbox.admin.command import Desk, Serving
 from postbox.admin.listening import url_for_peers
 from postbox.admin.server import serve_operator
 from postbox.config import Config
+from postbox.errors import HistoryChanged, Stopped, Unavailable, in_one_line, leaves
 from postbox.home import open_home
 from postbox.log.disk_use import DiskUse
+from postbox.log.retries import Retries
 from postbox.logs import get
 from postbox.mesh.background import PULLS
 from postbox.mesh.intake import Report
@@ -62,14 +65,57 @@ async def run(
     with open_home(home):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(listener.run)
-            opening = trio.CancelScope()
-            nursery.start_soon(_stop_opening, stop, front, opening)
-            with opening:
-                async with node_in(world, home, config, name) as node:
-                    _watch(node, metrics)
-                    await _serve(node, front, metrics, url, stop, ready)
-                    await listener.end()
+            opening = partial(node_in, world, home, config, name)
+            await _Opened(opening, listener, url, stop, ready).keep()
             nursery.cancel_scope.cancel()
+
+
+@dataclass
+class _Opened:
+    """The node behind the listener: opened, and opened again when its log turns out to be another
+    than it knew, since what it has in memory is then of no use."""
+
+    opening: Callable[[], AbstractAsyncContextManager[Node]]
+    listener: _Listener
+    url: str
+    stop: trio.Event
+    ready: Callable[[str], None]
+    _was_ready: bool = False
+
+    async def keep(self) -> None:
+        retries = Retries()
+        while not self.stop.is_set():
+            try:
+                await self._open()
+            except BaseExceptionGroup as group:
+                if not self._may_open_again(group):
+                    raise
+                why = in_one_line(leaves(group))
+                get("postbox.app").warning("the node is opened again", why=why)
+                self.listener.front.begin_again("starting again")
+                await retries.wait()
+
+    async def _open(self) -> None:
+        front, metrics = self.listener.front, self.listener.metrics
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_opening, self.stop, front, nursery.cancel_scope)
+            async with self.opening() as node:
+                _watch(node, metrics)
+                await _serve(node, front, metrics, self.url, self.stop, self._say_ready)
+                await self.listener.end()
+            nursery.cancel_scope.cancel()
+
+    def _say_ready(self, url: str) -> None:
+        if not self._was_ready:
+            self.ready(url)
+        self._was_ready = True
+
+    def _may_open_again(self, group: BaseExceptionGroup[BaseException]) -> bool:
+        """A node that was ready once also waits for its database to come back."""
+        errors = leaves(group)
+        if not all(isinstance(one, HistoryChanged | Stopped | Unavailable) for one in errors):
+            return False
+        return self._was_ready or any(isinstance(one, HistoryChanged) for one in errors)
 
 
 @dataclass

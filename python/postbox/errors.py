@@ -6,7 +6,7 @@ the protocol is a `WireError`. A fault's text says what was wrong, where, and wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class Fault(Exception):
@@ -68,3 +68,14 @@ class DraftFault(Fault):
 
 class WireError(Exception):
     """They or we broke a protocol. Raised by `wire` and `trust` only, answered in one place."""
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions that it consists of: they come out of nurseries in groups."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for part in error.exceptions for leaf in leaves(part)]
+
+
+def in_one_line(errors: Iterable[BaseException]) -> str:
+    return "; ".join(dict.fromkeys(map(str, errors)))

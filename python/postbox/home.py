@@ -17,6 +17,7 @@ from pathlib import Path
 from postbox.errors import Fault, HomeInUse
 
 DATABASE = "postbox.db"
+STORE = "store"
 LOCK = "lock"
 RESTORING = "restoring"
 IGNORED = ".gitignore"
@@ -83,17 +84,19 @@ def require_whole(path: Path) -> None:
         raise HalfRestored(path)
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """A small file of a home, whole or as it was before. For its owner only."""
+def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
+    """A small file of a home, whole or as it was before; `durable`: also after a power cut. For its
+    owner only. Raises OSError."""
     draft = path.with_name(f"{path.name}.new")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, data)
-        os.fsync(file)
-    finally:
-        os.close(file)
+    with open(file, "wb") as new:
+        new.write(content)
+        new.flush()
+        if durable:
+            os.fsync(file)
     draft.replace(path)
-    flush(path.parent)
+    if durable:
+        flush(path.parent)
 
 
 def flush(path: Path) -> None:
@@ -103,6 +106,36 @@ def flush(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def database_of(home: Path, named: str) -> str:
+    """Where this home's log lies: the URL that is `named`, else the one that it remembers, else its
+    own file."""
+    return named or _remembered(home) or str(home / DATABASE)
+
+
+def remember_database(home: Path, database: str) -> None:
+    """There may be a password in it, which its owner alone may read. Raises BadHome."""
+    if database in (str(home / DATABASE), _remembered(home)):
+        return
+    try:
+        replace_file(home / STORE, f"{database}\n".encode(), durable=True)
+    except OSError as error:
+        raise BadHome(home, f"{error.filename}: {error.strerror}") from error
+
+
+def has_log(home: Path) -> bool:
+    """Whether a node's log lies in it, or a database is remembered that holds one."""
+    return (home / DATABASE).exists() or (home / STORE).exists()
+
+
+def _remembered(home: Path) -> str:
+    try:
+        return (home / STORE).read_text("utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadHome(home, f"{home / STORE} cannot be read: {error}") from error
 
 
 def _hide_from_git(path: Path) -> None:

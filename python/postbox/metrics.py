@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 from postbox import core
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Histogram
+    from prometheus_client import Counter, Gauge, Histogram
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `render` gives: Prometheus' text format, which every version of it reads."""
@@ -76,6 +76,7 @@ class Metrics:
         build = Info("postbox_build", "What runs here.", registry=registry)
         version = importlib.metadata.version("postbox")
         build.info({"version": version, "core_profile": core.build_profile})
+        self._watched: dict[str, Gauge] = {}
         self._begin_at_zero()
         ProcessCollector(registry=registry)  # memory, open files and CPU time, from /proc
 
@@ -111,11 +112,13 @@ class Metrics:
         self._connections_refused.inc()
 
     def watch(self, name: str, text: str, callback: Callable[[], float]) -> None:
-        """A gauge `postbox_NAME` whose value is asked for at every `render`. Raises ValueError if
-        the name is taken."""
+        """A gauge `postbox_NAME` whose value is asked for at every `render`: by the last `callback`
+        that was given for the name."""
         from prometheus_client import Gauge
 
-        Gauge(f"postbox_{name}", text, registry=self._registry).set_function(callback)
+        if name not in self._watched:
+            self._watched[name] = Gauge(f"postbox_{name}", text, registry=self._registry)
+        self._watched[name].set_function(callback)
 
     def render(self) -> bytes:
         """All of it, as `CONTENT_TYPE` says. Raises what a callback raises."""

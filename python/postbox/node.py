@@ -18,17 +18,21 @@ import trio
 
 from postbox import core
 from postbox.config import Config
-from postbox.errors import Fatal
-from postbox.home import DATABASE, open_home
+from postbox.errors import Fatal, Fault
+from postbox.home import DATABASE, database_of, has_log, open_home, remember_database
 from postbox.log.admission import Admission
+from postbox.log.anchor import keep_anchor, read_anchor
+from postbox.log.epoch import History, settle_epoch
+from postbox.log.feed import feed
 from postbox.log.leases import Leases
+from postbox.log.owner import ForeignLog, claim, owner_of
 from postbox.log.tail import Tail, open_tail
 from postbox.logs import get
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import RETENTION, MeshLedger
 from postbox.mesh.memory import capacity_of
 from postbox.store.contract import Identity as StoreIdentity
-from postbox.store.open import open_store
+from postbox.store.open import is_url, open_store
 from postbox.store.runner import StoreRunner
 from postbox.trust.directory import Directory
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
@@ -61,6 +65,7 @@ class Node:
     store: StoreRunner
     store_identity: StoreIdentity
     tail: Tail
+    history: History
     admission: Admission
     leases: Leases
     directory: Directory
@@ -120,8 +125,14 @@ async def node_in(
     world: World, home: Path, config: Config, name: str | None = None, *, forgets: bool = True
 ) -> AsyncIterator[Node]:
     """`open_node` in a home whose lock the caller holds."""
-    identity = _identity_of(home, world, name)
-    async with open_store(world, str(home / DATABASE), MIGRATIONS) as store:
+    database = database_of(home, config.node.store)
+    identity = None if is_url(database) else _identity_of(home, world, name)
+    async with open_store(world, database, MIGRATIONS) as store:
+        if identity is None:
+            identity = await _identity_on(store, home, world, name)
+        await claim(store, identity.public_key)
+        remember_database(home, database)
+        await _settle_history(world, home, store)
         index = core.Ledger(capacity_of(config.node.memory), world.random.bytes(HASH_KEY_BYTES))
         keys = core.Keys()
         ledger = MeshLedger(world, index, keys, forgets=forgets)
@@ -130,11 +141,42 @@ async def node_in(
             yield node
 
 
+async def _identity_on(store: StoreRunner, home: Path, world: World, name: str | None) -> Identity:
+    """Of a home whose log lies on a server: made if it has none, and the log is no other node's."""
+    owner = await store.read(owner_of)
+    if owner is not None and not has_key(home):
+        raise ForeignLog(owner)
+    if owner is None and has_log(home):
+        raise Unfilled(home)
+    return _identity_of(home, world, name)
+
+
+class Unfilled(Fault):
+    """A database without a log was named for a node that has one."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(
+            f"the database is empty, and the node of {home} has a log already. Bring it over:"
+            " postbox backup FILE, then postbox restore FILE with a new home and --store; or name"
+            " the database that holds it"
+        )
+
+
+async def _settle_history(world: World, home: Path, store: StoreRunner) -> None:
+    anchor = read_anchor(home)
+    if anchor is not None and not await settle_epoch(store, world.random, anchor):
+        get("postbox.node").warning(
+            "the log went back: its epoch is new, and cursors from before are refused",
+            known_position=anchor.pos,
+            remedy="expected after a restore; else see docs/faults.md",
+        )
+
+
 def _identity_of(home: Path, world: World, name: str | None) -> Identity:
     """Made if there is none. A database without a key is a home that lost it: a new key would make
     its node a stranger."""
     is_new = not has_key(home)
-    if is_new and (home / DATABASE).exists():
+    if is_new and has_log(home):
         raise KeyFileError(
             f"{home} has a database and no {KEY_FILE}: put back a copy of it. Without one, move"
             f" {DATABASE} away too, and the node starts anew with another key"
@@ -161,6 +203,10 @@ async def _assemble(
     ledger: MeshLedger,
 ) -> Node:
     tail = await open_tail(store)
+    store_identity = await store.identity()
+    history = History(store_identity.epoch, tail)
+    if store.is_shared:
+        store.guard(history.check)
     waiting = Waiting()
     await store.read(directory.load)
     await store.read(waiting.load)
@@ -179,8 +225,9 @@ async def _assemble(
         config=config,
         identity=identity,
         store=store,
-        store_identity=await store.identity(),
+        store_identity=store_identity,
         tail=tail,
+        history=history,
         admission=admission,
         leases=Leases(world, store),
         directory=directory,
@@ -192,11 +239,14 @@ async def _assemble(
 
 @asynccontextmanager
 async def _running(node: Node) -> AsyncIterator[None]:
-    """The node's own tasks: the writer, the leases, and the keeper that hands back what the ledger
-    drops."""
+    """The node's own tasks: the writer, what hears of other processes, the leases, the anchor, and
+    the keeper that hands back what the ledger drops."""
     async with trio.open_nursery() as nursery:
         await nursery.start(node.admission.run)
+        if node.store.is_shared:
+            nursery.start_soon(feed, node.store, node.tail, node.history.check)
         nursery.start_soon(node.leases.run)
+        nursery.start_soon(keep_anchor, node.home, node.history)
         keep = partial(node.ledger.keep, node.admission)
         await nursery.start(node.leases.hold, RETENTION, keep)
         own = own_draft(

@@ -102,7 +102,7 @@ def test_every_verb_says_on_a_serving_node_what_it_says_on_a_stopped_one(
         for verb in VERBS:
             assert said(serving, verb, url) == said(stopped, verb, url), verb
     left = sorted(path.name for path in serving.iterdir())
-    assert left == [".gitignore", "config.toml", "lock", "node.key", "postbox.db"]
+    assert left == [".gitignore", "anchor", "config.toml", "lock", "node.key", "postbox.db"]
     assert told("status", "--home", serving)["events"] == len({*SMALL, *MORE})
     assert (folder / "stopped.jsonl").read_bytes() == b"\n".join([*SMALL, b""])
     assert (folder / f"{serving.name}.jsonl").read_bytes() == b"\n".join([*SMALL, b""])

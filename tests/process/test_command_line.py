@@ -314,7 +314,7 @@ def test_every_file_of_a_home_is_its_owner_s_alone(home: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
     database.close()
     database_files = {"postbox.db", "postbox.db-wal", "postbox.db-shm"}
-    assert set(modes) == {".gitignore", "node.key", "lock", *database_files}
+    assert set(modes) == {".gitignore", "anchor", "node.key", "lock", *database_files}
     assert set(modes.values()) == {0o600}
 
 

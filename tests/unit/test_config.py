@@ -48,6 +48,7 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         """
         [node]
         memory = 50000
+        store = "postgresql://ann:secret@db/postbox"
         [serve]
         listen = "[::1]:80"
         tls_cert = "tls/cert.pem"
@@ -71,6 +72,7 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         """,
     )
     assert read.node.memory == "50000"
+    assert read.node.store == "postgresql://ann:secret@db/postbox"
     assert read.serve.listen == Address("::1", 80)
     assert (read.serve.tls_cert, read.serve.tls_key) == (
         home / "tls" / "cert.pem",
@@ -352,3 +354,23 @@ def test_to_read_the_configuration_loads_nothing_heavy() -> None:
     loaded = {name.split(".")[0] for name in ran.stdout.split()}
     assert "msgspec" in loaded, "the test has lost its way"
     assert loaded.isdisjoint({"trio", "structlog", "prometheus_client", "rich", "cyclopts"})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:se%40cret@db:5433/postbox", "postgresql://ann:***@db:5433/postbox"),
+        ("postgres://ann@/postbox?host=/run", "postgres://ann@/postbox?host=/run"),
+        ("postgresql:///postbox", "postgresql:///postbox"),
+    ],
+)
+def test_the_url_of_a_database_is_shown_without_its_password(url: str, shown: str) -> None:
+    kind = declared()["node.store"].kind
+    assert kind.read(url, Path()) == url
+    assert kind.written(url) == shown
+
+
+@pytest.mark.parametrize("bad", ["mysql://db/postbox", "postbox.db", "postgresql://a b", 7, None])
+def test_what_is_no_url_of_a_database_is_refused_and_not_repeated(bad: object) -> None:
+    with pytest.raises(ValueError, match="not what was given"):
+        declared()["node.store"].kind.read(bad, Path())

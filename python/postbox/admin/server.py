@@ -18,9 +18,8 @@ from msgspec import Struct
 from postbox.admin import wire
 from postbox.admin.command import VERSION, Command, Desk, Progress
 from postbox.admin.commands import COMMANDS
-from postbox.admin.faults import in_one_line, leaves
 from postbox.admin.place import claimed
-from postbox.errors import Fault
+from postbox.errors import Fault, in_one_line, leaves
 from postbox.logs import get
 from postbox.net.asgi import Reply, discard_body, read_body, send_reply, text
 from postbox.net.limits import Limits

@@ -38,7 +38,7 @@ keys.command("postbox.cli.keys:show", help="Name, public key and id, for the pee
 app.command(trust)
 app.command(keys)
 
-WITH_VALUE = ("--home", "--memory")
+WITH_VALUE = ("--home", "--memory", "--store")
 OF_EVERY_VERB = (*WITH_VALUE, "--json")
 FAILED = 1
 USAGE = 2

@@ -61,7 +61,11 @@ async def operated(
 
 def _tell_unused(common: Common, *, loopback: bool) -> None:
     """Options of the node that this command was given, and that node was started with others."""
-    given = {"--memory": common.memory is not None, "--loopback": loopback}
+    given = {
+        "--memory": common.memory is not None,
+        "--store": common.store is not None,
+        "--loopback": loopback,
+    }
     for option in (option for option, is_given in given.items() if is_given):
         print(f"postbox: {option} has no effect: the node serves, with its own", file=sys.stderr)
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import trio
 from cyclopts import Parameter
 
-from postbox.admin.faults import in_one_line, leaves
 from postbox.cli.main import FAILED, INTERRUPTED, USAGE
 from postbox.cli.output import print_json
-from postbox.errors import Fault
+from postbox.errors import Fault, in_one_line, leaves
 from postbox.home import home_at
 
 if TYPE_CHECKING:
@@ -37,6 +36,10 @@ class Common:
     this machine's memory); by default as the configuration says. serve, import and sync forget the
     rest for good, other verbs nothing. A node that serves already keeps its own."""
 
+    store: Annotated[str | None, Parameter(metavar="URL")] = None
+    """The node's database: postgresql://USER@HOST/NAME. A file in the home if it was never said;
+    the home remembers it."""
+
     json: Annotated[bool, FLAG] = False
     """Results as JSON, in the last line."""
 
@@ -52,7 +55,8 @@ class Common:
 
         config = load(self.home_folder())
         try:
-            return overridden(config, {"node.memory": self.memory, **(options or {})})
+            own = {"node.memory": self.memory, "node.store": self.store}
+            return overridden(config, {**own, **(options or {})})
         except BadConfig as error:
             raise Usage(str(error)) from error
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from postbox.cli.progress import Show
 from postbox.cli.steps import run_steps
-from postbox.home import DATABASE, RESTORING, flush, open_home, write_durably
+from postbox.home import DATABASE, RESTORING, flush, open_home, replace_file
 from postbox.log.epoch import renew_epoch
 from postbox.node import MIGRATIONS
 from postbox.store.backup import (
@@ -167,4 +167,4 @@ def _noted(home: Path) -> Try | None:
 
 
 def _note(home: Path, attempt: Try) -> None:
-    write_durably(home / RESTORING, msgspec.json.encode(attempt))
+    replace_file(home / RESTORING, msgspec.json.encode(attempt), durable=True)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from postbox.config.kinds import (
     Address,
+    Database,
     File,
     Flag,
     Listen,
@@ -53,6 +54,17 @@ class NodeConfig(Struct, frozen=True):
             option="--memory",
         ),
     ] = "auto"
+    store: Annotated[
+        str,
+        Database(),
+        Key(
+            "the database, if it is not the file in the home",
+            "The home remembers it: later verbs need not be told again. Several processes, each"
+            " with a home of its own and a copy of `node.key`, may be one node on one database. A"
+            " password is better kept in `~/.pgpass`.",
+            option="--store",
+        ),
+    ] = ""
 
 
 class ServeConfig(Struct, frozen=True):

@@ -5,6 +5,7 @@ A kind reads a value as TOML gives it, or refuses it, and writes it back. It kno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -177,6 +178,25 @@ class Urls(Struct, frozen=True):
 
     def written(self, value: object) -> TomlValue:
         return [str(item) for item in _list(value)]
+
+
+DATABASE_SCHEMES = ("postgresql://", "postgres://")
+
+
+class Database(Struct, frozen=True):
+    """What stands in the URL is libpq's business."""
+
+    expected: str = 'the URL of a PostgreSQL database, as in postgresql://user@host/name, or ""'
+
+    def read(self, value: object, folder: Path) -> object:
+        is_url = isinstance(value, str) and value.startswith(DATABASE_SCHEMES)
+        if value != "" and not (is_url and str(value).isprintable() and " " not in str(value)):
+            raise ValueError("not what was given")  # a password may be in it
+        return value
+
+    def written(self, value: object) -> TomlValue:
+        """Without the password: this is shown."""
+        return re.sub(r"(?<=//)([^/@:]*):[^/@]*@", r"\1:***@", str(value))
 
 
 class Networks(Struct, frozen=True):

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from postbox.store.change import own_positions, stored_appends
-from postbox.store.contract import Change, Entry, Key, Lane, News, Row, Table
+from postbox.store.change import followed_rows, own_positions, stored_appends
+from postbox.store.contract import Change, Entry, Key, Lane, News
 
 StreamName: TypeAlias = tuple[Lane, bytes]
 
@@ -20,15 +20,16 @@ class Committed(Struct, frozen=True):
     entries: Sequence[Entry]
     removes: Sequence[int]
     blanks: Sequence[int]
-    puts: Mapping[Table, Sequence[Row]]
-    drops: Mapping[Table, Sequence[Key]]
+    rows: Mapping[str, Sequence[Key]]  # that changed in followed tables, by the table's name
     streams: Set[StreamName]  # that got an entry; in the order of the entries
 
 
 class Follower(Protocol):
-    """Applies commits in position order. Synchronous and quick: it runs on the loop, and nobody is
-    answered before it returns. A follower that raises stops the process, which starts again by
-    rebuilding it (`Tail.replay`, before admission runs)."""
+    """Applies commits in position order, those of the node's other processes too. Of rows it is
+    told no more than the keys, so a change whose content matters to it comes with an entry.
+    Synchronous and quick: it runs on the loop, and nobody is answered before it returns. A follower
+    that raises stops the process, which starts again by rebuilding it (`Tail.replay`, before
+    admission runs)."""
 
     def applied(self, committed: Committed) -> None: ...
 
@@ -46,23 +47,14 @@ def committed(change: Change, head: int) -> Committed:
         gone = frozenset(change.removes)
         entries = [entry for entry in stored_appends(change) if entry.pos not in gone]
     return Committed(
-        head, entries, change.removes, change.blanks, change.puts, change.drops, _streams(entries)
+        head, entries, change.removes, change.blanks, followed_rows(change), _streams(entries)
     )
 
 
-def told(news: News, tables: Mapping[str, Table]) -> Committed:
-    """A commit of another process. Of tables that nobody here knows nothing is told."""
-    puts = {tables[name]: rows for name, rows in news.puts.items() if name in tables}
-    drops = {tables[name]: keys for name, keys in news.drops.items() if name in tables}
-    return Committed(
-        news.head,
-        news.entries,
-        news.removes,
-        news.blanks,
-        puts,
-        drops,
-        _streams(news.entries),
-    )
+def told(news: News) -> Committed:
+    """A commit of another process."""
+    entries = news.entries
+    return Committed(news.head, entries, news.removes, news.blanks, news.rows, _streams(entries))
 
 
 def _streams(entries: Sequence[Entry]) -> Set[StreamName]:

@@ -267,7 +267,7 @@ def _check(reader: str, lane: Lane, streams: Sequence[bytes]) -> None:
 
 def _readers_in(committed: Committed) -> Iterator[str]:
     for table in (OUTBOX, DEAD):
-        for key in (*committed.puts.get(table, ()), *committed.drops.get(table, ())):
+        for key in committed.rows.get(table.name, ()):
             yield str(key[0])
 
 

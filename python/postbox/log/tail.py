@@ -11,7 +11,7 @@ else after it has caught up with the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeAlias
 
@@ -20,7 +20,7 @@ import trio
 from postbox.errors import HistoryChanged
 from postbox.log.committed import Committed, Follower, Interest, told
 from postbox.log.ring import Ring
-from postbox.store.contract import Entry, Lane, News, Page, Reader, Table, Windows
+from postbox.store.contract import Entry, Lane, News, Page, Query, Reader, Windows
 from postbox.store.runner import StoreRunner
 
 # A rebuild reads whole lanes: pages large enough that the hop to the thread does not count, small
@@ -31,29 +31,40 @@ REPLAY_BYTES = 8 * 2**20
 Name: TypeAlias = tuple[Lane, bytes | None]  # a stream, or a whole lane
 
 
+_NEWEST = Query(
+    "newest_entry", "select pos, id from entry where lane <> 0 order by pos desc limit 1"
+)
+
+
 class Place(NamedTuple):
+    """Of an entry; position 0 with an empty id: of none."""
+
     pos: int
     id: bytes
+
+
+class Start(NamedTuple):
+    """Of one moment: the log's head, the last turn, and the newest entry."""
+
+    head: int
+    turn: int
+    newest: Place
 
 
 NEWS_COMMITS = 500  # of others, read at once: some 50 ms
 
 
 class Tail:
-    def __init__(
-        self, store: StoreRunner, head: int, turn: int = 0, tables: Iterable[Table] = ()
-    ) -> None:
-        """`tables`: those whose rows followers keep, so that they learn of others' changes."""
+    def __init__(self, store: StoreRunner, start: Start) -> None:
         self._store = store
-        self._ring = Ring(head)
+        self._ring = Ring(start.head)
         self._followers: list[Follower] = []
         self._waiting: dict[Name, dict[trio.Event, None]] = {}
-        self._tables = {table.name: table for table in tables if table.followed}
         self._turns = trio.Lock()
-        self._turn = turn  # every commit up to this one was applied, if the store is shared
-        self.head = head
-        self.newest: Place | None = None
-        """Of the last entry that was applied."""
+        self._turn = start.turn  # every commit up to this one was applied, on a shared store
+        self.head = start.head
+        self.newest = start.newest
+        """Where the newest entry is that this process knows of."""
 
     async def page(
         self,
@@ -149,7 +160,7 @@ class Tail:
                     _check_goes_on(news, since, head)
                 later = [each for each in news if each.turn > since]
                 for each in later:
-                    self._apply(told(each, self._tables))
+                    self._apply(told(each))
                     self._turn = each.turn
                 if not later:
                     return
@@ -176,9 +187,17 @@ class Tail:
         return f"<Tail head={self.head} waiting={len(self._waiting)} streams>"
 
 
-async def open_tail(store: StoreRunner, tables: Iterable[Table] = ()) -> Tail:
-    head, turn = await store.read(lambda reader: (reader.head, reader.turn))
-    return Tail(store, head, turn, tables)
+async def open_tail(store: StoreRunner) -> Tail:
+    return Tail(store, await store.read(_start))
+
+
+def _start(reader: Reader) -> Start:
+    match reader.query(_NEWEST):
+        case [(int(pos), bytes(entry_id))]:
+            newest = Place(pos, entry_id)
+        case _:
+            newest = Place(0, b"")
+    return Start(reader.head, reader.turn, newest)
 
 
 def _check_goes_on(news: Sequence[News], turn: int, head: int) -> None:

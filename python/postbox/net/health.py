@@ -48,6 +48,10 @@ class Front:
         self._doors = doors
         self.was_open = True
 
+    def begin_again(self, why: str) -> None:
+        """As before the first `open`."""
+        self._doors, self._why_not, self.was_open = None, why, False
+
     def close(self, why: str) -> None:
         """From now on nobody gets in; who is in goes on."""
         self._doors, self._why_not = None, why

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from postbox.errors import Violation
-from postbox.store.contract import Change, Entry, Scalar
+from postbox.store.contract import Change, Entry, Key, Scalar
 
 NO_LANE = 0  # of what is left of a removed entry: no reader looks there
 
@@ -19,6 +19,18 @@ def stored_appends(change: Change) -> Sequence[Entry]:
     if not removed and not blanked:
         return change.appends
     return [_after_own_change(entry, removed, blanked) for entry in change.appends]
+
+
+def followed_rows(change: Change) -> dict[str, list[Key]]:
+    """The keys of the rows that change in tables that are followed, by the table's name."""
+    found: dict[str, list[Key]] = {}
+    for table, rows in change.puts.items():
+        if table.followed:
+            found[table.name] = [row[: table.key] for row in rows]
+    for table, keys in change.drops.items():
+        if table.followed:
+            found.setdefault(table.name, []).extend(keys)
+    return found
 
 
 def own_positions(change: Change, positions: Sequence[int]) -> frozenset[int]:

@@ -81,7 +81,7 @@ class Table(Struct, frozen=True, eq=False):
     name: str
     columns: tuple[Column, ...]
     key: int  # the first `key` columns are the key
-    followed: bool = False  # every process of the node keeps its rows in memory: they go with news
+    followed: bool = False  # followers are told which of its rows changed
 
 
 IDENTITY = Table("identity", (Column("name", "text"), Column("value", "blob")), key=1)
@@ -113,8 +113,7 @@ class News(Struct, frozen=True):
     entries: Sequence[Entry]  # that it appended; those that a later commit removed may be missing
     removes: Sequence[int] = ()
     blanks: Sequence[int] = ()
-    puts: Mapping[str, Sequence[Row]] = {}  # of followed tables, by name
-    drops: Mapping[str, Sequence[Key]] = {}
+    rows: Mapping[str, Sequence[Key]] = {}  # that changed in followed tables, by the table's name
 
 
 class Window(NamedTuple):

@@ -11,6 +11,7 @@ from functools import partial
 
 import trio
 
+from postbox.config.kinds import DATABASE_SCHEMES
 from postbox.store.contract import Store
 from postbox.store.runner import StoreRunner
 from postbox.store.schema import Migrations
@@ -18,12 +19,11 @@ from postbox.world import Disk, Pool, World
 
 _EPOCH_BYTES = 16
 _CURSOR_KEY_BYTES = 32
-_SCHEMES = ("postgresql://", "postgres://")
 
 
 def is_url(database: str) -> bool:
     """Whether it is on a server, and not a path."""
-    return database.startswith(_SCHEMES)
+    return database.startswith(DATABASE_SCHEMES)
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ create index entry_keeper on entry (pos) where lane = 0;
 create sequence turn;
 
 -- What each commit did, for the node's other processes: the entries up to this head, and in `data`
--- what they do not show. The newest are kept.
+-- what was removed and erased. The newest are kept.
 create table news (
   turn bigint primary key,
   head bigint not null,
