@@ -114,7 +114,7 @@ class PostgresStore:
             return ""
         news = statements.tell(self._writer.channel, tx.turn, tx.new_head, packed(tx.changes))
         self._commits += 1
-        if self._commits % SWEEP_COMMITS == 0:
+        if self._commits % SWEEP_COMMITS == 1:  # the first one too: processes may live for short
             news += statements.sweep_news(tx.turn - KEPT_TURNS)
         return news
 
