@@ -20,8 +20,8 @@ from support.postgres import Server
 from support.simulated import simulated
 from support.witness import LEASE, PATIENT_S, QUICK, Witness, periods, until
 
-NO_HANDOVER = Terms(QUICK.beat_s, QUICK.valid_s, handover_s=2 * PATIENT_S)
-"""Whoever waits for a last holder fails the test."""
+AT_ONCE = Terms(QUICK.beat_s, valid_s=2 * PATIENT_S, handover_s=2 * PATIENT_S)
+"""Whoever waits for a last holder, or for its own time to be over, fails the test."""
 
 
 @asynccontextmanager
@@ -60,6 +60,15 @@ def end(server: Server, pid: int) -> None:
 
 
 @contextmanager
+def stopped(pid: int) -> Iterator[int]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
 def child(database: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(command("hold-a-lease", database, str(path)), env=environment()) as held:
         try:
@@ -94,8 +103,8 @@ async def test_one_is_at_work_and_when_it_stops_another_goes_on_at_once(
 ) -> None:
     path = tmp_path / "trace"
     one, other = Witness(path, "one"), Witness(path, "other")
-    async with process(database, NO_HANDOVER) as (later, nursery):
-        async with process(database, NO_HANDOVER) as (first, tasks):
+    async with process(database, AT_ONCE) as (later, nursery):
+        async with process(database, AT_ONCE) as (first, tasks):
             await tasks.start(first.hold, LEASE, one.work)
             await until(lambda: one.is_at_work)
             assert (first.is_held(LEASE), first.held) == (True, [LEASE])
@@ -112,8 +121,8 @@ async def test_a_lease_that_is_not_wanted_any_more_is_given_back(
     path = tmp_path / "trace"
     one, other = Witness(path, "one"), Witness(path, "other")
     async with (
-        process(database, NO_HANDOVER) as (first, tasks),
-        process(database, NO_HANDOVER) as (second, nursery),
+        process(database, AT_ONCE) as (first, tasks),
+        process(database, AT_ONCE) as (second, nursery),
     ):
         async with trio.open_nursery() as loops:
             loops.start_soon(first.hold, LEASE, one.work)
@@ -129,8 +138,8 @@ async def test_a_lease_that_is_not_wanted_any_more_is_given_back(
 
 async def test_work_that_is_done_gives_its_lease_back(database: str) -> None:
     async with (
-        process(database, NO_HANDOVER) as (first, _),
-        process(database, NO_HANDOVER) as (second, _),
+        process(database, AT_ONCE) as (first, _),
+        process(database, AT_ONCE) as (second, _),
     ):
         for leases in (first, second, first):
             with trio.fail_after(PATIENT_S):
@@ -153,7 +162,7 @@ async def test_a_process_that_lost_its_connection_ends_its_work_and_takes_it_up_
     """Nobody came in between: it need not wait for itself."""
     path = tmp_path / "trace"
     one = Witness(path, "one")
-    async with process(database, NO_HANDOVER) as (leases, nursery):
+    async with process(database, AT_ONCE) as (leases, nursery):
         nursery.start_soon(leases.hold, LEASE, one.work)
         for times in range(1, 4):
             await until(lambda: one.is_at_work)
@@ -203,11 +212,11 @@ async def test_who_gives_up_while_it_waits_leaves_the_wait_to_the_next(
     postgres: Server, database: str
 ) -> None:
     name = name_of(database)
-    async with process(database, NO_HANDOVER) as (leases, _):
+    async with process(database, AT_ONCE) as (leases, _):
         await leases.hold(LEASE, trio.lowlevel.checkpoint)
     postgres.run("update lease set is_released = false", name)
     for _ in range(2):
-        async with process(database, NO_HANDOVER) as (leases, _):
+        async with process(database, AT_ONCE) as (leases, _):
             for _ in range(2):
                 async with trio.open_nursery() as loops:
                     await loops.start(leases.hold, LEASE, trio.sleep_forever)
@@ -219,21 +228,31 @@ async def test_who_gives_up_while_it_waits_leaves_the_wait_to_the_next(
 async def test_who_does_not_hear_from_the_server_stops_its_work(
     postgres: Server, database: str, tmp_path: Path
 ) -> None:
-    """Its process there stands still, and the connection with it."""
+    """Its process there stands still for a while; the connection comes through it."""
     path = tmp_path / "trace"
     one = Witness(path, "one")
+    async with process(database, Terms(beat_s=3.0, valid_s=3.5)) as (leases, nursery):
+        nursery.start_soon(leases.hold, LEASE, one.work)
+        await until(lambda: one.is_at_work)
+        with stopped(holder(postgres)) as server:
+            await until(lambda: not one.is_at_work)
+            assert not leases.is_held(LEASE)
+        await until(lambda: one.is_at_work)
+        assert holder(postgres) == server
+    assert periods(path) == ["one", "one"]
+
+
+async def test_a_server_that_does_not_answer_is_given_up(
+    postgres: Server, database: str, tmp_path: Path
+) -> None:
+    one = Witness(tmp_path / "trace", "one")
     async with process(database) as (leases, nursery):
         nursery.start_soon(leases.hold, LEASE, one.work)
         await until(lambda: one.is_at_work)
-        server = holder(postgres)
-        os.kill(server, signal.SIGSTOP)
-        try:
-            await until(lambda: not one.is_at_work)
-            assert not leases.is_held(LEASE)
-        finally:
-            os.kill(server, signal.SIGCONT)
+        with stopped(holder(postgres)) as server:
+            await until(lambda: [pid for pid in sessions(postgres) if pid != server] != [])
         await until(lambda: one.is_at_work)
-    assert periods(path) == ["one", "one"]
+        assert holder(postgres) != server
 
 
 async def test_what_runs_within_a_lease_ends_with_it_and_is_not_begun_without_it(
@@ -274,19 +293,19 @@ async def test_another_goes_on_when_a_process_stands_still_and_that_one_ends_whe
     """The step that it was in the middle of is the last: see the decision."""
     path = tmp_path / "trace"
     one = Witness(path, "one")
-    with child(database, path) as stopped:
+    with child(database, path) as frozen:
         await until(lambda: has_begun(path, "child"))
         async with process(database) as (leases, nursery):
             await nursery.start(leases.hold, LEASE, one.work)
-            stopped.send_signal(signal.SIGSTOP)
+            frozen.send_signal(signal.SIGSTOP)
             await until(lambda: one.is_at_work)
-            frozen = path.read_text()
-            assert "child ends" not in frozen
-            stopped.send_signal(signal.SIGCONT)
+            before = path.read_text()
+            assert "child ends" not in before
+            frozen.send_signal(signal.SIGCONT)
             await until(lambda: "child ends" in path.read_text())
             await trio.sleep(10 * QUICK.beat_s)
             assert one.is_at_work
-    last = [line for line in path.read_text()[len(frozen) :].splitlines() if "child" in line]
+    last = [line for line in path.read_text()[len(before) :].splitlines() if "child" in line]
     assert last in (["child ends"], ["child works", "child ends"])
 
 
