@@ -159,6 +159,55 @@ async def test_waiting_for_what_is_not_in_memory_any_more_returns_at_once(world:
 
 
 @simulated
+async def test_a_watch_says_where_to_read_on_however_much_was_committed_meanwhile(
+    world: World,
+) -> None:
+    async with open_kernel(world) as kernel:
+        await kernel.admission.submit(RULES, [create(b"a"), create(b"b")])
+        with kernel.tail.watch(Interest(Lane.CLIENTS, frozenset([b"a"]))) as watch:
+
+            async def others() -> None:
+                await trio.testing.wait_all_tasks_blocked()
+                await fill_one(kernel, b"b", 20)
+                await kernel.admission.submit(RULES, [send(100, b"a")])
+                await fill_one(kernel, b"b", 5, first=50)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(others)
+                after = await watch.wait(kernel.tail.head)
+            assert after == 22
+            page = await kernel.tail.page(Lane.CLIENTS, [Window(b"a")], after)
+            assert [entry.pos for entry in page.entries] == [23]
+            assert page.next == kernel.tail.head == 28
+
+
+@simulated
+async def test_a_watch_misses_nothing_that_was_committed_while_nobody_waited(
+    world: World,
+) -> None:
+    async with open_kernel(world) as kernel:
+        await kernel.admission.submit(RULES, [create(b"a"), create(b"b")])
+        with kernel.tail.watch(Interest(Lane.CLIENTS, frozenset([b"a"]))) as watch:
+            head = kernel.tail.head
+            await kernel.admission.submit(RULES, [send(1, b"a")])
+            await kernel.admission.submit(RULES, [send(2, b"b")])
+            with trio.fail_after(1):
+                assert await watch.wait(head) == head
+                assert await watch.wait(0) == 0
+            with trio.move_on_after(1) as waiting:
+                await watch.wait(head + 1)
+            assert waiting.cancelled_caught
+            await kernel.admission.submit(RULES, [send(3, b"a")])
+            with trio.fail_after(1):
+                assert await watch.wait(head + 1) == head + 1
+
+
+async def fill_one(kernel: Kernel, chat: bytes, count: int, first: int = 10) -> None:
+    for number in range(first, first + count):
+        await kernel.admission.submit(RULES, [send(number, chat)])
+
+
+@simulated
 async def test_nothing_is_kept_of_a_reader_that_is_cancelled(world: World) -> None:
     async with open_kernel(world) as kernel:
         idle = repr(kernel.tail)

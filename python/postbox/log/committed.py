@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ class Committed(Struct, frozen=True):
     removes: Sequence[int]
     blanks: Sequence[int]
     rows: Mapping[str, Sequence[Key]]  # that changed in followed tables, by the table's name
-    streams: Set[StreamName]  # that got an entry; in the order of the entries
+    streams: Mapping[StreamName, Sequence[Entry]]  # that got entries, in their order
 
 
 class Follower(Protocol):
@@ -57,6 +57,12 @@ def told(news: News) -> Committed:
     return Committed(news.head, entries, news.removes, news.blanks, news.rows, _streams(entries))
 
 
-def _streams(entries: Sequence[Entry]) -> Set[StreamName]:
-    # The keys of a dict are a set in an order that does not depend on the hash seed.
-    return dict.fromkeys([(entry.lane, entry.stream) for entry in entries]).keys()
+def _streams(entries: Sequence[Entry]) -> Mapping[StreamName, Sequence[Entry]]:
+    streams: dict[StreamName, list[Entry]] = {}
+    for entry in entries:
+        name = (entry.lane, entry.stream)
+        if name in streams:
+            streams[name].append(entry)
+        else:
+            streams[name] = [entry]
+    return streams

@@ -195,7 +195,8 @@ class Outbox:
                 await event.wait()
             return
         interest = Interest(reader.lane, frozenset(reader.streams))
-        with trio.move_on_after(LOOK_S), self._tail.waking(event, interest, due.head):
+        with trio.move_on_after(LOOK_S), self._tail.watch(interest) as watch:
+            watch.wake(event, due.head)
             await event.wait()
 
     @contextmanager

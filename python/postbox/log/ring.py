@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from msgspec.structs import replace
 
 from postbox.log.committed import Committed, Interest
-from postbox.store.contract import Entry, Lane, Page, Window, Windows
+from postbox.store.contract import Entry, Lane, Page, Windows
 from postbox.store.paging import cut_page
 
 # A reader that waits is at most a few batches behind. A page out of the ring is cut on the loop,
@@ -59,12 +59,8 @@ class Ring:
         self, lane: Lane, windows: Windows | None, after: int, head: int, limit: int, max_bytes: int
     ) -> Page:
         """As `Reader.page`, for an `after` that is not below the floor."""
-        streams = None if windows is None else frozenset(window.stream for window in windows)
-        interest = Interest(lane, streams)
-        commits = (commit for commit in self._after(after) if _touches(commit, interest))
-        entries = (entry for commit in commits for entry in commit.entries if entry.pos > after)
-        wanted = _in_windows(entries, lane, windows)
-        return cut_page(self._as_it_is_now(wanted), after, head, limit, max_bytes)
+        entries = _entries(self._after(after), lane, windows, after)
+        return cut_page(self._as_it_is_now(entries), after, head, limit, max_bytes)
 
     def _after(self, after: int) -> Iterator[Committed]:
         first = bisect_right(self._heads, after)
@@ -85,15 +81,25 @@ def _touches(committed: Committed, interest: Interest) -> bool:
     return any((interest.lane, name) in committed.streams for name in names)
 
 
-def _in_windows(entries: Iterable[Entry], lane: Lane, windows: Windows | None) -> Iterator[Entry]:
-    if windows is None:
-        return (entry for entry in entries if entry.lane == lane)
-    by_stream: dict[bytes, list[Window]] = {}
-    for window in windows:
-        by_stream.setdefault(window.stream, []).append(window)
-    return (
-        entry
-        for entry in entries
-        if entry.lane == lane
-        and any(w.after < entry.pos <= w.upto for w in by_stream.get(entry.stream, ()))
-    )
+def _entries(
+    commits: Iterable[Committed], lane: Lane, windows: Windows | None, after: int
+) -> Iterator[Entry]:
+    for commit in commits:
+        found = _of_lane(commit, lane) if windows is None else _in_windows(commit, lane, windows)
+        for entry in found:
+            if entry.pos > after:
+                yield entry
+
+
+def _of_lane(commit: Committed, lane: Lane) -> Iterable[Entry]:
+    return (entry for entry in commit.entries if entry.lane == lane)
+
+
+def _in_windows(commit: Committed, lane: Lane, windows: Windows) -> Iterable[Entry]:
+    """Looks at the reader's streams only, however many entries the commit has."""
+    found: dict[int, Entry] = {}  # windows may overlap
+    for stream, low, upto in windows:
+        for entry in commit.streams.get((lane, stream), ()):
+            if low < entry.pos <= upto:
+                found[entry.pos] = entry
+    return found.values() if len(found) < 2 else [found[pos] for pos in sorted(found)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import trio
@@ -20,6 +21,7 @@ import trio
 from postbox.errors import HistoryChanged
 from postbox.log.committed import Committed, Follower, Interest, told
 from postbox.log.ring import Ring
+from postbox.log.watch import Watch
 from postbox.store.contract import Entry, Lane, News, Page, Query, Reader, Windows
 from postbox.store.runner import StoreRunner
 
@@ -59,7 +61,7 @@ class Tail:
         self._store = store
         self._ring = Ring(start.head)
         self._followers: list[Follower] = []
-        self._waiting: dict[Name, dict[trio.Event, None]] = {}
+        self._waiting: dict[Name, dict[Watch, None]] = {}
         self._turns = trio.Lock()
         self._turn = start.turn  # every commit up to this one was applied, on a shared store
         self.head = start.head
@@ -77,42 +79,42 @@ class Tail:
         """At most `limit` entries beyond `after` and at most `max_bytes` of bodies, but at least
         one entry if there is one. Windows None: the whole lane."""
         if after >= self._ring.floor:
-            await trio.lowlevel.checkpoint()
-            # The floor may have risen meanwhile.
-            if after >= self._ring.floor:
-                return self._ring.page(lane, windows, after, self.head, limit, max_bytes)
+            page = self._ring.page(lane, windows, after, self.head, limit, max_bytes)
+            if page.more:
+                await trio.lowlevel.checkpoint()
+            else:  # who has all there is waits next, and that lets others run
+                await trio.lowlevel.checkpoint_if_cancelled()
+            return page
         return await self._store.read(lambda r: r.page(lane, windows, after, limit, max_bytes))
 
     async def wait(self, interest: Interest, after: int) -> None:
         """Returns when a commit after `after` touched one of the streams."""
-        event = trio.Event()
-        with self.waking(event, interest, after):
-            await event.wait()
+        with self.watch(interest) as watch:
+            await watch.wait(after)
 
     @contextmanager
-    def waking(self, event: trio.Event, interest: Interest, after: int) -> Iterator[None]:
-        """Meanwhile a commit after `after` that touches one of the streams sets `event`; at once if
-        there was one. For who waits for something else besides."""
-        if self._is_past(interest, after):
-            event.set()
+    def watch(self, interest: Interest) -> Iterator[Watch]:
+        """For a reader that waits again and again: to be entered for its streams, and left out
+        again, costs more than to be woken."""
+        watch = Watch(interest, self.head, partial(self._is_past, interest))
         names = _names(interest)
         for name in names:
-            self._waiting.setdefault(name, {})[event] = None
+            self._waiting.setdefault(name, {})[watch] = None
         try:
-            yield
+            yield watch
         finally:
             for name in names:
-                self._forget(name, event)
+                self._forget(name, watch)
 
     def _is_past(self, interest: Interest, after: int) -> bool:
         if after < self._ring.floor:
             return True  # not in memory any more: the reader will see
         return self._ring.touched(interest, after)
 
-    def _forget(self, name: Name, event: trio.Event) -> None:
-        events = self._waiting[name]
-        del events[event]
-        if not events:
+    def _forget(self, name: Name, watch: Watch) -> None:
+        watches = self._waiting[name]
+        del watches[watch]
+        if not watches:
             del self._waiting[name]
 
     def follow(self, follower: Follower) -> None:
@@ -168,20 +170,20 @@ class Tail:
     def _apply(self, committed: Committed) -> None:
         """Memory, then followers, then whoever waits."""
         self._ring.add(committed)
-        self.head = committed.head
+        before, self.head = self.head, committed.head
         if committed.entries:
             newest = committed.entries[-1]
             self.newest = Place(newest.pos, newest.id)
         for follower in self._followers:
             follower.applied(committed)
         if self._waiting:
-            self._wake(committed)
+            self._wake(committed, before)
 
-    def _wake(self, committed: Committed) -> None:
+    def _wake(self, committed: Committed, before: int) -> None:
         lanes: dict[Name, None] = {(lane, None): None for lane, _ in committed.streams}
         for name in (*committed.streams, *lanes):
-            for event in self._waiting.get(name, ()):
-                event.set()
+            for watch in self._waiting.get(name, ()):
+                watch.touch(before, committed.head)
 
     def __repr__(self) -> str:
         return f"<Tail head={self.head} waiting={len(self._waiting)} streams>"
