@@ -114,7 +114,7 @@ async def damage_of(world: World, home: Path) -> list[str]:
     """What is wrong with the database of a home whose node does not open, in words."""
     with open_home(home):
         try:
-            async with open_store(world, str(home / DATABASE), (TRUST_MIGRATIONS,)) as store:
+            async with open_store(world, str(home / DATABASE), MIGRATIONS) as store:
                 return await store.check()
         except Fatal as fault:
             return [str(fault)]

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from postbox.errors import Fatal, Full
-from postbox.store.sqlite import driver
+from postbox.store.sqlite import checkpoints
 from support.crash_disk import (
     CrashDisk,
     Fate,
@@ -37,7 +37,7 @@ PAGES = 40  # of the write-ahead log until a checkpoint: there are some in twent
 
 @pytest.fixture(autouse=True)
 def _checkpoints_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "CHECKPOINT_PAGES", PAGES)
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_PAGES", PAGES)
 
 
 class Life:

@@ -43,6 +43,7 @@ from postbox.store.contract import (
 from postbox.store.paging import cut_page
 from postbox.store.schema import KERNEL, Migrations, Schema, migrate
 from postbox.store.sqlite import statements
+from postbox.store.sqlite.checkpoints import Checkpoints
 from postbox.store.sqlite.integrity import find_damage
 from postbox.store.sqlite.tables import SqliteDatabase
 from postbox.world import Disk
@@ -51,7 +52,6 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 10_000  # another process with the file open holds its lock for less than 1 s
 CACHE_KIB = 65_536  # the id index of a million mesh events is 30 MB
-CHECKPOINT_PAGES = 8_192  # 32 MB: a page dirtied by many commits goes to the database file once
 _SYNCHRONOUS_FULL = 2
 _SHM_CAN_NOT_GROW = apsw.SQLITE_IOERR_SHMSIZE  # a full disk is the one reason that it has
 _DISK_FULL_HINT = "make room on the disk of the home; nothing was written"
@@ -172,17 +172,8 @@ def _connect(disk: Disk, path: str) -> apsw.Connection:
     if connection.pragma("synchronous") != _SYNCHRONOUS_FULL:
         raise Fatal(f"{path} does not keep synchronous=full, without which a crash loses events")
     connection.pragma("cache_size", -CACHE_KIB)
-    connection.set_wal_hook(_checkpoint)
+    Checkpoints(connection, BUSY_TIMEOUT_MS)
     return connection
-
-
-def _checkpoint(connection: apsw.Connection, name: str, wal_pages: int) -> int:
-    """After a commit, before it is answered. SQLite's own goes on without a word if a sync fails
-    here. Without room in the database file the log grows on, and the next commit tries again."""
-    if wal_pages >= CHECKPOINT_PAGES:
-        with suppress(apsw.FullError, apsw.BusyError):
-            connection.wal_checkpoint(name)
-    return apsw.SQLITE_OK
 
 
 def _prepare(
