@@ -54,7 +54,7 @@ def test_a_backup_of_a_serving_node_makes_an_equal_one(
     restored = call("restore", file, "--home", other, "--json").json
     assert (restored["events"], restored["former_epoch"]) == (300, status["epoch"])
     again = call("status", "--home", other, "--json").json
-    others = {"epoch": 0, "url": None, "uptime_s": None, "disk": {}}
+    others: dict[str, object] = {"epoch": 0, "url": None, "uptime_s": None, "disk": {}}
     assert {**again, **others} == {**status, **others}
     assert again["epoch"] == restored["epoch"] != status["epoch"]
     keys = [call("keys", "show", "--home", each, "--json").json for each in (home, other)]
