@@ -3,7 +3,6 @@ See `postbox.store.backup`."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -18,8 +17,6 @@ from postbox.store.backup import (
     CannotBackUp,
     CannotRestore,
     Contents,
-    Copying,
-    Label,
     copy_backup,
     fill_server,
     read_backup,
@@ -32,16 +29,14 @@ from postbox.store.schema import Migrations
 from postbox.trust.tables import KEY, WAITING
 from postbox.trust.tables import MIGRATIONS as TRUST
 from postbox.world import FileDisk
+from support.backups import DISK, LABEL, backed_up, ended, tables
 from support.postgres import Server
 from support.toy_chat import CHAT, MEMBER, VERDICT
 from support.toy_chat import MIGRATIONS as TOY
 
 SETS = (TRUST, TOY)
-LABEL = Label(1_795_000_000_000, "sqlite", "1.2.3", "ann", b"the key's file")
-DISK = FileDisk()
 
 Place: TypeAlias = Callable[[str], str]
-Tables: TypeAlias = dict[str, list[tuple[object, ...]]]
 
 
 @pytest.fixture
@@ -88,30 +83,6 @@ def fill(store: Store) -> None:
     store.write(lambda tx: tx.apply(Change(removes=[*range(100, 200), last], blanks=[7, 8])))
 
 
-def backed_up(database: str, file: Path, sets: tuple[Migrations, ...] = SETS) -> Contents:
-    """As the verb does it; what was in the way is gone."""
-    file.unlink(missing_ok=True)
-    return ended(write_backup(DISK, database, sets, str(file), LABEL))
-
-
-def ended(copying: Copying) -> Contents:
-    def whole() -> Iterator[object]:
-        results.append((yield from copying))
-
-    results: list[Contents] = []
-    deque(whole(), maxlen=0)
-    return results[0]
-
-
-def tables(file: Path) -> Tables:
-    connection = DISK.open_database(str(file))
-    names = connection.execute("select name from sqlite_schema where type = 'table'").fetchall()
-    return {
-        str(name): connection.execute(f'select * from "{name}" order by 1, 2').fetchall()
-        for (name,) in names
-    }
-
-
 def restored(file: Path, place: Place, engine: str) -> str:
     """As the verb does it, but for the new epoch."""
     path = place("sqlite")
@@ -134,11 +105,11 @@ def test_what_is_restored_is_what_was_backed_up_on_either_engine(
     fill(store)
     store.close()
     first, second = tmp_path / "first", tmp_path / "second"
-    assert backed_up(database, first) == Contents(b"epoch of the log", 5_020, 4_919, 4_905)
-    assert read_backup(DISK, str(first), SETS) == (LABEL, backed_up(database, second))
+    assert backed_up(database, first, SETS) == Contents(b"epoch of the log", 5_020, 4_919, 4_905)
+    assert read_backup(DISK, str(first), SETS) == (LABEL, backed_up(database, second, SETS))
 
     again = restored(first, places, target)
-    backed_up(again, second)
+    backed_up(again, second, SETS)
     assert tables(second) == tables(first)
     assert {len(rows) for name, rows in tables(first).items() if name in ("chat", "member")} == {2}
     assert len(tables(first)["entry"]) == 4_920, "what is left of the removed head is in it"
@@ -150,7 +121,7 @@ def test_a_restored_log_goes_on_where_it_was(places: Place, tmp_path: Path, targ
     store = opened(database)
     fill(store)
     store.close()
-    backed_up(database, tmp_path / "file")
+    backed_up(database, tmp_path / "file", SETS)
     store = opened(restored(tmp_path / "file", places, target))
     assert store.write(lambda tx: (tx.head, tx.last_seqs([b"stream"]))) == (5_020, {b"stream": 19})
     store.write(lambda tx: tx.apply(Change(appends=[entry(5_021, Lane.CLIENTS, 20)])))
@@ -226,7 +197,7 @@ def test_a_server_that_has_a_node_already_is_not_filled(places: Place) -> None:
 
 def test_a_server_without_a_node_is_not_backed_up(places: Place, tmp_path: Path) -> None:
     with pytest.raises(CannotBackUp, match="no node in it"):
-        backed_up(places("postgres"), tmp_path / "file")
+        backed_up(places("postgres"), tmp_path / "file", SETS)
 
 
 def test_filling_a_server_that_breaks_off_leaves_it_empty(places: Place) -> None:
@@ -257,7 +228,7 @@ def test_what_is_no_whole_backup_is_refused(places: Place, tmp_path: Path, damag
     store = opened(database)
     fill(store)
     store.close()
-    backed_up(database, file)
+    backed_up(database, file, SETS)
     assert read_backup(DISK, str(file), SETS)[0] == LABEL
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
     with pytest.raises(CannotRestore, match="no backup, or damaged"):
@@ -275,7 +246,7 @@ def test_a_nodes_database_is_no_backup(places: Place) -> None:
 def test_a_backup_of_a_newer_postbox_is_refused_by_name(places: Place, tmp_path: Path) -> None:
     database, file = places("sqlite"), tmp_path / "file"
     opened(database).close()
-    backed_up(database, file)
+    backed_up(database, file, SETS)
     connection = DISK.open_database(str(file))
     connection.execute("update schema set version = 99, compatible = 99 where name = 'trust'")
     with pytest.raises(SchemaTooNew, match="trust tables need a postbox that knows migration 99"):
@@ -289,7 +260,7 @@ def test_reading_a_backup_writes_nothing_beside_it(places: Place, tmp_path: Path
     database, folder = places("sqlite"), tmp_path / "backups"
     folder.mkdir()
     opened(database).close()
-    backed_up(database, folder / "file")
+    backed_up(database, folder / "file", SETS)
     raw = (folder / "file").read_bytes()
     (folder / "file").chmod(0o400)
     read_backup(DISK, str(folder / "file"), SETS)

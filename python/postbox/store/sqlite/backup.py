@@ -17,7 +17,7 @@ from msgspec.structs import astuple
 from postbox.errors import Fatal, Full
 from postbox.store.backup import CannotRestore, Contents, Copying, Label
 from postbox.store.contract import Lane
-from postbox.store.schema import Migrations, check_compatible
+from postbox.store.schema import KERNEL, Migrations, check_compatible
 from postbox.store.sqlite.driver import BUSY_TIMEOUT_MS, CACHE_KIB, renamed
 from postbox.store.sqlite.tables import SqliteDatabase
 from postbox.world import Disk
@@ -119,7 +119,7 @@ def read_label(disk: Disk, path: str, sets: Sequence[Migrations]) -> tuple[Label
     try:
         with closing(open_for_reading(disk, path)) as connection:
             label = _label(connection, path)
-            check_compatible(SqliteDatabase(connection).versions(), sets, "sqlite")
+            check_compatible(SqliteDatabase(connection).versions(), (KERNEL, *sets), "sqlite")
             problem = _damage(connection, path)
             if problem is None:
                 return label, begin_reading(connection, path)
