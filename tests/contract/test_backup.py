@@ -105,7 +105,9 @@ def test_what_is_restored_is_what_was_backed_up_on_either_engine(
     fill(store)
     store.close()
     first, second = tmp_path / "first", tmp_path / "second"
-    assert backed_up(database, first, SETS) == Contents(b"epoch of the log", 5_020, 4_919, 4_905)
+    assert backed_up(database, first, SETS) == Contents(
+        None, b"epoch of the log", 5_020, 4_919, 4_905
+    )
     assert read_backup(DISK, str(first), SETS) == (LABEL, backed_up(database, second, SETS))
 
     again = restored(first, places, target)

@@ -15,12 +15,13 @@ from postbox.cli.output import events, print_json
 from postbox.cli.part_file import part_file
 from postbox.cli.progress import Show, progress
 from postbox.cli.steps import run_steps
-from postbox.home import DATABASE, require_whole
+from postbox.home import database_of, require_whole
 from postbox.node import MIGRATIONS
 from postbox.store.backup import CannotBackUp, Contents, Label, write_backup
 from postbox.store.open import is_url
 from postbox.store.schema import Engine
 from postbox.trust.keyfile import FILE_NAME, encode_identity, has_key, load_identity
+from postbox.trust.keys import Identity
 from postbox.world import World, system_world
 
 
@@ -64,38 +65,44 @@ def backup(
         if str(file).startswith("-"):
             raise Usage(f"{file} is no option of backup; for a file of that name say ./{file}")
         home, world = options.home_folder(), system_world()
+        database = database_of(home, options.config().node.store)
         with progress(f"backing up to {file.name}", world.clock) as show:
-            made = await _write(world, home, path, show, replaces=replace)
+            made = await _write(world, home, database, path, show, replaces=replace)
         (print_json if options.json else _print)(made)
         return 0
 
     return run(verb, as_json=options.json)
 
 
-async def _write(world: World, home: Path, file: Path, show: Show, *, replaces: bool) -> Made:
-    database = str(home / DATABASE)
-    label = _label(world, home, database)
-    with part_file(file, replaces=replaces) as part:
-        copying = write_backup(world.disk, database, MIGRATIONS, str(part), label)
-        contents = await run_steps(world.threads, copying, lambda copied: show(*copied))
-    return _made(file, label, contents)
-
-
-def _label(world: World, home: Path, database: str) -> Label:
-    """Raises CannotBackUp where there is no node."""
-    require_whole(home)
-    if not has_key(home):
-        raise CannotBackUp(f"there is no node in {home}: see that this is the right folder")
-    if not is_url(database) and not Path(database).exists():
-        raise CannotBackUp(f"{database} is not there: the node in {home} has nothing to back up")
-    identity = load_identity(home / FILE_NAME)
-    return Label(
+async def _write(
+    world: World, home: Path, database: str, file: Path, show: Show, *, replaces: bool
+) -> Made:
+    identity = _identity_in(home, database)
+    label = Label(
         made_at_ms=world.clock.now_ns() // 1_000_000,
         engine="postgres" if is_url(database) else "sqlite",
         version=version("postbox"),
         name=identity.name,
         key=encode_identity(identity),
     )
+    with part_file(file, replaces=replaces) as part:
+        copying = write_backup(world.disk, database, MIGRATIONS, str(part), label)
+        contents = await run_steps(world.threads, copying, lambda copied: show(*copied))
+        if contents.owner not in (None, identity.public_key):
+            raise CannotBackUp(
+                f"the database holds the log of another node than {home}: see --store"
+            )
+    return _made(file, label, contents)
+
+
+def _identity_in(home: Path, database: str) -> Identity:
+    """Raises CannotBackUp where there is no node."""
+    require_whole(home)
+    if not has_key(home):
+        raise CannotBackUp(f"there is no node in {home}: see that this is the right folder")
+    if not is_url(database) and not Path(database).exists():
+        raise CannotBackUp(f"{database} is not there: the node in {home} has nothing to back up")
+    return load_identity(home / FILE_NAME)
 
 
 def _made(file: Path, label: Label, contents: Contents) -> Made:

@@ -13,7 +13,7 @@ from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import events, print_json, print_text
 from postbox.cli.progress import progress
 from postbox.cli.restored_home import read, restore_home
-from postbox.home import DATABASE
+from postbox.home import database_of
 from postbox.store.schema import Engine
 from postbox.world import World, system_world
 
@@ -47,22 +47,24 @@ def restore(
     file
         Written by `postbox backup`.
     """
-    options = common or Common()
+    options, path = common or Common(), file.absolute()
 
     async def verb() -> int:
         if str(file).startswith("-"):
             raise Usage(f"{file} is no option of restore; for a file of that name say ./{file}")
-        result = await _restore(system_world(), options.home_folder(), file.absolute())
+        home = options.home_folder()
+        database = database_of(home, options.config().node.store)
+        result = await _restore(system_world(), home, database, path)
         (print_json if options.json else _print)(result)
         return 0
 
     return run(verb, as_json=options.json)
 
 
-async def _restore(world: World, home: Path, file: Path) -> Restored:
+async def _restore(world: World, home: Path, database: str, file: Path) -> Restored:
     backup = await read(world, file)
     with progress(f"restoring {file.name}", world.clock) as show:
-        epoch = await restore_home(world, home, str(home / DATABASE), backup, show)
+        epoch = await restore_home(world, home, database, backup, show)
     label, contents = backup.label, backup.contents
     return Restored(
         home=str(home),

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from postbox.cli.progress import Show
 from postbox.cli.steps import run_steps
-from postbox.home import DATABASE, RESTORING, flush, open_home, replace_file
+from postbox.home import DATABASE, RESTORING, flush, open_home, remember_database, replace_file
 from postbox.log.epoch import renew_epoch
 from postbox.node import MIGRATIONS
 from postbox.store.backup import (
@@ -90,6 +90,7 @@ async def restore_home(
         elif former != replace(attempt, epoch=epoch):
             raise CannotRestore("that database has a node already: name an empty one")
         place_identity(home, world.random, backup.identity)
+        remember_database(home, database)
         (home / RESTORING).unlink()
         flush(home)
     return epoch

@@ -43,8 +43,10 @@ class Label(Struct, frozen=True):
 
 
 class Contents(Struct, frozen=True):
-    """What a database holds: `events` of the mesh among all `entries` of the log."""
+    """What a database holds: `events` of the mesh among all `entries` of the log. `owner`: the
+    public key of the node whose log it is, if that was written down yet."""
 
+    owner: bytes | None
     epoch: bytes
     head: int
     entries: int

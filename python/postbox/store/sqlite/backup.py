@@ -32,7 +32,8 @@ _LABEL = """create table backup (format integer not null, made_at_ms integer not
 _PUT_LABEL = "insert into backup values (?, ?, ?, ?, ?, ?)"
 _READ_LABEL = 'select format, made_at_ms, engine, version, name, "key" from backup'
 
-CONTENTS = f"""select (select value from identity where name = 'epoch'),
+CONTENTS = f"""select (select value from identity where name = 'node'),
+  (select value from identity where name = 'epoch'),
   (select coalesce(max(pos), 0) from entry),
   (select count(*) from entry where lane <> 0),
   (select count(*) from entry where lane = {Lane.MESH:d})"""
