@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +66,8 @@ class Server:
     """Started by `started`."""
 
     folder: Path
+    _call: Callable[..., None]
+    _options: str
     _free: list[str] = field(default_factory=list)
     _made: int = 0
 
@@ -111,6 +113,19 @@ class Server:
         with tempfile.TemporaryDirectory(prefix="postbox-pg-", dir="/tmp") as folder:
             yield Path(folder)
 
+    def stop(self, how: str = "fast") -> None:
+        """`immediate` is a crash, as far as the server can tell: it recovers at its start."""
+        self._call("pg_ctl", f"--mode={how}", "--wait", "stop")
+
+    def start(self) -> None:
+        log, options = self.folder / "log", f"--options={self._options}"
+        self._call("pg_ctl", f"--log={log}", options, "--wait", "start")
+
+    def backends(self, database: str) -> list[int]:
+        """The server's processes that serve it."""
+        found = self.run(f"select pid from pg_stat_activity where datname = '{database}'")
+        return [pid for (pid,) in found]
+
     def cut(self, database: str) -> int:
         """Ends all connections to it; returns how many there were."""
         ended = self.run(
@@ -125,7 +140,7 @@ def started(programs: Path) -> Iterator[Server]:
     who = account()
     if who:
         os.chown(folder, who["user"], who["group"])
-    data, log = folder / "data", folder / "log"
+    data = folder / "data"
 
     def call(program: str, *arguments: str) -> None:
         command = [str(programs / program), f"--pgdata={data}", *arguments]
@@ -152,8 +167,9 @@ def started(programs: Path) -> Iterator[Server]:
         )
         settings = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
         options = f"-c unix_socket_directories={folder} {settings}"
-        call("pg_ctl", f"--log={log}", f"--options={options}", "--wait", "start")
-        yield Server(folder)
+        server = Server(folder, call, options)
+        server.start()
+        yield server
     finally:
         watcher.communicate()
         shutil.rmtree(folder, ignore_errors=True)  # what was not the server's

@@ -1,0 +1,34 @@
+"""`make torture` works: a few lives of each kind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from support.children import environment
+
+
+def tortured(*words: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-m", "torture.torture", *words],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_a_process_that_is_killed_again_and_again_keeps_what_it_acknowledged(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "postgres":
+        request.getfixturevalue("postgres")  # or this is skipped
+    last = tortured("--engine", engine, "--cycles", "5")
+    assert last.startswith(f"{engine}: 5 kills")
+    assert "0 lost, 0 doubled" in last
+    assert last.endswith("seed 1: held")
