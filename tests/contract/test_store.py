@@ -18,11 +18,15 @@ from postbox.store.contract import (
     Change,
     Entry,
     Found,
+    Key,
+    Known,
     Lane,
     Query,
     Reader,
     Store,
+    Table,
     Tx,
+    Wanted,
     Window,
 )
 from postbox.store.postgres.driver import open_postgres
@@ -144,6 +148,27 @@ def test_rows_are_read_by_key_with_none_for_the_missing(store: Store) -> None:
     assert chats == {(b"c",): (b"c", "name", 1), (b"d",): None}
     assert store.write(lambda tx: tx.rows(MEMBER, [ann, bob])) == {ann: ann, bob: None}
     assert store.write(lambda tx: tx.rows(MEMBER, [])) == {}
+
+
+def test_what_is_looked_up_together_is_what_each_question_answers(store: Store) -> None:
+    append(store, entry(1, lane=Lane.MESH), entry(2, seq=1))
+    ann, bob = (b"c", "ann"), (b"c", "bo\0b")
+    apply(store, Change(puts={CHAT: [(b"c", "name", 1)], MEMBER: [ann]}))
+    ids = [(lane, at.to_bytes(16, "big")) for lane in (Lane.MESH, Lane.CLIENTS) for at in (1, 2)]
+    rows: dict[Table, list[Key]] = {CHAT: [(b"c",), (b"d",)], MEMBER: [ann, bob]}
+
+    def apart(tx: Tx) -> Known:
+        read = {table: tx.rows(table, keys) for table, keys in rows.items()}
+        return Known(tx.find(ids), read, tx.last_seqs([b"chat", b"none"]))
+
+    def together(tx: Tx) -> Known:
+        return tx.look_up(Wanted(ids, rows, [b"chat", b"none"]))
+
+    known = store.write(together)
+    assert known == store.write(apart)
+    assert (len(known.entries), known.rows[MEMBER][bob]) == (2, None)
+    assert known.last_seqs == {b"chat": 1, b"none": 0}
+    assert store.write(lambda tx: tx.look_up(Wanted([], {}, []))) == Known({}, {}, {})
 
 
 @pytest.mark.parametrize("name", ["ann", "\U0001f4ee", "", "'; --", "a\n\\b\t\x01"])

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
 from postbox.log.plan import Numbers, Plan, has_landed, plan_batch
-from postbox.rules import Accepted
-from postbox.store.contract import Change, EntryName, Found, Key, Row, Store, Table, Tx
+from postbox.log.waiting import Failed
+from postbox.rules import Accepted, Duplicate, EntryKey, RowKey, State, StreamKey
+from postbox.store.contract import (
+    Change,
+    EntryName,
+    Found,
+    Key,
+    Known,
+    Lane,
+    Row,
+    Store,
+    Table,
+    Tx,
+    Wanted,
+)
 from postbox.store.sqlite.driver import open_sqlite
 from support.simulate import MemoryDisk
-from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat, Verb
+from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT, ChatDraft, ToyChat, Verb
 
 CHATS = [b"a", b"b", b"c"]
 
@@ -24,6 +37,7 @@ class NotingTx:
     tx: Tx
     is_next: bool
     asked: list[set[bytes]] = field(default_factory=list)
+    questions: list[Wanted] = field(default_factory=list)
 
     @property
     def head(self) -> int:
@@ -45,6 +59,12 @@ class NotingTx:
     def last_seqs(self, streams: Collection[bytes]) -> dict[bytes, int]:
         self.asked.append(set(streams))
         return self.tx.last_seqs(streams)
+
+    def look_up(self, wanted: Wanted) -> Known:
+        self.questions.append(wanted)
+        if wanted.streams:
+            self.asked.append(set(wanted.streams))
+        return self.tx.look_up(wanted)
 
     def apply(self, change: Change) -> None:
         self.tx.apply(change)
@@ -148,3 +168,36 @@ def test_a_plan_that_takes_back_what_it_stores_is_known_again(store: Store, verb
     plan = planned_only(store, [send, undo])
     assert not landed(store, plan)
     assert landed(store, write(store, Numbers(), [send, undo])[0])
+
+
+class ThrowingChat(ToyChat):
+    """Whose `needs` has a bug."""
+
+    def needs(self, draft: ChatDraft, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
+        raise RuntimeError("a bug")
+
+
+def test_what_drafts_name_at_once_is_one_question_with_their_own_entries(store: Store) -> None:
+    drafts = [*creates(), *sends(1)]
+
+    def work(tx: Tx) -> list[Wanted]:
+        noting = NotingTx(tx, is_next=True)
+        plan_batch([(ToyChat(), each) for each in drafts], noting, Numbers(), 0)
+        return noting.questions
+
+    [wanted] = store.write(work)
+    assert set(wanted.entries) == {(Lane.CLIENTS, draft.id) for draft in drafts}
+    assert {table: len(wanted.rows[table]) for table in wanted.rows} == {
+        VERDICT: 6,
+        CHAT: 3,
+        MEMBER: 3,
+    }
+
+
+def test_rules_that_fail_on_a_draft_fail_none_that_is_stored_already(store: Store) -> None:
+    [stored, *_], new = creates(), sends(1)[0]
+    write(store, Numbers(), [stored])
+    items = [(ThrowingChat(), stored), (ThrowingChat(), new)]
+    plan = store.write(lambda tx: plan_batch(items, tx, Numbers(), 0))
+    assert plan.outcomes[0] == Duplicate(1, 1)
+    assert isinstance(plan.outcomes[1], Failed)

@@ -39,6 +39,7 @@ from postbox.store.contract import (
     Row,
     Table,
     Tx,
+    Wanted,
 )
 
 _LAST_TOKEN = "last_token"
@@ -137,15 +138,15 @@ class BatchState(dict[tuple[Table, Key], Row | None]):
         return None if entry is None else found_of(entry)
 
 
-class Wanted:
+class Round:
     """What to read in the next round."""
 
     def __init__(self, state: BatchState, seqs: dict[bytes, int]) -> None:
         self._state = state
         self._seqs = seqs
-        self.rows: dict[Table, dict[Key, None]] = {}
-        self.entries: dict[EntryName, None] = {}
-        self.streams: dict[bytes, None] = {}
+        self._rows: dict[Table, dict[Key, None]] = {}
+        self._entries: dict[EntryName, None] = {}
+        self._streams: dict[bytes, None] = {}
 
     def ask(self, rules: Rules[Any], draft: Draft) -> bool:
         """Whether the rules have to be asked again: they looked at what is not read yet. If they
@@ -161,23 +162,26 @@ class Wanted:
     def add(self, key: RowKey | EntryKey | StreamKey) -> None:
         if isinstance(key, RowKey):
             if key not in self._state:
-                self.rows.setdefault(key.table, {})[key.key] = None
+                self._rows.setdefault(key.table, {})[key.key] = None
         elif isinstance(key, EntryKey):
             if key not in self._state.entries:
-                self.entries[key] = None
+                self._entries[key] = None
         elif key.stream not in self._seqs:
-            self.streams[key.stream] = None
+            self._streams[key.stream] = None
 
-    def read(self, tx: Tx) -> None:
+    def read(self, tx: Tx, own: Sequence[EntryName] = ()) -> None:
+        """`own`: entries that are read besides."""
+        entries = dict.fromkeys(own) | self._entries
+        if not (entries or self._rows or self._streams):
+            return
+        known = tx.look_up(Wanted(entries, self._rows, self._streams))
         state = self._state
-        for table, keys in self.rows.items():
-            for key, row in tx.rows(table, keys).items():
+        for table, rows in known.rows.items():
+            for key, row in rows.items():
                 state[table, key] = row
-        if self.entries:
-            state.entries.update(dict.fromkeys(self.entries))
-            state.entries.update(tx.find(self.entries))
-        if self.streams:
-            self._seqs.update(tx.last_seqs(self.streams))
+        state.entries.update(entries)
+        state.entries.update(known.entries)
+        self._seqs.update(known.last_seqs)
 
 
 class Batch:
@@ -196,30 +200,48 @@ class Batch:
         self.head = tx.head
 
     def read_all(self, items: Sequence[Item]) -> dict[int, Exception]:
-        """Reads what the drafts need; returns the drafts whose `needs` raised."""
-        entries = self._state.entries
-        names = [(rules.lane, draft.id) for rules, draft in items]
-        entries.update(dict.fromkeys(names))
-        entries.update(self._tx.find(names))
+        """Reads what the drafts need; returns the drafts whose `needs` raised. What they name at
+        once is read together with their own entries, for one question to the store; so drafts that
+        are stored already are asked, too."""
+        first = Round(self._state, self._seqs)
         failures: dict[int, Exception] = {}
-        pending: Sequence[int] = range(len(items))
+        asking = self._ask(first, items, range(len(items)), failures)
+        first.read(self._tx, [(rules.lane, draft.id) for rules, draft in items])
+        failures = {at: failures[at] for at in failures if self._is_new(items[at], at, {})}
         for _ in range(MAX_ROUNDS):
-            wanted = Wanted(self._state, self._seqs)
-            asking = []
-            for at in pending:
-                rules, draft = items[at]
-                stored = entries[names[at]]
-                try:
-                    is_new = stored is None or rules.replaces(draft, found_of(stored))
-                    if is_new and wanted.ask(rules, draft):
-                        asking.append(at)
-                except Exception as error:  # a bug of the door's: its own draft's
-                    failures[at] = error
-            wanted.read(self._tx)
-            if not asking:
+            pending = [at for at in asking if self._is_new(items[at], at, failures)]
+            if not pending:
                 break
-            pending = asking
+            again = Round(self._state, self._seqs)
+            asking = self._ask(again, items, pending, failures)
+            again.read(self._tx)
         return failures
+
+    def _ask(
+        self,
+        wanted: Round,
+        items: Sequence[Item],
+        pending: Sequence[int],
+        failures: dict[int, Exception],
+    ) -> list[int]:
+        """Those that have to be asked again."""
+        asking = []
+        for at in pending:
+            try:
+                if wanted.ask(*items[at]):
+                    asking.append(at)
+            except Exception as error:  # a bug of the door's: its own draft's
+                failures[at] = error
+        return asking
+
+    def _is_new(self, item: Item, at: int, failures: dict[int, Exception]) -> bool:
+        rules, draft = item
+        stored = self._state.entries[rules.lane, draft.id]
+        try:
+            return stored is None or rules.replaces(draft, found_of(stored))
+        except Exception as error:  # as above
+            failures[at] = error
+            return False
 
     def decide(self, rules: Rules[Any], draft: Draft) -> Outcome:
         name = (rules.lane, draft.id)
@@ -236,9 +258,9 @@ class Batch:
     def _decide_again(self, rules: Rules[Any], draft: Draft) -> Decision:
         """What the drafts before wrote may lead to rows that were not read: `needs` sees it now."""
         for _ in range(MAX_ROUNDS):
-            wanted = Wanted(self._state, self._seqs)
-            is_asking = wanted.ask(rules, draft)
-            wanted.read(self._tx)
+            again = Round(self._state, self._seqs)
+            is_asking = again.ask(rules, draft)
+            again.read(self._tx)
             self._names = None  # there may be entries now that it does not have
             if not is_asking:
                 break

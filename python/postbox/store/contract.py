@@ -162,6 +162,22 @@ class Size(Struct, frozen=True):
 EntryName: TypeAlias = tuple[Lane, bytes]  # lane, id
 
 
+class Wanted(NamedTuple):
+    """What a batch looks at: entries, rows by key, and the last numbers of streams."""
+
+    entries: Collection[EntryName]
+    rows: Mapping[Table, Collection[Key]]
+    streams: Collection[bytes]
+
+
+class Known(NamedTuple):
+    """What is there of it, as `find`, `rows` and `last_seqs` say it."""
+
+    entries: dict[EntryName, Found]
+    rows: dict[Table, dict[Key, Row | None]]
+    last_seqs: dict[bytes, int]
+
+
 class Snapshot(Protocol):
     """What a transaction that writes and one that reads have in common."""
 
@@ -200,6 +216,10 @@ class Tx(Snapshot, Protocol):
 
     def last_seqs(self, streams: Collection[bytes]) -> dict[bytes, int]:
         """Every stream of `streams`, with the greatest number ever given out in it; 0 if none."""
+        ...
+
+    def look_up(self, wanted: Wanted) -> Known:
+        """All of it at once, which on a server takes one message there and one back."""
         ...
 
     def apply(self, change: Change) -> None: ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import psycopg
 from msgspec import Struct
@@ -62,6 +62,11 @@ PLANNER = {
 }
 
 
+class Statement(NamedTuple):
+    sql: str
+    parameters: Sequence[object] = ()
+
+
 class Session:
     """One connection, used by one thread at a time."""
 
@@ -89,6 +94,16 @@ class Session:
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> psycopg.Cursor[tuple[Any, ...]]:
         """One statement, prepared at its first time."""
         return self._rows.execute(sql, parameters, prepare=True)
+
+    def rows_together(self, asked: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
+        """The rows of each, for one message there and one back."""
+        if len(asked) < 2:
+            return [self.rows(*each).fetchall() for each in asked]
+        cursors = [self._connection.cursor(binary=True) for _ in asked]
+        with self._connection.pipeline():
+            for cursor, (sql, parameters) in zip(cursors, asked, strict=True):
+                cursor.execute(sql, parameters, prepare=True)
+        return [cursor.fetchall() for cursor in cursors]
 
     def query(self, sql: str, parameters: Mapping[str, Scalar | list[str]] = {}) -> list[Row]:
         return self._rows.execute(sql, parameters).fetchall()

@@ -21,6 +21,7 @@ from postbox.store.contract import (
     EntryName,
     Found,
     Key,
+    Known,
     Lane,
     News,
     Page,
@@ -28,11 +29,13 @@ from postbox.store.contract import (
     Row,
     Scalar,
     Table,
+    Wanted,
     Windows,
 )
 from postbox.store.paging import cut_page
 from postbox.store.postgres import statements
-from postbox.store.postgres.arrays import blobs, integers, sets
+from postbox.store.postgres.arrays import integers, sets
+from postbox.store.postgres.looking_up import find, last_seqs, look_up, read_rows
 from postbox.store.postgres.news import MOST_ENTRIES, unpacked
 from postbox.store.postgres.session import Session
 
@@ -114,11 +117,12 @@ class PostgresTx:
             return read_rows(self._session, table, keys)
 
     def last_seqs(self, streams: Collection[bytes]) -> dict[bytes, int]:
-        if not streams:
-            return {}
         with _Watch(self):
-            rows = self._session.rows(statements.LAST_SEQS, (blobs(tuple(streams)),))
-            return {stream: seq or 0 for stream, seq in rows}
+            return last_seqs(self._session, streams)
+
+    def look_up(self, wanted: Wanted) -> Known:
+        with _Watch(self):
+            return look_up(self._session, wanted)
 
     def apply(self, change: Change) -> None:
         if not change.is_empty():
@@ -178,27 +182,6 @@ def _taken(entries: deque[Entry], upto: int) -> list[Entry]:
     while entries and entries[0].pos <= upto:
         taken.append(entries.popleft())
     return taken
-
-
-def find(session: Session, keys: Collection[EntryName]) -> dict[EntryName, Found]:
-    ids_by_lane: dict[Lane, list[bytes]] = {}
-    for lane, entry_id in keys:
-        ids_by_lane.setdefault(lane, []).append(entry_id)
-    found: dict[EntryName, Found] = {}
-    for lane, ids in ids_by_lane.items():
-        rows = session.rows(statements.FIND[lane], (blobs(ids),))
-        found.update(((lane, entry_id), Found._make(row)) for entry_id, *row in rows)
-    return found
-
-
-def read_rows(session: Session, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
-    read: dict[Key, Row | None] = dict.fromkeys(keys)
-    storable = [key for key in read if is_storable(key)]
-    if storable:
-        sought = sets(statements.key_types(table), storable)
-        for row in session.rows(statements.rows(table), sought):
-            read[row[: table.key]] = row
-    return read
 
 
 def _entry(lane: Lane, row: Sequence[Any]) -> Entry:

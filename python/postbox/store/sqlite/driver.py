@@ -29,6 +29,7 @@ from postbox.store.contract import (
     Found,
     Identity,
     Key,
+    Known,
     Lane,
     Page,
     Query,
@@ -38,6 +39,7 @@ from postbox.store.contract import (
     Size,
     Table,
     Tx,
+    Wanted,
     Windows,
 )
 from postbox.store.paging import cut_page
@@ -300,6 +302,10 @@ class SqliteTx:
         array_of_streams = apsw.carray(tuple(streams))
         rows = self._cursor.execute(statements.LAST_SEQS, (array_of_streams,))
         return {stream: seq or 0 for stream, seq in rows}
+
+    def look_up(self, wanted: Wanted) -> Known:
+        rows = {table: self.rows(table, keys) for table, keys in wanted.rows.items()}
+        return Known(self.find(wanted.entries), rows, self.last_seqs(wanted.streams))
 
     def apply(self, change: Change) -> None:
         execute = self._cursor.execute
