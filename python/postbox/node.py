@@ -110,13 +110,16 @@ async def open_node(
             yield node
 
 
-async def damage_of(world: World, home: Path) -> list[str]:
+async def damage_of(world: World, home: Path, config: Config) -> list[str]:
     """What is wrong with the database of a home whose node does not open, in words."""
+    database = database_of(home, config.node.store)
     with open_home(home):
         try:
-            async with open_store(world, str(home / DATABASE), MIGRATIONS) as store:
+            async with open_store(world, database, MIGRATIONS) as store:
                 return await store.check()
         except Fatal as fault:
+            if is_url(database):  # what is wrong with a server is not in the database
+                raise
             return [str(fault)]
 
 

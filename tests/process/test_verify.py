@@ -12,6 +12,7 @@ from postbox.home import DATABASE
 from postbox.world import system_world
 from support.command import Call, served
 from support.mesh import small_history
+from support.postgres import Server
 
 EVENTS = 400
 PAGE_BYTES = 4096
@@ -100,6 +101,23 @@ def test_an_event_under_another_id_is_named(home: Path, call: Call) -> None:
     ((wrong),) = done.json["wrong"]
     assert wrong["problem"] == "stored under another id than its own"
     assert done.code == 1
+
+
+def test_a_log_on_postgresql_is_looked_at_in_the_same_way(
+    tmp_path: Path, call: Call, postgres: Server, database: str
+) -> None:
+    home, name = tmp_path / "home", database.split("/")[3].split("?")[0]
+    (tmp_path / "history.jsonl").write_bytes(b"\n".join(small_history(EVENTS)))
+    assert call("import", tmp_path / "history.jsonl", "--home", home, "--store", database).code == 0
+    done = call("verify", "--home", home, "--json")
+    assert (done.code, done.json["checked"], done.json["database"]) == (0, EVENTS, [])
+    one = "select pos from entry where lane = 2 order by pos limit 1 offset 40"
+    postgres.run("drop index entry_id_2", name)
+    postgres.run(f"update entry set id = decode(repeat('ab', 16), 'hex') where pos = ({one})", name)
+    done = call("verify", "--home", home, "--json")
+    ((wrong),) = done.json["wrong"]
+    assert (done.code, wrong["problem"]) == (1, "stored under another id than its own")
+    assert done.json["database"] == ["the index entry_id_2 is missing"]
 
 
 def test_a_log_larger_than_the_memory_of_the_verb_is_no_fault(home: Path, call: Call) -> None:

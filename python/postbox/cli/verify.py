@@ -43,7 +43,7 @@ async def _verified(options: Common) -> Verified:
                 )
     except Fatal:
         # The node does not open: what is wrong shows without it, perhaps.
-        damage = await damage_of(system_world(), options.home_folder())
+        damage = await damage_of(system_world(), options.home_folder(), options.config())
         if not damage:
             raise
         return Verified(0, 0, 0, 0, [], damage)
