@@ -153,7 +153,8 @@ class Leases:
 
     async def _link(self, retries: Retries) -> None:
         """One connection, until it fails."""
-        link = await self._store.link_leases(self._me, int(self._terms.valid_s * 1_000))
+        # Of a process that stands still the server takes them when its time is over for sure.
+        link = await self._store.link_leases(self._me, int(self._terms.handover_s * 1_000))
         try:
             while True:
                 self._nap = trio.CancelScope()  # from here on whoever wants something ends it
