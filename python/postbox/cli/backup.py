@@ -90,7 +90,7 @@ async def _write(
         contents = await run_steps(world.threads, copying, lambda copied: show(*copied))
         if contents.owner not in (None, identity.public_key):
             raise CannotBackUp(
-                f"the database holds the log of another node than {home}: see --store"
+                f"the database holds the log of another node than that of {home}: see --store"
             )
     return _made(file, label, contents)
 

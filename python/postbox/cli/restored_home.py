@@ -18,7 +18,15 @@ from msgspec.structs import replace
 
 from postbox.cli.progress import Show
 from postbox.cli.steps import run_steps
-from postbox.home import DATABASE, RESTORING, flush, open_home, remember_database, replace_file
+from postbox.home import (
+    DATABASE,
+    RESTORING,
+    BadHome,
+    flush,
+    open_home,
+    remember_database,
+    replace_file,
+)
 from postbox.log.epoch import renew_epoch
 from postbox.node import MIGRATIONS
 from postbox.store.backup import (
@@ -80,19 +88,26 @@ async def restore_home(
     """The epoch that the log has now. `database`: the one of this home, a path or a URL.
 
     Raises CannotRestore where a node is already, HomeInUse, and as a store does."""
-    attempt = Try(backup.label.name, backup.label.made_at_ms)
     with open_home(home, restores=True):
-        former = _noted(home)
-        _require_no_node(home, backup.identity, is_again=former is not None)
-        epoch = await _epoch_at(world, database)
-        if epoch is None:
-            epoch = await _fill(world, home, database, backup, attempt, show)
-        elif former != replace(attempt, epoch=epoch):
-            raise CannotRestore("that database has a node already: name an empty one")
-        place_identity(home, world.random, backup.identity)
-        remember_database(home, database)
-        (home / RESTORING).unlink()
-        flush(home)
+        try:
+            return await _restore(world, home, database, backup, show)
+        except OSError as error:
+            raise BadHome(home, f"{error.filename}: {error.strerror}") from error
+
+
+async def _restore(world: World, home: Path, database: str, backup: Backup, show: Show) -> bytes:
+    attempt, former = Try(backup.label.name, backup.label.made_at_ms), _noted(home)
+    _require_no_node(home, backup.identity, is_again=former is not None)
+    epoch = await _epoch_at(world, database)
+    if epoch is None:
+        epoch = await _fill(world, home, database, backup, attempt, show)
+    elif former != replace(attempt, epoch=epoch):
+        raise CannotRestore("that database has a node already: name an empty one")
+    place_identity(home, world.random, backup.identity)
+    remember_database(home, database)
+    _clear(home, _OF_PART)
+    (home / RESTORING).unlink()
+    flush(home)
     return epoch
 
 
@@ -118,13 +133,13 @@ async def _fill(
     world: World, home: Path, database: str, backup: Backup, attempt: Try, show: Show
 ) -> bytes:
     """The database, and what is noted of it. Nothing is left if it fails before it is put there."""
-    _clear(home)
+    _clear(home, _OF_DATABASE + _OF_PART)
     _note(home, attempt)
     try:
         epoch = await _prepare(world, home / PART, backup, show)
         _note(home, replace(attempt, epoch=epoch))
     except BaseException:
-        _clear(home)
+        _clear(home, _OF_PART)
         (home / RESTORING).unlink()
         raise
     await _put(world, home, database, show)
@@ -145,15 +160,14 @@ async def _put(world: World, home: Path, database: str, show: Show) -> None:
     if is_url(database):
         filling = fill_server(world.disk, str(part), database, MIGRATIONS)
         await run_steps(world.threads, filling, lambda copied: show(*copied))
-        _clear(home)
     else:
         await world.threads.run(Pool.WRITER, partial(flush, part))
         part.replace(database)
         flush(home)
 
 
-def _clear(home: Path) -> None:
-    for name in _OF_DATABASE + _OF_PART:
+def _clear(home: Path, names: list[str]) -> None:
+    for name in names:
         (home / name).unlink(missing_ok=True)
 
 
