@@ -232,3 +232,16 @@ async def test_a_follower_is_rebuilt_from_a_lane_and_misses_and_repeats_nothing(
             await kernel.admission.submit(RULES, [send(500)])
             nursery.cancel_scope.cancel()
     assert [entry.pos for entry in taken] + recorder.positions == list(range(1, 34))
+
+
+@simulated
+async def test_what_a_rebuild_raises_comes_out_as_it_is(world: World) -> None:
+    def refuse(entries: Sequence[Entry]) -> None:
+        raise ValueError("not these")
+
+    async with open_kernel(world) as kernel:
+        await fill(kernel)
+        with pytest.raises(ValueError, match="not these"):
+            await kernel.tail.replay(Lane.CLIENTS, refuse)
+        with pytest.raises(OverflowError):  # the store's, which takes no such number
+            await kernel.tail.replay(Lane.CLIENTS, refuse, after=2**70)

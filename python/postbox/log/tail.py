@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+import outcome
 import trio
 
 from postbox.errors import HistoryChanged
@@ -125,17 +126,33 @@ class Tail:
         self, lane: Lane, take: Callable[[Sequence[Entry]], None], after: int = 0
     ) -> int:
         """Hands a lane's entries beyond `after` to `take`, page by page, for a follower's rebuild;
-        what comes after that it is told.
+        what comes after that it is told. A page is read while `take` has the one before.
 
         Returns the position it got to. Erased entries are among them, with body None.
         """
         upto = self.head
-        while True:
-            page = await self._store.read(_replay_page(lane, after))
-            take([entry for entry in page.entries if entry.pos <= upto])
-            after = page.next
-            if not page.more or after >= upto:
-                return min(after, upto)
+        async with trio.open_nursery() as nursery:
+            # What either raises comes out alone, and not in a group.
+            send, pages = trio.open_memory_channel[Page | Exception](1)
+            nursery.start_soon(self._read_ahead, send, lane, after, upto)
+            taken = await outcome.acapture(_take_all, pages, take, upto)
+            nursery.cancel_scope.cancel()
+        return min(taken.unwrap() or after, upto)
+
+    async def _read_ahead(
+        self, send: trio.MemorySendChannel[Page | Exception], lane: Lane, after: int, upto: int
+    ) -> None:
+        async with send:
+            while True:
+                try:
+                    page = await self._store.read(_replay_page(lane, after))
+                except Exception as error:
+                    await send.send(error)
+                    return
+                await send.send(page)
+                after = page.next
+                if not page.more or after >= upto:
+                    return
 
     async def publish(self, committed: Committed, turn: int) -> None:
         """Admission's, after the commit. Returns when it was applied, and all that came before it.
@@ -208,6 +225,20 @@ def _check_goes_on(news: Sequence[News], turn: int, head: int) -> None:
             "the log does not go on from where this process had read it: it was put back, or this"
             " process stood still for too long; the node opens it again"
         )
+
+
+async def _take_all(
+    pages: trio.MemoryReceiveChannel[Page | Exception],
+    take: Callable[[Sequence[Entry]], None],
+    upto: int,
+) -> int:
+    reached = 0
+    async for page in pages:
+        if isinstance(page, Exception):
+            raise page
+        take([entry for entry in page.entries if entry.pos <= upto])
+        reached = page.next
+    return reached
 
 
 def _replay_page(lane: Lane, after: int) -> Callable[[Reader], Page]:
