@@ -15,6 +15,7 @@ import trio
 from kernel_bench.doors import DOORS, MESH_MIGRATIONS, Door, put_keys
 from kernel_bench.places import Place
 from postbox.log.admission import Admission
+from postbox.log.epoch import History
 from postbox.log.feed import feed
 from postbox.log.tail import open_tail
 from postbox.store.contract import Change, Entry, Lane, Tx
@@ -59,7 +60,8 @@ async def admitting(database: str, door: Door) -> AsyncIterator[Admission]:
         async with trio.open_nursery() as nursery:
             await nursery.start(admission.run)
             if store.is_shared:
-                nursery.start_soon(partial(feed, store, tail, lambda _: None))
+                history = History((await store.identity()).epoch, tail)
+                nursery.start_soon(feed, store, tail, history.expect)
             await admission.submit(door.rules, door.before)
             yield admission
             nursery.cancel_scope.cancel()

@@ -135,7 +135,6 @@ async def node_in(
             identity = await _identity_on(store, home, world, name)
         await claim(store, identity.public_key)
         remember_database(home, database)
-        await _settle_history(world, home, store)
         index = core.Ledger(capacity_of(config.node.memory), world.random.bytes(HASH_KEY_BYTES))
         keys = core.Keys()
         ledger = MeshLedger(world, index, keys, forgets=forgets)
@@ -167,7 +166,7 @@ class Unfilled(Fault):
 
 async def _settle_history(world: World, home: Path, store: StoreRunner) -> None:
     anchor = read_anchor(home)
-    if anchor is not None and not await settle_epoch(store, world.random, anchor):
+    if anchor is not None and not await settle_epoch(store, world, anchor):
         get("postbox.node").warning(
             "the log went back: its epoch is new, and cursors from before are refused",
             known_position=anchor.pos,
@@ -206,10 +205,11 @@ async def _assemble(
     ledger: MeshLedger,
 ) -> Node:
     tail = await open_tail(store)
+    await _settle_history(world, home, store)  # after the tail, whose log it then speaks of
     store_identity = await store.identity()
     history = History(store_identity.epoch, tail)
     if store.is_shared:
-        store.guard(history.check)
+        store.guard(history.expect)
     waiting = Waiting()
     await store.read(directory.load)
     await store.read(waiting.load)
@@ -247,7 +247,7 @@ async def _running(node: Node) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
         await nursery.start(node.admission.run)
         if node.store.is_shared:
-            nursery.start_soon(feed, node.store, node.tail, node.history.check)
+            nursery.start_soon(feed, node.store, node.tail, node.history.expect)
         nursery.start_soon(node.leases.run)
         nursery.start_soon(keep_anchor, node.home, node.history)
         keep = partial(node.ledger.keep, node.admission)

@@ -83,7 +83,7 @@ async def test_a_cursor_of_the_former_epoch_is_ours_and_of_the_former_epoch(
     """Its place is not even looked at: it may be beyond the new head, or mean another entry."""
     runner = StoreRunner(world.threads, store)
     before = [cursor(pos, store) for pos in (0, 3, 9)]
-    await renew_epoch(runner, world.random)
+    await renew_epoch(runner, world)
     identity = store.identity()
     assert identity.epoch != EPOCH
     assert identity.cursor_key == KEY
@@ -100,7 +100,7 @@ async def test_a_restored_copy_on_another_engine_knows_the_cursors_of_the_node(
     early, late = cursor(3, store), cursor(5, store)
     # Without a new epoch, which is a restore gone wrong, at least what is ahead is noticed.
     assert await find_place(late, KIND, restored.identity(), runner) is CursorProblem.AHEAD
-    await renew_epoch(runner, world.random)
+    await renew_epoch(runner, world)
     for text in (early, late):
         problem = await find_place(text, KIND, restored.identity(), runner)
         assert problem is CursorProblem.OTHER_EPOCH

@@ -36,7 +36,7 @@ async def history_of(kernel: Kernel) -> History:
 async def is_kept(kernel: Kernel, anchor: Anchor) -> bool:
     """Whether the epoch is still what it was after settling it."""
     before = (await kernel.runner.identity()).epoch
-    kept = await settle_epoch(kernel.runner, kernel.world.random, anchor)
+    kept = await settle_epoch(kernel.runner, kernel.world, anchor)
     after = (await kernel.runner.identity()).epoch
     assert kept == (before == after)
     return kept
@@ -55,7 +55,7 @@ async def test_a_log_that_went_on_keeps_its_epoch(world: World, either: str) -> 
         await kernel.admission.submit(ToyChat(), DRAFTS[2:])
         assert await is_kept(kernel, anchor)
         assert await is_kept(kernel, empty)
-        await kernel.runner.read(history.check)
+        await kernel.runner.read(history.expect())
 
 
 @simulated
@@ -112,7 +112,7 @@ async def test_former_epochs_are_known_up_to_a_number(world: World) -> None:
         anchors = []
         for _ in range(MAX_FORMER + 1):
             anchors.append((await history_of(kernel)).anchor)
-            await renew_epoch(kernel.runner, world.random)
+            await renew_epoch(kernel.runner, world)
         assert all([await is_kept(kernel, anchor) for anchor in anchors[1:]])
         assert not await is_kept(kernel, anchors[0])
 
@@ -124,8 +124,8 @@ async def test_a_process_notices_that_the_log_is_another(world: World) -> None:
         history = await history_of(kernel)
         other = History(bytes(16), kernel.tail)
         with pytest.raises(HistoryChanged):
-            await kernel.runner.read(other.check)
-        await kernel.runner.read(history.check)
+            await kernel.runner.read(other.expect())
+        await kernel.runner.read(history.expect())
 
 
 def test_an_anchor_is_read_as_it_was_written_and_a_damaged_one_is_none(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ async def _prepare(world: World, part: Path, backup: Backup, show: Show) -> byte
     copying = copy_backup(world.disk, str(backup.file), str(part))
     await run_steps(world.threads, copying, lambda copied: show(*copied))
     async with open_store(world, str(part), MIGRATIONS) as store:
-        await renew_epoch(store, world.random)
+        await renew_epoch(store, world)
         return (await store.identity()).epoch
 
 

@@ -12,21 +12,27 @@ of them knows that another was quicker; an epoch that it never had is one that w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from postbox.errors import HistoryChanged
 from postbox.log.tail import Tail
-from postbox.store.contract import IDENTITY, Change, Key, Row, Snapshot, Tx
+from postbox.store.contract import IDENTITY, Change, Key, Snapshot, Tx
 from postbox.store.runner import StoreRunner
-from postbox.world import Random
+from postbox.world import World
 
 EPOCH_BYTES = 16
 MAX_FORMER = 256  # 4 KiB: who missed as many restores counts as one whose epoch was lost
 
 _EPOCH: Key = ("epoch",)
 _FORMER: Key = ("former_epochs",)
+_RENEWAL: Key = ("renewal",)
+
+Why = Literal["restored", "went back"]
 
 
 class Anchor(Struct, frozen=True):
@@ -37,8 +43,20 @@ class Anchor(Struct, frozen=True):
     id: bytes
 
 
+class Renewal(Struct, frozen=True):
+    """When and why the log got the epoch that it has, for the operator."""
+
+    at_ms: int
+    why: Why
+    head: int  # the log's
+    known: int = 0  # the position up to which whoever noticed knew the log before
+
+
+_decoder = msgspec.json.Decoder(Renewal)
+
+
 class History:
-    """What a running process knows of the log. A connection leads to it if `check` says nothing."""
+    """What a running process knows of the log."""
 
     def __init__(self, epoch: bytes, tail: Tail) -> None:
         self._epoch = epoch
@@ -48,47 +66,65 @@ class History:
     def anchor(self) -> Anchor:
         return Anchor(self._epoch, *self._tail.newest)
 
-    def check(self, snapshot: Snapshot) -> None:
-        """Raises HistoryChanged."""
-        anchor = self.anchor
-        if _epoch(snapshot) != anchor.epoch or not _holds(snapshot, anchor):
-            raise HistoryChanged(
-                "the database is not as this process left it: it was restored, or a copy of it"
-                " took over that did not have everything; the node opens it again"
-            )
+    def expect(self) -> Callable[[Snapshot], None]:
+        """See `contract.Expect`. The check raises HistoryChanged."""
+        return partial(_check, self.anchor)
 
 
-async def settle_epoch(store: StoreRunner, random: Random, anchor: Anchor) -> bool:
+def _check(anchor: Anchor, snapshot: Snapshot) -> None:
+    if _value(snapshot, _EPOCH) != anchor.epoch or not _holds(snapshot, anchor):
+        raise HistoryChanged(
+            "the database is not as this process left it: it was restored, or a copy of it"
+            " took over that did not have everything; the node opens it again"
+        )
+
+
+async def settle_epoch(store: StoreRunner, world: World, anchor: Anchor) -> bool:
     """At a start, before anything is served. True: the log goes on from the anchor, or somebody
     else has renewed the epoch since. False: it does not, and has a new epoch now."""
     if await store.read(partial(_goes_on, anchor=anchor)):
         return True
-    return await store.write(partial(_settle, anchor=anchor, fresh=random.bytes(EPOCH_BYTES)))
+    fresh, at_ms = world.random.bytes(EPOCH_BYTES), world.clock.now_ns() // 10**6
+    return await store.write(partial(_settle, anchor=anchor, fresh=fresh, at_ms=at_ms))
 
 
-async def renew_epoch(store: StoreRunner, random: Random) -> None:
-    """Before anything is served: whoever holds a cursor learns it by the cursor's refusal."""
-    fresh = random.bytes(EPOCH_BYTES)
-    await store.write(lambda tx: tx.apply(renewal(tx, fresh)))
+async def renew_epoch(store: StoreRunner, world: World) -> None:
+    """Of a log that is restored, before anything is served: whoever holds a cursor learns it by the
+    cursor's refusal."""
+    fresh, at_ms = world.random.bytes(EPOCH_BYTES), world.clock.now_ns() // 10**6
+    await store.write(
+        lambda tx: tx.apply(_renewal(tx, fresh, Renewal(at_ms, "restored", tx.head)))
+    )
 
 
-def renewal(snapshot: Snapshot, fresh: bytes) -> Change:
+def last_renewal(snapshot: Snapshot) -> Renewal | None:
+    """None: the log has the epoch that it was made with."""
+    value = _value(snapshot, _RENEWAL)
+    return _decoder.decode(value) if value else None
+
+
+def _renewal(snapshot: Snapshot, fresh: bytes, renewal: Renewal) -> Change:
     """What gives the log the epoch `fresh`, and remembers the one that it had."""
-    former = (_former(snapshot) + _epoch(snapshot))[-MAX_FORMER * EPOCH_BYTES :]
-    return Change(puts={IDENTITY: [(*_EPOCH, fresh), (*_FORMER, former)]})
+    former = _value(snapshot, _FORMER) + _value(snapshot, _EPOCH)
+    rows = [
+        (*_EPOCH, fresh),
+        (*_FORMER, former[-MAX_FORMER * EPOCH_BYTES :]),
+        (*_RENEWAL, msgspec.json.encode(renewal)),
+    ]
+    return Change(puts={IDENTITY: rows})
 
 
-def _settle(tx: Tx, anchor: Anchor, fresh: bytes) -> bool:
+def _settle(tx: Tx, anchor: Anchor, fresh: bytes, at_ms: int) -> bool:
     if _goes_on(tx, anchor):  # another process was quicker
         return True
-    tx.apply(renewal(tx, fresh))
+    tx.apply(_renewal(tx, fresh, Renewal(at_ms, "went back", tx.head, anchor.pos)))
     return False
 
 
 def _goes_on(snapshot: Snapshot, anchor: Anchor) -> bool:
-    if _epoch(snapshot) == anchor.epoch:
+    if _value(snapshot, _EPOCH) == anchor.epoch:
         return _holds(snapshot, anchor)
-    former = _former(snapshot)
+    former = _value(snapshot, _FORMER)
     at = range(0, len(former), EPOCH_BYTES)
     return anchor.epoch in (former[start : start + EPOCH_BYTES] for start in at)
 
@@ -97,16 +133,8 @@ def _holds(snapshot: Snapshot, anchor: Anchor) -> bool:
     return snapshot.head >= anchor.pos and snapshot.id_at(anchor.pos) in (None, anchor.id)
 
 
-def _epoch(snapshot: Snapshot) -> bytes:
-    return _value(snapshot.rows(IDENTITY, [_EPOCH])[_EPOCH])
-
-
-def _former(snapshot: Snapshot) -> bytes:
-    return _value(snapshot.rows(IDENTITY, [_FORMER])[_FORMER])
-
-
-def _value(row: Row | None) -> bytes:
-    match row:
+def _value(snapshot: Snapshot, name: Key) -> bytes:
+    match snapshot.rows(IDENTITY, [name])[name]:
         case (_, bytes(value)):
             return value
         case _:

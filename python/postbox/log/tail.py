@@ -23,7 +23,7 @@ from postbox.errors import HistoryChanged
 from postbox.log.committed import Committed, Follower, Interest, told
 from postbox.log.ring import Ring
 from postbox.log.watch import Watch
-from postbox.store.contract import Entry, Lane, News, Page, Query, Reader, Windows
+from postbox.store.contract import Entry, Lane, Page, Query, Reader, Windows
 from postbox.store.runner import StoreRunner
 
 # A rebuild reads whole lanes: pages large enough that the hop to the thread does not count, small
@@ -166,23 +166,31 @@ class Tail:
                 self._apply(committed)
                 self._turn = turn
         if turn > self._turn or turn == 0:
-            await self.catch_up()
+            await self.catch_up(turn)
 
-    async def catch_up(self) -> None:
-        """Applies what other processes committed. Raises Unavailable, and HistoryChanged if the log
-        does not go on from here."""
+    async def catch_up(self, upto: int = 0) -> None:
+        """Applies what other processes committed, up to this turn at least; 0: all that there is by
+        now. No longer than that, since they may commit faster than it gets to an end. Raises
+        Unavailable, and HistoryChanged if the log does not go on from here."""
         async with self._turns:
+            upto = upto or await self._store.read(_last_turn)
             while True:
-                since, head = self._turn, self.head
-                news = await self._store.news(since, head, NEWS_COMMITS)
-                if since:
-                    _check_goes_on(news, since, head)
-                later = [each for each in news if each.turn > since]
-                for each in later:
-                    self._apply(told(each))
-                    self._turn = each.turn
-                if not later:
+                since = self._turn
+                await self._apply_news()
+                if self._turn >= upto:
                     return
+                if self._turn == since:
+                    raise _changed()
+
+    async def _apply_news(self) -> None:
+        since, head = self._turn, self.head
+        news = await self._store.news(since, head, NEWS_COMMITS)
+        if since and (not news or (news[0].turn, news[0].head) != (since, head)):
+            raise _changed()
+        for each in news:
+            if each.turn > since:
+                self._apply(told(each))
+                self._turn = each.turn
 
     def _apply(self, committed: Committed) -> None:
         """Memory, then followers, then whoever waits."""
@@ -219,12 +227,15 @@ def _start(reader: Reader) -> Start:
     return Start(reader.head, reader.turn, newest)
 
 
-def _check_goes_on(news: Sequence[News], turn: int, head: int) -> None:
-    if not news or (news[0].turn, news[0].head) != (turn, head):
-        raise HistoryChanged(
-            "the log does not go on from where this process had read it: it was put back, or this"
-            " process stood still for too long; the node opens it again"
-        )
+def _last_turn(reader: Reader) -> int:
+    return reader.turn
+
+
+def _changed() -> HistoryChanged:
+    return HistoryChanged(
+        "the log does not go on from where this process had read it: it was put back, or this"
+        " process stood still for too long; the node opens it again"
+    )
 
 
 async def _take_all(

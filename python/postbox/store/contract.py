@@ -238,6 +238,11 @@ class Reader(Snapshot, Protocol):
     def query(self, query: Query, **params: Scalar) -> list[Row]: ...
 
 
+Expect: TypeAlias = Callable[[], Callable[[Snapshot], None]]
+"""What is known of the log now, as a check of a snapshot that is taken later: one that was taken
+before need not have all that is known now."""
+
+
 class Store(Protocol):
     def write(self, work: Callable[[Tx], T]) -> T:
         """Durable on return. `work` may be run again, so it touches nothing but its tx.
@@ -271,9 +276,9 @@ class Store(Protocol):
 class Shared(Protocol):
     """A store's means for several processes. All raise as `Store.read` does."""
 
-    def guard(self, check: Callable[[Snapshot], None]) -> None:
-        """From now on `check` runs in the first transaction of every new connection, which may lead
-        to another server than the one before. What it raises ends that transaction."""
+    def guard(self, expect: Expect) -> None:
+        """From now on every new connection, which may lead to another server than the one before,
+        is held against what is expected: in its first transaction. What that raises ends it."""
         ...
 
     def news(self, since: int, after: int, limit: int) -> list[News]:

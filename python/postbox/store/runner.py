@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from postbox.store.contract import (
+    Expect,
     Identity,
     LeaseLink,
     Listening,
@@ -17,7 +18,6 @@ from postbox.store.contract import (
     Reader,
     Shared,
     Size,
-    Snapshot,
     Store,
     Tx,
 )
@@ -42,8 +42,8 @@ class StoreRunner:
         """Whether other processes may write to the log; what follows is for such a store."""
         return self._store.shared is not None
 
-    def guard(self, check: Callable[[Snapshot], None]) -> None:
-        self._shared.guard(check)
+    def guard(self, expect: Expect) -> None:
+        self._shared.guard(expect)
 
     async def news(self, since: int, after: int, limit: int) -> list[News]:
         work = partial(self._shared.news, since, after, limit)

@@ -13,6 +13,7 @@ import trio
 from postbox.core import Keys, Ledger
 from postbox.event import Standing
 from postbox.log.admission import Admission
+from postbox.log.epoch import History
 from postbox.log.feed import feed
 from postbox.log.leases import Leases
 from postbox.log.tail import Tail, open_tail
@@ -97,7 +98,8 @@ async def house(url: str, capacity: int = CAPACITY) -> AsyncIterator[House]:
         leases = Leases(world, store, QUICK)
         async with trio.open_nursery() as nursery:
             await nursery.start(admission.run)
-            nursery.start_soon(feed, store, tail, lambda _: None)
+            history = History((await store.identity()).epoch, tail)
+            nursery.start_soon(feed, store, tail, history.expect)
             nursery.start_soon(leases.run)
             intake = Intake(world, admission, directory, ledger)
             yield House(leases, tail, admission, ledger, intake, nursery)

@@ -17,7 +17,7 @@ from typing import TypeAlias, TypeVar
 import psycopg
 
 from postbox.errors import Unavailable
-from postbox.store.contract import IDENTITY, Identity, Key, News, Scalar, Size, Snapshot, Tx
+from postbox.store.contract import IDENTITY, Expect, Identity, Key, News, Scalar, Size, Snapshot, Tx
 from postbox.store.postgres import statements
 from postbox.store.postgres.faults import renamed
 from postbox.store.postgres.integrity import find_damage, taken_bytes
@@ -54,25 +54,26 @@ class PostgresStore:
         self._is_settled = False  # everything that this process may have committed before is safe
         self._turn = -1  # the last one drawn by this connection
         self._commits = 0
-        self._check: Callable[[Snapshot], None] = lambda _: None
+        self._expect: Expect = lambda: _as_it_is
 
     @property
     def shared(self) -> PostgresStore:
         return self
 
-    def guard(self, check: Callable[[Snapshot], None]) -> None:
-        self._check = check
+    def guard(self, expect: Expect) -> None:
+        self._expect = expect
 
-    def _guard(self, session: Session, snapshot: Snapshot) -> None:
-        if not session.is_guarded:
-            self._check(snapshot)
-            session.is_guarded = True
+    def _guarded(self, role: Role) -> Session:
+        check = self._expect()
+        session = self._connect(role)
+        session.unchecked = check
+        return session
 
     def write(self, work: Callable[[Tx], T]) -> T:
         tx: PostgresTx | None = None
         try:
             tx = self._begin()
-            self._guard(self._writer, tx)
+            _check(self._writer, tx)
             result = work(tx)
             if tx.failure is not None:
                 raise tx.failure
@@ -94,7 +95,7 @@ class PostgresStore:
                 if self._writer.is_open:
                     raise
         self._is_settled, self._turn = False, -1
-        self._writer = self._connect(Role.WRITER)
+        self._writer = self._guarded(Role.WRITER)
         return self._transaction(self._writer.begin())
 
     def _transaction(self, begun: Sequence[int]) -> PostgresTx:
@@ -123,7 +124,7 @@ class PostgresStore:
             session, (head, turn) = self._begin_reading()
             try:
                 reader = PostgresReader(session, head, turn)
-                self._guard(session, reader)
+                _check(session, reader)
                 result = work(reader)
                 session.send("commit")
                 return result
@@ -140,7 +141,7 @@ class PostgresStore:
                 return session, session.begin()
             except (psycopg.Error, Unavailable):  # from before the server started anew, perhaps
                 session.close()
-        session = self._connect(Role.READER)
+        session = self._guarded(Role.READER)
         return session, session.begin()
 
     def _take_idle(self) -> Session | None:
@@ -188,6 +189,16 @@ class PostgresStore:
         for session in (*self._idle, self._writer):
             session.close()
         self._idle.clear()
+
+
+def _as_it_is(snapshot: Snapshot) -> None:
+    """What is expected of a log of which nothing is known."""
+
+
+def _check(session: Session, snapshot: Snapshot) -> None:
+    if session.unchecked is not None:
+        session.unchecked(snapshot)
+        session.unchecked = None
 
 
 def open_postgres(

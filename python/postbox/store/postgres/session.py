@@ -8,7 +8,7 @@ must be there for the next read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any, NamedTuple, NoReturn
@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGconn
 
 from postbox.errors import Fatal, Unavailable
-from postbox.store.contract import Row, Scalar
+from postbox.store.contract import Row, Scalar, Snapshot
 from postbox.store.postgres import statements
 from postbox.store.postgres.arrays import DUMPERS
 from postbox.world import Disk
@@ -78,7 +78,8 @@ class Session:
         self._warnings: list[str] = []
         connection.add_notice_handler(self._take_notice)
         self._has_first = False  # not before there are tables
-        self.is_guarded = False  # what the store's guard says of it is not known yet
+        self.unchecked: Callable[[Snapshot], None] | None = None
+        """What its first transaction has to be held against."""
         self.take_turn = statements.take_turn(_LOCK | schema)
         self.channel = f"postbox_{schema}"
         self.schema = schema
@@ -151,9 +152,10 @@ class Session:
         """If there is a transaction. After it the session is idle, or closed if that failed."""
         if self._connection.info.transaction_status is TransactionStatus.IDLE:
             return
-        self._has_first = False  # psycopg forgets all that is prepared when something is undone
+        # psycopg forgets all that it prepared when something is undone, if it had any.
+        self._has_first = False
         try:
-            self._messages.execute("rollback")
+            self._messages.execute("rollback; deallocate all")
         except psycopg.Error:
             self.close()
 
