@@ -37,6 +37,7 @@ from torture.writer import write_for_ever, write_opening
 
 LONGEST_S = 0.2  # of a life: it has opened its store after a quarter of that
 PATIENCE_S = 60.0  # for a server that crashed to be back, and the process to go on
+MOST_ANSWERS = 40  # some batches
 CHAOS = 0.03  # the share of lives in which the server crashes: each takes a second or two
 CHECK_ALL = 200  # lives between two looks at the whole log
 TELL_S = 20.0
@@ -160,7 +161,10 @@ class Torture:
     def _live(self) -> None:
         random = SeededRandom(self.seed * 1_000_003 + self.lives)
         life = start(self.engine.database, self.account, self.seed + self.lives)
-        life.hear(random.fraction() * LONGEST_S)
+        # Half of the kills come at any moment, half right upon an answer: if it was given too early,
+        # what it tells of is not there yet.
+        lines = sys.maxsize if self.lives % 2 else 1 + int(random.fraction() * MOST_ANSWERS)
+        life.hear(random.fraction() * LONGEST_S, lines=lines)
         if self.engine.has_server and random.fraction() < CHAOS:
             self.crashes += 1
             self.engine.crash(random)
