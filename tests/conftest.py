@@ -8,11 +8,12 @@ from collections.abc import Generator
 
 import pytest
 
+from support.failing_sync import failing_sync
 from support.homes import copy_of, imported
 from support.postgres import database, postgres
 
 # Slow to make, so made once for all folders.
-__all__ = ["copy_of", "database", "imported", "postgres"]
+__all__ = ["copy_of", "database", "failing_sync", "imported", "postgres"]
 
 REQUIRED = os.environ.get("CI") == "true"
 

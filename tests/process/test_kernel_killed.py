@@ -9,11 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from postbox.store.contract import Entry, Lane, Query
-from postbox.store.sqlite.driver import open_sqlite
-from postbox.world import FileDisk
 from support.children import CHUNK, command, environment
-from support.toy_chat import MIGRATIONS
+from support.toy_log import stored_entries
 
 
 def answered_until_killed(path: Path, count: int) -> list[int]:
@@ -33,18 +30,6 @@ def answered_until_killed(path: Path, count: int) -> list[int]:
 
 def whole_lines(text: str) -> Iterator[str]:
     return (line for line in text.splitlines(keepends=True) if line.endswith("\n"))
-
-
-def stored_entries(path: Path) -> list[Entry]:
-    store = open_sqlite(FileDisk(), str(path), [MIGRATIONS], bytes(16), bytes(32))
-    check = Query("check", "pragma integrity_check")
-    try:
-        assert store.read(lambda reader: reader.query(check)) == [("ok",)]
-        page = store.read(lambda reader: reader.page(Lane.CLIENTS, None, 0, 10**9, 2**40))
-        assert page.next == len(page.entries)
-        return list(page.entries)
-    finally:
-        store.close()
 
 
 @pytest.mark.parametrize("count", [1, 150])

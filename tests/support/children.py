@@ -18,6 +18,7 @@ from postbox.store.contract import Change, Entry, Lane, Tx
 from postbox.store.open import open_store
 from postbox.store.postgres.driver import open_postgres
 from postbox.store.postgres.session import Patience
+from postbox.store.sqlite import checkpoints
 from postbox.world import FileDisk, system_world
 from support.kernel import Recorder, open_kernel
 from support.simulate import MemoryDisk, Simulation, simulate
@@ -125,6 +126,8 @@ async def follow(simulation: Simulation, tail: Tail, interest: Interest) -> None
 def main(name: str, *arguments: str) -> None:
     match name:
         case "write-until-killed":
+            for pages in arguments[1:]:
+                checkpoints.CHECKPOINT_PAGES = int(pages)
             trio.run(write_until_killed, arguments[0])
         case "hold-the-turn":
             hold_the_turn(arguments[0])

@@ -161,7 +161,7 @@ class Torture:
     def _live(self) -> None:
         random = SeededRandom(self.seed * 1_000_003 + self.lives)
         life = start(self.engine.database, self.account, self.seed + self.lives)
-        # Half of the kills come at any moment, half right upon an answer: if it was given too early,
+        # Half of the kills come at any moment, half right upon an answer: if that came too early,
         # what it tells of is not there yet.
         lines = sys.maxsize if self.lives % 2 else 1 + int(random.fraction() * MOST_ANSWERS)
         life.hear(random.fraction() * LONGEST_S, lines=lines)
