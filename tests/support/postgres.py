@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from postbox.world import FileDisk
@@ -125,6 +128,22 @@ class Server:
         """The server's processes that serve it."""
         found = self.run(f"select pid from pg_stat_activity where datname = '{database}'")
         return [pid for (pid,) in found]
+
+    def crash(self, backend: int) -> None:
+        """Kills one of its processes, upon which it ends all others and recovers."""
+        with suppress(psycopg.OperationalError):
+            with FileDisk().connect_database(self.url()) as witness:
+                os.kill(backend, signal.SIGKILL)
+                while True:
+                    witness.execute("select pg_sleep(0.01)")
+        while not self._answers():
+            select.select([], [], [], 0.05)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.run("select 1"))
+        except psycopg.OperationalError:
+            return False
 
     def cut(self, database: str) -> int:
         """Ends all connections to it; returns how many there were."""

@@ -72,7 +72,7 @@ class Postgres:
         name = self.database.split("@/")[1].split("?")[0]
         backends = self.server.backends(name)
         if backends and random.fraction() < 0.5:
-            os.kill(backends[0], signal.SIGKILL)
+            self.server.crash(backends[0])
         else:
             self.server.stop("immediate")
             self.server.start()

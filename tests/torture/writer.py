@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
+from postbox.errors import Unavailable
 from postbox.log.admission import Admission
 from postbox.log.tail import open_tail
 from postbox.rules import Accepted, Duplicate
@@ -21,7 +23,10 @@ MOST = 8  # drafts a call
 
 def write_for_ever(database: str, answers: int, acknowledged: Sequence[int], seed: int) -> None:
     """A line into the pipe `answers` for each call, as soon as it is answered."""
-    trio.run(_write, database, answers, acknowledged, seed)
+    while True:
+        # A server that is down right now is no reason to end, but for whoever starts processes.
+        with suppress(Unavailable):
+            trio.run(_write, database, answers, acknowledged, seed)
 
 
 async def _write(database: str, answers: int, acknowledged: Sequence[int], seed: int) -> None:
