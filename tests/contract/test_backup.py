@@ -133,8 +133,9 @@ def test_a_restored_log_goes_on_where_it_was(places: Place, tmp_path: Path, targ
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgres"])
 def test_a_backup_is_of_one_moment_and_hinders_nobody_who_writes(
-    places: Place, tmp_path: Path, engine: str
+    places: Place, tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("postbox.store.sqlite.backup.STEP_PAGES", 50)  # of about 600
     database = places(engine)
     store = opened(database)
     fill(store)
@@ -264,6 +265,7 @@ def test_reading_a_backup_writes_nothing_beside_it(places: Place, tmp_path: Path
     opened(database).close()
     backed_up(database, folder / "file", SETS)
     raw = (folder / "file").read_bytes()
+    assert raw[18:20] == b"\x01\x01", "it has no write-ahead log, which would lie beside it"
     (folder / "file").chmod(0o400)
     read_backup(DISK, str(folder / "file"), SETS)
     ended(copy_backup(DISK, str(folder / "file"), str(tmp_path / "copy")))

@@ -49,8 +49,6 @@ def copy_pages(disk: Disk, source: str, target: str) -> Copying:
                     with named(target):
                         copying.step(STEP_PAGES)
                     yield contents.up_to(1 - copying.remaining / max(copying.page_count, 1))
-            # What was copied says that a write-ahead log lies beside it.
-            written.pragma("journal_mode", "delete")
     return contents
 
 
