@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,9 +154,10 @@ class Server:
         return len(ended)
 
 
-def started(programs: Path) -> Iterator[Server]:
+def started(programs: Path, environment: Mapping[str, str] = {}) -> Iterator[Server]:
+    """With `environment` besides that of this process."""
     folder = Path(tempfile.mkdtemp(prefix="postbox-pg-", dir="/tmp"))  # a socket's path is short
-    who = account()
+    who, variables = account(), os.environ | environment
     if who:
         os.chown(folder, who["user"], who["group"])
     data = folder / "data"
@@ -165,7 +166,15 @@ def started(programs: Path) -> Iterator[Server]:
         command = [str(programs / program), f"--pgdata={data}", *arguments]
         # `pg_ctl` leaves its output to the server, so it goes to a file and not into a pipe.
         with (folder / "said").open("wb+") as said:
-            ran = subprocess.run(command, stdout=said, stderr=said, cwd=folder, check=False, **who)
+            ran = subprocess.run(
+                command,
+                stdout=said,
+                stderr=said,
+                cwd=folder,
+                env=variables,
+                check=False,
+                **who,
+            )
             said.seek(0)
             assert ran.returncode == 0, f"{command} failed: {said.read().decode()}"
 

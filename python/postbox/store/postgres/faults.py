@@ -37,6 +37,8 @@ def renamed(error: psycopg.Error, where: str) -> Fault:
 
 
 def _why_unavailable(error: psycopg.Error, code: str) -> str | None:
+    if error.diag.severity_nonlocalized == "PANIC":
+        return "the server gave up, as it does when its disk fails it, and recovers: see its log"
     if not code and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return "see that the server runs and lets this node in"
     return _UNAVAILABLE.get(code) or _UNAVAILABLE.get(code[:2])
