@@ -30,7 +30,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 def peak_bytes(*words: str | Path) -> int:
     """The most memory that the verb ever had."""
-    command = [sys.executable, "-c", MEASURE, POSTBOX, *map(str, words)]
+    command = [sys.executable, "-c", MEASURE, str(POSTBOX), *map(str, words)]
     measured = subprocess.run(command, capture_output=True, env=environment(), check=True)
     return int(measured.stdout) << 10
 

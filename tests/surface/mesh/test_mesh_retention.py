@@ -14,6 +14,7 @@ import trio
 from postbox.core import Keys, Ledger
 from postbox.log.admission import Admission
 from postbox.log.tail import Tail, open_tail
+from postbox.mesh.audit import audit, compare
 from postbox.mesh.chunks import chunks
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import MeshLedger
@@ -23,6 +24,7 @@ from postbox.store.runner import StoreRunner
 from postbox.store.sqlite import checkpoints
 from postbox.trust.directory import Directory
 from postbox.trust.tables import MIGRATIONS
+from postbox.world import World
 from support.mesh import PEER, fixed_world, observation, small_history
 from support.postgres import Server
 
@@ -62,9 +64,11 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
 class Life:
     """Of a node's mesh, from the opening of its database on."""
 
+    world: World
     store: StoreRunner
     tail: Tail
     admission: Admission
+    directory: Directory
     ledger: MeshLedger
     intake: Intake
 
@@ -100,7 +104,8 @@ async def life(engine: Engine) -> AsyncIterator[Life]:
         async with trio.open_nursery() as nursery:
             await nursery.start(admission.run)
             await ledger.settle(admission)
-            yield Life(store, tail, admission, ledger, Intake(world, admission, directory, ledger))
+            intake = Intake(world, admission, directory, ledger)
+            yield Life(world, store, tail, admission, directory, ledger, intake)
             nursery.cancel_scope.cancel()
 
 
@@ -170,3 +175,27 @@ async def test_a_smaller_memory_leaves_free_pages_that_new_events_fill(tmp_path:
             await node.take(some)
     async with life(engine) as node:
         assert (await node.store.size()).used_bytes <= before.used_bytes + 2**16
+
+
+async def test_a_log_that_is_looked_at_while_events_come_and_go_is_sound(engine: Engine) -> None:
+    """What has left the ledger and not yet the log, or the other way round, is not wrong."""
+    looks, ended = 0, trio.Event()
+    async with life(engine) as node:
+        await node.take(small_history(CAPACITY))
+
+        async def come_and_go() -> None:
+            for some in chunks(small_history(2 * CAPACITY, seed=2), 100):
+                await node.intake.take(await node.intake.decode(some), PEER)
+                await node.ledger.settle(node.admission)
+            ended.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(come_and_go)
+            while not ended.is_set():
+                head = node.tail.head
+                found = await audit(node, lambda *_: None)
+                assert (found.wrong, found.unread) == ([], [])
+                assert await compare(node, found, head) == ([], [])
+                looks += 1
+        assert node.ledger.forgotten > 0
+    assert looks > 1
