@@ -13,7 +13,8 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing, suppress
-from heapq import nsmallest
+from heapq import merge
+from itertools import groupby, islice
 from typing import Any, TypeVar
 
 import apsw
@@ -255,14 +256,19 @@ class SqliteReader:
         return cut_page((_entry(lane, row) for row in rows), after, self.head, limit, max_bytes)
 
     def _positions(self, lane: Lane, windows: Windows, after: int, limit: int) -> list[int]:
-        """The first `limit` positions in any of the windows, which may overlap."""
+        """The first `limit` positions in any of the windows, which may overlap. Each window is read
+        only so far as it is needed."""
         sql = statements.WINDOW[lane]
-        found: set[int] = set()
-        for window in windows:
-            low = max(after, window.after)
-            rows = self._cursor.execute(sql, (window.stream, low, window.upto, limit))
-            found.update(pos for (pos,) in rows)
-        return nsmallest(limit, found)
+        cursors = [self._cursor.connection.cursor() for _ in windows]
+        try:
+            each = [
+                cursor.execute(sql, (window.stream, max(after, window.after), window.upto, limit))
+                for cursor, window in zip(cursors, windows, strict=True)
+            ]
+            return [pos for (pos,), _ in islice(groupby(merge(*each)), limit)]
+        finally:
+            for cursor in cursors:
+                cursor.close()
 
     def id_at(self, pos: int) -> bytes | None:
         return read_id(self._cursor, pos)
