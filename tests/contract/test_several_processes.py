@@ -33,51 +33,31 @@ from postbox.store.postgres.driver import PostgresStore, open_postgres
 from postbox.world import FileDisk, World, system_world
 from support.faulty import When
 from support.postgres import Server
-from support.several import Process, ToldOnce, check_told, process, stored_in, told
-from support.simulate import MemoryDisk, SeededRandom, Simulation, simulate
+from support.several import (
+    Process,
+    ToldOnce,
+    check_told,
+    draft_id,
+    opening,
+    process,
+    some_draft,
+    stored_in,
+    told,
+)
+from support.simulate import MemoryDisk, Simulation, simulate
 from support.simulated import simulated
-from support.toy_chat import MIGRATIONS, ChatDraft, Verb
+from support.toy_chat import MIGRATIONS, ChatDraft
 from support.witness import PATIENT_S, until
 
 T = TypeVar("T")
-VERBS: list[Verb] = ["send", "send", "send", "rename", "remove", "blank"]
-CHATS = [b"a", b"b", b"c"]
 
 
 def name_of(url: str) -> str:
     return url.split("@/")[1].split("?")[0]
 
 
-def draft_id(number: int) -> bytes:
-    return number.to_bytes(16, "big")
-
-
 def create(number: int) -> ChatDraft:
     return ChatDraft(draft_id(number), "create", draft_id(number))
-
-
-def opening() -> list[ChatDraft]:
-    """Every chat with all but one of its users."""
-    drafts = []
-    for at, chat in enumerate(CHATS):
-        drafts.append(ChatDraft(draft_id(1_000 * (at + 1)), "create", chat, user="user0"))
-        for user in range(1, 4):
-            number = 1_000 * (at + 1) + user
-            drafts.append(ChatDraft(draft_id(number), "join", chat, user=f"user{user}"))
-    return drafts
-
-
-def some_draft(random: SeededRandom, writer: int) -> ChatDraft:
-    """Among them duplicates, refusals that are remembered, and others that leave no trace."""
-    number, target, chat, verb = random.bytes(4)
-    return ChatDraft(
-        draft_id(number % 64),
-        VERBS[verb % len(VERBS)],
-        CHATS[chat % len(CHATS)],
-        user=f"user{writer % 5}",
-        based_on=1 + target % 3,
-        target=draft_id(target % 64),
-    )
 
 
 @pytest.mark.parametrize("lost", [None, When.BEFORE_COMMIT, When.AFTER_COMMIT])
@@ -109,8 +89,8 @@ def test_every_process_is_told_the_same_commits_in_the_same_order(
                         writing.start_soon(write, simulation, processes[writer % 3], writer)
                 for each in processes:
                     await each.tail.catch_up()
-                await readers[0].has_read(three.tail.newest.pos)
-                await trio.sleep(1)
+                for reader in readers:
+                    await reader.has_read_all(three)
                 listening.cancel_scope.cancel()
             stored = await stored_in(one)
             for each in processes:

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 
 from postbox.errors import Fault
@@ -21,6 +22,7 @@ from postbox.store.postgres.session import Patience
 from postbox.store.sqlite import checkpoints
 from postbox.world import FileDisk, system_world
 from support.kernel import Recorder, open_kernel
+from support.several import write_and_tail
 from support.simulate import MemoryDisk, Simulation, simulate
 from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat, Verb
 from support.witness import Witness, hold_for_ever
@@ -134,6 +136,10 @@ def main(name: str, *arguments: str) -> None:
         case "hold-a-lease":
             witness = Witness(Path(arguments[1]), "child")
             trio.run(hold_for_ever, system_world(), arguments[0], witness)
+        case "write-and-tail":
+            url, seed, acknowledged, account = arguments
+            told = trio.run(write_and_tail, url, int(seed), acknowledged)
+            Path(account).write_bytes(msgspec.msgpack.encode(told))
         case "toy-run":
             sys.stdout.write(simulate(int(arguments[0]), toy_run).digest() + "\n")
         case "three-nodes":

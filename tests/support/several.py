@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import trio
+from msgspec import Struct
 
 from postbox.log.committed import Committed, Interest
 from postbox.log.epoch import History
 from postbox.log.feed import feed
 from postbox.log.tail import Tail
-from postbox.rules import Outcome
-from postbox.store.contract import Entry, Lane, Store, Windows
-from postbox.world import World
+from postbox.rules import Accepted, Duplicate, Outcome
+from postbox.store.contract import Entry, Lane, Store, Window, Windows
+from postbox.world import World, system_world
 from support.faulty import When, never
 from support.kernel import Kernel, Recorder, open_kernel
-from support.toy_chat import ChatDraft, ToyChat
+from support.simulate import SeededRandom
+from support.toy_chat import ChatDraft, ToyChat, Verb
+
+VERBS: list[Verb] = ["send", "send", "send", "rename", "remove", "blank"]
+CHATS = [b"a", b"b", b"c"]
+USERS = 5
+SUBMITTERS = 12
 
 
 @dataclass(frozen=True)
@@ -72,14 +82,22 @@ class ToldOnce:
             self.seen += [(entry.pos, entry.id) for entry in page.entries]
             self.after = page.next
 
-    async def has_read(self, pos: int) -> None:
-        while self.after < pos:  # noqa: ASYNC110  (whatever comes has its own event)
+    async def has_read_all(self, own: Process) -> None:
+        """Returns when it saw the newest entry of its windows."""
+        page = await own.kernel.runner.read(
+            lambda reader: reader.page(Lane.CLIENTS, self.windows, 0, 10**9, 2**40)
+        )
+        newest = page.entries[-1].pos
+        while not self.seen or self.seen[-1][0] < newest:  # noqa: ASYNC110  (it has no event)
             await trio.sleep(0.01)
+
+    @property
+    def positions(self) -> list[int]:
+        return [pos for pos, _ in self.seen]
 
     def check(self, stored: Sequence[Entry]) -> None:
         """Against the log in the end. What was removed meanwhile may have been seen or not."""
-        positions = [pos for pos, _ in self.seen]
-        assert positions == sorted(set(positions))
+        assert self.positions == sorted(set(self.positions))
         names = None if self.windows is None else {window.stream for window in self.windows}
         wanted = {(e.pos, e.id) for e in stored if names is None or e.stream in names}
         assert wanted <= set(self.seen), "an entry was not seen"
@@ -112,3 +130,86 @@ async def stored_in(one: Process) -> list[Entry]:
         lambda reader: reader.page(Lane.CLIENTS, None, 0, 10**9, 2**40)
     )
     return list(page.entries)
+
+
+def draft_id(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+def opening() -> list[ChatDraft]:
+    """Every chat, with all but one of its users."""
+    drafts = []
+    for at, chat in enumerate(CHATS):
+        drafts.append(ChatDraft(draft_id(2**32 + 100 * at), "create", chat, user="user0"))
+        for user in range(1, USERS - 1):
+            one = draft_id(2**32 + 100 * at + user)
+            drafts.append(ChatDraft(one, "join", chat, user=f"user{user}"))
+    return drafts
+
+
+def some_draft(random: SeededRandom, writer: int, ids: int = 64) -> ChatDraft:
+    """Among them duplicates, refusals that are remembered, and others that leave no trace."""
+    chat, verb, *rest = random.bytes(8)
+    number, target = rest[0] << 8 | rest[1], rest[2] << 8 | rest[3]
+    return ChatDraft(
+        draft_id(number % ids),
+        VERBS[verb % len(VERBS)],
+        CHATS[chat % len(CHATS)],
+        user=f"user{writer % USERS}",
+        based_on=1 + target % 3,
+        target=draft_id(target % ids),
+    )
+
+
+Commit: TypeAlias = tuple[int, list[int], list[int], list[int]]  # head, entries, removes, blanks
+
+WINDOWS: list[list[Window] | None] = [None, [Window(b"b")], [Window(b"a"), Window(b"c")]]
+"""Of the readers of a process."""
+
+
+class Account(Struct):
+    """What a process knows in the end: its followers' commits, and what its readers saw."""
+
+    commits: list[Commit]
+    readers: list[list[tuple[int, bytes]]]
+
+
+async def write_and_tail(url: str, seed: int, acknowledged: str) -> Account:
+    """A process of its own. Appends what was acknowledged to one file as it comes; at the first
+    line on stdin writes no more and says `quiet`, after the second returns what its followers and
+    readers were told."""
+    commands = aiter(trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())))
+    acks = os.open(acknowledged, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    readers = [ToldOnce(windows, limit=20 * at + 3) for at, windows in enumerate(WINDOWS)]
+    async with process(system_world(), url) as own, trio.open_nursery() as nursery:
+        nursery.start_soon(own.hear)
+        for reader in readers:
+            nursery.start_soon(reader.read, own.tail)
+        await own.submit(*opening())
+        async with trio.open_nursery() as writing:
+            for writer in range(SUBMITTERS):
+                random = SeededRandom(seed * SUBMITTERS + writer)
+                writing.start_soon(_write, own, random, writer, acks)
+            print("writing", flush=True)
+            await anext(commands)
+            writing.cancel_scope.cancel()
+        print("quiet", flush=True)
+        await anext(commands)
+        await own.tail.catch_up()
+        for reader in readers:
+            await reader.has_read_all(own)
+        nursery.cancel_scope.cancel()
+    commits = [
+        (each.head, [e.pos for e in each.entries], [*each.removes], [*each.blanks])
+        for each in own.recorder.commits
+    ]
+    return Account(commits, [reader.seen for reader in readers])
+
+
+async def _write(own: Process, random: SeededRandom, writer: int, acks: int) -> None:
+    while True:
+        drafts = [some_draft(random, writer, ids=4_096) for _ in range(1 + random.bytes(1)[0] % 4)]
+        for draft, outcome in zip(drafts, await own.submit(*drafts), strict=True):
+            has_entry = draft.verb not in ("remove", "blank")
+            if isinstance(outcome, Accepted | Duplicate) and has_entry:
+                os.write(acks, f"{outcome.pos} {draft.id.hex()}\n".encode())
