@@ -30,7 +30,7 @@ PAGES_AT_ONCE = max(2, os.cpu_count() or 2)  # as many as verify, and one that i
 MAX_FINDINGS = 100
 
 # A number is given out after the one before it and at a later position. What leaves a numbered
-# stream leaves it from its beginning; what has to go from its midst is erased and keeps its place.
+# stream leaves it from its beginning (docs/decisions/0021).
 _GAPS = Query(
     "gaps",
     f"""select stream, seq, seq_before, pos, pos_before from (
