@@ -5,8 +5,8 @@ the simulator calls it inline. `write` runs one function inside a transaction th
 sequencer, so that positions are given out in commit order. The drivers promise:
 
 - positions are dense when given out (`head + 1`, `head + 2`, ...) and never given out twice;
-- `seq` is dense in a stream, and `last_seqs` never goes back, whatever is removed (doors remove from
-  a numbered stream's beginning only, docs/decisions/0021);
+- `seq` is dense in a stream, and `last_seqs` never goes back, whatever is removed (doors remove
+  from a numbered stream's beginning only, docs/decisions/0021);
 - what `write` returned for is durable; what it raised `Full` or `Violation` for did not happen.
 """
 
