@@ -1,4 +1,4 @@
-"""A PostgreSQL that fails to sync, or is gone for a minute: drafts wait, and none is lost."""
+"""A PostgreSQL that fails to sync, is gone for a minute, or has no room: no draft is lost."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from contextlib import contextmanager
 import pytest
 import trio
 
+from postbox.errors import Full
 from postbox.rules import Accepted, Outcome
 from postbox.store.contract import Lane, Reader
 from support.failing_sync import FailingSync
 from support.kernel import Kernel, Recorder, open_kernel
 from support.postgres import Server, programs, started
 from support.simulate import MemoryDisk, Simulation, simulate
+from support.small_disk import small_disk
 from support.toy_chat import ChatDraft, ToyChat
 
+LONG = "x" * 100_000
 MINUTE_S = 60.0
 TRIES_A_MINUTE = 20  # 0.05 s apart at first, 5 s in the end: see `Retries`
 
@@ -35,14 +38,20 @@ def log(mortal: Server) -> Iterator[str]:
         yield url
 
 
-async def submit(kernel: Kernel, number: int) -> list[Outcome]:
+async def submit(kernel: Kernel, number: int, text: str = "") -> list[Outcome]:
     draft_id = number.to_bytes(16, "big")
-    draft = ChatDraft(draft_id, "create" if number == 1 else "send", b"chat")
+    draft = ChatDraft(draft_id, "create" if number == 1 else "send", b"chat", text=text)
     return await kernel.admission.submit(ToyChat(), [draft])
 
 
+async def submit_for_ever(kernel: Kernel) -> None:
+    while True:
+        number = kernel.tail.head + 1
+        assert await submit(kernel, number, LONG) == [Accepted(number, number)]
+
+
 def positions(reader: Reader) -> list[int]:
-    return [entry.pos for entry in reader.page(Lane.CLIENTS, None, 0, 1_000, 2**20).entries]
+    return [entry.pos for entry in reader.page(Lane.CLIENTS, None, 0, 1_000, 2**30).entries]
 
 
 def test_a_log_of_the_server_that_cannot_be_synced_loses_nothing_acknowledged(
@@ -96,3 +105,30 @@ def test_drafts_wait_for_a_database_that_is_gone_for_a_minute_and_are_answered(
             assert kernel.store.read(positions) == [1, 2, 3, 4]
 
     simulate(1, main)
+
+
+def test_a_server_whose_disk_is_full_says_so_and_takes_more_when_there_is_room(
+    postgres: Server,
+) -> None:
+    found = programs()
+    assert found is not None
+
+    async def main(simulation: Simulation) -> None:
+        world = simulation.node(MemoryDisk()).world
+        async with open_kernel(world, database=url) as kernel:
+            assert await submit(kernel, 1) == [Accepted(1, 1)]
+            filler = disk.fill()
+            with pytest.raises(Full, match="make room there; nothing was written"):
+                await submit_for_ever(kernel)
+            stored = kernel.tail.head
+            assert kernel.store.read(positions) == list(range(1, stored + 1))
+            filler.unlink()
+            again = await submit(kernel, stored + 1, LONG)
+            assert again == [Accepted(stored + 1, stored + 1)]
+
+    with (
+        small_disk(200) as disk,
+        contextmanager(started)(found, place=disk.path) as server,
+        server.database() as url,
+    ):
+        simulate(1, main)

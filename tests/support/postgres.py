@@ -154,9 +154,13 @@ class Server:
         return len(ended)
 
 
-def started(programs: Path, environment: Mapping[str, str] = {}) -> Iterator[Server]:
-    """With `environment` besides that of this process."""
-    folder = Path(tempfile.mkdtemp(prefix="postbox-pg-", dir="/tmp"))  # a socket's path is short
+def started(
+    programs: Path,
+    environment: Mapping[str, str] = {},
+    place: Path = Path("/tmp"),
+) -> Iterator[Server]:
+    """With `environment` besides that of this process, in `place`: a socket's path is short."""
+    folder = Path(tempfile.mkdtemp(prefix="postbox-pg-", dir=place))
     who, variables = account(), os.environ | environment
     if who:
         os.chown(folder, who["user"], who["group"])
