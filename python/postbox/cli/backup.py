@@ -122,6 +122,6 @@ def _made(file: Path, label: Label, contents: Contents) -> Made:
 def _print(made: Made) -> None:
     print(
         f"{events(made.events)} of {made.name} are in {made.file}, {made.bytes / 1e6:,.1f} MB:"
-        f" all {made.entries:,} entries of its log up to position {made.head}, its keys, and its"
+        f" all {made.entries:,} entries of its log up to position {made.head:,}, its keys, and its"
         f" own key"
     )

@@ -69,6 +69,7 @@ def read_out(disk: Disk, url: str, sets: Sequence[Migrations], path: str) -> Cop
                 written.execute(f'delete from "{table.name}"')  # what a migration put there
                 for count in _read_table(session, table, written):
                     yield _copied(table, count, contents)
+            session.send("commit")  # nothing more is asked, and an idle transaction would be ended
             for index in indexes:
                 written.execute(index)
             written.execute("commit")
