@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+
+from psycopg.conninfo import conninfo_to_dict
 
 from postbox.store.contract import Store
 from postbox.store.open import open_database
@@ -43,39 +44,18 @@ CHECK_ALL = 200  # lives between two looks at the whole log
 TELL_S = 20.0
 
 
-class Engine(Protocol):
+@dataclass(frozen=True)
+class Engine:
     database: str
+    server: Server | None = None  # which has it, and crashes now and then
 
-    def crash(self, random: SeededRandom) -> None:
-        """Of whatever stands behind the database."""
-        ...
-
-    has_server: bool
-
-
-@dataclass
-class Sqlite:
-    database: str
-    has_server: bool = False
-
-    def crash(self, random: SeededRandom) -> None:
-        raise AssertionError("there is no server")
-
-
-@dataclass
-class Postgres:
-    database: str
-    server: Server
-    has_server: bool = True
-
-    def crash(self, random: SeededRandom) -> None:
-        name = self.database.split("@/")[1].split("?")[0]
-        backends = self.server.backends(name)
+    def crash(self, server: Server, random: SeededRandom) -> None:
+        backends = server.backends(str(conninfo_to_dict(self.database)["dbname"]))
         if backends and random.fraction() < 0.5:
-            self.server.crash(backends[0])
+            server.crash(backends[0])
         else:
-            self.server.stop("immediate")
-            self.server.start()
+            server.stop("immediate")
+            server.start()
 
 
 @dataclass
@@ -165,9 +145,9 @@ class Torture:
         # what it tells of is not there yet.
         lines = sys.maxsize if self.lives % 2 else 1 + int(random.fraction() * MOST_ANSWERS)
         life.hear(random.fraction() * LONGEST_S, lines=lines)
-        if self.engine.has_server and random.fraction() < CHAOS:
+        if self.engine.server is not None and random.fraction() < CHAOS:
             self.crashes += 1
-            self.engine.crash(random)
+            self.engine.crash(self.engine.server, random)
             life.hear(PATIENCE_S, lines=1)
             life.hear(random.fraction() * LONGEST_S)
         for line in life.kill():
@@ -178,7 +158,7 @@ class Torture:
                 self.account.check_all(store)
 
     def summary(self) -> str:
-        crashes = f" ({self.crashes} crashes of the server)" if self.engine.has_server else ""
+        crashes = f" ({self.crashes} crashes of the server)" if self.engine.server else ""
         return (
             f"{self.lives} kills{crashes}, {self.account.answers} drafts acknowledged,"
             f" 0 lost, 0 doubled; {self.account.unknown_but_there} were there without an answer"
@@ -189,13 +169,13 @@ class Torture:
 def engine_named(name: str) -> Iterator[Engine]:
     if name == "sqlite":
         with tempfile.TemporaryDirectory(prefix="postbox-torture-") as folder:
-            yield Sqlite(str(Path(folder) / "node.db"))
+            yield Engine(str(Path(folder) / "node.db"))
         return
     found = programs()
     if found is None:
         raise SystemExit("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     with contextmanager(started)(found) as server, server.database() as url:
-        yield Postgres(url, server)
+        yield Engine(url, server)
 
 
 def torture(name: str, cycles: int | None, minutes: float, seed: int) -> bool:
