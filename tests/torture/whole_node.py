@@ -1,8 +1,8 @@
 """Kill -9 of the whole node while it serves, takes a file and keeps up with a peer.
 
-Half of the events come from a file, through the socket of the serving node, all of them from a peer
-over HTTP. What the import had counted is there after the kill, nothing is twice, and `verify` finds
-nothing wrong. In the end the node has what one has that was never killed.
+Half of the events come from files that grow, through the socket of the serving node, half from a
+peer over HTTP. What the import had counted is there after the kill, nothing is twice, and `verify`
+finds nothing wrong. In the end the node has what one has that was never killed.
 """
 
 from __future__ import annotations
@@ -27,25 +27,31 @@ def torture_node(
 ) -> str:
     """What came of it. Raises Broken."""
     lines = small_history(EVENTS, seed)
-    everything, half = folder / "everything.jsonl", folder / "half.jsonl"
-    everything.write_bytes(b"\n".join(lines))
-    half.write_bytes(b"\n".join(lines[::2]))
-    peer, home = folder / "peer", folder / "home"
-    told("import", everything, "--home", peer)
+    everything = written(folder / "everything.jsonl", lines)
+    peer, home, calm = folder / "peer", folder / "home", folder / "calm"
+    told("import", written(folder / "odd.jsonl", lines[1::2]), "--home", peer)
     for here, there in ((peer, home), (home, peer)):
         key = told("keys", "show", "--home", there)
         told("trust", "add", key["name"], key["public_key"], "--id", key["id"], "--home", here)
     random, counted = SeededRandom(seed), 0
     with served(peer) as url:
         for cycle in range(1, cycles + 1):
-            counted = max(counted, live(home, url, half, LONGEST_S * random.fraction(), nap))
+            half = lines[: EVENTS * cycle // cycles : 2]
+            file = written(folder / "even.jsonl", half)
+            counted = max(counted, live(home, url, file, LONGEST_S * random.fraction(), nap))
             status = check(home, counted)
             tell(f"kill {cycle}: {counted} counted, {status['events']} of {EVENTS} there")
-    told("import", everything, "--home", home)
-    ends = [check(each, EVENTS)["digest"] for each in (home, peer)]
+    for each in (home, calm):
+        told("import", everything, "--home", each)
+    ends = [check(each, EVENTS)["digest"] for each in (home, calm)]
     if ends[0] != ends[1]:
         raise Broken(f"the node ends with {ends[0]}, one that was never killed with {ends[1]}")
     return f"{cycles} kills of the whole node, {counted} events counted before one, 0 lost"
+
+
+def written(path: Path, lines: list[bytes]) -> Path:
+    path.write_bytes(b"\n".join(lines))
+    return path
 
 
 def live(home: Path, peer: str, file: Path, seconds: float, nap: Callable[[float], None]) -> int:
