@@ -251,6 +251,10 @@ async def test_a_revived_letter_is_due_alone_and_before_all_else(world: World, p
         await it.outbox.ack(READER, 4)
         assert await it.due() == [5, 6, 7]
         assert await it.letters() == [3]
+        await it.outbox.ack(READER, 6)
+        await it.outbox.revive(READER, 3)
+        await it.outbox.ack(READER, 3)
+        assert await it.due() == [7], "what came after it is not due again"
 
 
 @simulated
@@ -305,6 +309,9 @@ async def test_what_cannot_be_revived_is_refused_with_the_reason(world: World, p
         await it.outbox.revive(READER, 4)
         await it.kernel.runner.write(lambda tx: tx.apply(Change(removes=[3, 4])))
         assert code_of(await it.outbox.revive(READER, 3)) == "entry_gone"
+        assert await it.say(1) == [8], "with the id that was at 3"
+        assert code_of(await it.outbox.revive(READER, 3)) == "entry_gone"
+        await it.kernel.runner.write(lambda tx: tx.apply(Change(removes=[8])))
         assert await it.due() == [5, 6, 7], "what was revived before it went is passed over"
 
 

@@ -11,12 +11,13 @@ from functools import partial
 
 import trio
 import trio._core._run as trio_run
-from hypothesis import assume, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -39,20 +40,19 @@ from support.toy_chat import ChatDraft, ToyChat
 READERS = ["ann", "bob"]
 CHATS = [b"c", b"d"]
 readers = st.sampled_from(READERS)
-positions = st.integers(0, 25)
+positions = st.integers(0, 12)
+positions_of_entries = st.integers(1, 12)
 errors = st.sampled_from(["down", "slow"])
 delays_ms = st.integers(10, 90).map(lambda seconds: 1_000 * seconds)
 streams = st.lists(st.sampled_from([*CHATS, b"x"]), unique=True).map(tuple)
+acks = st.builds(Ack, positions)
+retries = st.builds(Retry, positions, delays_ms, errors)  # from now: see `_as_submitted`
+burials = st.builds(Bury, positions_of_entries, st.just(b""), st.just(b""), errors)
+revivals = st.builds(Revive, positions)
+settlements = acks | burials | burials | retries
 acts = st.one_of(
+    *(settlements, revivals, st.builds(Hurry)),
     st.builds(Add, st.just(Lane.CLIENTS), streams, positions),
-    st.builds(Ack, positions),
-    st.builds(Ack, positions),
-    st.builds(Retry, positions, delays_ms, errors),  # from now: see `_as_submitted`
-    st.builds(Bury, positions, st.just(b""), st.just(b""), errors),
-    st.builds(Bury, positions, st.just(b""), st.just(b""), errors),
-    st.builds(Revive, positions),
-    st.builds(Hurry),
-    st.builds(Forget, st.just(())),
 )
 faults = st.sampled_from([None, None, *When])
 
@@ -81,8 +81,11 @@ class OutboxMachine(RuleBasedStateMachine):
         drafts = [ChatDraft(chat.rjust(16, b"\1"), "create", chat) for chat in CHATS]
         self.loop.run(lambda: self.kernel.admission.submit(ToyChat(), drafts))
         self.model.entries = {1: b"c", 2: b"d"}
+        self.post(b"c", 4, None)
         for reader in READERS:
             self._act(reader, Add(Lane.CLIENTS, (b"c",), 0))
+            for pos in (1, 3):
+                self._act(reader, self._as_submitted(Bury(pos, b"", b"", "down")))
 
     async def _start(self) -> None:
         self.lives += 1
@@ -123,14 +126,16 @@ class OutboxMachine(RuleBasedStateMachine):
         match act:
             case Retry():
                 return replace(act, at_ms=self._now_ms() + act.at_ms)
-            case Bury(pos):
+            case Bury():
+                # What is not there yet, nobody was given.
+                pos = min(act.pos, max(self.model.entries))
                 entry = self.loop.run(lambda: self._entry_at(pos))
-                return replace(act, stream=entry.stream, id=entry.id)
+                return replace(act, pos=pos, stream=entry.stream, id=entry.id)
             case _:
                 return act
 
     async def _entry_at(self, pos: int) -> Entry:
-        """One that was removed, or never there, as who held it in memory has it."""
+        """One that was removed meanwhile, too, as who held it in memory has it."""
         page = await self.kernel.tail.page(Lane.CLIENTS, None, max(pos - 1, 0), limit=1)
         gone = Entry(
             *(pos, Lane.CLIENTS, b"c", None, (1_000 + pos).to_bytes(16, "big")),
@@ -170,7 +175,6 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(reader=readers, act=acts, twice=st.booleans(), when=faults)
     def act(self, reader: str, act: Act, twice: bool, when: When | None) -> None:
         act = self._as_submitted(act)
-        assume(not isinstance(act, Bury) or act.pos > 0)
         self.fail_next = when
         self._act(reader, act)
         if twice:
@@ -178,6 +182,25 @@ class OutboxMachine(RuleBasedStateMachine):
             self._act(reader, act)
             # Nothing may come of the second one: so an answer that was lost is no harm.
             assert self.model == before
+
+    @precondition(lambda self: self.model.readers)
+    @rule(data=st.data(), act=settlements)
+    def act_on_what_is_due(self, data: st.DataObject, act: Ack | Retry | Bury) -> None:
+        """As whoever works for a reader does."""
+        reader = data.draw(st.sampled_from(sorted(self.model.readers)))
+        due = self.loop.run(partial(self.outbox.page, reader))
+        for entry in due.entries[:1]:
+            self._act(reader, self._as_submitted(replace(act, pos=entry.pos)))
+
+    @precondition(lambda self: self.model.letters)
+    @rule(data=st.data(), is_revived=st.booleans(), act=settlements)
+    def act_on_a_letter(
+        self, data: st.DataObject, is_revived: bool, act: Ack | Retry | Bury
+    ) -> None:
+        reader, pos = data.draw(st.sampled_from(sorted(self.model.letters)))
+        if is_revived:
+            self._act(reader, Revive(pos))
+        self._act(reader, self._as_submitted(replace(act, pos=pos)))
 
     @rule(data=st.data())
     def act_late(self, data: st.DataObject) -> None:
@@ -195,10 +218,10 @@ class OutboxMachine(RuleBasedStateMachine):
             assert isinstance(outcome, Accepted)
             self.model.entries[outcome.pos] = chat
 
+    @precondition(lambda self: len(self.model.entries) > 1)
     @rule(data=st.data())
     def remove_entry(self, data: st.DataObject) -> None:
         """As retention does. The entry at the head stays, in these tests."""
-        assume(len(self.model.entries) > 1)
         pos = data.draw(st.sampled_from(sorted(self.model.entries)[:-1]))
         change = Change(removes=[pos])
         self.loop.run(lambda: self.kernel.runner.write(lambda tx: tx.apply(change)))
@@ -214,7 +237,6 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(reader=readers)
     def wait(self, reader: str) -> None:
         """Until there is something: at once, at the time of the retry, or not at all."""
-        assume(reader in self.model.readers)
         now_ms, at_ms = self._now_ms(), self.model.readers[reader].retry_ms
         wanted = self.model.due(reader, max(now_ms, at_ms))
 
@@ -228,6 +250,14 @@ class OutboxMachine(RuleBasedStateMachine):
         late_ms = self._now_ms() - max(now_ms, at_ms)
         assert not wanted or 0 <= late_ms < 1_000
 
+    @precondition(lambda self: any(reader == "bob" for reader, _ in self.model.letters))
+    @rule()
+    def remove_and_add(self) -> None:
+        reader = "bob"  # so that ann comes to have many letters
+        self._act(reader, Forget(()))
+        self._act(reader, Ack(1))
+        self._act(reader, Add(Lane.CLIENTS, (b"c", b"d"), 0))
+
     @rule()
     def stop_and_start(self) -> None:
         self.loop.run(self._stop)
@@ -236,7 +266,6 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(reader=readers, act=acts, after_ms=st.integers(0, 12), when=faults)
     def crash(self, reader: str, act: Act, after_ms: int, when: When | None) -> None:
         act = self._as_submitted(act)
-        assume(not isinstance(act, Bury) or act.pos > 0)
         self.fail_next = when
         is_answered = self.loop.run(
             lambda: self._crash_during(lambda: self._do(reader, act), after_ms / 1_000)
