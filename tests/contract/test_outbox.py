@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import trio
@@ -459,6 +460,32 @@ async def test_of_two_who_work_for_a_reader_the_later_changes_nothing(
         await it.outbox.bury(READER, third, "the other one gave up")
         assert await it.due() == [4, 5, 6, 7]
         assert await it.letters() == []
+
+
+@simulated
+async def test_who_waits_in_one_process_is_woken_by_another(world: World, database: str) -> None:
+    async with with_five(world, database) as one, opened(world, database) as two:
+        [third] = (await one.outbox.page(READER, limit=1)).entries
+        await one.outbox.bury(READER, third, "refused")
+        await one.outbox.retry(READER, 4, one.in_ms(3_600), "down")
+        assert await is_woken(one, partial(two.outbox.hurry, READER)) == [4, 5, 6, 7]
+        await one.outbox.ack(READER, 7)
+        assert await is_woken(one, partial(two.outbox.revive, READER, 3)) == [3]
+        await one.outbox.ack(READER, 3)
+        assert await is_woken(one, partial(two.say, 6)) == [8]
+
+
+async def is_woken(it: Open, call: Callable[[], Awaitable[object]]) -> list[int]:
+    """What is due then, for one who waited."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(it.outbox.wait_page, READER)
+        await trio.sleep(1)
+        assert nursery.child_tasks
+        await call()
+        await it.kernel.tail.catch_up()  # as its feed does, when it hears of it
+        nursery.cancel_scope.deadline = trio.current_time() + 1
+    assert not nursery.cancel_scope.cancelled_caught
+    return await it.due()
 
 
 class Handled(Struct, frozen=True):

@@ -92,9 +92,7 @@ async def renew_epoch(store: StoreRunner, world: World) -> None:
     """Of a log that is restored, before anything is served: whoever holds a cursor learns it by the
     cursor's refusal."""
     fresh, at_ms = world.random.bytes(EPOCH_BYTES), world.clock.now_ns() // 10**6
-    await store.write(
-        lambda tx: tx.apply(_renewal(tx, fresh, Renewal(at_ms, "restored", tx.head)))
-    )
+    await store.write(lambda tx: tx.apply(_renewal(tx, fresh, Renewal(at_ms, "restored", tx.head))))
 
 
 def last_renewal(snapshot: Snapshot) -> Renewal | None:

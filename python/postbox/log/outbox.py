@@ -140,7 +140,8 @@ class Outbox:
                 await self._wait(due, event)
 
     async def ack(self, reader: str, pos: int) -> None:
-        """Done with the entry at `pos` and all before it; with a revived one, with that one."""
+        """Done with the entry at `pos` and all before it; with a revived one, with that one. `pos`
+        is that of an entry which it was given: what lies beyond the log would never be due."""
         await self._submit(reader, Ack(pos))
 
     async def retry(self, reader: str, pos: int, at_ms: int, error: str) -> None:
