@@ -3,82 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
 import trio
 
-from postbox.store.contract import Entry, Lane
-from postbox.store.postgres.driver import open_postgres
-from postbox.world import FileDisk, system_world
-from support.children import command, environment
-from support.several import WINDOWS, Account, Commit
+from postbox.world import system_world
 from support.simulate import SeededRandom
-from support.toy_chat import MIGRATIONS
+from support.tailing import check_log, child, stored_at
 
 CYCLES = int(os.environ.get("POSTBOX_SEVERAL_CYCLES", "2"))
 """Each kills a process; some three seconds."""
 LIFE_S = 1.5  # until one is killed, at most
-
-
-@dataclass
-class Child:
-    popen: subprocess.Popen[str]
-    acknowledged: Path
-    account: Path
-
-    def ask(self, answer: str) -> None:
-        self.tell()
-        self.hear(answer)
-
-    def tell(self) -> None:
-        assert self.popen.stdin is not None
-        self.popen.stdin.write("go on\n")
-        self.popen.stdin.flush()
-
-    def hear(self, line: str) -> None:
-        assert self.popen.stdout is not None
-        assert self.popen.stdout.readline() == f"{line}\n"
-
-    def acks(self) -> list[tuple[int, bytes]]:
-        """What was acknowledged. Each was written by one call, so no line is half there."""
-        lines = [line.split() for line in self.acknowledged.read_text().splitlines()]
-        return [(int(pos), bytes.fromhex(shown)) for pos, shown in lines]
-
-    def ended(self) -> Account:
-        assert self.popen.wait() == 0
-        return msgspec.msgpack.decode(self.account.read_bytes(), type=Account)
-
-
-@contextmanager
-def child(url: str, seed: int, folder: Path) -> Iterator[Child]:
-    acknowledged, account = folder / f"{seed}.acks", folder / f"{seed}.account"
-    with subprocess.Popen(
-        command("write-and-tail", url, str(seed), str(acknowledged), str(account)),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as popen:
-        try:
-            one = Child(popen, acknowledged, account)
-            one.hear("writing")
-            yield one
-        finally:
-            popen.kill()
-
-
-def stored_at(url: str) -> list[Entry]:
-    store = open_postgres(FileDisk(), url, [MIGRATIONS], bytes(16), bytes(32))
-    try:
-        page = store.read(lambda reader: reader.page(Lane.CLIENTS, None, 0, 10**9, 2**40))
-        return list(page.entries)
-    finally:
-        store.close()
 
 
 def test_every_reader_of_every_process_sees_everything_once_in_one_order_though_one_is_killed(
@@ -100,37 +36,4 @@ def test_every_reader_of_every_process_sees_everything_once_in_one_order_though_
         for one in living:
             one.tell()
         accounts = [one.ended() for one in living]
-    stored, everything = stored_at(database), accounts[0].commits
-    assert everything[0][0] > 0
-    for account in accounts:
-        check_told(account, everything, stored)
-        check_seen(account, stored)
-    removed = {pos for _, _, removes, _ in everything for pos in removes}
-    assert removed, "nothing was removed"
-    there = {(entry.pos, entry.id) for entry in stored}
-    acknowledged = {ack for one in everybody for ack in one.acks()}
-    assert {pos for pos, _ in acknowledged - there} <= removed, "what was acknowledged is lost"
-
-
-def check_told(account: Account, everything: list[Commit], stored: list[Entry]) -> None:
-    """A follower of a process that came later was told the same from then on. Entries that another
-    process had removed again by then may be missing."""
-    before = len(everything) - len(account.commits)
-    assert [(head, *rest) for head, _, *rest in account.commits] == [
-        (head, *rest) for head, _, *rest in everything[before:]
-    ]
-    since = everything[before - 1][0] if before else 0
-    positions = [pos for _, entries, _, _ in account.commits for pos in entries]
-    assert positions == sorted(set(positions))
-    assert {entry.pos for entry in stored if entry.pos > since} <= set(positions)
-
-
-def check_seen(account: Account, stored: list[Entry]) -> None:
-    """Each reader began at the beginning of the log."""
-    assert len(account.readers) == len(WINDOWS)
-    for seen, windows in zip(account.readers, WINDOWS, strict=True):
-        streams = None if windows is None else {window.stream for window in windows}
-        positions = [pos for pos, _ in seen]
-        assert positions == sorted(set(positions))
-        wanted = [e for e in stored if streams is None or e.stream in streams]
-        assert {(entry.pos, entry.id) for entry in wanted} <= set(seen)
+    check_log(everybody, accounts, stored_at(database))

@@ -124,6 +124,18 @@ class Server:
         log, options = self.folder / "log", f"--options={self._options}"
         self._call("pg_ctl", f"--log={log}", options, "--wait", "start")
 
+    def promote(self) -> None:
+        """From now on a standby takes writes."""
+        self._call("pg_ctl", "--wait", "promote")
+
+    def configure(self, name: str, value: str) -> None:
+        self.run(f"alter system set {name} = '{value}'")
+        self.run("select pg_reload_conf()")
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
     def backends(self, database: str) -> list[int]:
         """The server's processes that serve it."""
         found = self.run(f"select pid from pg_stat_activity where datname = '{database}'")
@@ -158,8 +170,10 @@ def started(
     programs: Path,
     environment: Mapping[str, str] = {},
     place: Path = Path("/tmp"),
+    primary: Server | None = None,
 ) -> Iterator[Server]:
-    """With `environment` besides that of this process, in `place`: a socket's path is short."""
+    """With `environment` besides that of this process, in `place`: a socket's path is short. Of a
+    `primary`: a standby that follows it, and has all that it has by now."""
     folder = Path(tempfile.mkdtemp(prefix="postbox-pg-", dir=place))
     who, variables = account(), os.environ | environment
     if who:
@@ -193,10 +207,16 @@ def started(
         **who,
     )
     try:
-        call(
-            *("initdb", "--auth=trust", f"--username={OWNER}", "--encoding=UTF8"),
-            *("--locale=C", "--no-sync", "--no-instructions"),
-        )
+        if primary is None:
+            call(
+                *("initdb", "--auth=trust", f"--username={OWNER}", "--encoding=UTF8"),
+                *("--locale=C", "--no-sync", "--no-instructions"),
+            )
+        else:
+            call(
+                *("pg_basebackup", f"--host={primary.folder}", f"--username={OWNER}"),
+                *("--checkpoint=fast", "--write-recovery-conf", "--no-sync"),
+            )
         settings = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
         options = f"-c unix_socket_directories={folder} {settings}"
         server = Server(folder, call, options)
@@ -214,6 +234,36 @@ def postgres() -> Iterator[Server]:
     if found is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     yield from started(found)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A primary and its standby, with a database in both. To be had for one test."""
+
+    primary: Server
+    standby: Server
+
+    @property
+    def url(self) -> str:
+        """Of whichever takes writes."""
+        return f"{self.primary.url()},{self.standby.folder}"
+
+    def wait_replayed(self) -> None:
+        """Until the standby shows all that the primary has."""
+        [(upto,)] = self.primary.run("select pg_current_wal_lsn()")
+        asked = f"select pg_last_wal_replay_lsn() >= '{upto}'"
+        while self.standby.run(asked) != [(True,)]:
+            select.select([], [], [], 0.05)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    for primary in started(found):
+        for standby in started(found, primary=primary):
+            yield Pair(primary, standby)
 
 
 @pytest.fixture

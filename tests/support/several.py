@@ -193,6 +193,7 @@ async def write_and_tail(url: str, seed: int, acknowledged: str) -> Account:
             print("writing", flush=True)
             await anext(commands)
             writing.cancel_scope.cancel()
+        await own.submit(*opening())  # after what was under way, which is committed all the same
         print("quiet", flush=True)
         await anext(commands)
         await own.tail.catch_up()

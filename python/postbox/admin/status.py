@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.core import service_names
+from postbox.log.epoch import Renewal, last_renewal
 from postbox.store.contract import Size
 from postbox.world import Pool
 
@@ -16,7 +17,8 @@ class Status(Struct, frozen=True):
     """The fields of `status --json`. `url`, `uptime_s`: None unless it serves; `digest`: equal for
     two ledgers exactly when they hold the same events with the same standing; `leases`: that this
     process holds, None where the node can have no other process; `disk`: what the log takes, None
-    from a node that does not tell it yet."""
+    from a node that does not tell it yet; `renewed`: when and why the log got its epoch, None for
+    the one that it was made with."""
 
     name: str
     url: str | None
@@ -32,6 +34,7 @@ class Status(Struct, frozen=True):
     authors: dict[str, int]
     leases: list[str] | None = None
     disk: Size | None = None
+    renewed: Renewal | None = None
 
 
 class OwnKey(Struct, frozen=True):
@@ -63,6 +66,7 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
         authors=dict(index.authors()),
         leases=node.leases.held,
         disk=await node.store.size(),
+        renewed=await node.store.read(last_renewal),
     )
 
 

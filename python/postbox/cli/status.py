@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import assert_never
+
 from msgspec.structs import asdict
 
 from postbox.admin.command import Nothing
@@ -9,6 +12,7 @@ from postbox.admin.status import STATUS, Status
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
+from postbox.log.epoch import Renewal
 from postbox.store.contract import Size
 
 SHOWN_AUTHORS = 8
@@ -42,7 +46,22 @@ def _print(result: Status) -> None:
         shown["leases"] = leases(result)
     if shown.pop("disk") is not None and result.disk is not None:
         shown["disk"] = _disk(result.disk)
+    if shown.pop("renewed") is not None and result.renewed is not None:
+        shown["epoch"] += f" ({renewal(result.renewed)})"
     print_pairs(shown)
+
+
+def renewal(renewed: Renewal) -> str:
+    """When the log got its epoch, and why."""
+    at = datetime.fromtimestamp(renewed.at_ms / 1e3, UTC)
+    match renewed.why:
+        case "restored":
+            why = "restored from a backup"
+        case "went back":
+            why = f"the log went back; {renewed.known:,} was known, {renewed.head:,} was there"
+        case _ as never:
+            assert_never(never)
+    return f"new since {at:%F %T} UTC: {why}"
 
 
 def leases(result: Status) -> str:
