@@ -257,6 +257,15 @@ class Pair:
 
 
 @pytest.fixture
+def own_postgres() -> Iterator[Server]:
+    """To be stopped, damaged and put back."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    yield from started(found)
+
+
+@pytest.fixture
 def pair() -> Iterator[Pair]:
     found = programs()
     if found is None:

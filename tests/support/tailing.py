@@ -65,6 +65,11 @@ def child(url: str, seed: int, folder: Path) -> Iterator[Child]:
             popen.kill()
 
 
+def name_of(url: str) -> str:
+    """Of a database of the tests."""
+    return url.split("@/")[1].split("?")[0]
+
+
 def stored_at(url: str) -> list[Entry]:
     store = open_postgres(FileDisk(), url, [MIGRATIONS], bytes(16), bytes(32))
     try:

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -22,15 +23,17 @@ from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_findings, print_json, print_text
 from postbox.cli.peers import trouble
-from postbox.cli.status import leases
+from postbox.cli.status import leases, renewal
 from postbox.config import Config
 from postbox.errors import Fault
-from postbox.home import DATABASE, BadHome
+from postbox.home import BadHome, database_of, has_log
+from postbox.log.epoch import Renewal
 from postbox.net.server import HYPERCORN
 from postbox.net.tls import server_tls
+from postbox.store.open import is_url
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.trust.signatures import WINDOW_MS
-from postbox.world import World, system_world
+from postbox.world import Pool, World, system_world
 
 LITTLE_ROOM_BYTES = 200 * 2**20
 """An 80,000-event log, its write-ahead log and a copy of both."""
@@ -39,6 +42,8 @@ NO_ROOM_BYTES = 4 * 2**20
 CLOCK_WARNING_MS = 5_000.0
 CERTIFICATE_WARNING_NS = 7 * 86_400 * 10**9
 """What renews itself has done so by then, and who renews by hand has a week for it."""
+EPOCH_WARNING_NS = 7 * 86_400 * 10**9
+"""Whoever looks once a week shall see that the log went back."""
 EXPLAINED = "docs/faults.md explains each fault"
 
 State = Literal["ok", "warning", "wrong"]
@@ -93,11 +98,26 @@ async def _examine(options: Common, world: World) -> list[Finding]:
     found.append(Finding("configuration", "ok", "it can be read"))
     found += [*_tls(config, world), _files(config), *_loopback(config)]
     try:
+        found += await _database(database_of(home, config.node.store), world)
+    except Fault as fault:
+        return [*found, Finding("database", "wrong", str(fault), EXPLAINED)]
+    try:
         async with operated(options) as operator:
             found += await _ask(operator, config, world)
     except Fault as fault:
         found.append(Finding("node", "wrong", str(fault), EXPLAINED))
     return found
+
+
+async def _database(database: str, world: World) -> list[Finding]:
+    """Of one on a server; a file is looked at by opening it."""
+    if not is_url(database):
+        return []
+    from postbox.store.postgres.examination import examine
+
+    seen = await world.threads.run(Pool.READER, partial(examine, world.disk, database))
+    doubts = [Finding("database", "warning", doubt.text, doubt.cure) for doubt in seen.doubts]
+    return doubts or [Finding("database", "ok", seen.text)]
 
 
 async def _ask(operator: Operator, config: Config, world: World) -> list[Finding]:
@@ -108,6 +128,8 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
         found.append(await _port(world, config))
     elif status.leases is not None:
         found.append(Finding("leases", "ok", leases(status)))
+    if status.renewed is not None:
+        found.append(_epoch(status.renewed, world.clock.now_ns()))
     listening = await operator.call(LISTENING, Nothing())
     for doubt in listening.doubts:
         text = f"{doubt.event} ({listening.listen}): {doubt.why}"
@@ -143,7 +165,7 @@ def _home(home: Path) -> Iterator[Finding]:
         yield Finding("home", "ok", str(home))
     key = home / KEY_FILE
     if not key.exists():
-        is_lost = (home / DATABASE).exists()
+        is_lost = has_log(home)
         cure = f"put back your copy of {KEY_FILE}" if is_lost else ""
         yield Finding("key", "wrong" if is_lost else "ok", f"there is no {KEY_FILE}", cure)
     elif stat.S_IMODE(key.stat().st_mode) & 0o077:
@@ -198,6 +220,17 @@ def _loopback(config: Config) -> Iterator[Finding]:
             "plain HTTP and private addresses are allowed, and whoever comes from there is let in"
         )
         yield Finding("loopback", "warning", text, "for tests only: take serve.loopback out")
+
+
+def _epoch(renewed: Renewal, now_ns: int) -> Finding:
+    text = f"{renewal(renewed)}. Cursors from before are refused, and their readers start over"
+    if renewed.why == "restored" or now_ns - renewed.at_ms * 10**6 > EPOCH_WARNING_NS:
+        return Finding("epoch", "ok", text)
+    cure = (
+        "nothing, if the database was put back, or a standby took over that had not everything:"
+        " send again what is missing (peers do by themselves). Else find out who did it"
+    )
+    return Finding("epoch", "warning", text, cure)
 
 
 async def _port(world: World, config: Config) -> Finding:

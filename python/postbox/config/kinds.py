@@ -195,8 +195,9 @@ class Database(Struct, frozen=True):
         return value
 
     def written(self, value: object) -> TomlValue:
-        """Without the password: this is shown."""
-        return re.sub(r"(?<=//)([^/@:]*):[^/@]*@", r"\1:***@", str(value))
+        """Without any password: this is shown. Rather too much is hidden than too little."""
+        shown = re.sub(r"(?<=//)([^/@:?]*):.*@", r"\1:***@", str(value))
+        return re.sub(r"(?<=password=)[^&]*", "***", shown)
 
 
 class Networks(Struct, frozen=True):
