@@ -107,6 +107,18 @@ async def test_the_second_who_notices_finds_it_done(world: World) -> None:
 
 
 @simulated
+async def test_the_second_who_knew_an_epoch_that_was_lost_finds_it_done(world: World) -> None:
+    """As of a log that was renewed, and then put back to before that."""
+    async with open_kernel(world) as kernel:
+        await kernel.admission.submit(ToyChat(), DRAFTS)
+        anchor = (await history_of(kernel)).anchor
+        lost = replace(anchor, epoch=b"renewed and lost")
+        assert not await is_kept(kernel, lost)
+        assert await is_kept(kernel, replace(lost, pos=9))
+        assert await is_kept(kernel, anchor)
+
+
+@simulated
 async def test_former_epochs_are_known_up_to_a_number(world: World) -> None:
     async with open_kernel(world) as kernel:
         anchors = []

@@ -7,7 +7,7 @@ not reach so far any more, or another entry is there, cursors made since mean ot
 new epoch says so to everybody who holds one. A hole at the anchor is no sign: entries are removed.
 
 Several processes may notice. The database keeps the former epochs, so that whose anchor is of one
-of them knows that another was quicker; an epoch that it never had is one that was lost.
+of them knows that another was quicker. An epoch that it never had was lost: it joins them then.
 """
 
 from __future__ import annotations
@@ -101,9 +101,11 @@ def last_renewal(snapshot: Snapshot) -> Renewal | None:
     return _decoder.decode(value) if value else None
 
 
-def _renewal(snapshot: Snapshot, fresh: bytes, renewal: Renewal) -> Change:
-    """What gives the log the epoch `fresh`, and remembers the one that it had."""
-    former = _value(snapshot, _FORMER) + _value(snapshot, _EPOCH)
+def _renewal(snapshot: Snapshot, fresh: bytes, renewal: Renewal, known: bytes = b"") -> Change:
+    """What gives the log the epoch `fresh`, and remembers the one that it had; and the one that was
+    `known` to whoever noticed, if that was lost: others may come who knew the same."""
+    epoch = _value(snapshot, _EPOCH)
+    former = _value(snapshot, _FORMER) + (b"" if known == epoch else known) + epoch
     rows = [
         (*_EPOCH, fresh),
         (*_FORMER, former[-MAX_FORMER * EPOCH_BYTES :]),
@@ -115,7 +117,8 @@ def _renewal(snapshot: Snapshot, fresh: bytes, renewal: Renewal) -> Change:
 def _settle(tx: Tx, anchor: Anchor, fresh: bytes, at_ms: int) -> bool:
     if _goes_on(tx, anchor):  # another process was quicker
         return True
-    tx.apply(_renewal(tx, fresh, Renewal(at_ms, "went back", tx.head, anchor.pos)))
+    renewal = Renewal(at_ms, "went back", tx.head, anchor.pos)
+    tx.apply(_renewal(tx, fresh, renewal, anchor.epoch))
     return False
 
 
