@@ -30,6 +30,7 @@ from postbox.store.contract import (
     Window,
 )
 from postbox.store.postgres.driver import PostgresStore, open_postgres
+from postbox.store.postgres.news import KEPT_TURNS
 from postbox.world import FileDisk, World, system_world
 from support.faulty import When
 from support.postgres import Server
@@ -235,6 +236,26 @@ async def test_a_process_that_stood_still_for_too_long_begins_anew(
         with pytest.RaisesGroup(HistoryChanged, flatten_subgroups=True):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(one.hear)
+
+
+@simulated
+async def test_what_everybody_goes_on_from_is_kept_however_many_turns_came_to_nothing(
+    world: World, postgres: Server, database: str
+) -> None:
+    async with process(world, database) as one, process(world, database) as two:
+        await one.submit(create(1))
+        await one.submit(create(2))
+        await two.tail.catch_up()
+        postgres.run(f"select setval('turn', {10 * KEPT_TURNS})", name_of(database))
+        async with process(world, database) as three:  # its first commit sweeps
+            await three.submit(create(3))
+        assert postgres.run("select head from news order by turn", name_of(database)) == [
+            (2,),
+            (3,),
+        ]
+        for each in (one, two):
+            await each.tail.catch_up()
+            assert each.recorder.positions == [1, 2, 3]
 
 
 @simulated

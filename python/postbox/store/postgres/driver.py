@@ -116,7 +116,7 @@ class PostgresStore:
         news = statements.tell(self._writer.channel, tx.turn, tx.new_head, packed(tx.changes))
         self._commits += 1
         if self._commits % SWEEP_COMMITS == 1:  # the first one too: processes may live for short
-            news += statements.sweep_news(tx.turn - KEPT_TURNS)
+            news += statements.sweep_news(tx.turn, tx.turn - KEPT_TURNS)
         return news
 
     def read(self, work: Callable[[PostgresReader], T]) -> T:

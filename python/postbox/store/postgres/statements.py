@@ -34,6 +34,9 @@ def take_turn(lock: int) -> str:
 
 BEGIN_READING = "begin isolation level repeatable read, read only"
 
+# In a transaction: for what is as long as the log is.
+NO_TIME_LIMIT = "set local statement_timeout = 0"
+
 # What a transaction asks first, prepared as `first` in each connection.
 FIRST_WRITING = (
     f"select nextval('turn'), ({_HEAD}), exists (select from entry where lane = {NO_LANE})"
@@ -61,8 +64,11 @@ def tell(channel: str, turn: int, head: int, data: bytes | None) -> str:
     return f"execute tell ({turn}, {head}, {shown}); notify {channel}, '{head}';"
 
 
-def sweep_news(upto: int) -> str:
-    return f"delete from news where turn <= {upto};"
+def sweep_news(turn: int, upto: int) -> str:
+    """Of the commit of this turn. The one before it stays, however long ago that was: it is what
+    everybody goes on from who has heard of everything so far."""
+    before = f"select turn from news where turn < {turn} order by turn desc limit 1"
+    return f"delete from news where turn <= {upto} and turn < ({before});"
 
 
 def _newest_number(stream: str) -> str:
