@@ -11,13 +11,16 @@ from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
 from postbox.rules import Accepted
 from postbox.store.contract import Change, Entry, Lane, Tx
 from postbox.store.postgres.driver import PostgresStore, open_postgres
+from postbox.store.postgres.listening import PostgresListening
 from postbox.store.postgres.session import Patience, Role, open_session, shown
+from postbox.store.schema import Migrations
 from postbox.world import FileDisk
 from support.children import command, environment
 from support.cutting import Cut, wire
@@ -156,6 +159,53 @@ def test_a_database_that_lets_nobody_in_is_unavailable_until_it_does(
         postgres.run(f"alter database {name} allow_connections true")
         store.write(append_next)
         assert stored(store) == [1, 2]
+
+
+class Counted(FileDisk):
+    """Keeps what it connected, so that nobody else's end closes it."""
+
+    def __init__(self) -> None:
+        self.connections: list[psycopg.Connection] = []
+
+    def connect_database(self, conninfo: str) -> psycopg.Connection:
+        self.connections.append(super().connect_database(conninfo))
+        return self.connections[-1]
+
+    @property
+    def open(self) -> int:
+        return sum(not each.closed for each in self.connections)
+
+
+def test_a_connection_that_cannot_begin_is_closed(postgres: Server, database: str) -> None:
+    name, disk = name_of(database), Counted()
+    store = open_postgres(disk, database, [MIGRATIONS], bytes(16), bytes(32))
+    try:
+        postgres.run("alter table news rename to gone", name)
+        for _ in range(3):
+            with pytest.raises(Fatal):
+                stored(store)
+        assert disk.open == 1, "the writer's alone"
+        postgres.run("alter table gone rename to news", name)
+        assert stored(store) == []
+        session = open_session(disk, database, Role.LISTENER, Patience())
+        session.channel = "no channel"
+        with pytest.raises(psycopg.errors.SyntaxError):
+            PostgresListening(session, lambda: 0, "here")
+        assert disk.open == 2, "the writer's and a reader's"
+    finally:
+        store.close()
+
+
+def test_tables_are_brought_up_to_date_however_long_that_takes(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow").mkdir()
+    (tmp_path / "slow" / "__init__.py").touch()
+    script = "-- compatible: 1\ndo $$begin perform pg_sleep(1); end$$"
+    (tmp_path / "slow" / "0001_slow.postgres.sql").write_text(script)
+    monkeypatch.syspath_prepend(tmp_path)
+    sets, patience = [Migrations("slow", "slow")], Patience(statement_ms=500)
+    open_postgres(FileDisk(), database, sets, bytes(16), bytes(32), patience).close()
 
 
 def test_a_server_that_is_read_only_is_unavailable_for_writing(

@@ -17,6 +17,7 @@ import apsw
 import psycopg
 
 from postbox.store.backup import CannotBackUp, CannotRestore, Contents, Copied, Copying
+from postbox.store.postgres import statements
 from postbox.store.postgres.faults import renamed
 from postbox.store.postgres.session import Patience, Role, Session, open_session, shown
 from postbox.store.postgres.tables import PostgresDatabase
@@ -28,8 +29,7 @@ from postbox.world import Disk
 STEP_ROWS = 2_000  # hundredths of a second
 _LOG = "entry"  # so much larger than the others that it alone tells how far a copy is
 
-_NO_LIMIT = "set local statement_timeout = 0"
-_BEGIN = f"begin isolation level repeatable read, read only; {_NO_LIMIT}"
+_BEGIN = f"begin isolation level repeatable read, read only; {statements.NO_TIME_LIMIT}"
 
 _TABLES = """select name from sqlite_schema
   where type = 'table' and name not in ('schema', 'backup') and name not like 'sqlite_%'
@@ -83,7 +83,7 @@ def fill(disk: Disk, path: str, url: str, sets: Sequence[Migrations]) -> Copying
         with named(path):
             contents = Contents(*next(read.execute(CONTENTS)))
             check_known(SqliteDatabase(read).versions(), kernel_and_sets, "postgres")
-        session.send(f"{session.take_turn}; {_NO_LIMIT}")
+        session.send(f"{session.take_turn}; {statements.NO_TIME_LIMIT}")
         database = PostgresDatabase(session)
         if database.versions():
             raise CannotRestore(

@@ -142,7 +142,11 @@ class PostgresStore:
             except (psycopg.Error, Unavailable):  # from before the server started anew, perhaps
                 session.close()
         session = self._guarded(Role.READER)
-        return session, session.begin()
+        try:
+            return session, session.begin()
+        except BaseException:
+            session.close()
+            raise
 
     def _take_idle(self) -> Session | None:
         try:
@@ -236,7 +240,7 @@ def _connect(disk: Disk, url: str, patience: Patience, role: Role) -> Session:
 def _prepare(
     session: Session, sets: Sequence[Migrations], epoch: bytes, cursor_key: bytes
 ) -> Schema:
-    session.send(session.take_turn)
+    session.send(f"{session.take_turn}; {statements.NO_TIME_LIMIT}")
     schema = migrate(PostgresDatabase(session), sets)
     for name, value in (("epoch", epoch), ("cursor_key", cursor_key)):
         session.rows("insert into identity values (%s, %s) on conflict do nothing", (name, value))

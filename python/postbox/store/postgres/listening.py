@@ -11,9 +11,15 @@ from postbox.store.postgres.session import Session
 
 
 class PostgresListening:
+    """Closes the session if it cannot be set up."""
+
     def __init__(self, session: Session, own_backend: Callable[[], int], where: str) -> None:
         """`own_backend`: the number of the one that writes for this process."""
-        session.send(f"listen {session.channel}")
+        try:
+            session.send(f"listen {session.channel}")
+        except BaseException:
+            session.close()
+            raise
         self._session = session
         self._own_backend = own_backend
         self._where = where
