@@ -58,6 +58,18 @@ def test_a_flipped_byte_in_any_page_is_told_of(home: Path, tmp_path: Path, call:
         assert "Traceback" not in done.err + shown.err
 
 
+def test_damage_that_keeps_only_the_writer_from_its_work_is_told_of(home: Path, call: Call) -> None:
+    disk = system_world().disk
+    with closing(disk.open_database(str(home / DATABASE))) as connection:
+        [(page,)] = connection.execute(
+            "select rootpage from sqlite_schema where name = 'entry_id_1'"
+        )
+    flipped(home, page - 1)
+    done = call("verify", "--home", home, "--json")
+    assert (done.code, done.json["checked"]) == (1, 0)
+    assert done.json["database"], "what is wrong with the database itself"
+
+
 def test_an_index_that_is_gone_is_named(home: Path, call: Call) -> None:
     change(home, "drop index entry_stream_3")
     done = call("verify", "--home", home, "--json")

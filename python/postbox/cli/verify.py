@@ -9,7 +9,7 @@ from postbox.cli.options import Common, run
 from postbox.cli.output import events, print_json, print_text
 from postbox.cli.progress import progress
 from postbox.cli.verdicts import worded
-from postbox.errors import Fatal
+from postbox.errors import Fatal, Stopped, leaves
 from postbox.node import damage_of
 from postbox.world import SystemClock, system_world
 
@@ -41,7 +41,9 @@ async def _verified(options: Common) -> Verified:
                 return await operator.call(
                     VERIFY, Nothing(), lambda so_far: show(so_far.count, so_far.share)
                 )
-    except Fatal:
+    except (Fatal, BaseExceptionGroup) as error:
+        if not all(isinstance(one, Fatal | Stopped) for one in leaves(error)):
+            raise
         # The node does not open: what is wrong shows without it, perhaps.
         damage = await damage_of(system_world(), options.home_folder(), options.config())
         if not damage:
