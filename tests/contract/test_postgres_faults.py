@@ -125,6 +125,17 @@ def test_a_connection_that_is_ended_amid_a_write_leaves_nothing_of_it(
         assert stored(store) == [1]
 
 
+def test_a_connection_whose_first_work_fails_at_once_serves_the_next(database: str) -> None:
+    with opened(database) as store:
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                store.write(lambda tx: {"no": 1}["a bug"])
+            with pytest.raises(KeyError):
+                store.read(lambda reader: {"no": 1}["a bug"])
+        store.write(append_next)
+        assert stored(store) == [1]
+
+
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_a_failure_that_the_work_ignores_still_fails_the_write_as_what_it_is(
     database: str, goes_on: bool

@@ -100,14 +100,13 @@ def test_an_older_dump_in_the_database_changes_the_epoch_once_whoever_starts_fir
     call("import", early, "--home", home, "--store", database)
     tools, dump = programs(), tmp_path / "dump"
     assert tools is not None
-    subprocess.run([tools / "pg_dump", "--file", dump, database], check=True)
+    subprocess.run([tools / "pg_dump", "--schema=public", "--file", dump, database], check=True)
     call("import", late, "--home", home)
     other = second_process(call, home, database)
     before = status(call, other)
     assert before["events"] == 2 * EVENTS
     postgres.run("drop schema public cascade", name_of(database))
     restore = [tools / "psql", "--quiet", "--set=ON_ERROR_STOP=1", "--file", dump, database]
-    postgres.run("create schema public", name_of(database))
     subprocess.run([str(word) for word in restore], check=True, stdout=subprocess.DEVNULL)
     after = status(call, home)
     check_went_back(call, home, before, after)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from postbox.errors import HistoryChanged
 from postbox.log.anchor import FILE, read_anchor, write_anchor
-from postbox.log.epoch import MAX_FORMER, Anchor, History, renew_epoch, settle_epoch
+from postbox.log.epoch import MAX_FORMER, Anchor, History, last_renewal, renew_epoch, settle_epoch
 from postbox.store.contract import Change
 from postbox.world import World
 from support.kernel import Kernel, open_kernel
@@ -150,3 +150,21 @@ def test_an_anchor_is_read_as_it_was_written_and_a_damaged_one_is_none(tmp_path:
         (tmp_path / FILE).write_bytes(whole[:end])
         assert read_anchor(tmp_path) is None
     write_anchor(tmp_path / "missing", anchor)  # no room: nothing happens
+
+
+@simulated
+async def test_the_log_says_when_and_why_it_got_its_epoch(world: World, either: str) -> None:
+    async with open_kernel(world, database=either) as kernel:
+        assert await kernel.runner.read(last_renewal) is None
+        await kernel.admission.submit(ToyChat(), DRAFTS)
+        anchor = (await history_of(kernel)).anchor
+        before_ms = world.clock.now_ns() // 10**6
+        assert not await is_kept(kernel, replace(anchor, pos=9))
+        renewal = await kernel.runner.read(last_renewal)
+        assert renewal is not None
+        assert renewal.at_ms >= before_ms
+        assert (renewal.why, renewal.head, renewal.known) == ("went back", 5, 9)
+        await renew_epoch(kernel.runner, world)
+        restored = await kernel.runner.read(last_renewal)
+        assert restored is not None
+        assert (restored.why, restored.head) == ("restored", 5)

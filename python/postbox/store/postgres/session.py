@@ -152,7 +152,7 @@ class Session:
         """If there is a transaction. After it the session is idle, or closed if that failed."""
         if self._connection.info.transaction_status is TransactionStatus.IDLE:
             return
-        # psycopg forgets all that it prepared when something is undone, if it had any.
+        # psycopg forgets all that is prepared when something is undone, if it prepared any itself.
         self._has_first = False
         try:
             self._messages.execute("rollback; deallocate all")
