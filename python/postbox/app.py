@@ -176,11 +176,13 @@ async def _serve(
                 loops.start_soon(disk_use.watch)
                 loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
                 front.open(mesh.make_app(about))
-                log.info("ready", url=url, name=node.identity.name, home=str(node.home))
-                ready(url)
-                await stop.wait()
-                log.info("stopping")
-                front.close("stopping")
+                try:
+                    log.info("ready", url=url, name=node.identity.name, home=str(node.home))
+                    ready(url)
+                    await stop.wait()
+                    log.info("stopping")
+                finally:  # of a node that fails, too, since what it answers from is of no use then
+                    front.close("stopping")
                 loops.cancel_scope.cancel()
 
 
