@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from postbox.log.anchor import write_anchor
+from postbox.log.epoch import Anchor
 from postbox.store.backup import server_epoch
 from postbox.world import FileDisk
 from support.command import (
@@ -68,6 +70,20 @@ def test_a_backup_of_a_serving_node_makes_an_equal_one(
     assert again["epoch"] == restored["epoch"] != status["epoch"]
     keys = [call("keys", "show", "--home", each, "--json").json for each in (home, other)]
     assert keys[0] == keys[1]
+
+
+def test_what_the_home_remembers_of_the_lost_log_does_not_renew_the_epoch_again(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
+    """As of a log that had got another epoch since the backup."""
+    call("backup", tmp_path / "file", "--home", home)
+    for path in home.glob("postbox.db*"):
+        path.unlink()
+    write_anchor(home, Anchor(bytes(16), 1_000, bytes(16)))
+    restored = call("restore", tmp_path / "file", "--home", home, "--json").json
+    status = call("status", "--home", home, "--json").json
+    assert status["epoch"] == restored["epoch"]
+    assert status["renewed"]["why"] == "restored"
 
 
 def test_a_backup_during_an_import_holds_a_part_of_it(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from postbox.home import (
     remember_database,
     replace_file,
 )
+from postbox.log.anchor import FILE as ANCHOR
 from postbox.log.epoch import renew_epoch
 from postbox.node import MIGRATIONS
 from postbox.store.backup import (
@@ -105,7 +106,7 @@ async def _restore(world: World, home: Path, database: str, backup: Backup, show
         raise CannotRestore("that database has a node already: name an empty one")
     place_identity(home, world.random, backup.identity)
     remember_database(home, database)
-    _clear(home, _OF_PART)
+    _clear(home, [*_OF_PART, ANCHOR])  # an anchor there is of the log that was lost
     (home / RESTORING).unlink()
     flush(home)
     return epoch
