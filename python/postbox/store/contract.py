@@ -86,7 +86,8 @@ class Table(Struct, frozen=True, eq=False):
 
 
 IDENTITY = Table("identity", (Column("name", "text"), Column("value", "blob")), key=1)
-"""The store's own: `epoch`, `cursor_key`, and the token of the last commit without entries."""
+"""The store's own: whose log it is, `epoch` and those before, `cursor_key`, and the token of the
+last commit without entries."""
 
 
 class Change(Struct, frozen=True):
