@@ -296,6 +296,15 @@ def test_the_head_never_goes_back_when_its_entry_is_removed(reopen: Reopen) -> N
     assert store.read(lambda r: r.find([(Lane.CLIENTS, (2).to_bytes(16, "big"))])) == {}
 
 
+def test_what_one_write_appends_and_then_removes_keeps_its_position(store: Store) -> None:
+    def work(tx: Tx) -> None:
+        tx.apply(Change(appends=[entry(1), entry(2)]))
+        tx.apply(Change(removes=[2]))
+
+    store.write(work)
+    assert (head(store), positions(store)) == (2, [1])
+
+
 def test_a_streams_last_number_never_goes_back_when_its_entry_is_removed(reopen: Reopen) -> None:
     store = reopen()
     append(store, entry(1, seq=1), entry(2, seq=2), entry(3, stream=b"other", seq=1))

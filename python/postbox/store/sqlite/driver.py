@@ -291,7 +291,7 @@ class SqliteTx:
 
     def __init__(self, cursor: apsw.Cursor) -> None:
         self._cursor = cursor
-        self.head = read_head(cursor)
+        self.head = self._new_head = read_head(cursor)
 
     def id_at(self, pos: int) -> bytes | None:
         return read_id(self._cursor, pos)
@@ -315,12 +315,13 @@ class SqliteTx:
 
     def apply(self, change: Change) -> None:
         execute = self._cursor.execute
+        if change.appends:
+            self._new_head = change.appends[-1].pos
         if change.removes:
             # The head carries the next position, a stream's newest number the next one: what is
             # left of them is kept until a later entry takes over.
-            new_head = change.appends[-1].pos if change.appends else self.head
             removes = _integers(change.removes)
-            execute(statements.KEEP, (removes, new_head))
+            execute(statements.KEEP, (removes, self._new_head))
             execute(statements.REMOVE, (removes,))
         if change.blanks:
             execute(statements.BLANK, (_integers(change.blanks),))
