@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from postbox.cli.progress import Show
 from postbox.cli.steps import run_steps
+from postbox.errors import Full
 from postbox.home import (
     DATABASE,
     RESTORING,
@@ -162,9 +163,17 @@ async def _put(world: World, home: Path, database: str, show: Show) -> None:
         filling = fill_server(world.disk, str(part), database, MIGRATIONS)
         await run_steps(world.threads, filling, lambda copied: show(*copied))
     else:
+        _require_complete(home)
         await world.threads.run(Pool.WRITER, partial(flush, part))
         part.replace(database)
         flush(home)
+
+
+def _require_complete(home: Path) -> None:
+    """Its end brought into it what was written ahead, or could not, of which SQLite says nothing:
+    the new epoch would be left behind."""
+    if (home / f"{PART}-wal").exists():
+        raise Full(f"no room for {home / PART}: make room on its disk, and restore again")
 
 
 def _clear(home: Path, names: list[str]) -> None:
