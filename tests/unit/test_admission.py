@@ -31,6 +31,7 @@ from postbox.store.contract import Found, Identity, Lane, Reader, Shared, Size, 
 from postbox.world import World
 from support.faulty import FaultyStore, When
 from support.kernel import Recorder, open_kernel
+from support.serving import logged
 from support.simulated import Fails, over_every_store, simulated
 from support.toy_chat import CHAT, VERDICT, ChatDraft, ToyChat
 
@@ -550,3 +551,19 @@ async def test_who_still_waits_when_the_writer_stops_is_told(world: World, fails
                 await kernel.admission.run()
         with pytest.raises(Stopped):
             await kernel.admission.submit(CHAT_RULES, [CREATE])
+
+
+@simulated
+async def test_that_the_database_does_not_answer_is_said_and_not_with_every_try(
+    world: World,
+) -> None:
+    tries = 30
+    with logged() as stream:
+        async with open_kernel(
+            world, lambda write: When.BEFORE_COMMIT if write < tries else None
+        ) as kernel:
+            draft = ChatDraft(b"1" * 16, "create", b"a")
+            assert await kernel.admission.submit(ToyChat(), [draft]) == [Accepted(1, 1)]
+    lines = stream.getvalue().splitlines()
+    assert 0 < len(lines) < tries / 2
+    assert "the connection was lost" in lines[0]

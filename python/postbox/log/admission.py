@@ -23,6 +23,7 @@ from postbox.log.plan import Numbers, Plan, has_landed, plan_batch
 from postbox.log.retries import Retries
 from postbox.log.tail import Tail
 from postbox.log.waiting import Call, Failed, Piece, Waiting
+from postbox.logs import get, limited
 from postbox.rules import Draft, Outcome, Rules
 from postbox.store.contract import Tx
 from postbox.store.runner import StoreRunner
@@ -41,6 +42,7 @@ class Admission:
         self._calls: dict[Call, None] = {}  # not answered yet
         self._work = trio.Event()
         self._stopped: Fault | None = None
+        self._failing = limited(get("postbox.log.admission"), "store")
 
     async def submit(self, rules: Rules[D], drafts: Sequence[D]) -> list[Outcome]:
         """What became of each draft, in order, once it is durable.
@@ -92,7 +94,8 @@ class Admission:
         while True:
             try:
                 plan, turn = await self._store.write(partial(self._plan, batch, plans, now_ns))
-            except Unavailable:
+            except Unavailable as fault:
+                self._failing.warning("what came in waits for the database", why=str(fault))
                 await retries.wait()
             except Violation as error:
                 await self._isolate(batch, error)
