@@ -207,6 +207,19 @@ def test_a_connection_that_cannot_begin_is_closed(postgres: Server, database: st
         store.close()
 
 
+def test_a_writers_connection_that_was_half_prepared_is_replaced(
+    postgres: Server, database: str
+) -> None:
+    name = name_of(database)
+    with opened(database) as store:
+        postgres.run("alter table news rename to gone", name)
+        for _ in range(2):
+            with pytest.raises(Fatal, match="news"):
+                store.write(append_next)
+        postgres.run("alter table gone rename to news", name)
+        assert store.write(append_next) == 1
+
+
 def test_tables_are_brought_up_to_date_however_long_that_takes(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

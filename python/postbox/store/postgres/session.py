@@ -120,11 +120,19 @@ class Session:
         """In one message; returns what a transaction of this role asks first."""
         writes = self._role is Role.WRITER
         if not self._has_first:
-            first = statements.FIRST_WRITING if writes else statements.FIRST_READING
-            tell = f"; prepare tell (bigint, bigint, bytea) as {statements.TELL}" if writes else ""
-            self.send(f"prepare first as {first}{tell}")
-            self._has_first = True
+            self._prepare_first(writes=writes)
         return self.send(f"{self.take_turn if writes else statements.BEGIN_READING}; execute first")
+
+    def _prepare_first(self, *, writes: bool) -> None:
+        """A session in which only a part of it is done is of no use."""
+        first = statements.FIRST_WRITING if writes else statements.FIRST_READING
+        tell = f"; prepare tell (bigint, bigint, bytea) as {statements.TELL}" if writes else ""
+        try:
+            self.send(f"prepare first as {first}{tell}")
+        except BaseException:
+            self.close()
+            raise
+        self._has_first = True
 
     def send(self, message: str) -> list[Any]:
         """Statements without parameters, in one message; the first row of the last, if it has any.
