@@ -8,6 +8,7 @@ __all__ = [
     "Batch",
     "Keys",
     "Ledger",
+    "Rebuild",
     "Selection",
     "base58_decode",
     "base58_encode",
@@ -188,3 +189,17 @@ class Ledger:
     def authors(self) -> list[tuple[str, int]]:
         """Emitters (observers where unsigned, subjects of checkpoints) and how many events of
         each, most first, then by name."""
+
+@final
+class Rebuild:
+    """A ledger taken from its log as a whole: quicker than `apply` by page, with the same outcome.
+    Until `finish` the ledger is empty, and what is done to it is lost."""
+
+    def __new__(cls, ledger: Ledger) -> Rebuild: ...
+    def add(self, added: Sequence[tuple[int, bytes, int]]) -> list[int]:
+        """The log's next (position, body, standing), on all cores. Left out is what is no event.
+        Returns the positions of what is thereby evicted. Raises ValueError after `finish`."""
+
+    def finish(self) -> None:
+        """Gives the ledger what was added, in order. Some 1 µs an event. Raises ValueError if
+        called twice."""

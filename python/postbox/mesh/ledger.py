@@ -10,12 +10,11 @@ may hold a little more than the ledger, never less; the rebuild forgets that aga
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from itertools import islice
 
 import trio
 
-from postbox.core import Batch, Keys, Ledger
+from postbox.core import Batch, Keys, Ledger, Rebuild
 from postbox.errors import Full
 from postbox.event import Service, Standing
 from postbox.log.admission import Admission
@@ -85,18 +84,12 @@ class MeshLedger:
         """From the log, before anything is answered. Names are known by then. An entry that is no
         event (a damaged disk, another version's rules) is left out: `verify` finds and names it.
         """
-        await tail.replay(Lane.MESH, self._rebuild)
+        rebuild = Rebuild(self.index)
+        await tail.replay(Lane.MESH, lambda entries: self._evict(rebuild.add(_rows(entries))))
+        await self._world.threads.run(Pool.VERIFIER, rebuild.finish)
         self.surplus = len(self._evicted)
         self._looks_again = True
         self._work.set()
-
-    def _rebuild(self, entries: Sequence[Entry]) -> None:
-        try:
-            self._apply((), entries)
-        except ValueError:
-            for entry in entries:
-                with suppress(ValueError):
-                    self._apply((), (entry,))
 
     async def keep(self, admission: Admission) -> None:
         """The task that hands back what must change in the log, as it comes; under the lease."""
@@ -160,8 +153,7 @@ class MeshLedger:
             self._looks_again = True
 
     def _apply(self, removed: Sequence[int], entries: Sequence[Entry]) -> None:
-        added = [(e.pos, e.body, e.flags) for e in entries if e.body is not None]
-        evicted = self.index.apply(removed, added)
+        evicted = self.index.apply(removed, _rows(entries))
         self._drop(removed)  # by this process, or another one
         # A vote may be by somebody who became known while this was on its way; for a signed event
         # the rules look, or, within one commit, the directory that follows after this.
@@ -170,11 +162,16 @@ class MeshLedger:
             for e in entries
             if e.kind == Service.CHECKPOINT and e.flags == Standing.UNPROVEN and e.body is not None
         }
+        self._evict(evicted)
         if evicted or doubtful:
-            self._evicted.update(dict.fromkeys(evicted if self._forgets else ()))
-            self.is_partial |= bool(evicted) and not self._forgets
             self._doubtful.update(doubtful)
             self._work.set()
+
+    def _evict(self, evicted: Sequence[int]) -> None:
+        if self._forgets:
+            self._evicted.update(dict.fromkeys(evicted))
+        else:
+            self.is_partial |= bool(evicted)
 
     async def _forget(self, admission: Admission, positions: Iterable[int]) -> None:
         drafts = [
@@ -199,3 +196,7 @@ class MeshLedger:
             return batch
 
         return await self._world.threads.run(Pool.VERIFIER, work)
+
+
+def _rows(entries: Sequence[Entry]) -> list[tuple[int, bytes, int]]:
+    return [(e.pos, e.body, e.flags) for e in entries if e.body is not None]

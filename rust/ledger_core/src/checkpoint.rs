@@ -1,11 +1,11 @@
 //! Checkpoints: what several nodes agree on about one, and the votes that say so.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use crate::event::{Worth, decode_base64};
 use crate::fields::{needed_name, strings, text_or_empty, whole_or_zero};
 use crate::json::Node;
-use crate::payload::Facts;
+use crate::payload::{Content, Facts};
 use crate::verdict::Verdict;
 use crate::verify::{Proof, Vote};
 
@@ -13,7 +13,7 @@ use crate::verify::{Proof, Vote};
 const CUTOFF: (&str, i64) = ("r2d2", 1_768_774_453);
 
 /// What a checkpoint says and its voters sign.
-struct Tally<'n> {
+pub(crate) struct Tally<'n> {
     version: i64,
     subject_id: &'n str,
     previous: &'n str,
@@ -54,28 +54,32 @@ pub(crate) fn read_checkpoint<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Ve
     if subject == CUTOFF.0 && tally.as_of <= CUTOFF.1 {
         return Err(Verdict::Cutoff);
     }
-    let content = checkpoint_content(subject, &tally);
+    let content = Content::Checkpoint(subject, tally);
     Ok(Facts::new("", subject, Worth::Lasting, content))
 }
 
-fn checkpoint_content(subject: &str, tally: &Tally<'_>) -> String {
-    let Tally {
-        version,
-        as_of,
-        restarts,
-        uptime,
-        start,
-        previous,
-        ..
-    } = *tally;
-    let sid = if tally.subject_id.is_empty() {
-        subject
-    } else {
-        tally.subject_id
-    };
-    match version {
-        ..2 => format!("checkpoint:{sid}:{as_of}:{start}:{restarts}:{uptime}"),
-        2.. => format!("checkpoint:v2:{sid}:{as_of}:{start}:{restarts}:{uptime}:{previous}"),
+impl Tally<'_> {
+    pub fn write_content(&self, subject: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally {
+            version,
+            as_of,
+            restarts,
+            uptime,
+            start,
+            previous,
+            ..
+        } = *self;
+        let sid = match self.subject_id {
+            "" => subject,
+            id => id,
+        };
+        match version {
+            ..2 => write!(f, "checkpoint:{sid}:{as_of}:{start}:{restarts}:{uptime}"),
+            2.. => write!(
+                f,
+                "checkpoint:v2:{sid}:{as_of}:{start}:{restarts}:{uptime}:{previous}"
+            ),
+        }
     }
 }
 

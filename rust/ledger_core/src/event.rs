@@ -2,6 +2,8 @@
 //! nothing is ever written back from the fields. Layout and rules are nara's
 //! (`docs/protocol/mesh.md`, "Events").
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
@@ -9,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use crate::checkpoint::read_votes;
 use crate::fields::{name, text, text_or_empty, whole};
 use crate::json::{self, Node};
-use crate::payload::{Facts, read_payload};
+use crate::payload::{Content, Facts, read_payload};
 use crate::schema;
 use crate::verdict::Verdict;
 use crate::verify::{self, Proof, Standing};
@@ -108,7 +110,7 @@ pub struct Event {
     /// What it is about.
     pub service: Service,
     /// What it came as; line breaks between its tokens are spaces, so that it is always one line.
-    pub raw: Box<[u8]>,
+    pub raw: Arc<[u8]>,
     /// Who says it; empty when unsigned or a checkpoint.
     pub emitter: Box<str>,
     /// Who acts, observes or presents itself.
@@ -247,14 +249,17 @@ fn assemble(raw: &[u8], head: &Head<'_>, facts: &Facts<'_>, proof: Proof) -> Eve
 }
 
 /// Line breaks can only stand between tokens; as spaces they keep an event on one line of a file.
-fn one_line(raw: &[u8]) -> Box<[u8]> {
-    let mut raw: Box<[u8]> = raw.trim_ascii().into();
-    for byte in &mut raw {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
+fn one_line(raw: &[u8]) -> Arc<[u8]> {
+    let raw = raw.trim_ascii();
+    if !raw.iter().any(is_line_break) {
+        return raw.into();
     }
-    raw
+    let space_for = |byte: &u8| if is_line_break(byte) { b' ' } else { *byte };
+    raw.iter().map(space_for).collect()
+}
+
+fn is_line_break(byte: &u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 fn check_time(ts: i64, now_ns: i64) -> Result<(), Verdict> {
@@ -292,7 +297,7 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-fn compute_id(ts: i64, service: Service, content: &str) -> Id {
+fn compute_id(ts: i64, service: Service, content: &Content<'_>) -> Id {
     let digest = Sha256::digest(format!("{ts}:{}:{content}", service.name()));
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);
@@ -324,7 +329,7 @@ fn read_proof(node: &Node<'_>, head: &Head<'_>, facts: &Facts<'_>) -> Result<Pro
 }
 
 /// What an emitter signs: a digest, signed as raw bytes.
-fn signable(head: &Head<'_>, content: &str) -> [u8; 32] {
+fn signable(head: &Head<'_>, content: &Content<'_>) -> [u8; 32] {
     let Head {
         id,
         ts,

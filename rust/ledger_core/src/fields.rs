@@ -5,6 +5,10 @@ use crate::verdict::Verdict;
 
 /// Is this text fit to be a name? nara joins names by ":" without escaping.
 pub fn is_name(text: &str) -> bool {
+    if text.is_ascii() {
+        let fits = |c: u8| c != b':' && c.is_ascii_graphic();
+        return (1..=64).contains(&text.len()) && text.bytes().all(fits);
+    }
     let fits = |c: char| c != ':' && !c.is_whitespace() && !c.is_control();
     (1..=64).contains(&text.chars().take(65).count()) && text.chars().all(fits)
 }

@@ -121,6 +121,14 @@ fn has_duplicate(pairs: &[(Cow<'_, str>, Node<'_>)]) -> bool {
     // Pairwise is quickest for the dozen keys of a real event; sorting keeps a hostile object of
     // ten thousand keys from costing their square.
     if pairs.len() <= 16 {
+        if pairs.iter().all(|(key, _)| key.is_ascii()) {
+            let same = |i: usize| {
+                pairs[..i]
+                    .iter()
+                    .any(|(k, _)| k.eq_ignore_ascii_case(&pairs[i].0))
+            };
+            return (1..pairs.len()).any(same);
+        }
         return (1..pairs.len()).any(|i| pairs[..i].iter().any(|(k, _)| same_key(k, &pairs[i].0)));
     }
     let mut keys: Vec<String> = pairs

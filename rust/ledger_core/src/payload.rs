@@ -1,25 +1,60 @@
 //! What an event's payload says, service by service: its rules of validity, who is concerned, and
 //! the content string that the id and the signature are over. All of it is nara's.
 
-use crate::checkpoint::read_checkpoint;
+use std::fmt;
+
+use crate::checkpoint::{Tally, read_checkpoint};
 use crate::event::{Service, Worth};
 use crate::fields::{name, needed_name, number, text_or_empty, whole_or_zero};
 use crate::json::Node;
 use crate::verdict::Verdict;
+
+/// What the id and the signature are over. A stored event is read without it.
+pub(crate) enum Content<'n> {
+    HeyThere(&'n str, &'n str, &'n str),
+    Chau(&'n str, &'n str),
+    Social([&'n str; 5]),
+    Ping(&'n str, &'n str, f64),
+    Restart(&'n str, i64, i64),
+    Observation([&'n str; 4], i64, i64),
+    Seen(&'n str, &'n str, &'n str),
+    Checkpoint(&'n str, Tally<'n>),
+}
+
+impl fmt::Display for Content<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::HeyThere(from, key, ip) => write!(f, "hey_there:{from}:{key}:{ip}"),
+            Content::Chau(from, key) => write!(f, "chau:{from}:{key}"),
+            Content::Social([kind, actor, target, reason, witness]) => {
+                write!(f, "{kind}:{actor}:{target}:{reason}:{witness}")
+            }
+            Content::Ping(observer, target, rtt) => write!(f, "{observer}:{target}:{rtt:.1}"),
+            Content::Restart(subject, restarts, start) => {
+                write!(f, "{subject}:restart:{restarts}:{start}")
+            }
+            Content::Observation([observer, subject, kind, state], start, restarts) => {
+                write!(f, "{observer}:{subject}:{kind}:{state}:{start}:{restarts}")
+            }
+            Content::Seen(observer, subject, via) => write!(f, "seen:{observer}:{subject}:{via}"),
+            Content::Checkpoint(subject, tally) => tally.write_content(subject, f),
+        }
+    }
+}
 
 /// What a payload says, service by service.
 pub(crate) struct Facts<'n> {
     pub actor: &'n str,
     pub target: &'n str,
     pub witness: &'n str,
-    pub content: String,
+    pub content: Content<'n>,
     pub worth: Worth,
     pub is_notable: bool,
     pub is_restart: bool,
 }
 
 impl<'n> Facts<'n> {
-    pub fn new(actor: &'n str, target: &'n str, worth: Worth, content: String) -> Facts<'n> {
+    pub fn new(actor: &'n str, target: &'n str, worth: Worth, content: Content<'n>) -> Facts<'n> {
         Facts {
             actor,
             target,
@@ -44,19 +79,19 @@ pub(crate) fn read_payload<'n>(
             let from = needed_name(payload, "From")?;
             let key = text_or_empty(payload, "PublicKey");
             let ip = text_or_empty(payload, "MeshIP");
-            Ok(presence(from, format!("hey_there:{from}:{key}:{ip}")))
+            Ok(presence(from, Content::HeyThere(from, key, ip)))
         }
         Service::Chau => {
             let from = needed_name(payload, "From")?;
             let key = text_or_empty(payload, "PublicKey");
-            Ok(presence(from, format!("chau:{from}:{key}")))
+            Ok(presence(from, Content::Chau(from, key)))
         }
         Service::Seen => read_seen(payload),
         Service::Checkpoint => read_checkpoint(payload),
     }
 }
 
-fn presence(from: &str, content: String) -> Facts<'_> {
+fn presence<'n>(from: &'n str, content: Content<'n>) -> Facts<'n> {
     Facts::new(from, from, Worth::Presence, content)
 }
 
@@ -72,7 +107,7 @@ fn read_social<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
     let target = needed_name(payload, "target")?;
     let witness = name(payload, "witness")?;
     let reason = text_or_empty(payload, "reason");
-    let content = format!("{kind}:{actor}:{target}:{reason}:{witness}");
+    let content = Content::Social([kind, actor, target, reason, witness]);
     Ok(Facts {
         witness,
         ..Facts::new(actor, target, Worth::Social, content)
@@ -86,7 +121,7 @@ fn read_ping<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
     if rtt <= 0.0 {
         return Err(Verdict::BadPayload);
     }
-    let content = format!("{observer}:{target}:{rtt:.1}");
+    let content = Content::Ping(observer, target, rtt);
     Ok(Facts::new(observer, target, Worth::Ping, content))
 }
 
@@ -108,8 +143,8 @@ fn read_observation<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
         return Err(Verdict::BadPayload);
     }
     let content = match kind {
-        "restart" => format!("{subject}:restart:{restarts}:{start}"),
-        _ => format!("{observer}:{subject}:{kind}:{state}:{start}:{restarts}"),
+        "restart" => Content::Restart(subject, restarts, start),
+        _ => Content::Observation([observer, subject, kind, state], start, restarts),
     };
     let worth = match kind {
         "status-change" => Worth::Presence,
@@ -129,6 +164,6 @@ fn read_seen<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
     if via.is_empty() {
         return Err(Verdict::BadPayload);
     }
-    let content = format!("seen:{observer}:{subject}:{via}");
+    let content = Content::Seen(observer, subject, via);
     Ok(Facts::new(observer, subject, Worth::Seen, content))
 }

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 mod batch;
 mod keys;
 mod ledger;
+mod rebuild;
 mod selection;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -32,6 +33,8 @@ mod _core {
     use super::keys::Keys;
     #[pymodule_export]
     use super::ledger::Ledger;
+    #[pymodule_export]
+    use super::rebuild::Rebuild;
     #[pymodule_export]
     use super::selection::Selection;
 

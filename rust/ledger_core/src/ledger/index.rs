@@ -72,6 +72,28 @@ impl Index {
         }
     }
 
+    /// `insert` for many at once, which come in the order of their keys.
+    pub fn extend(&mut self, sorted: &[(Key, &Entry)]) {
+        let mut by_service: [Vec<Key>; 7] = Default::default();
+        let mut by_name: HashMap<_, Vec<Key>, _> =
+            HashMap::with_hasher(self.by_name.hasher().clone());
+        for (key, entry) in sorted {
+            by_service[entry.service as usize].push(*key);
+            for name in entry.subjects() {
+                by_name.entry((name, entry.service)).or_default().push(*key);
+            }
+        }
+        self.all
+            .append(&mut sorted.iter().map(|(key, _)| *key).collect());
+        for (list, keys) in self.by_service.iter_mut().zip(by_service) {
+            list.append(&mut keys.into_iter().collect());
+        }
+        for (place, keys) in by_name {
+            let list = self.by_name.entry(place).or_default();
+            list.append(&mut keys.into_iter().collect());
+        }
+    }
+
     pub fn remove(&mut self, key: Key, entry: &Entry) {
         self.all.remove(&key);
         self.by_service[entry.service as usize].remove(&key);

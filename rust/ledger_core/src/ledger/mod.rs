@@ -5,6 +5,7 @@ mod cursor;
 mod index;
 mod names;
 mod query;
+mod rebuild;
 mod retention;
 mod sample;
 mod waiting;
@@ -18,6 +19,7 @@ use siphasher::sip::SipHasher13;
 pub use cursor::{Cursor, NotACursor};
 pub use index::Filter;
 pub use query::{Legacy, MAX_ANSWER, Picked, Selection};
+pub use rebuild::Rebuild;
 pub use sample::Request as SampleRequest;
 
 use crate::event::{self, Event, Id, Service, Worth};
@@ -149,9 +151,11 @@ impl Ledger {
     /// An empty ledger that keeps at most `capacity` events.
     pub fn new(capacity: usize, hash_key: [u8; 16]) -> Ledger {
         let hash_key = u128::from_le_bytes(hash_key);
-        let hasher = Hasher {
-            key: [hash_key as u64, (hash_key >> 64) as u64],
-        };
+        let key = [hash_key as u64, (hash_key >> 64) as u64];
+        Ledger::with_hasher(capacity, Hasher { key })
+    }
+
+    fn with_hasher(capacity: usize, hasher: Hasher) -> Ledger {
         Ledger {
             entries: Vec::new(),
             free: Vec::new(),
@@ -164,6 +168,12 @@ impl Ledger {
             waiting: Waiting::new(hasher),
             standings: [0; 3],
         }
+    }
+
+    /// What it holds, as a ledger of its own; this one is empty then.
+    pub fn take(&mut self) -> Ledger {
+        let empty = Ledger::with_hasher(self.capacity(), self.by_id.hasher().clone());
+        std::mem::replace(self, empty)
     }
 
     /// How many events it holds.
@@ -313,24 +323,37 @@ impl Ledger {
     }
 
     fn insert(&mut self, pos: u64, event: &Event, standing: Standing) -> Slot {
+        let slot = self.place(pos, event, standing);
+        self.order(slot);
+        slot
+    }
+
+    /// All of `insert` but what only queries and removals need: `order` must follow before any.
+    fn place(&mut self, pos: u64, event: &Event, standing: Standing) -> Slot {
         let entry = self.enter(pos, event, standing);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             self.entries.len() as Slot - 1
         });
-        self.index.insert(entry.key(slot), &entry);
         self.weights.set(slot, &entry);
         self.waiting.insert(slot, event, standing);
         self.by_id.insert(entry.id, slot);
-        self.by_pos.insert(pos, slot);
         self.standings[standing as usize] += 1;
         self.names.author(entry.author);
         for name in entry.checked_names().into_iter().chain([entry.author]) {
             self.names.mention(name, slot);
         }
         self.entries[slot as usize] = Some(entry);
-        self.rank(slot);
+        self.hold(slot);
         slot
+    }
+
+    fn order(&mut self, slot: Slot) {
+        if let Some(entry) = &self.entries[slot as usize] {
+            self.by_pos.insert(entry.pos, slot);
+            self.index.insert(entry.key(slot), entry);
+            self.retention.order(entry, slot);
+        }
     }
 
     fn enter(&mut self, pos: u64, event: &Event, standing: Standing) -> Entry {
@@ -338,7 +361,7 @@ impl Ledger {
             pos,
             ts: event.ts,
             id: event.id,
-            raw: Arc::from(&*event.raw),
+            raw: event.raw.clone(),
             service: event.service,
             worth: event.worth,
             standing,

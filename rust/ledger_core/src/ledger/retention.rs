@@ -175,12 +175,33 @@ impl Retention {
             .filter_map(|place| self.pairs.get(place))
     }
 
-    fn order(&mut self, entry: &Entry, slot: Slot) {
+    pub fn order(&mut self, entry: &Entry, slot: Slot) {
         let key = entry.key(slot);
         self.eviction.insert((entry.rank.tier, key));
         if entry.is_critical() {
             self.critical.insert((entry.rank.class, Reverse(key)));
         }
+    }
+
+    /// `order` for many at once, which come in the order of their keys.
+    pub fn order_all(&mut self, sorted: &[(Key, &Entry)]) {
+        let mut tiers: BTreeMap<u8, Vec<Key>> = BTreeMap::new();
+        let mut classes: BTreeMap<u8, Vec<Key>> = BTreeMap::new();
+        for (key, entry) in sorted {
+            tiers.entry(entry.rank.tier).or_default().push(*key);
+            if entry.is_critical() {
+                classes.entry(entry.rank.class).or_default().push(*key);
+            }
+        }
+        let oldest_first = tiers
+            .into_iter()
+            .flat_map(|(tier, keys)| keys.into_iter().map(move |key| (tier, key)));
+        self.eviction.append(&mut oldest_first.collect());
+        let newest_first = classes.into_iter().flat_map(|(class, keys)| {
+            let keys = keys.into_iter().rev();
+            keys.map(move |key| (class, Reverse(key)))
+        });
+        self.critical.append(&mut newest_first.collect());
     }
 
     fn disorder(&mut self, entry: &Entry, slot: Slot) {
@@ -303,11 +324,10 @@ fn tier(worth: Worth, standing: Standing, names_stranger: bool) -> u8 {
 }
 
 impl Ledger {
-    /// Enter an event into the orders and under the caps.
-    pub(super) fn rank(&mut self, slot: Slot) {
+    /// Enter an event under the caps, and note its place in the orders.
+    pub(super) fn hold(&mut self, slot: Slot) {
         self.set_rank(slot);
         if let Some(entry) = &self.entries[slot as usize] {
-            self.retention.order(entry, slot);
             self.retention.hold(entry, slot);
         }
     }
@@ -346,6 +366,12 @@ impl Ledger {
         if let Some(entry) = &mut self.entries[slot as usize] {
             entry.rank = rank;
         }
+    }
+
+    /// Will `enforce` forget anything? Needs no order.
+    pub(super) fn has_excess(&self, slot: Slot) -> bool {
+        let entry = self.entry(slot);
+        self.len() > self.capacity() || self.retention.excess(entry).is_some()
     }
 
     /// Forget what must go now that the event in `slot` is in; that one too, if it is the least.
