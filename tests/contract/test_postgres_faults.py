@@ -16,7 +16,7 @@ import pytest
 
 from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
 from postbox.rules import Accepted
-from postbox.store.contract import Change, Entry, Lane, Tx
+from postbox.store.contract import Change, Entry, Lane, Tx, Wanted
 from postbox.store.postgres.driver import PostgresStore, open_postgres
 from postbox.store.postgres.listening import PostgresListening
 from postbox.store.postgres.session import Patience, Role, open_session, shown
@@ -27,7 +27,7 @@ from support.cutting import Cut, wire
 from support.kernel import Recorder, open_kernel
 from support.postgres import Server
 from support.simulate import MemoryDisk, Simulation, simulate
-from support.toy_chat import MIGRATIONS, ChatDraft, ToyChat, Verb
+from support.toy_chat import CHAT, MIGRATIONS, ChatDraft, ToyChat, Verb
 
 
 def entry(pos: int) -> Entry:
@@ -95,6 +95,38 @@ def test_a_commit_that_is_cut_off_is_found_or_done_again_but_never_lost_or_doubl
 
 def draft(chat: bytes, number: int, verb: Verb) -> ChatDraft:
     return ChatDraft(chat * 8 + number.to_bytes(8, "big"), verb, chat)
+
+
+def test_what_a_write_changes_goes_to_the_server_with_its_commit_at_once(
+    postgres: Server, database: str
+) -> None:
+    """So nobody can be stopped between two of its statements, where no limit of the server ends
+    it. The other message is the one that begins."""
+    with postgres.another_folder() as folder, wire(folder, postgres.folder, lambda _: None) as sent:
+        with opened(database.replace(str(postgres.folder), str(folder))) as store:
+            store.write(append_next)
+            before = sent.messages
+            store.write(append_next)
+            assert sent.messages - before == 2
+
+            def work(tx: Tx) -> None:
+                append_next(tx)
+                tx.look_up(Wanted([(Lane.CLIENTS, bytes(16))], {CHAT: [(b"a",)]}, [b"chat"]))
+
+            before = sent.messages
+            store.write(work)
+            assert sent.messages - before == 4
+
+
+def test_a_write_reads_what_it_has_changed(database: str) -> None:
+    def work(tx: Tx) -> tuple[dict[bytes, int], bytes | None]:
+        append_next(tx)
+        return tx.last_seqs([b"chat"]), tx.id_at(tx.head + 1)
+
+    with opened(database) as store:
+        store.write(append_next)
+        assert store.write(work) == ({b"chat": 2}, entry(2).id)
+        assert stored(store) == [1, 2]
 
 
 def test_connections_that_were_ended_are_replaced_without_a_word(

@@ -61,7 +61,7 @@ def asked_of_the_log() -> Iterator[tuple[str, Asked]]:
     yield "first, reading", asked(statements.FIRST_READING, by="entry_pkey news_pkey")
     yield "news", asked(statements.NEWS, number, number, by="news_pkey")
     yield "stretch", asked(statements.STRETCH, number, number, by="entry_pkey")
-    yield "sweep of news", asked(statements.sweep_news(90_000, 70_000).strip(";"), by="news_pkey")
+    yield "sweep of news", asked(statements.SWEEP_NEWS, number, number, by="news_pkey")
     yield "id at", asked(statements.ID_AT, number, by="entry_pkey")
 
 

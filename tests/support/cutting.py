@@ -14,7 +14,8 @@ from pathlib import Path
 import trio
 
 SOCKET = ".s.PGSQL.5432"
-COMMIT = b" commit\0"  # ends a writer's last message; a reader's begins with it
+COMMIT = b"\0commit\0"  # a statement of its own among others: a reader's is all that it sends
+END = b"S\0\0\0\4"  # of a message that has several statements
 
 
 class Cut(Enum):
@@ -31,6 +32,7 @@ class Wire:
     def __init__(self, server: Path, cuts: Callable[[int], Cut | None]) -> None:
         self._server = server
         self._cuts_at = cuts
+        self.messages = 0  # or parts of them, that clients sent
         self.commits = 0
         self.cuts = 0
 
@@ -51,6 +53,7 @@ class Wire:
         """Until the client ends, or a commit that is to be cut."""
         with suppress(trio.BrokenResourceError):
             async for data in client:
+                self.messages += 1
                 cut = self._cut(data)
                 if cut is not None:
                     return cut, data
@@ -64,7 +67,7 @@ class Wire:
             await client.send_eof()
 
     def _cut(self, data: bytes | bytearray) -> Cut | None:
-        if not data.endswith(COMMIT):
+        if COMMIT not in data or not data.endswith(END):
             return None
         self.commits += 1
         cut = self._cuts_at(self.commits)

@@ -9,16 +9,18 @@ opened at the next call; a commit whose answer was lost is Unavailable, perhaps 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 import psycopg
+from psycopg.types.numeric import Int8
 
 from postbox.errors import Unavailable
 from postbox.store.contract import IDENTITY, Expect, Identity, Key, News, Scalar, Size, Snapshot, Tx
 from postbox.store.postgres import statements
+from postbox.store.postgres.exchange import Statement
 from postbox.store.postgres.faults import renamed
 from postbox.store.postgres.integrity import find_damage, taken_bytes
 from postbox.store.postgres.leases import PostgresLeases
@@ -105,19 +107,20 @@ class PostgresStore:
         return PostgresTx(self._writer, turn, head, is_next, bool(has_keepers))
 
     def _commit(self, tx: PostgresTx) -> None:
-        if not self._is_settled:
-            self._writer.rows(statements.SETTLE)
-        self._writer.commit(self._news(tx))
+        first = () if self._is_settled else (Statement(statements.SETTLE),)
+        self._writer.commit((*first, *tx.take_queued(), *self._news(tx)))
         self._is_settled = True
 
-    def _news(self, tx: PostgresTx) -> str:
+    def _news(self, tx: PostgresTx) -> Iterator[Statement]:
         if not tx.changes:
-            return ""
-        news = statements.tell(self._writer.channel, tx.turn, tx.new_head, packed(tx.changes))
+            return
+        told = (Int8(tx.turn), Int8(tx.new_head), packed(tx.changes))
+        yield Statement(statements.TELL, told)
+        yield Statement(statements.notify(self._writer.channel, tx.new_head))
         self._commits += 1
         if self._commits % SWEEP_COMMITS == 1:  # the first one too: processes may live for short
-            news += statements.sweep_news(tx.turn, tx.turn - KEPT_TURNS)
-        return news
+            upto = Int8(tx.turn - KEPT_TURNS)
+            yield Statement(statements.SWEEP_NEWS, (upto, Int8(tx.turn)))
 
     def read(self, work: Callable[[PostgresReader], T]) -> T:
         try:

@@ -10,7 +10,8 @@ from postbox.store.change import is_storable
 from postbox.store.contract import EntryName, Found, Key, Known, Lane, Row, Table, Wanted
 from postbox.store.postgres import statements
 from postbox.store.postgres.arrays import blobs, sets
-from postbox.store.postgres.session import Session, Statement
+from postbox.store.postgres.exchange import Statement
+from postbox.store.postgres.session import Session
 
 
 class _Question(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 from msgspec import Struct
@@ -23,6 +23,7 @@ from postbox.errors import Fatal, Unavailable
 from postbox.store.contract import Row, Scalar, Snapshot
 from postbox.store.postgres import statements
 from postbox.store.postgres.arrays import DUMPERS
+from postbox.store.postgres.exchange import Exchange, Statement
 from postbox.world import Disk
 
 OLDEST_VERSION = 130_000  # before it, one time limit is for all statements of a message together
@@ -62,11 +63,6 @@ PLANNER = {
 }
 
 
-class Statement(NamedTuple):
-    sql: str
-    parameters: Sequence[object] = ()
-
-
 class Session:
     """One connection, used by one thread at a time."""
 
@@ -75,6 +71,7 @@ class Session:
         self._role = role
         self._rows = connection.cursor(binary=True)
         self._messages = connection.cursor()
+        self._exchange = Exchange(connection)
         self._warnings: list[str] = []
         connection.add_notice_handler(self._take_notice)
         self._has_first = False  # not before there are tables
@@ -98,13 +95,9 @@ class Session:
 
     def rows_together(self, asked: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
         """The rows of each, for one message there and one back."""
-        if len(asked) < 2:
-            return [self.rows(*each).fetchall() for each in asked]
-        cursors = [self._connection.cursor(binary=True) for _ in asked]
-        with self._connection.pipeline():
-            for cursor, (sql, parameters) in zip(cursors, asked, strict=True):
-                cursor.execute(sql, parameters, prepare=True)
-        return [cursor.fetchall() for cursor in cursors]
+        if not asked:
+            return []
+        return [self._exchange.rows(answer) for answer in self._exchange.ask(asked)]
 
     def query(self, sql: str, parameters: Mapping[str, Scalar | list[str]] = {}) -> list[Row]:
         return self._rows.execute(sql, parameters).fetchall()
@@ -120,19 +113,10 @@ class Session:
         """In one message; returns what a transaction of this role asks first."""
         writes = self._role is Role.WRITER
         if not self._has_first:
-            self._prepare_first(writes=writes)
+            first = statements.FIRST_WRITING if writes else statements.FIRST_READING
+            self.send(f"prepare first as {first}")
+            self._has_first = True
         return self.send(f"{self.take_turn if writes else statements.BEGIN_READING}; execute first")
-
-    def _prepare_first(self, *, writes: bool) -> None:
-        """A session in which only a part of it is done is of no use."""
-        first = statements.FIRST_WRITING if writes else statements.FIRST_READING
-        tell = f"; prepare tell (bigint, bigint, bytea) as {statements.TELL}" if writes else ""
-        try:
-            self.send(f"prepare first as {first}{tell}")
-        except BaseException:
-            self.close()
-            raise
-        self._has_first = True
 
     def send(self, message: str) -> list[Any]:
         """Statements without parameters, in one message; the first row of the last, if it has any.
@@ -145,12 +129,15 @@ class Session:
             self._give_up(self._warnings[0])
         return list(cursor.fetchone() or ()) if cursor.description else []
 
-    def commit(self, news: str = "") -> None:
-        """`news`: a statement that goes with it. No time limit of ours ends the wait for a standby,
+    def commit(self, changes: Sequence[Statement] = ()) -> None:
+        """And what it commits, in one message. No time limit of ours ends the wait for a standby,
         after which a commit is done, and said to be, with no more than a warning."""
-        self.send(f"{news} commit")
-        if self._messages.statusmessage != "COMMIT":
-            self._give_up(f"it answered the commit with {self._messages.statusmessage}")
+        self._warnings.clear()
+        *_, commit = self._exchange.ask((*changes, Statement("commit")))
+        if self._warnings:
+            self._give_up(self._warnings[0])
+        if (answer := commit.command_status or b"") != b"COMMIT":
+            self._give_up(f"it answered the commit with {answer.decode()}")
 
     def _give_up(self, warning: str) -> NoReturn:
         self.close()
@@ -162,6 +149,7 @@ class Session:
             return
         # psycopg forgets all that is prepared when something is undone, if it prepared any itself.
         self._has_first = False
+        self._exchange.forget()
         try:
             self._messages.execute("rollback; deallocate all")
         except psycopg.Error:

@@ -50,8 +50,7 @@ NEWS = "select turn, head, data from news where turn >= %s order by turn limit %
 STRETCH = f"""select pos, lane, {_CONTENT} from entry where pos > %s and pos <= %s and lane <> 0
   order by pos"""
 
-# Prepared as `tell` in a writer's connection.
-TELL = "insert into news values ($1, $2, $3)"
+TELL = "insert into news values (%s, %s, %s)"
 
 # A commit waits until what it wrote itself is safe, on the disk and, where the operator wants that,
 # on a standby; and with it all that was committed before. So this makes sure of what an earlier
@@ -59,16 +58,14 @@ TELL = "insert into news values ($1, $2, $3)"
 SETTLE = "select pg_logical_emit_message(true, 'postbox', '')"
 
 
-def tell(channel: str, turn: int, head: int, data: bytes | None) -> str:
-    shown = "null" if data is None else f"decode('{data.hex()}', 'hex')"
-    return f"execute tell ({turn}, {head}, {shown}); notify {channel}, '{head}';"
+def notify(channel: str, head: int) -> str:
+    return f"notify {channel}, '{head}'"
 
 
-def sweep_news(turn: int, upto: int) -> str:
-    """Of the commit of this turn. The one before it stays, however long ago that was: it is what
-    everybody goes on from who has heard of everything so far."""
-    before = f"select turn from news where turn < {turn} order by turn desc limit 1"
-    return f"delete from news where turn <= {upto} and turn < ({before});"
+# By the commit of a turn. The one before it stays, however long ago that was: it is what everybody
+# goes on from who has heard of everything so far.
+SWEEP_NEWS = """delete from news where turn <= %s
+  and turn < (select turn from news where turn < %s order by turn desc limit 1)"""
 
 
 def _newest_number(stream: str) -> str:

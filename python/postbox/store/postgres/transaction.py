@@ -1,13 +1,15 @@
 """What a write and a read see of the database: `contract.Tx` and `contract.Reader`.
 
-A transaction that met an error is lost, whatever its caller makes of that: `failure` keeps the
-error, so that nobody takes it for something else later.
+What a write changes goes to the server with its commit, or before the next that it reads. A
+transaction that met an error is lost, whatever its caller makes of that: `failure` keeps the error,
+so that nobody takes it for something else later.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -35,6 +37,7 @@ from postbox.store.contract import (
 from postbox.store.paging import cut_page
 from postbox.store.postgres import statements
 from postbox.store.postgres.arrays import integers, sets
+from postbox.store.postgres.exchange import Statement
 from postbox.store.postgres.looking_up import find, last_seqs, look_up, read_rows
 from postbox.store.postgres.news import MOST_ENTRIES, unpacked
 from postbox.store.postgres.session import Session
@@ -102,73 +105,74 @@ class PostgresTx:
         self.is_next = is_next
         self.new_head = head
         self.changes: list[Change] = []
+        self._queued: list[Statement] = []  # of changes that the server was not told yet
         self.failure: psycopg.Error | None = None
 
     def id_at(self, pos: int) -> bytes | None:
-        with _Watch(self):
-            return read_id(self._session, pos)
+        with self._reading() as session:
+            return read_id(session, pos)
 
     def find(self, keys: Collection[EntryName]) -> dict[EntryName, Found]:
-        with _Watch(self):
-            return find(self._session, keys)
+        with self._reading() as session:
+            return find(session, keys)
 
     def rows(self, table: Table, keys: Collection[Key]) -> dict[Key, Row | None]:
-        with _Watch(self):
-            return read_rows(self._session, table, keys)
+        with self._reading() as session:
+            return read_rows(session, table, keys)
 
     def last_seqs(self, streams: Collection[bytes]) -> dict[bytes, int]:
-        with _Watch(self):
-            return last_seqs(self._session, streams)
+        with self._reading() as session:
+            return last_seqs(session, streams)
 
     def look_up(self, wanted: Wanted) -> Known:
-        with _Watch(self):
-            return look_up(self._session, wanted)
+        with self._reading() as session:
+            return look_up(session, wanted)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session]:
+        """After all that was changed. Notes the first error of the transaction."""
+        try:
+            self._session.rows_together(self.take_queued())
+            yield self._session
+        except psycopg.Error as error:
+            self.failure = self.failure or error
+            raise
+
+    def take_queued(self) -> list[Statement]:
+        queued, self._queued = self._queued, []
+        return queued
 
     def apply(self, change: Change) -> None:
-        if not change.is_empty():
-            self.changes.append(change)
-            with _Watch(self):
-                self._apply(change)
-
-    def _apply(self, change: Change) -> None:
-        execute = self._session.rows
-        if change.appends:
-            self.new_head = change.appends[-1].pos
-        if change.removes:
-            removes = integers(change.removes)
-            execute(statements.KEEP, (removes, Int8(self.new_head)))
-            execute(statements.REMOVE, (removes,))
-            self._has_keepers = True
-        if change.blanks:
-            execute(statements.BLANK, (integers(change.blanks),))
-        if change.appends:
-            rows = map(astuple, stored_appends(change))
-            execute(statements.APPEND, sets(statements.ENTRY_TYPES, rows))
-            if self._has_keepers:
-                execute(statements.SWEEP, (Int8(self.new_head),))
-        for table, puts in change.puts.items():
-            if puts:
-                check_storable(puts)
-                last = {row[: table.key]: row for row in puts}.values()
-                execute(statements.put(table), sets(statements.types(table), last))
-        for table, keys in change.drops.items():
-            if sought := [key for key in keys if is_storable(key)]:
-                execute(statements.drop(table), sets(statements.key_types(table), sought))
+        if change.is_empty():
+            return
+        head = change.appends[-1].pos if change.appends else self.new_head
+        has_keepers = self._has_keepers or bool(change.removes)
+        self._queued += list(_told(change, head, has_keepers))  # or nothing, if a value is unfit
+        self.changes.append(change)
+        self.new_head, self._has_keepers = head, has_keepers
 
 
-class _Watch:
-    """Notes the first error of a transaction."""
-
-    __slots__ = ("_tx",)
-
-    def __init__(self, tx: PostgresTx) -> None:
-        self._tx = tx
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if isinstance(error, psycopg.Error) and self._tx.failure is None:
-            self._tx.failure = error
+def _told(change: Change, head: int, has_keepers: bool) -> Iterator[Statement]:
+    """`head`: the log's after it."""
+    if change.removes:
+        removes = integers(change.removes)
+        yield Statement(statements.KEEP, (removes, Int8(head)))
+        yield Statement(statements.REMOVE, (removes,))
+    if change.blanks:
+        yield Statement(statements.BLANK, (integers(change.blanks),))
+    if change.appends:
+        rows = map(astuple, stored_appends(change))
+        yield Statement(statements.APPEND, sets(statements.ENTRY_TYPES, rows))
+        if has_keepers:
+            yield Statement(statements.SWEEP, (Int8(head),))
+    for table, puts in change.puts.items():
+        if puts:
+            check_storable(puts)
+            last = {row[: table.key]: row for row in puts}.values()
+            yield Statement(statements.put(table), sets(statements.types(table), last))
+    for table, keys in change.drops.items():
+        if sought := [key for key in keys if is_storable(key)]:
+            yield Statement(statements.drop(table), sets(statements.key_types(table), sought))
 
 
 def read_id(session: Session, pos: int) -> bytes | None:
