@@ -24,7 +24,7 @@ from postbox.admin.command import Desk, Serving
 from postbox.admin.listening import url_for_peers
 from postbox.admin.server import serve_operator
 from postbox.config import Config
-from postbox.errors import HistoryChanged, Stopped, Unavailable, in_one_line, leaves
+from postbox.errors import Full, HistoryChanged, Stopped, Unavailable, in_one_line, leaves
 from postbox.home import open_home
 from postbox.log.disk_use import DiskUse
 from postbox.log.retries import Retries
@@ -81,9 +81,9 @@ class _Opened:
     stop: trio.Event
     ready: Callable[[str], None]
     _was_ready: bool = False
+    _retries: Retries = field(default_factory=Retries)
 
     async def keep(self) -> None:
-        retries = Retries()
         while not self.stop.is_set():
             try:
                 await self._open()
@@ -93,7 +93,7 @@ class _Opened:
                 why = in_one_line(leaves(group))
                 get("postbox.app").warning("the node is opened again", why=why)
                 self.listener.front.begin_again("starting again")
-                await retries.wait()
+                await self._retries.wait()
 
     async def _open(self) -> None:
         front, metrics = self.listener.front, self.listener.metrics
@@ -101,19 +101,21 @@ class _Opened:
             nursery.start_soon(_stop_opening, self.stop, front, nursery.cancel_scope)
             async with self.opening() as node:
                 _watch(node, metrics)
-                await _serve(node, front, metrics, self.url, self.stop, self._say_ready)
-                await self.listener.end()
+                await _serve(node, self.listener, self.url, self.stop, self._say_ready)
             nursery.cancel_scope.cancel()
 
     def _say_ready(self, url: str) -> None:
         if not self._was_ready:
             self.ready(url)
         self._was_ready = True
+        self._retries.succeeded()
 
     def _may_open_again(self, group: BaseExceptionGroup[BaseException]) -> bool:
-        """A node that was ready once also waits for its database to come back."""
+        """A node that was ready once also waits for its database to come back, and for room."""
         errors = leaves(group)
-        if not all(isinstance(one, HistoryChanged | Stopped | Unavailable) for one in errors):
+        if not all(
+            isinstance(one, HistoryChanged | Stopped | Unavailable | Full) for one in errors
+        ):
             return False
         return self._was_ready or any(isinstance(one, HistoryChanged) for one in errors)
 
@@ -150,14 +152,13 @@ class _Listener:
 
 async def _serve(
     node: Node,
-    front: Front,
-    metrics: Metrics,
+    listener: _Listener,
     url: str,
     stop: trio.Event,
     ready: Callable[[str], None],
 ) -> None:
     """The doors, their loops and the operator's socket, until `stop`. `url`: where it listens."""
-    log = get("postbox.app")
+    log, front, metrics = get("postbox.app"), listener.front, listener.metrics
     told_url, url = url_for_peers(node.config, url), node.config.mesh.url or url
     since_s = node.world.clock.elapsed_s()
 
@@ -183,6 +184,7 @@ async def _serve(
                     log.info("stopping")
                 finally:  # of a node that fails, too, since what it answers from is of no use then
                     front.close("stopping")
+                await listener.end()
                 loops.cancel_scope.cancel()
 
 

@@ -124,11 +124,6 @@ def remember_database(home: Path, database: str) -> None:
         raise BadHome(home, f"{error.filename}: {error.strerror}") from error
 
 
-def has_log(home: Path) -> bool:
-    """Whether a node's log lies in it, or a database is remembered that holds one."""
-    return (home / DATABASE).exists() or (home / STORE).exists()
-
-
 def _remembered(home: Path) -> str:
     try:
         return (home / STORE).read_text("utf-8").strip()

@@ -18,10 +18,12 @@ import trio
 
 from postbox import core
 from postbox.config import Config
-from postbox.errors import Fatal, Fault
-from postbox.home import DATABASE, database_of, has_log, open_home, remember_database
+from postbox.errors import Fatal, Fault, Unavailable
+from postbox.home import DATABASE, database_of, open_home, remember_database
 from postbox.log.admission import Admission
+from postbox.log.anchor import FILE as ANCHOR
 from postbox.log.anchor import keep_anchor, read_anchor
+from postbox.log.cursor import log_mark
 from postbox.log.epoch import History, settle_epoch
 from postbox.log.feed import feed
 from postbox.log.leases import Leases
@@ -31,6 +33,7 @@ from postbox.logs import get
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import RETENTION, MeshLedger
 from postbox.mesh.memory import capacity_of
+from postbox.store.backup import server_epoch
 from postbox.store.contract import Identity as StoreIdentity
 from postbox.store.open import is_url, open_store
 from postbox.store.runner import StoreRunner
@@ -42,7 +45,7 @@ from postbox.trust.notices import Notices
 from postbox.trust.rules import KeyRules, own_draft
 from postbox.trust.tables import MIGRATIONS as TRUST_MIGRATIONS
 from postbox.trust.waiting import Waiting
-from postbox.world import World
+from postbox.world import Pool, World
 
 if TYPE_CHECKING:
     from postbox.mesh.door import Mesh
@@ -129,9 +132,12 @@ async def node_in(
 ) -> AsyncIterator[Node]:
     """`open_node` in a home whose lock the caller holds."""
     database = database_of(home, config.node.store)
-    identity = None if is_url(database) else _identity_of(home, world, name)
+    if is_url(database):
+        await _check_server(world, home, database)
+    else:
+        identity = _identity_of(home, world, name)
     async with open_store(world, database, MIGRATIONS) as store:
-        if identity is None:
+        if is_url(database):
             identity = await _identity_on(store, home, world, name)
         await claim(store, identity.public_key)
         remember_database(home, database)
@@ -143,13 +149,25 @@ async def node_in(
             yield node
 
 
+async def _check_server(world: World, home: Path, url: str) -> None:
+    """Before anything is made there. A home without a node remembers a URL that does not answer, so
+    that whoever tries again without saying it gets no node on SQLite."""
+    has_own = (home / DATABASE).exists()
+    try:
+        epoch = await world.threads.run(Pool.READER, partial(server_epoch, world.disk, url))
+    except Unavailable:
+        if not has_own and not has_key(home):
+            remember_database(home, url)
+        raise
+    if epoch is None and (has_own or read_anchor(home) is not None):
+        raise Unfilled(home)
+
+
 async def _identity_on(store: StoreRunner, home: Path, world: World, name: str | None) -> Identity:
     """Of a home whose log lies on a server: made if it has none, and the log is no other node's."""
     owner = await store.read(owner_of)
     if owner is not None and not has_key(home):
         raise ForeignLog(owner)
-    if owner is None and has_log(home):
-        raise Unfilled(home)
     return _identity_of(home, world, name)
 
 
@@ -158,15 +176,18 @@ class Unfilled(Fault):
 
     def __init__(self, home: Path) -> None:
         super().__init__(
-            f"the database is empty, and the node of {home} has a log already. Bring it over:"
-            " postbox backup FILE, then postbox restore FILE with a new home and --store; or name"
-            " the database that holds it"
+            f"the database is empty, and the node of {home} has had a log. If that is elsewhere,"
+            " name it, or bring it over: postbox backup FILE, then postbox restore FILE --store URL"
+            " with a new home. If it is lost, restore the last backup; to go on without one, move"
+            f" {ANCHOR} and {DATABASE} out of {home}"
         )
 
 
 async def _settle_history(world: World, home: Path, store: StoreRunner) -> None:
     anchor = read_anchor(home)
-    if anchor is not None and not await settle_epoch(store, world, anchor):
+    if anchor is None or anchor.log != log_mark(await store.identity()):
+        return  # none, or of another log, as of a home that had one of its own before
+    if not await settle_epoch(store, world, anchor):
         get("postbox.node").warning(
             "the log went back: its epoch is new, and cursors from before are refused",
             known_position=anchor.pos,
@@ -178,7 +199,7 @@ def _identity_of(home: Path, world: World, name: str | None) -> Identity:
     """Made if there is none. A database without a key is a home that lost it: a new key would make
     its node a stranger."""
     is_new = not has_key(home)
-    if is_new and has_log(home):
+    if is_new and (home / DATABASE).exists():
         raise KeyFileError(
             f"{home} has a database and no {KEY_FILE}: put back a copy of it. Without one, move"
             f" {DATABASE} away too, and the node starts anew with another key"
@@ -207,7 +228,7 @@ async def _assemble(
     tail = await open_tail(store)
     await _settle_history(world, home, store)  # after the tail, whose log it then speaks of
     store_identity = await store.identity()
-    history = History(store_identity.epoch, tail)
+    history = History(store_identity.epoch, tail, log_mark(store_identity))
     if store.is_shared:
         store.guard(history.expect)
     waiting = Waiting()
@@ -240,16 +261,32 @@ async def _assemble(
     )
 
 
+STOP_S = 5.0
+"""To hand back what is to be, and for a write under way: a database may be slow, or not answer."""
+
+
+@asynccontextmanager
+async def _writing(node: Node) -> AsyncIterator[trio.Nursery]:
+    """The writer, until the end; a server that does not answer keeps no node from stopping."""
+    async with trio.open_nursery() as nursery:
+        try:
+            await nursery.start(node.admission.run)
+            yield nursery
+        finally:
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await node.store.end_writing(STOP_S)
+
+
 @asynccontextmanager
 async def _running(node: Node) -> AsyncIterator[None]:
     """The node's own tasks: the writer, what hears of other processes, the leases, the anchor, and
     the keeper that hands back what the ledger drops."""
-    async with trio.open_nursery() as nursery:
-        await nursery.start(node.admission.run)
+    async with _writing(node) as nursery:
         if node.store.is_shared:
             nursery.start_soon(feed, node.store, node.tail, node.history.expect)
         nursery.start_soon(node.leases.run)
-        nursery.start_soon(keep_anchor, node.home, node.history)
+        nursery.start_soon(keep_anchor, node.world, node.home, node.history)
         keep = partial(node.ledger.keep, node.admission)
         await nursery.start(node.leases.hold, RETENTION, keep)
         own = own_draft(
@@ -258,5 +295,5 @@ async def _running(node: Node) -> AsyncIterator[None]:
         await node.admission.submit(KeyRules(), [own])
         await node.settle()
         yield
-        await node.settle()
-        nursery.cancel_scope.cancel()
+        with trio.move_on_after(STOP_S):
+            await node.settle()

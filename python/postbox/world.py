@@ -211,6 +211,13 @@ class FileDisk:
         return psycopg.connect(conninfo, autocommit=True)
 
 
+def cut(descriptor: int) -> None:
+    """Ends a connection that a library opened, at both ends, from any thread: who waits for an
+    answer there gets none. Raises OSError."""
+    with socket.socket(fileno=os.dup(descriptor)) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+
+
 def system_world() -> World:
     """The real outside."""
     return World(SystemClock(), SystemRandom(), SystemNet(), SystemThreads(), FileDisk())

@@ -254,7 +254,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule()
     def remove_and_add(self) -> None:
         reader = "bob"  # so that ann comes to have many letters
-        self._act(reader, Forget(()))
+        self._act(reader, Forget((), is_last=True))
         self._act(reader, Ack(1))
         self._act(reader, Add(Lane.CLIENTS, (b"c", b"d"), 0))
 

@@ -151,7 +151,7 @@ def test_a_connection_that_is_ended_amid_a_write_leaves_nothing_of_it(
             append_next(tx)
             postgres.cut(name_of(database))
 
-        with pytest.raises(Unavailable, match="tried again"):
+        with pytest.raises(Unavailable, match="tries again"):
             store.write(work)
         store.write(append_next)
         assert stored(store) == [1]

@@ -111,12 +111,26 @@ def test_a_server_or_a_database_that_is_not_there_is_named(
     refused(call("status", "--home", home, "--store", nowhere), "see that the server runs")
     missing = postgres.url("nothing")
     refused(call("status", "--home", home, "--store", missing), '"nothing" does not exist')
-    [*_, database] = call("doctor", "--home", home, "--json").json["findings"]
-    assert database["what"] != "database"  # nothing was remembered
-    done = call("doctor", "--home", home, "--store", missing, "--json")
+    refused(call("status", "--home", home), '"nothing" does not exist')  # it is remembered
+    done = call("doctor", "--home", home, "--json")
     [*_, database] = done.json["findings"]
     assert (done.code, database["what"], database["state"]) == (1, "database", "wrong")
     assert '"nothing" does not exist' in database["text"]
+    assert not (home / "postbox.db").exists()
+
+
+def test_an_anchor_of_a_log_that_the_home_had_before_says_nothing_of_another_one(
+    call: Call, home: Path, tmp_path: Path, database: str
+) -> None:
+    """As of who forgot --store once."""
+    epoch = call("status", "--home", home, "--store", database, "--json").json["epoch"]
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    (other / "node.key").write_bytes((home / "node.key").read_bytes())
+    (other / "node.key").chmod(0o600)
+    assert call("status", "--home", other).code == 0
+    joined = call("status", "--home", other, "--store", database, "--json").json
+    assert (joined["epoch"], joined["renewed"]) == (epoch, None)
 
 
 @pytest.fixture

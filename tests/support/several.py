@@ -12,9 +12,11 @@ from typing import TypeAlias
 import trio
 from msgspec import Struct
 
+from postbox.errors import Unavailable
 from postbox.log.committed import Committed, Interest
 from postbox.log.epoch import History
 from postbox.log.feed import feed
+from postbox.log.retries import Retries
 from postbox.log.tail import Tail
 from postbox.rules import Accepted, Duplicate, Outcome
 from postbox.store.contract import Entry, Lane, Store, Window, Windows
@@ -74,11 +76,17 @@ class ToldOnce:
     after: int = 0
 
     async def read(self, tail: Tail) -> None:
-        """Until cancelled."""
+        """Until cancelled. A page that the database could not give is asked for again."""
         streams = None if self.windows is None else frozenset(w.stream for w in self.windows)
+        retries = Retries()
         while True:
             await tail.wait(Interest(Lane.CLIENTS, streams), self.after)
-            page = await tail.page(Lane.CLIENTS, self.windows, self.after, self.limit)
+            try:
+                page = await tail.page(Lane.CLIENTS, self.windows, self.after, self.limit)
+            except Unavailable:
+                await retries.wait()
+                continue
+            retries.succeeded()
             self.seen += [(entry.pos, entry.id) for entry in page.entries]
             self.after = page.next
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trio
 
-from postbox.app import ROUTES, _serve
+from postbox.app import ROUTES, _Listener, _serve
 from postbox.metrics import Metrics
 from postbox.net.asgi import Reply
 from postbox.net.health import Front
@@ -29,8 +29,7 @@ async def test_a_node_that_fails_lets_nobody_in_while_it_is_being_closed(tmp_pat
             failing.start_soon(
                 _serve,
                 node,
-                front,
-                Metrics(ROUTES),
+                _Listener(node.world, node.config, front, Metrics(ROUTES)),
                 asked.url,
                 trio.Event(),
                 lambda url: is_open.set(),

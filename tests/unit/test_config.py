@@ -374,3 +374,12 @@ def test_the_url_of_a_database_is_shown_without_its_password(url: str, shown: st
 def test_what_is_no_url_of_a_database_is_refused_and_not_repeated(bad: object) -> None:
     with pytest.raises(ValueError, match="not what was given"):
         declared()["node.store"].kind.read(bad, Path())
+
+
+@pytest.mark.parametrize("bad", ["ann:se/cret@db/log", "ann:se@cret@db/log", "a/b@db/log"])
+def test_a_password_that_would_be_taken_for_a_host_is_refused_with_what_to_write(bad: str) -> None:
+    kind = declared()["node.store"].kind
+    with pytest.raises(ValueError, match="%2F and %40") as refused:
+        kind.read(f"postgresql://{bad}", Path())
+    assert "cret" not in str(refused.value)
+    assert kind.read("postgresql://ann@db/log?options=a@b/c", Path())

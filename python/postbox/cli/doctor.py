@@ -26,7 +26,7 @@ from postbox.cli.peers import trouble
 from postbox.cli.status import leases, renewal
 from postbox.config import Config
 from postbox.errors import Fault
-from postbox.home import BadHome, database_of, has_log
+from postbox.home import DATABASE, BadHome, database_of
 from postbox.log.epoch import Renewal
 from postbox.net.server import HYPERCORN
 from postbox.net.tls import server_tls
@@ -165,7 +165,7 @@ def _home(home: Path) -> Iterator[Finding]:
         yield Finding("home", "ok", str(home))
     key = home / KEY_FILE
     if not key.exists():
-        is_lost = has_log(home)
+        is_lost = (home / DATABASE).exists()
         cure = f"put back your copy of {KEY_FILE}" if is_lost else ""
         yield Finding("key", "wrong" if is_lost else "ok", f"there is no {KEY_FILE}", cure)
     elif stat.S_IMODE(key.stat().st_mode) & 0o077:

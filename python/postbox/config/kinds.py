@@ -192,6 +192,9 @@ class Database(Struct, frozen=True):
         is_url = isinstance(value, str) and value.startswith(DATABASE_SCHEMES)
         if value != "" and not (is_url and str(value).isprintable() and " " not in str(value)):
             raise ValueError("not what was given")  # a password may be in it
+        who, at, _ = str(value).partition("?")[0].partition("//")[2].rpartition("@")
+        if at and set(who) & set("/@"):
+            raise ValueError("with / and @ in a name or a password as %2F and %40")
         return value
 
     def written(self, value: object) -> TomlValue:

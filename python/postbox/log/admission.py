@@ -121,7 +121,7 @@ class Admission:
             for draft in piece.call.drafts[piece.start : piece.stop]
         ]
         plan = plan_batch(items, tx, self._numbers, now_ns)
-        plans.append(plan)
+        plans[:] = [plan]  # the one before has not landed, and no longer can: we hold the sequencer
         if not plan.change.is_empty():
             tx.apply(plan.change)
         return plan, tx.turn

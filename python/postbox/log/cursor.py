@@ -120,7 +120,7 @@ def write_cursor(kind: CursorKind, place: Place, identity: Identity) -> str:
             form, packed = 1, _POSITION.pack(pos)
         case Moment(ts_ns, id):
             form, packed = 2, _MOMENT.pack(ts_ns, id)
-    data = _HEAD.pack(VERSION, kind, form, identity.epoch, _mark(identity)) + packed
+    data = _HEAD.pack(VERSION, kind, form, identity.epoch, log_mark(identity)) + packed
     return base64.urlsafe_b64encode(data + _mac(data, identity)).rstrip(b"=").decode()
 
 
@@ -155,7 +155,7 @@ def read_cursor(
         return CursorProblem.MALFORMED
     _, its_kind, form, epoch, mark = _HEAD.unpack_from(data)
     if not hmac.compare_digest(mac, _mac(data, identity)):
-        return CursorProblem.TAMPERED if mark == _mark(identity) else CursorProblem.FOREIGN
+        return CursorProblem.TAMPERED if mark == log_mark(identity) else CursorProblem.FOREIGN
     if its_kind != kind:
         return CursorProblem.OTHER_KIND
     if epoch != identity.epoch:
@@ -177,7 +177,7 @@ def _mac(data: bytes, identity: Identity) -> bytes:
     return hashlib.blake2b(data, key=key, digest_size=MAC_BYTES, person=b"postbox cursor").digest()
 
 
-def _mark(identity: Identity) -> bytes:
+def log_mark(identity: Identity) -> bytes:
     """Names the key, and tells nothing of it."""
     key = identity.cursor_key
     return hashlib.blake2b(key=key, digest_size=MARK_BYTES, person=b"postbox mark").digest()

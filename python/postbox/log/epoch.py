@@ -36,11 +36,13 @@ Why = Literal["restored", "went back"]
 
 
 class Anchor(Struct, frozen=True):
-    """The newest entry that a process knows; position 0 with an empty id: none yet."""
+    """The newest entry that a process knows; position 0 with an empty id: none yet. `log`: of which
+    log it is, whatever epochs that had; it says nothing of another one."""
 
     epoch: bytes
     pos: int
     id: bytes
+    log: bytes = b""
 
 
 class Renewal(Struct, frozen=True):
@@ -58,13 +60,15 @@ _decoder = msgspec.json.Decoder(Renewal)
 class History:
     """What a running process knows of the log."""
 
-    def __init__(self, epoch: bytes, tail: Tail) -> None:
+    def __init__(self, epoch: bytes, tail: Tail, log: bytes = b"") -> None:
+        """`log`: its mark (`cursor.log_mark`)."""
         self._epoch = epoch
         self._tail = tail
+        self._log = log
 
     @property
     def anchor(self) -> Anchor:
-        return Anchor(self._epoch, *self._tail.newest)
+        return Anchor(self._epoch, *self._tail.newest, self._log)
 
     def expect(self) -> Callable[[Snapshot], None]:
         """See `contract.Expect`. The check raises HistoryChanged."""

@@ -116,12 +116,14 @@ class Outbox:
         await self._submit(reader, Add(lane, tuple(streams), after))
 
     async def remove(self, reader: str) -> None:
-        """The reader and its dead letters are gone."""
+        """The reader and its dead letters are gone; the reader last, so that what was cut short
+        can be asked for again."""
         while True:
             letters = await self.dead(after=(reader, 0), limit=FORGET_LETTERS)
             own = tuple(letter.pos for letter in letters if letter.reader == reader)
-            await self._submit(reader, Forget(own))
-            if len(own) < FORGET_LETTERS:
+            is_last = len(own) < FORGET_LETTERS
+            await self._submit(reader, Forget(own, is_last))
+            if is_last:
                 return
 
     async def page(self, reader: str, limit: int = 500, max_bytes: int = 2**20) -> Due:

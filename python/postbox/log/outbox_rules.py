@@ -77,9 +77,10 @@ class Hurry(Struct, frozen=True):
 
 
 class Forget(Struct, frozen=True):
-    """The reader is gone, and these of its dead letters."""
+    """These dead letters of the reader are gone, and it is, too, if they were all."""
 
     letters: tuple[int, ...]
+    is_last: bool
 
 
 Act: TypeAlias = Add | Ack | Retry | Bury | Revive | Hurry | Forget
@@ -123,9 +124,10 @@ class OutboxRules:
         match draft.act:
             case Add():
                 return _add(draft.reader, draft.act, state)
-            case Forget(letters):
+            case Forget(letters, is_last):
                 dead = [RowKey(DEAD, (draft.reader, pos)) for pos in letters]
-                return Decision(drops=(RowKey(OUTBOX, (draft.reader,)), *dead))
+                own = [RowKey(OUTBOX, (draft.reader,))] if is_last else []
+                return Decision(drops=(*own, *dead))
             case Revive(pos):
                 return _revive(draft.reader, pos, state)
             case Ack() | Retry() | Bury() | Hurry():

@@ -54,7 +54,7 @@ class Start(NamedTuple):
     newest: Place
 
 
-NEWS_COMMITS = 500  # of others, read at once: some 50 ms
+NEWS_COMMITS = 64  # of others, read at once: 5 ms of small ones, 64 MiB of the largest
 
 
 class Tail:

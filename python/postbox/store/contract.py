@@ -290,6 +290,10 @@ class Shared(Protocol):
 
     def listen(self) -> Listening: ...
 
+    def interrupt(self) -> None:
+        """From any thread: a write that waits for the server is Unavailable."""
+        ...
+
     def link_leases(self, holder: bytes, idle_ms: int) -> LeaseLink:
         """`holder` names this process; it is taken for dead when it asks nothing for `idle_ms`."""
         ...

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+import trio
+
 from postbox.store.contract import (
     Expect,
     Identity,
@@ -30,9 +32,25 @@ class StoreRunner:
     def __init__(self, threads: Threads, store: Store) -> None:
         self._threads = threads
         self._store = store
+        self._writing: trio.Event | None = None  # until the write that is under way has ended
 
     async def write(self, work: Callable[[Tx], T]) -> T:
-        return await self._threads.run(Pool.WRITER, partial(self._store.write, work))
+        self._writing = ended = trio.Event()
+        try:
+            return await self._threads.run(Pool.WRITER, partial(self._store.write, work))
+        finally:
+            ended.set()
+
+    async def end_writing(self, patience_s: float) -> None:
+        """Waits for the write that is under way, if there is one. A server may wait for a standby
+        that is gone: after `patience_s` the write is Unavailable, perhaps committed."""
+        if self._writing is None:
+            return
+        with trio.move_on_after(patience_s):
+            await self._writing.wait()
+            return
+        if self.is_shared:
+            self._shared.interrupt()
 
     async def read(self, work: Callable[[Reader], T]) -> T:
         return await self._threads.run(Pool.READER, partial(self._store.read, work))

@@ -56,6 +56,7 @@ class PostgresStore:
         self._is_settled = False  # everything that this process may have committed before is safe
         self._turn = -1  # the last one drawn by this connection
         self._commits = 0
+        self._is_closed = False
         self._expect: Expect = lambda: _as_it_is
 
     @property
@@ -133,8 +134,7 @@ class PostgresStore:
                 return result
             finally:
                 session.roll_back()
-                if session.is_open:
-                    self._idle.append(session)
+                self._keep(session)
         except psycopg.Error as error:
             raise renamed(error, self._where) from error
 
@@ -192,7 +192,18 @@ class PostgresStore:
     def size(self) -> Size:
         return Size(self.read(partial(taken_bytes, self._sets)), free_bytes=None, room_bytes=None)
 
+    def _keep(self, session: Session) -> None:
+        """For the next read, if it is of use still."""
+        if self._is_closed:
+            session.close()
+        elif session.is_open:
+            self._idle.append(session)
+
+    def interrupt(self) -> None:
+        self._writer.shut_down()
+
     def close(self) -> None:
+        self._is_closed = True
         for session in (*self._idle, self._writer):
             session.close()
         self._idle.clear()

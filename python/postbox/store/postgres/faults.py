@@ -19,6 +19,7 @@ _UNAVAILABLE = {
     "57": "the server stops, starts or was told to end this",
 }
 _NO_ROOM = "53100"
+NO_RESOURCES = "53"  # of the server, for what it was asked: no damage
 _VIOLATION = ("22", "23", "54")
 
 
@@ -28,7 +29,9 @@ def renamed(error: psycopg.Error, where: str) -> Fault:
     if code == _NO_ROOM:
         return Full(f"no room for {where} ({text}): make room there; nothing was written")
     if (why := _why_unavailable(error, code)) is not None:
-        return Unavailable(f"{where} does not answer ({text}): {why}; it is tried again")
+        return Unavailable(
+            f"{where} does not answer ({text}): {why}; a node that serves tries again"
+        )
     if code.startswith(_VIOLATION) or isinstance(error, psycopg.DataError):
         return Violation(f"{where} refused a change: {text}")
     return Fatal(

@@ -21,6 +21,7 @@ from postbox.store.integrity import (
     differences,
     is_as_new,
 )
+from postbox.store.postgres.faults import NO_RESOURCES
 from postbox.store.postgres.session import Session
 from postbox.store.postgres.tables import PostgresDatabase
 from postbox.store.schema import Migrations, migrate
@@ -110,7 +111,7 @@ def _part(session: Session, look: Callable[[], Iterable[str]]) -> list[str]:
     try:
         found.extend(look())
     except psycopg.Error as error:
-        if not session.is_open:
+        if not session.is_open or (error.sqlstate or "").startswith(NO_RESOURCES):
             raise
         found.append(error.diag.message_primary or str(error))
     session.send("rollback to part")

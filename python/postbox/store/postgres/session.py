@@ -9,7 +9,7 @@ must be there for the next read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -24,7 +24,7 @@ from postbox.store.contract import Row, Scalar, Snapshot
 from postbox.store.postgres import statements
 from postbox.store.postgres.arrays import DUMPERS
 from postbox.store.postgres.exchange import Exchange, Statement
-from postbox.world import Disk
+from postbox.world import Disk, cut
 
 OLDEST_VERSION = 130_000  # before it, one time limit is for all statements of a message together
 _LOCK = int.from_bytes(b"post") << 32  # our advisory locks: this, and the number of the schema
@@ -175,6 +175,11 @@ class Session:
     def wire(self) -> PGconn:
         """For who asks and does not wait."""
         return self._connection.pgconn
+
+    def shut_down(self) -> None:
+        """From any thread: who waits for an answer here gets none."""
+        with suppress(OSError, psycopg.Error):  # it is closed already
+            cut(self._connection.fileno())
 
     def close(self) -> None:
         self._connection.close()

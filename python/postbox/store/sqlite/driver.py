@@ -220,7 +220,9 @@ def renamed(error: apsw.Error, path: str) -> Fault:
     """What apsw raised, in the store contract's words."""
     match error:
         case apsw.BusyError() | apsw.LockedError() | apsw.InterruptError():
-            return Unavailable(f"{path} is locked by another program ({error}); it is tried again")
+            return Unavailable(
+                f"{path} is locked by another program ({error}); a node that serves tries again"
+            )
         case _ if isinstance(error, apsw.FullError) or _extended(error) == _SHM_CAN_NOT_GROW:
             return Full(f"no room for {path} ({error}): {_DISK_FULL_HINT}")
         case apsw.ConstraintError() | apsw.MismatchError() | apsw.TooBigError():
