@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from postbox.errors import Fatal, SchemaTooNew
+from postbox.store.contract import IDENTITY, Identity, Snapshot
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.(sqlite|postgres)\.sql")
 _COMPATIBLE = re.compile(r"-- compatible: (\d+)")
@@ -60,6 +61,15 @@ class Database(Protocol):
         ...
 
     def put_version(self, name: str, version: Version) -> None: ...
+
+
+def identity_of(schema: Schema, snapshot: Snapshot) -> Identity:
+    rows = snapshot.rows(IDENTITY, [("epoch",), ("cursor_key",)])
+    match [row and row[1] for row in rows.values()]:
+        case [bytes(epoch), bytes(cursor_key)]:
+            return Identity(epoch, cursor_key, schema)
+        case _:
+            raise Fatal("the database has lost what names it: restore a backup")
 
 
 def load_steps(migrations: Migrations, engine: Engine) -> list[Step]:

@@ -8,7 +8,6 @@ opened at the next call; a commit whose answer was lost is Unavailable, perhaps 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -18,7 +17,8 @@ import psycopg
 from psycopg.types.numeric import Int8
 
 from postbox.errors import Unavailable
-from postbox.store.contract import IDENTITY, Expect, Identity, Key, News, Scalar, Size, Snapshot, Tx
+from postbox.store.contract import Expect, Identity, News, Size, Snapshot, Tx
+from postbox.store.idle import Idle
 from postbox.store.postgres import statements
 from postbox.store.postgres.exchange import Statement
 from postbox.store.postgres.faults import renamed
@@ -29,7 +29,7 @@ from postbox.store.postgres.news import KEPT_TURNS, SWEEP_COMMITS, packed
 from postbox.store.postgres.session import Patience, Role, Session, open_session, shown
 from postbox.store.postgres.tables import PostgresDatabase
 from postbox.store.postgres.transaction import PostgresReader, PostgresTx
-from postbox.store.schema import KERNEL, Migrations, Schema, migrate
+from postbox.store.schema import KERNEL, Migrations, Schema, identity_of, migrate
 from postbox.world import Disk
 
 T = TypeVar("T")
@@ -51,12 +51,11 @@ class PostgresStore:
         self._where = where
         self._sets = sets
         self._schema = schema
-        self._idle: deque[Session] = deque()
+        self._idle: Idle[Session] = Idle()
         self._writer = writer
         self._is_settled = False  # everything that this process may have committed before is safe
         self._turn = -1  # the last one drawn by this connection
         self._commits = 0
-        self._is_closed = False
         self._expect: Expect = lambda: _as_it_is
 
     @property
@@ -134,12 +133,13 @@ class PostgresStore:
                 return result
             finally:
                 session.roll_back()
-                self._keep(session)
+                if session.is_open:
+                    self._idle.keep(session)
         except psycopg.Error as error:
             raise renamed(error, self._where) from error
 
     def _begin_reading(self) -> tuple[Session, list[int]]:
-        while (session := self._take_idle()) is not None:
+        while (session := self._idle.take()) is not None:
             try:
                 return session, session.begin()
             except (psycopg.Error, Unavailable):  # from before the server started anew, perhaps
@@ -151,19 +151,8 @@ class PostgresStore:
             session.close()
             raise
 
-    def _take_idle(self) -> Session | None:
-        try:
-            return self._idle.pop()  # alone atomic: readers are many threads
-        except IndexError:
-            return None
-
     def identity(self) -> Identity:
-        rows = self.read(lambda reader: reader.rows(IDENTITY, [("epoch",), ("cursor_key",)]))
-        values: dict[Key, Scalar] = {key: row[1] for key, row in rows.items() if row}
-        epoch, cursor_key = values[("epoch",)], values[("cursor_key",)]
-        assert isinstance(epoch, bytes)
-        assert isinstance(cursor_key, bytes)
-        return Identity(epoch, cursor_key, self._schema)
+        return self.read(partial(identity_of, self._schema))
 
     def news(self, since: int, after: int, limit: int) -> list[News]:
         return self.read(lambda reader: reader.news(since, after, limit))
@@ -192,21 +181,12 @@ class PostgresStore:
     def size(self) -> Size:
         return Size(self.read(partial(taken_bytes, self._sets)), free_bytes=None, room_bytes=None)
 
-    def _keep(self, session: Session) -> None:
-        """For the next read, if it is of use still."""
-        if self._is_closed:
-            session.close()
-        elif session.is_open:
-            self._idle.append(session)
-
     def interrupt(self) -> None:
         self._writer.shut_down()
 
     def close(self) -> None:
-        self._is_closed = True
-        for session in (*self._idle, self._writer):
-            session.close()
-        self._idle.clear()
+        self._idle.close()
+        self._writer.close()
 
 
 def _as_it_is(snapshot: Snapshot) -> None:

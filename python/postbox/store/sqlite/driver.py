@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 from array import array
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from heapq import merge
 from itertools import groupby, islice
 from typing import Any, TypeVar
@@ -23,7 +23,6 @@ from msgspec.structs import astuple
 from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
 from postbox.store.change import check_storable, stored_appends
 from postbox.store.contract import (
-    IDENTITY,
     Change,
     Entry,
     EntryName,
@@ -43,8 +42,9 @@ from postbox.store.contract import (
     Wanted,
     Windows,
 )
+from postbox.store.idle import Idle
 from postbox.store.paging import cut_page
-from postbox.store.schema import KERNEL, Migrations, Schema, migrate
+from postbox.store.schema import KERNEL, Migrations, Schema, identity_of, migrate
 from postbox.store.sqlite import statements
 from postbox.store.sqlite.checkpoints import Checkpoints
 from postbox.store.sqlite.integrity import find_damage
@@ -75,7 +75,7 @@ class SqliteStore:
         self._path = path
         self._writer = writer
         self._cursor = writer.cursor()
-        self._idle: deque[apsw.Connection] = deque()
+        self._idle: Idle[apsw.Connection] = Idle()
         self._sets = sets
         self._schema = schema
 
@@ -105,24 +105,16 @@ class SqliteStore:
 
     def _with_connection(self, work: Callable[[apsw.Connection], T]) -> T:
         try:
-            connection = self._take_idle() or _connect(self._disk, self._path)
+            connection = self._idle.take() or _connect(self._disk, self._path)
             try:
                 return work(connection)
             finally:
-                self._idle.append(connection)
+                self._idle.keep(connection)
         except apsw.Error as error:
             raise renamed(error, self._path) from error
 
-    def _take_idle(self) -> apsw.Connection | None:
-        try:
-            return self._idle.pop()  # alone atomic: readers are many threads
-        except IndexError:
-            return None
-
     def identity(self) -> Identity:
-        rows = self.read(lambda reader: reader.rows(IDENTITY, [("epoch",), ("cursor_key",)]))
-        values: dict[Key, Any] = {key: row[1] for key, row in rows.items() if row}
-        return Identity(values[("epoch",)], values[("cursor_key",)], self._schema)
+        return self.read(partial(identity_of, self._schema))
 
     @property
     def shared(self) -> None:
@@ -140,9 +132,8 @@ class SqliteStore:
         return self._with_connection(_size)
 
     def close(self) -> None:
-        for connection in (*self._idle, self._writer):
-            connection.close()
-        self._idle.clear()
+        self._idle.close()
+        self._writer.close()
 
 
 def open_sqlite(
