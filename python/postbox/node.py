@@ -286,7 +286,7 @@ async def _running(node: Node) -> AsyncIterator[None]:
         if node.store.is_shared:
             nursery.start_soon(feed, node.store, node.tail, node.history.expect)
         nursery.start_soon(node.leases.run)
-        nursery.start_soon(keep_anchor, node.world, node.home, node.history)
+        nursery.start_soon(keep_anchor, node.home, node.history)
         keep = partial(node.ledger.keep, node.admission)
         await nursery.start(node.leases.hold, RETENTION, keep)
         own = own_draft(

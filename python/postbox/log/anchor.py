@@ -7,7 +7,6 @@ there was. A lost or damaged one is no harm by itself: then a log that went back
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,7 +14,6 @@ import trio
 
 from postbox.home import replace_file
 from postbox.log.epoch import EPOCH_BYTES, Anchor, History
-from postbox.world import Pool, World
 
 FILE = "anchor"
 KEEP_S = 1.0  # what goes unnoticed if log and process end together is a second of the log
@@ -38,13 +36,13 @@ def write_anchor(home: Path, anchor: Anchor) -> None:
         replace_file(home / FILE, msgspec.json.encode(anchor), durable=False)
 
 
-async def keep_anchor(world: World, home: Path, history: History) -> None:
+async def keep_anchor(home: Path, history: History) -> None:
     """Until cancelled, and once more then."""
     written: Anchor | None = None
     try:
         while True:
             if (anchor := history.anchor) != written:
-                await world.threads.run(Pool.READER, partial(write_anchor, home, anchor))
+                write_anchor(home, anchor)  # some 0.1 ms
                 written = anchor
             await trio.sleep(KEEP_S)
     finally:
