@@ -10,10 +10,19 @@ import pytest
 
 from support.failing_sync import failing_sync
 from support.homes import copy_of, imported
-from support.postgres import database, own_postgres, pair, postgres
+from support.postgres import database, own_postgres, pair, place, postgres
 
 # Slow to make, so made once for all folders.
-__all__ = ["copy_of", "database", "failing_sync", "imported", "own_postgres", "pair", "postgres"]
+__all__ = [
+    "copy_of",
+    "database",
+    "failing_sync",
+    "imported",
+    "own_postgres",
+    "pair",
+    "place",
+    "postgres",
+]
 
 REQUIRED = os.environ.get("CI") == "true"
 

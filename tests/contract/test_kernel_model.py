@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import trio
 import trio._core._run as trio_run
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from msgspec.structs import replace
 
@@ -32,6 +30,7 @@ from postbox.store.contract import MAX_POS, Entry, Key, Lane, Table, Window
 from support.faulty import When
 from support.kernel import Kernel, open_kernel
 from support.live_loop import LiveLoop
+from support.machines import OnDatabase, run_on_postgres
 from support.memory_net import MemoryNet
 from support.model import Model
 from support.postgres import Server
@@ -79,7 +78,7 @@ class Replica:
             self.entries[pos] = replace(self.entries[pos], body=None)
 
 
-class KernelMachine(RuleBasedStateMachine):
+class KernelMachine(OnDatabase):
     """On SQLite in memory."""
 
     def __init__(self) -> None:
@@ -246,15 +245,5 @@ TestKernelIsAsTheModel.settings = FEW
 
 
 def test_the_kernel_on_postgresql_is_as_the_model(postgres: Server) -> None:
-    class OnPostgres(KernelMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self._held = ExitStack()
-            self.database = self._held.enter_context(postgres.database())
-
-        def teardown(self) -> None:
-            super().teardown()
-            self._held.close()
-
     # A third of the examples: there a commit and a start cost real time.
-    run_state_machine_as_test(OnPostgres, settings=settings(FEW, max_examples=12))
+    run_on_postgres(KernelMachine, postgres, settings(FEW, max_examples=12))

@@ -37,15 +37,6 @@ CHAT = b"c"
 OTHER = b"d"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest) -> str:
-    """A database of either engine, the same at every opening in one test."""
-    if request.param == "sqlite":
-        return "node.db"
-    url: str = request.getfixturevalue("database")
-    return url
-
-
 @dataclass(frozen=True)
 class Open:
     """A kernel with an outbox, and chats for its readers to follow."""

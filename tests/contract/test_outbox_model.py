@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 
 import trio
@@ -14,12 +14,10 @@ import trio._core._run as trio_run
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 from msgspec.structs import replace
 
@@ -31,6 +29,7 @@ from postbox.store.contract import Change, Entry, Lane
 from support.faulty import When
 from support.kernel import Kernel, open_kernel
 from support.live_loop import LiveLoop
+from support.machines import OnDatabase, run_on_postgres
 from support.memory_net import MemoryNet
 from support.outbox_model import LetterModel, OutboxModel, ReaderModel
 from support.postgres import Server
@@ -57,7 +56,7 @@ acts = st.one_of(
 faults = st.sampled_from([None, None, *When])
 
 
-class OutboxMachine(RuleBasedStateMachine):
+class OutboxMachine(OnDatabase):
     """On SQLite in memory."""
 
     def __init__(self) -> None:
@@ -349,15 +348,5 @@ TestOutboxIsAsTheModel.settings = FEW
 
 
 def test_the_outbox_on_postgresql_is_as_the_model(postgres: Server) -> None:
-    class OnPostgres(OutboxMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self._held = ExitStack()
-            self.database = self._held.enter_context(postgres.database())
-
-        def teardown(self) -> None:
-            super().teardown()
-            self._held.close()
-
     # A third of the examples: there a commit and a start cost real time.
-    run_state_machine_as_test(OnPostgres, settings=settings(FEW, max_examples=12))
+    run_on_postgres(OutboxMachine, postgres, settings(FEW, max_examples=12))

@@ -282,5 +282,14 @@ def database(postgres: Server) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest) -> str:
+    """A database of either engine, the same at every opening in one test."""
+    if request.param == "sqlite":
+        return "node.db"
+    url: str = request.getfixturevalue("database")
+    return url
+
+
 if __name__ == "__main__":  # for `make postgres`: where it is, or a failure if it is not there
     raise SystemExit(0 if programs() else "PostgreSQL is not installed")

@@ -16,16 +16,6 @@ from support.kernel import Kernel, open_kernel
 from support.simulated import simulated
 from support.toy_chat import ChatDraft, ToyChat
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def either(request: pytest.FixtureRequest) -> str:
-    """A database on each engine."""
-    if request.param == "sqlite":
-        return "node.db"
-    url: str = request.getfixturevalue("database")
-    return url
-
-
 DRAFTS = [ChatDraft(bytes([at]) * 16, "create", bytes([at])) for at in range(1, 6)]
 
 
@@ -43,8 +33,8 @@ async def is_kept(kernel: Kernel, anchor: Anchor) -> bool:
 
 
 @simulated
-async def test_a_log_that_went_on_keeps_its_epoch(world: World, either: str) -> None:
-    async with open_kernel(world, database=either) as kernel:
+async def test_a_log_that_went_on_keeps_its_epoch(world: World, place: str) -> None:
+    async with open_kernel(world, database=place) as kernel:
         history = await history_of(kernel)
         empty = history.anchor
         assert (empty.pos, empty.id) == (0, b"")
@@ -59,10 +49,8 @@ async def test_a_log_that_went_on_keeps_its_epoch(world: World, either: str) -> 
 
 
 @simulated
-async def test_a_log_that_ends_before_the_anchor_gets_a_new_epoch(
-    world: World, either: str
-) -> None:
-    async with open_kernel(world, database=either) as kernel:
+async def test_a_log_that_ends_before_the_anchor_gets_a_new_epoch(world: World, place: str) -> None:
+    async with open_kernel(world, database=place) as kernel:
         await kernel.admission.submit(ToyChat(), DRAFTS)
         anchor = (await history_of(kernel)).anchor
         assert not await is_kept(kernel, replace(anchor, pos=6))
@@ -70,17 +58,17 @@ async def test_a_log_that_ends_before_the_anchor_gets_a_new_epoch(
 
 @simulated
 async def test_a_log_with_another_entry_at_the_anchor_gets_a_new_epoch(
-    world: World, either: str
+    world: World, place: str
 ) -> None:
-    async with open_kernel(world, database=either) as kernel:
+    async with open_kernel(world, database=place) as kernel:
         await kernel.admission.submit(ToyChat(), DRAFTS)
         anchor = (await history_of(kernel)).anchor
         assert not await is_kept(kernel, replace(anchor, pos=4))
 
 
 @simulated
-async def test_an_anchor_whose_entry_was_removed_is_no_sign(world: World, either: str) -> None:
-    async with open_kernel(world, database=either) as kernel:
+async def test_an_anchor_whose_entry_was_removed_is_no_sign(world: World, place: str) -> None:
+    async with open_kernel(world, database=place) as kernel:
         await kernel.admission.submit(ToyChat(), DRAFTS)
         anchor = (await history_of(kernel)).anchor
         await kernel.runner.write(lambda tx: tx.apply(Change(removes=[anchor.pos])))
@@ -153,8 +141,8 @@ def test_an_anchor_is_read_as_it_was_written_and_a_damaged_one_is_none(tmp_path:
 
 
 @simulated
-async def test_the_log_says_when_and_why_it_got_its_epoch(world: World, either: str) -> None:
-    async with open_kernel(world, database=either) as kernel:
+async def test_the_log_says_when_and_why_it_got_its_epoch(world: World, place: str) -> None:
+    async with open_kernel(world, database=place) as kernel:
         assert await kernel.runner.read(last_renewal) is None
         await kernel.admission.submit(ToyChat(), DRAFTS)
         anchor = (await history_of(kernel)).anchor
