@@ -158,10 +158,11 @@ class Server:
             return False
 
     def cut(self, database: str) -> int:
-        """Ends all connections to it; returns how many there were."""
+        """Ends all connections of clients to it (an autovacuum is none); returns how many."""
         ended = self.run(
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
             f" where datname = '{database}' and pid <> pg_backend_pid()"
+            " and backend_type = 'client backend'"
         )
         return len(ended)
 
