@@ -150,6 +150,10 @@ constraints: | tools ## resolve the dependencies again into constraints.txt
 	test -x .make/uv/bin/uv || { $(PYTHON) -m venv .make/uv && .make/uv/bin/python -m pip install --quiet 'uv==0.13.8'; }
 	.make/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate pyproject.toml --group dev -o constraints.txt
 
+.PHONY: proto
+proto: .make/venv ## generate python/postbox/rpc from proto/ again
+	cd proto && buf generate
+
 .PHONY: clean
 clean: ## remove everything that a target has made, .venv too
 	rm -rf .venv .make dist target .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
