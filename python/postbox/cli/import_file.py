@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -18,20 +15,15 @@ from postbox.cli.node import operated
 from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import progress
+from postbox.cli.stdin import STDIN, readable
 from postbox.cli.verdicts import worded
-from postbox.errors import Fault
 from postbox.mesh.importing import import_file
 from postbox.mesh.intake import Report
 from postbox.trust.keylist import parse_key_list
 from postbox.world import system_world
 
-STDIN = Path("-")
 MAX_KEY_LIST_BYTES = 4 * 2**20
 """What is looked at to tell a list of keys, which nara's tools write beside each history."""
-
-
-class NoRoom(Fault):
-    """What comes on stdin cannot be kept while it is read."""
 
 
 def import_(
@@ -55,7 +47,7 @@ def import_(
     async def verb() -> int:
         if file != STDIN and str(file).startswith("-"):
             raise Usage(f"{file} is no option of import; for a file of that name say ./{file}")
-        with _readable(file) as path:
+        with readable(file) as path:
             async with operated(options, forgets=True) as operator:
                 at_start = await operator.call(SETTLE, Nothing())
                 with progress(f"importing {name}", world.clock) as show:
@@ -76,33 +68,6 @@ def import_(
         return int(damage is not None or is_useless)
 
     return run(verb, as_json=options.json)
-
-
-@contextmanager
-def _readable(file: Path) -> Iterator[Path]:
-    """What comes on stdin is put into a file first: how much it is shows, and what it is, too."""
-    if file != STDIN:
-        yield file
-        return
-    with _copy_of_stdin() as copy:
-        yield Path(copy.name)
-
-
-def _copy_of_stdin() -> AbstractContextManager[Any]:
-    try:
-        copy = tempfile.NamedTemporaryFile(prefix="postbox-stdin-")  # noqa: SIM115  (it is given on)
-        try:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-            copy.flush()
-        except BaseException:
-            copy.close()
-            raise
-    except OSError as error:
-        raise NoRoom(
-            f"cannot keep what comes on stdin: {error.strerror or error}. Set TMPDIR to a folder"
-            " with room for it, or import a file"
-        ) from error
-    return copy
 
 
 async def _take(operator: Operator, raws: Sequence[bytes]) -> Report:
