@@ -27,6 +27,7 @@ from postbox.log.cursor import log_mark
 from postbox.log.epoch import History, settle_epoch
 from postbox.log.feed import feed
 from postbox.log.leases import Leases
+from postbox.log.outbox import Outbox
 from postbox.log.owner import ForeignLog, claim, owner_of
 from postbox.log.tail import Tail, open_tail
 from postbox.logs import get
@@ -70,6 +71,7 @@ class Node:
     tail: Tail
     history: History
     admission: Admission
+    outbox: Outbox
     leases: Leases
     directory: Directory
     waiting: Waiting
@@ -243,6 +245,8 @@ async def _assemble(
     tail.follow(waiting)
     tail.follow(Notices())
     admission = Admission(world.clock, store, tail)
+    outbox = Outbox(world, store, tail, admission)
+    tail.follow(outbox)
     return Node(
         world=world,
         home=home,
@@ -253,6 +257,7 @@ async def _assemble(
         tail=tail,
         history=history,
         admission=admission,
+        outbox=outbox,
         leases=Leases(world, store),
         directory=directory,
         waiting=waiting,

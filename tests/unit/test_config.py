@@ -64,6 +64,15 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         pull_every = 5
         requests_per_minute = 60
         concurrent_requests = 2
+        [hosts]
+        name = "Chat.Example.org"
+        admit = "open"
+        invites = "anyone"
+        follow = true
+        retain_days = 3
+        retain_mib = 9
+        requests_per_minute = 90
+        ca = "tls/ca.pem"
         [log]
         level = "debug"
         format = "json"
@@ -85,6 +94,10 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
     assert read.mesh.networks == (ip_network("10.0.0.0/8"),)
     assert (read.mesh.admit, read.mesh.pull_every) == ("ask", 5)
     assert (read.mesh.requests_per_minute, read.mesh.concurrent_requests) == (60, 2)
+    assert (read.hosts.name, read.hosts.admit) == ("Chat.Example.org", "open")
+    assert (read.hosts.invites, read.hosts.follow) == ("anyone", True)
+    assert (read.hosts.retain_days, read.hosts.retain_mib) == (3, 9)
+    assert (read.hosts.requests_per_minute, read.hosts.ca) == (90, home / "tls" / "ca.pem")
     assert (read.log.level, read.log.format) == ("debug", "json")
     assert read.metrics.networks == ()
     unchanged = [

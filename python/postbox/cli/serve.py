@@ -27,6 +27,7 @@ def serve(
     *,
     listen: Annotated[str | None, Parameter(metavar="ADDRESS:PORT")] = None,
     name: Annotated[str | None, Parameter(metavar="NAME")] = None,
+    host: Annotated[str | None, Parameter(metavar="DOMAIN:PORT")] = None,
     peer: Annotated[tuple[str, ...], FLAG, Parameter(metavar="URL")] = (),
     loopback: Annotated[bool, FLAG] = False,
     tls_cert: Annotated[Path | None, Parameter(metavar="FILE")] = None,
@@ -42,6 +43,9 @@ def serve(
         Where it listens, 127.0.0.1:7433 by default; port 0 takes a free one.
     name
         What a node that is made now is called; by default a name made from its key.
+    host
+        What other hosts call this one, as chat.example.org:2289: with it events are sent to other
+        hosts and taken from them.
     peer
         A peer whose events shall be here too, as http://100.64.0.7:7433; may be given again.
     loopback
@@ -61,6 +65,7 @@ def serve(
                 "serve.tls_cert": tls_cert and str(tls_cert),
                 "serve.tls_key": tls_key and str(tls_key),
                 "serve.loopback": loopback or None,
+                "hosts.name": host,
                 "mesh.peers": list(peer) or None,
             }
         )

@@ -6,6 +6,7 @@ all of it; a `Config` that `load` or `overridden` gave is valid.
 
 from postbox.config.declaration import (
     Config,
+    HostsConfig,
     LogConfig,
     MeshConfig,
     MetricsConfig,
@@ -19,6 +20,7 @@ __all__ = [
     "Address",
     "BadConfig",
     "Config",
+    "HostsConfig",
     "LogConfig",
     "MeshConfig",
     "MetricsConfig",

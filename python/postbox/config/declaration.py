@@ -17,6 +17,7 @@ from postbox.config.kinds import (
     Database,
     File,
     Flag,
+    HostName,
     Listen,
     Memory,
     Network,
@@ -163,6 +164,74 @@ class MeshConfig(Struct, frozen=True):
     ] = 4
 
 
+class HostsConfig(Struct, frozen=True):
+    """Other hosts: what this one is called among them, and whose events it takes."""
+
+    name: Annotated[
+        str,
+        HostName(),
+        Key(
+            "what other hosts call this one: a domain that they reach, and a port",
+            "The port is 2289 when it is left out. A certificate for the domain, here or at a proxy"
+            " in front, is what others trust. Without a name nothing is sent to other hosts, and"
+            " nothing is taken from them; under `serve.loopback` the address stands in for it.",
+            option="--host",
+        ),
+    ] = ""
+    admit: Annotated[
+        Literal["auto", "open", "list"],
+        Key(
+            "which hosts may post here",
+            "`open` takes whoever proves its name, `list` those that the operator allowed"
+            " (`postbox hosts allow`). `auto` is open under `serve.loopback`, list elsewhere. One that"
+            " was blocked gets in nowhere.",
+        ),
+    ] = "auto"
+    invites: Annotated[
+        Literal["consent", "anyone"],
+        Key(
+            "who may invite a user of this host to a direct conversation",
+            "`consent` asks that the user has dealt with the inviter's host before.",
+        ),
+    ] = "consent"
+    follow: Annotated[
+        bool,
+        Flag(),
+        Key(
+            "keep a stream open to every host, on which it sends what it has for this one",
+            "For a host that others cannot reach, behind a home's router.",
+        ),
+    ] = False
+    retain_days: Annotated[
+        int,
+        Whole(0, 3650),
+        Key(
+            "for how long events stay after they were delivered, or handled",
+            "A host that comes back from a backup asks again for what it had since: keep them for"
+            " longer than from one backup to the next.",
+            unit="days",
+        ),
+    ] = 30
+    retain_mib: Annotated[
+        int,
+        Whole(1, 1_000_000),
+        Key("of such events that stay, for each host and direction", unit="MiB"),
+    ] = 256
+    requests_per_minute: Annotated[
+        int,
+        Whole(1, 1_000_000),
+        Key("that one host may make; beyond it is answered 429", unit="requests"),
+    ] = 6000
+    ca: Annotated[
+        Path | None,
+        File(),
+        Key(
+            "authorities in PEM that are trusted besides the system's, when other hosts are called",
+            "For a network with an authority of its own.",
+        ),
+    ] = None
+
+
 class LogConfig(Struct, frozen=True):
     """What the node says on stderr."""
 
@@ -189,5 +258,6 @@ class Config(Struct, frozen=True):
     node: NodeConfig = NodeConfig()
     serve: ServeConfig = ServeConfig()
     mesh: MeshConfig = MeshConfig()
+    hosts: HostsConfig = HostsConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -63,6 +63,10 @@ class Choice(Struct, frozen=True):
         return str(value)
 
 
+MAX_HOST_NAME = 261
+"""Characters: a domain of 255 and a port."""
+
+
 class Flag(Struct, frozen=True):
     expected: str = "true or false"
 
@@ -131,6 +135,21 @@ class Listen(Struct, frozen=True):
         if (address.version == 6) != (bare != host):
             _refuse(value)
         return Address(str(address), int(port))
+
+    def written(self, value: object) -> TomlValue:
+        return str(value)
+
+
+class HostName(Struct, frozen=True):
+    """Its form; what else a name of a host must be is for `trust/host_names.py` to say."""
+
+    expected: str = 'a domain, with a port or without, as in chat.example.org:2289, or ""'
+
+    def read(self, value: object, folder: Path) -> object:
+        if not isinstance(value, str) or len(value) > MAX_HOST_NAME:
+            _refuse(value)
+        is_one = value.isprintable() and not set(value) & set("/@?#% ")
+        return value if is_one else _refuse(value)
 
     def written(self, value: object) -> TomlValue:
         return str(value)
