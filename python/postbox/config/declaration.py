@@ -183,8 +183,8 @@ class HostsConfig(Struct, frozen=True):
         Key(
             "which hosts may post here",
             "`open` takes whoever proves its name, `list` those that the operator allowed"
-            " (`postbox hosts allow`). `auto` is open under `serve.loopback`, list elsewhere. One that"
-            " was blocked gets in nowhere.",
+            " (`postbox hosts allow`). `auto` is open under `serve.loopback`, list elsewhere. A"
+            " host that was blocked is not let in anyhow.",
         ),
     ] = "auto"
     invites: Annotated[
