@@ -20,6 +20,7 @@ from postbox import core
 from postbox.config import Config
 from postbox.errors import Fatal, Fault, Unavailable
 from postbox.home import DATABASE, database_of, open_home, remember_database
+from postbox.hosts.tables import MIGRATIONS as HOSTS_MIGRATIONS
 from postbox.log.admission import Admission
 from postbox.log.anchor import FILE as ANCHOR
 from postbox.log.anchor import keep_anchor, read_anchor
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 HASH_KEY_BYTES = 16
 
-MIGRATIONS = (TRUST_MIGRATIONS,)
+MIGRATIONS = (TRUST_MIGRATIONS, HOSTS_MIGRATIONS)
 """Of the doors that a node has, beside the log's own."""
 
 
