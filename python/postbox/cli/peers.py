@@ -9,6 +9,7 @@ from postbox.admin.peers import PEERS, Peers, Seen
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows, print_text
+from postbox.cli.spans import span
 from postbox.mesh.peers import Caller, Contact
 from postbox.world import SystemClock
 
@@ -67,15 +68,9 @@ def trouble(peer: Seen, now_ns: int) -> str:
     if peer.contact not in (Contact.FAILED, Contact.WAITING) or not peer.failed_ns:
         return why
     again_s = (peer.next_ns - now_ns) / 1e9
-    again = f"next try in {_span(again_s)}" if again_s > 0 else "next try now"
+    again = f"next try in {span(again_s)}" if again_s > 0 else "next try now"
     what = "failed" if peer.contact == Contact.FAILED else "asked"
-    return f"{what} {_span((now_ns - peer.failed_ns) / 1e9)} ago, {again}: {why}"
-
-
-def _span(seconds: float) -> str:
-    if seconds < 120:
-        return f"{max(0, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.0f} h"
+    return f"{what} {span((now_ns - peer.failed_ns) / 1e9)} ago, {again}: {why}"
 
 
 def _caller(caller: Caller) -> tuple[str, ...]:
