@@ -53,6 +53,29 @@ def dial_unix(net: Net, path: str) -> Dial:
     return dial
 
 
+def dial_h2(dial: Dial, tls: ssl.SSLContext) -> Dial:
+    """TLS on what `dial` connects, certified for the very host, and HTTP/2 agreed on. `tls` as
+    from `h2_client_tls`: httpcore2 changes the one that it is given. An OSError says what failed.
+    """
+
+    async def dial_secure(host: str, port: int) -> trio.abc.Stream:
+        bottom = await dial(host, port)
+        secured = trio.SSLStream(bottom, tls, server_hostname=host, https_compatible=True)
+        try:
+            await secured.do_handshake()
+            if secured.selected_alpn_protocol() != "h2":
+                raise OSError("it speaks no HTTP/2 over TLS, which gRPC needs")
+        except trio.BrokenResourceError as error:
+            await trio.aclose_forcefully(bottom)
+            raise OSError(f"no TLS: {_said(error)}") from error
+        except BaseException:
+            await trio.aclose_forcefully(bottom)
+            raise
+        return secured
+
+    return dial_secure
+
+
 async def _first_that_answers(net: Net, addresses: list[str], port: int) -> trio.abc.Stream:
     """One after the other; each but the last has its part of what time there is."""
     failed = OSError("none of its addresses answered" if addresses else "it has no address")

@@ -1,4 +1,4 @@
-"""The server's side of TLS, from two PEM files."""
+"""TLS: the server's side from two PEM files, and the side of who calls by gRPC."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ def server_tls(cert_file: Path, key_file: Path) -> ssl.SSLContext:
         context.load_cert_chain(cert_file, key_file)
     except ssl.SSLError as error:
         raise ListenFault(_what_is_wrong(cert_file, key_file, error)) from error
+    return context
+
+
+def h2_client_tls(authorities_file: Path | None = None) -> ssl.SSLContext:
+    """Whom to trust when calling, for HTTP/2 alone: the authorities in a PEM file, by default those
+    that the system trusts. Raises OSError or ssl.SSLError if the file is of no use."""
+    context = ssl.create_default_context(cafile=authorities_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
     return context
 
 
