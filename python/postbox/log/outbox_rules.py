@@ -7,7 +7,9 @@ processes may both settle an entry: a place only grows, an entry that is settled
 retry only moves to a later time.
 
 A door whose effect and acknowledgement must be one commit makes both in its own rules: `needs_of`
-among its needs; then, where `is_open`, its effect and the puts and drops of `acknowledged`.
+among its needs; then, where `is_open`, its effect and the puts and drops of `acknowledged`. In the
+same way its first entry can make its reader (`added`), and a stranger's word that all has arrived
+up to some entry can move it (`advanced`).
 """
 
 from __future__ import annotations
@@ -140,6 +142,23 @@ class OutboxRules:
 
     def replaces(self, draft: OutboxDraft, stored: Found) -> bool:
         return False
+
+
+def added(state: State, reader: str, lane: Lane, streams: tuple[bytes, ...]) -> tuple[Put, ...]:
+    """For a door whose first entry makes its own reader, of all there is: what to put for it,
+    nothing if it is there. Needs the reader's row of `OUTBOX`."""
+    if state[OUTBOX, (reader,)] is not None:
+        return ()
+    return (_put(DurableReader(reader, lane, streams, 0)),)
+
+
+def advanced(state: State, reader: str, pos: int) -> Decision:
+    """Done with all entries up to `pos`; dead letters stay what they are, also one at `pos` (an
+    acknowledgement of that very entry would forget it). Needs the reader's row of `OUTBOX`."""
+    row = _reader_in(state, reader)
+    if row is None:
+        return Decision(refuse=unknown_reader(reader))
+    return Decision(puts=(_settled(row, pos),) if pos > row.acknowledged else ())
 
 
 def needs_of(state: State, reader: str, pos: int) -> Iterable[RowKey]:

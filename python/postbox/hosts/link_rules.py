@@ -1,0 +1,127 @@
+"""The rules of the hosts' door: which of its drafts is decided where.
+
+What goes out is decided in `postings`, what comes in in `arrivals`, and what is known of hosts in
+`host_rules`. Two drafts are so short that they are decided here: how far the other end has come
+(`Confirm`), and what is kept no longer (`Trim`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias, assert_never
+
+from msgspec import Struct
+
+from postbox.hosts.arrivals import (
+    Arrival,
+    PlainArrival,
+    decide_arrival,
+    decide_plain,
+    needs_of_arrival,
+)
+from postbox.hosts.draft_tables import DRAFT, HANDLED
+from postbox.hosts.host_rules import Contact, Deal, SetHost, decide_host, row_of
+from postbox.hosts.policy import Policy, TakesAll
+from postbox.hosts.postings import (
+    Forget,
+    Posting,
+    Repost,
+    decide_letter,
+    decide_posting,
+    needs_of,
+    needs_of_letter,
+)
+from postbox.hosts.tables import CONSENT, CONTACT, HOST, LINK_IN, LINK_OUT, out_reader
+from postbox.log.outbox_rules import advanced
+from postbox.log.outbox_tables import DEAD, OUTBOX
+from postbox.rules import Decision, Payer, RowKey, State, StreamKey
+from postbox.store.contract import IDENTITY, Found, Lane, Table
+
+
+class Confirm(Struct, frozen=True):
+    """The other host has everything up to the posting at `pos`. Dead letters stay."""
+
+    id: bytes
+    host: str
+    pos: int
+
+    @property
+    def payer(self) -> Payer:
+        return Payer("host", self.host)
+
+    @property
+    def size_bytes(self) -> int:
+        return 256
+
+
+class Trim(Struct, frozen=True):
+    """Entries at the beginning of a link's stream that are kept no longer: `retention` knows that
+    each was confirmed or handled, and is no dead letter."""
+
+    id: bytes
+    removes: tuple[int, ...]
+
+    @property
+    def payer(self) -> Payer:
+        return Payer("operator", "retention")
+
+    @property
+    def size_bytes(self) -> int:
+        return 64 * len(self.removes)
+
+
+LinkDraft: TypeAlias = (
+    Posting | Repost | Forget | Arrival | PlainArrival | Confirm | Trim | SetHost | Contact | Deal
+)
+
+
+class HostRules:
+    lane = Lane.HOSTS
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        """`policy`: what of other hosts' contents is taken, and what it changes."""
+        self._policy = policy or TakesAll()
+        self.tables: tuple[Table, ...] = (
+            *(HOST, CONTACT, CONSENT, LINK_OUT, LINK_IN, DRAFT, HANDLED),
+            *(OUTBOX, DEAD, IDENTITY),
+            *self._policy.tables,
+        )
+
+    def needs(self, draft: LinkDraft, state: State) -> Iterable[RowKey | StreamKey]:
+        match draft:
+            case Posting():
+                return needs_of(draft.host)
+            case Arrival() | PlainArrival():
+                return needs_of_arrival(draft, state, self._policy)
+            case Repost() | Forget():
+                return needs_of_letter(draft)
+            case Confirm():
+                return (RowKey(OUTBOX, (out_reader(draft.host),)),)
+            case Trim():
+                return ()
+            case SetHost() | Contact() | Deal():
+                return (row_of(draft),)
+            case _ as never:
+                assert_never(never)
+
+    def decide(self, draft: LinkDraft, state: State, at_ms: int) -> Decision:
+        match draft:
+            case Posting():
+                return decide_posting(draft, state, at_ms)
+            case Arrival():
+                return decide_arrival(draft, state, at_ms, self._policy)
+            case PlainArrival():
+                return decide_plain(draft, state, at_ms, self._policy)
+            case Repost() | Forget():
+                return decide_letter(draft, state, at_ms)
+            case Confirm():
+                return advanced(state, out_reader(draft.host), draft.pos)
+            case Trim():
+                return Decision(removes=draft.removes)
+            case SetHost() | Contact() | Deal():
+                return decide_host(draft, state, at_ms)
+            case _ as never:
+                assert_never(never)
+
+    def replaces(self, draft: LinkDraft, stored: Found) -> bool:
+        return False
