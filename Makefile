@@ -23,6 +23,8 @@ LOCKED := $(if $(filter true,$(CI)),--locked)
 
 RUST_SOURCES := $(shell find rust \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/tests/*' -not -path '*/benches/*' 2>/dev/null)
 PYTEST_ARGS ?=
+# A worker a core, each with a PostgreSQL of its own; eight take as long as the longest tests.
+PYTEST_WORKERS ?= --numprocesses auto --maxprocesses 8 --dist worksteal
 PARTS ?=
 
 .PHONY: help
@@ -69,7 +71,7 @@ test: .make/core postgres ## cargo test, pytest, the import contracts and the st
 	@mkdir -p .make
 	cargo test --workspace --quiet $(LOCKED) 2>&1 | tee .make/cargo-test.log
 	$(MAKE) --no-print-directory structure
-	$(BIN)/pytest $(PYTEST_ARGS) 2>&1 | tee .make/pytest.log
+	$(BIN)/pytest $(PYTEST_WORKERS) $(PYTEST_ARGS) 2>&1 | tee .make/pytest.log
 	@$(MAKE) --no-print-directory closing-lines
 
 # What both suites said last; cargo says it once a target, so its counts are added up.

@@ -39,6 +39,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     if not hasattr(report, "wasxfail"):
         _require(report)
+    # A worker of pytest-xdist sends it on as UTF-8, and tests log what is none.
+    report.sections = [(head, _encodable(text)) for head, text in report.sections]
     return report
 
 
@@ -47,6 +49,10 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _require(report)
     return report
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _require(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import msgspec
 import pytest
 
@@ -108,7 +110,7 @@ async def test_no_address_asks_more_often_than_a_node_bears() -> None:
     async with running("postbox.cli.bench.bare") as server:
         press = Press(system_world().clock, server.url, addresses)
         await press.turn(b"GET /10 HTTP/1.1\r\nHost: bench\r\n\r\n", 1, 1.0, load)
-    fresh = list(loopback_addresses())
+    fresh = list(islice(loopback_addresses(), 10**6))
     used = fresh.index(next(addresses))
     assert used >= len(load.latencies_s) / (STRANGERS_BURST - 1), "each connection asks once before"
-    assert len(fresh) == len(set(fresh)) > 10**6
+    assert len(set(fresh)) == 10**6

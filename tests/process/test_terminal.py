@@ -8,7 +8,9 @@ import pty
 import struct
 import subprocess
 import termios
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
@@ -25,12 +27,14 @@ PEER = Payer("peer", "100.64.0.9")
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """With history, a known name, two that wait, and peers that are not there."""
-    home = tmp_path / "home"
-    trio.run(fill, home)
-    (home / "config.toml").write_text(f'serve.listen = "127.0.0.1:0"\n{PEERS}\n')
-    return home
+def home() -> Iterator[Path]:
+    """With history, a known name, two that wait, and peers that are not there. Its path is short:
+    none is broken to fit a terminal."""
+    with TemporaryDirectory(prefix="postbox-", dir="/tmp") as folder:
+        home = Path(folder) / "home"
+        trio.run(fill, home)
+        (home / "config.toml").write_text(f'serve.listen = "127.0.0.1:0"\n{PEERS}\n')
+        yield home
 
 
 async def fill(home: Path) -> None:
