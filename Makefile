@@ -17,6 +17,8 @@ BIN := $(VENV)/bin
 # maturin is found on PATH by pip's build; the rest is called by its path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Where it is set, each of the hundreds of processes that tests start compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # In CI a lock file that is out of date is an error; at a desk cargo brings it up to date.
 LOCKED := $(if $(filter true,$(CI)),--locked)

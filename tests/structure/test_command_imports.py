@@ -45,6 +45,12 @@ def test_a_node_whose_database_is_a_file_loads_nothing_for_servers_of_databases(
     assert not {name for name in loaded if "psycopg" in name or "store.postgres" in name}
 
 
+def test_a_verb_on_a_home_that_is_not_served_loads_no_http(tmp_path: Path) -> None:
+    loaded = loaded_by("status", "--home", str(tmp_path))
+    assert "postbox.store.sqlite.driver" in loaded, "the test has lost its way"
+    assert not {name for name in loaded if name.split(".")[0] in ("httpx2", "hypercorn", "quart")}
+
+
 def test_a_verb_that_does_not_serve_loads_no_server() -> None:
     loaded = loaded_by("status", "--help")
     assert "apsw" in loaded or "trio" in loaded, "the test has lost its way"

@@ -12,13 +12,11 @@ import trio
 from postbox.admin.command import Desk, Operator
 from postbox.admin.local import LocalOperator
 from postbox.admin.place import serving_socket
-from postbox.admin.remote import RemoteOperator
 from postbox.cli.options import Common
 from postbox.cli.output import events
 from postbox.config import Config
 from postbox.errors import HomeInUse
 from postbox.mesh.ledger import RETENTION
-from postbox.net.client import open_local_client
 from postbox.node import Node, open_node
 from postbox.trust.keyfile import has_key
 from postbox.world import system_world
@@ -41,6 +39,10 @@ async def operated(
         while True:
             socket = await serving_socket(world.net, home)
             if socket is not None:
+                # HTTP takes a fifth of what a verb takes to load, and few nodes serve meanwhile.
+                from postbox.admin.remote import RemoteOperator
+                from postbox.net.client import open_local_client
+
                 _tell_unused(common, loopback=loopback)
                 http = await stack.enter_async_context(open_local_client(world.net, socket))
                 yield RemoteOperator(http, home)
