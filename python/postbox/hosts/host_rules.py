@@ -5,11 +5,20 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
-from postbox.hosts.postings import check_host
-from postbox.hosts.tables import CONSENT, CONTACT, HOST
-from postbox.rules import Decision, Payer, Put, RowKey, State
+from postbox.hosts.tables import (
+    CONSENT,
+    CONTACT,
+    HOST,
+    HOSTS_STREAM,
+    KIND_CONTACT,
+    KIND_SET_HOST,
+    MAX_HOST_BYTES,
+)
+from postbox.rules import Decision, NewEntry, Payer, Put, RowKey, State
+from postbox.store.contract import Lane
 
 Admit: TypeAlias = Literal["", "allow", "block"]
 Tokens: TypeAlias = Literal["", "strict", "plain"]
@@ -79,6 +88,12 @@ class Deal(Struct, frozen=True):
         return _ROW_BYTES
 
 
+def check_host(host: str) -> None:
+    """Raises ValueError for what cannot name a link."""
+    if not 0 < len(host.encode()) <= MAX_HOST_BYTES:
+        raise ValueError(f"a host's name has 1 to {MAX_HOST_BYTES} bytes: {host[:300]!r}")
+
+
 HostDraft: TypeAlias = SetHost | Contact | Deal
 
 
@@ -96,39 +111,55 @@ def row_of(draft: HostDraft) -> RowKey:
 def decide_host(draft: HostDraft, state: State, at_ms: int) -> Decision:
     match draft:
         case SetHost():
-            return _set(draft, state)
+            return _set(draft, state, at_ms)
         case Contact():
-            return _contact(draft, state)
+            return _contact(draft, state, at_ms)
         case Deal():
             return _deal(draft, state, at_ms)
 
 
-def _set(draft: SetHost, state: State) -> Decision:
+def new_contact(entry_id: bytes, host: str, at_ms: int) -> NewEntry:
+    """By which followers learn of a host."""
+    return _told(entry_id, KIND_CONTACT, {"host": host}, at_ms)
+
+
+def _told(entry_id: bytes, kind: int, row: dict[str, str], at_ms: int) -> NewEntry:
+    body = msgspec.json.encode(row)
+    return NewEntry(Lane.HOSTS, HOSTS_STREAM, entry_id, kind, b"", at_ms, body)
+
+
+def _set(draft: SetHost, state: State, at_ms: int) -> Decision:
     key = row_of(draft)
-    was = state[key]
-    _, admit, tokens = was or (draft.host, "", "")
-    row = (
-        draft.host,
-        admit if draft.admit is None else draft.admit,
-        tokens if draft.tokens is None else draft.tokens,
-    )
-    if row == (was or (draft.host, "", "")):
+    none = (draft.host, "", "")
+    match state[key] or none:
+        case (_, str(admit), str(tokens)) as was:
+            admit = admit if draft.admit is None else draft.admit
+            tokens = tokens if draft.tokens is None else draft.tokens
+        case other:
+            raise ValueError(f"not a row of the table {HOST.name}: {other!r}")
+    row = (draft.host, admit, tokens)
+    if row == was:
         return Decision()
-    if row == (draft.host, "", ""):
-        return Decision(drops=(key,))
-    return Decision(puts=(Put(HOST, row),))
+    told = {"host": draft.host, "admit": admit, "tokens": tokens}
+    return Decision(
+        entries=(_told(draft.id, KIND_SET_HOST, told, at_ms),),
+        puts=() if row == none else (Put(HOST, row),),
+        drops=(key,) if row == none else (),
+    )
 
 
-def _contact(draft: Contact, state: State) -> Decision:
+def _contact(draft: Contact, state: State, at_ms: int) -> Decision:
     view = draft.view if draft.view is None or len(draft.view) <= MAX_VIEW_BYTES else b""
     match state[row_of(draft)]:
         case (_, int(first_ms), int(last_ms), bytes(known)):
             if draft.at_ms <= last_ms:
                 return Decision()  # heard of it later already
             row = (draft.host, first_ms, draft.at_ms, known if view is None else view)
+            return Decision(puts=(Put(CONTACT, row),))
         case _:
             row = (draft.host, draft.at_ms, draft.at_ms, view or b"")
-    return Decision(puts=(Put(CONTACT, row),))
+            told = new_contact(draft.id, draft.host, at_ms)
+            return Decision(entries=(told,), puts=(Put(CONTACT, row),))
 
 
 def _deal(draft: Deal, state: State, at_ms: int) -> Decision:

@@ -8,17 +8,18 @@ by `needs_of` and `posted_in`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
 from postbox.hosts.draft_tables import DRAFT
+from postbox.hosts.host_rules import check_host, new_contact
 from postbox.hosts.place import outgoing, outgoing_row
 from postbox.hosts.tables import (
     KIND_EVENT,
     LINK_OUT,
     MAX_EVENT_BYTES,
-    MAX_HOST_BYTES,
     out_reader,
     out_stream,
 )
@@ -36,6 +37,7 @@ _EVENT, _ID, _AT_MS = 1, 16, 20
 _TYPE_URL, _VALUE = 1, 2
 
 _EPOCH: Key = ("epoch",)
+_CONTACT_DOMAIN = b"postbox: first posting to a host\0"
 
 
 class Posted(Struct, frozen=True, gc=False):
@@ -117,12 +119,6 @@ class Forget(Struct, frozen=True):
         return 256
 
 
-def check_host(host: str) -> None:
-    """Raises ValueError for what cannot name a link."""
-    if not 0 < len(host.encode()) <= MAX_HOST_BYTES:
-        raise ValueError(f"a host's name has 1 to {MAX_HOST_BYTES} bytes: {host[:300]!r}")
-
-
 def needs_of(host: str) -> tuple[RowKey | StreamKey, ...]:
     """What `posted_in` looks at."""
     return (
@@ -134,13 +130,18 @@ def needs_of(host: str) -> tuple[RowKey | StreamKey, ...]:
 
 
 def posted_in(state: State, host: str, events: Sequence[Posted], at_ms: int) -> Decision:
-    link = outgoing(host, state[LINK_OUT, (host,)]).extended(epoch_in(state), len(events))
+    row = state[LINK_OUT, (host,)]
+    link = outgoing(host, row).extended(epoch_in(state), len(events))
     stream = out_stream(host)
+    entries = [_entry(stream, event, at_ms) for event in events]
+    if row is None:
+        entries.append(new_contact(_contact_id(host), host, at_ms))
     reader = added(state, out_reader(host), Lane.HOSTS, (stream,))
-    return Decision(
-        entries=tuple([_entry(stream, event, at_ms) for event in events]),
-        puts=(Put(LINK_OUT, outgoing_row(link)), *reader),
-    )
+    return Decision(tuple(entries), (Put(LINK_OUT, outgoing_row(link)), *reader))
+
+
+def _contact_id(host: str) -> bytes:
+    return hashlib.sha256(_CONTACT_DOMAIN + host.encode()).digest()[:16]
 
 
 def epoch_in(state: State) -> bytes:

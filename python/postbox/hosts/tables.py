@@ -26,6 +26,16 @@ KIND_LOST = 2
 """The kind of entry that says which numbers of a link are lost: its body is the PostboxEvent with
 the tombstone."""
 
+HOSTS_STREAM = b"hosts"
+"""Of what followers are told about hosts: each change of the operator's word, each new contact."""
+
+KIND_SET_HOST = 22
+"""Its body is a row of `host`, as JSON."""
+
+KIND_CONTACT = 23
+"""A host that there was no contact with before: the first posting to it, or its first request. Its
+body is JSON, with its name as `host`."""
+
 HOST = Table(
     "host",
     (Column("host", "text"), Column("admit", "text"), Column("tokens", "text")),
@@ -100,8 +110,15 @@ CONSENT = Table(
 ALL_HOSTS = Query("all_hosts", "select host, admit, tokens from host order by host")
 
 ALL_CONTACTS = Query(
-    "all_contacts", 'select host, first_ms, last_ms, "view" from contact order by host'
+    "all_contacts",
+    'select host, first_ms, last_ms, "view" from contact union all'
+    " select l.host, 0, 0, cast('' as blob) from link_out l"
+    " where not exists (select 1 from contact c where c.host = l.host) order by host",
+    postgres='select host, first_ms, last_ms, "view" from contact union all'
+    " select l.host, 0, 0, ''::bytea from link_out l"
+    " where not exists (select 1 from contact c where c.host = l.host) order by host",
 )
+"""Every host that ever was in touch, or that something was posted to (0: it never answered)."""
 
 
 def out_stream(host: str) -> bytes:
