@@ -73,6 +73,7 @@ class Pool(Enum):
     WRITER = "writer"
     READER = "reader"
     VERIFIER = "verifier"
+    HANDLER = "handler"
 
 
 class Threads(Protocol):
@@ -179,8 +180,9 @@ def _remove_stale(path: str) -> None:
 
 
 class SystemThreads:
-    """Limits: one writer (SQLite has one), four readers (a page is a few ms), and verification
-    on all cores but one, so that the loop always has somewhere to run."""
+    """Limits: one writer (SQLite has one), four readers (a page is a few ms), verification on all
+    cores but one, so that the loop always has somewhere to run, and four for what applications do,
+    which may take its time."""
 
     def __init__(self) -> None:
         verifiers = max(1, (os.cpu_count() or 2) - 1)
@@ -188,6 +190,7 @@ class SystemThreads:
             Pool.WRITER: trio.CapacityLimiter(1),
             Pool.READER: trio.CapacityLimiter(4),
             Pool.VERIFIER: trio.CapacityLimiter(verifiers),
+            Pool.HANDLER: trio.CapacityLimiter(4),
         }
 
     async def run(self, pool: Pool, work: Callable[[], T]) -> T:

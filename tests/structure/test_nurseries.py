@@ -11,6 +11,7 @@ MAY_OPEN = {
     "admin/server.py",
     "app.py",
     "cli",
+    "hosts/inbox.py",  # a task a host that has something to be handled
     "hosts/sender.py",
     "log/tail.py",
     "log/audit.py",  # pages that are checked beside each other; none outlives the audit

@@ -1,0 +1,37 @@
+"""Users of the federation: `name@host`, in one spelling.
+
+Canonical as hosts are (`trust/host_names.py`), so `ann@A.example` is `ann@a.example:2289`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from postbox.event import NAME_MAX, is_name
+from postbox.trust.host_names import BadHostName, canonical_host
+
+
+class BadUser(ValueError):
+    """This names no user; the text says why."""
+
+
+class User(NamedTuple):
+    name: str
+    host: str  # canonical
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.host}"
+
+
+def read_user(text: str, *, is_local: bool) -> User:
+    """`is_local`: whether addresses may stand for hosts, as under `--loopback`. Raises BadUser."""
+    name, at, host = text.rpartition("@")
+    if not at or "@" in name or not is_name(name):
+        raise BadUser(
+            f"{text[:100]!r} names no user: that is name@host, with 1 to {NAME_MAX} characters in"
+            " the name, none of them an @, a colon or a space"
+        )
+    try:
+        return User(name, canonical_host(host, is_local=is_local))
+    except BadHostName as error:
+        raise BadUser(f"{text[:100]!r} names no user: {error}") from error
