@@ -8,8 +8,10 @@ from typing import Any
 
 from postbox.admin.command import Command
 from postbox.admin.events import EVENTS, SETTLE, TAKE
+from postbox.admin.hosts import LIST_HOSTS, SET_HOST
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS
+from postbox.admin.posting import POST
 from postbox.admin.status import SHOW_KEY, STATUS
 from postbox.admin.sync import SYNC
 from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS
@@ -28,6 +30,9 @@ _ALL: tuple[Command[Any, Any], ...] = (
     SYNC,
     PEERS,
     LISTENING,
+    POST,
+    LIST_HOSTS,
+    SET_HOST,
 )
 
 COMMANDS: Mapping[str, Command[Any, Any]] = MappingProxyType(

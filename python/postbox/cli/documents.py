@@ -7,7 +7,7 @@ before it is handed on, and what is wrong with one is said with its line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -92,7 +92,7 @@ class Documents:
 
 def batches(
     documents: Iterable[Document], max_count: int, max_bytes: int
-) -> Iterator[list[Document]]:
+) -> Generator[list[Document], None, None]:
     """In order, none of them empty; one that is larger than `max_bytes` is a batch by itself."""
     batch: list[Document] = []
     size = 0

@@ -1,0 +1,48 @@
+"""Names of hosts as an operator writes them. On a node that does not serve nobody knows yet whether
+it will with `--loopback`, so names that mean something there alone are taken, too; a node that
+serves without it calls none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from postbox.admin.command import Desk
+from postbox.errors import Fault
+from postbox.trust.host_names import (
+    BadHostName,
+    canonical_destination,
+    canonical_host,
+    canonical_pattern,
+)
+
+
+class BadName(Fault):
+    """What was written names no host that can be meant."""
+
+
+def own_host(desk: Desk) -> str | None:
+    """What other hosts call this one, if it has a name. Raises BadName for one that is none."""
+    name = desk.node.config.hosts.name
+    return _read(lambda: canonical_host(name, is_local=_is_local(desk))) if name else None
+
+
+def destination(desk: Desk, text: str) -> str:
+    """A host other than this one. Raises BadName."""
+    own = own_host(desk)
+    return _read(lambda: canonical_destination(text, own=own, is_local=_is_local(desk)))
+
+
+def pattern(desk: Desk, text: str) -> str:
+    """A host, or several. Raises BadName."""
+    return _read(lambda: canonical_pattern(text, is_local=_is_local(desk)))
+
+
+def _is_local(desk: Desk) -> bool:
+    return desk.serving is None or desk.node.config.serve.loopback
+
+
+def _read(name: Callable[[], str]) -> str:
+    try:
+        return name()
+    except BadHostName as error:
+        raise BadName(str(error)) from error
