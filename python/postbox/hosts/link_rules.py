@@ -25,9 +25,11 @@ from postbox.hosts.policy import Policy, TakesAll
 from postbox.hosts.postings import (
     Forget,
     Posting,
+    Refuse,
     Repost,
     decide_letter,
     decide_posting,
+    decide_refusal,
     needs_of,
     needs_of_letter,
 )
@@ -71,7 +73,17 @@ class Trim(Struct, frozen=True):
 
 
 LinkDraft: TypeAlias = (
-    Posting | Repost | Forget | Arrival | PlainArrival | Confirm | Trim | SetHost | Contact | Deal
+    Posting
+    | Refuse
+    | Repost
+    | Forget
+    | Arrival
+    | PlainArrival
+    | Confirm
+    | Trim
+    | SetHost
+    | Contact
+    | Deal
 )
 
 
@@ -93,7 +105,7 @@ class HostRules:
                 return needs_of(draft.host)
             case Arrival() | PlainArrival():
                 return needs_of_arrival(draft, state, self._policy)
-            case Repost() | Forget():
+            case Refuse() | Repost() | Forget():
                 return needs_of_letter(draft)
             case Confirm():
                 return (RowKey(OUTBOX, (out_reader(draft.host),)),)
@@ -112,6 +124,8 @@ class HostRules:
                 return decide_arrival(draft, state, at_ms, self._policy)
             case PlainArrival():
                 return decide_plain(draft, state, at_ms, self._policy)
+            case Refuse():
+                return decide_refusal(draft, state, at_ms)
             case Repost() | Forget():
                 return decide_letter(draft, state, at_ms)
             case Confirm():

@@ -23,7 +23,7 @@ from postbox.hosts.tables import (
     out_reader,
     out_stream,
 )
-from postbox.log.outbox_rules import added
+from postbox.log.outbox_rules import Bury, added, buried
 from postbox.log.outbox_tables import DEAD, OUTBOX
 from postbox.rpc.fields import bytes_field, varint_field
 from postbox.rules import Decision, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
@@ -119,6 +119,25 @@ class Forget(Struct, frozen=True):
         return 256
 
 
+class Refuse(Struct, frozen=True):
+    """The other host does not take this posting, for good: a dead letter, and done with all before
+    it. Also if it had taken it before it was put back: both would else go round for ever."""
+
+    id: bytes
+    host: str
+    pos: int
+    entry_id: bytes
+    error: str
+
+    @property
+    def payer(self) -> Payer:
+        return Payer("host", self.host)
+
+    @property
+    def size_bytes(self) -> int:
+        return 256 + len(self.error)
+
+
 def needs_of(host: str) -> tuple[RowKey | StreamKey, ...]:
     """What `posted_in` looks at."""
     return (
@@ -165,10 +184,21 @@ def decide_posting(draft: Posting, state: State, at_ms: int) -> Decision:
     return Decision(entries=decision.entries, puts=decision.puts, drops=drops)
 
 
-def needs_of_letter(draft: Repost | Forget) -> Iterable[RowKey | StreamKey]:
-    yield RowKey(DEAD, (out_reader(draft.host), draft.pos))
-    if isinstance(draft, Repost):
-        yield from needs_of(draft.host)
+def needs_of_letter(draft: Refuse | Repost | Forget) -> Iterable[RowKey | StreamKey]:
+    reader = out_reader(draft.host)
+    yield RowKey(DEAD, (reader, draft.pos))
+    match draft:
+        case Refuse():
+            yield RowKey(OUTBOX, (reader,))
+        case Repost():
+            yield from needs_of(draft.host)
+        case Forget():
+            pass
+
+
+def decide_refusal(draft: Refuse, state: State, at_ms: int) -> Decision:
+    bury = Bury(draft.pos, out_stream(draft.host), draft.entry_id, draft.error)
+    return buried(state, out_reader(draft.host), bury, at_ms)
 
 
 def decide_letter(draft: Repost | Forget, state: State, at_ms: int) -> Decision:

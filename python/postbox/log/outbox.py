@@ -149,11 +149,11 @@ class Outbox:
     async def retry(self, reader: str, pos: int, at_ms: int, error: str) -> None:
         """The entry at `pos` failed: nothing more is due before `at_ms`, then this one first. The
         same twice counts as one attempt."""
-        await self._submit(reader, Retry(pos, at_ms, _storable(error)))
+        await self._submit(reader, Retry(pos, at_ms, storable(error)))
 
     async def bury(self, reader: str, entry: Entry, error: str) -> None:
         """The entry is given up: a dead letter, and on with the next. Done with all before it."""
-        await self._submit(reader, Bury(entry.pos, entry.stream, entry.id, _storable(error)))
+        await self._submit(reader, Bury(entry.pos, entry.stream, entry.id, storable(error)))
 
     async def hurry(self, reader: str) -> None:
         """What waits for its time is due now; the attempts so far still count."""
@@ -275,7 +275,7 @@ def _readers_in(committed: Committed) -> Iterator[str]:
             yield str(key[0])
 
 
-def _storable(error: str) -> str:
+def storable(error: str) -> str:
     """A stranger's words, as every store takes them."""
     text = error.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     return text[:MAX_ERROR_CHARS]

@@ -161,6 +161,17 @@ def advanced(state: State, reader: str, pos: int) -> Decision:
     return Decision(puts=(_settled(row, pos),) if pos > row.acknowledged else ())
 
 
+def buried(state: State, reader: str, act: Bury, at_ms: int) -> Decision:
+    """The entry is a dead letter from now on, also if it was acknowledged before. Needs the rows
+    of the reader in `OUTBOX` and of the letter in `DEAD`."""
+    row = _reader_in(state, reader)
+    if row is None:
+        return Decision(refuse=unknown_reader(reader))
+    if _letter_in(state, reader, act.pos) is not None:
+        return Decision()
+    return _bury(row, act, at_ms)
+
+
 def needs_of(state: State, reader: str, pos: int) -> Iterable[RowKey]:
     """What `is_open` and `acknowledged` look at."""
     yield RowKey(OUTBOX, (reader,))
