@@ -93,4 +93,4 @@ def _jittered(whole_s: float, fraction: float) -> float:
 
 def fraction_of(drawn: bytes) -> float:
     """Four random bytes as a number from 0 to 1, 1 excluded."""
-    return int.from_bytes(drawn, "big") / 256 ** len(drawn)
+    return math.ldexp(int.from_bytes(drawn, "big"), -8 * len(drawn))
