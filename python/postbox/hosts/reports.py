@@ -200,7 +200,7 @@ def _summary(row: Row) -> LinkSummary:
 
 def read_contacts(snapshot: Reader) -> list[str]:
     """Every host that there was contact with, or that something was posted to."""
-    return [str(host) for host, *_ in snapshot.query(ALL_CONTACTS)]
+    return [str(host) for (host,) in snapshot.query(ALL_CONTACTS)]
 
 
 def read_inbox(

@@ -111,14 +111,9 @@ ALL_HOSTS = Query("all_hosts", "select host, admit, tokens from host order by ho
 
 ALL_CONTACTS = Query(
     "all_contacts",
-    'select host, first_ms, last_ms, "view" from contact union all'
-    " select l.host, 0, 0, cast('' as blob) from link_out l"
-    " where not exists (select 1 from contact c where c.host = l.host) order by host",
-    postgres='select host, first_ms, last_ms, "view" from contact union all'
-    " select l.host, 0, 0, ''::bytea from link_out l"
-    " where not exists (select 1 from contact c where c.host = l.host) order by host",
+    "select host from contact union select host from link_out order by host",
 )
-"""Every host that ever was in touch, or that something was posted to (0: it never answered)."""
+"""Every host that ever was in touch, or that something was posted to."""
 
 
 def out_stream(host: str) -> bytes:

@@ -22,7 +22,7 @@ create table peer_key (
 );
 
 create table host_key (
-  only bigint primary key check (only = 0),
+  "only" bigint primary key check ("only" = 0),
   number bigint not null check (number > 0),
   from_ms bigint not null,
   old_until_ms bigint not null

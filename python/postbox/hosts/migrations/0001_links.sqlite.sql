@@ -25,7 +25,7 @@ create table peer_key (
 
 -- Which of the node's own host keys is used: one row, once a key was rotated.
 create table host_key (
-  only integer primary key check (only = 0),
+  "only" integer primary key check ("only" = 0),
   number integer not null check (number > 0),
   from_ms integer not null,
   old_until_ms integer not null
