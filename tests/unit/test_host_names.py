@@ -153,9 +153,16 @@ def test_what_names_no_host_is_refused_with_the_reason(text: str, is_local: bool
 
 
 def test_a_name_without_end_is_not_even_looked_at() -> None:
-    with pytest.raises(BadHostName, match="at most 300 characters: 'a\\.a\\.") as refused:
+    with pytest.raises(BadHostName, match="it has 20000000 characters") as refused:
         canonical_host("a." * 10_000_000, is_local=True)
     assert len(str(refused.value)) < 200
+
+
+def test_a_name_is_short_enough_to_name_a_stream() -> None:
+    longest = ".".join(["a" * 60] * 4) + ".b"  # 245, and a port
+    assert len(canonical_host(longest, is_local=False)) == 250
+    with pytest.raises(BadHostName, match="it has 251 characters, and 250 count"):
+        canonical_host(longest + "c", is_local=False)
 
 
 NEARLY_NAMES = st.from_regex(

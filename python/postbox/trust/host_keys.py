@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
@@ -70,6 +70,7 @@ class HostKey:
         return crypto_sign(data, self._pair[1])[:SIGNATURE_BYTES]
 
 
+@lru_cache(maxsize=16)  # a token is signed with it for every request
 def host_key(soul_seed: bytes, number: int) -> HostKey:
     """Key `number` of the node with this seed (the first 32 bytes of its soul)."""
     if len(soul_seed) != SEED_BYTES or number < 0:

@@ -20,8 +20,12 @@ import idna
 DEFAULT_PORT = 2289
 """Where a host listens that names no port (the specification's default)."""
 
-MAX_CHARACTERS = 300
-"""A domain has at most 253 (RFC 1035), then a colon and five digits. Looked at before all else."""
+MAX_CHARACTERS = 250
+"""Of a canonical name: with a prefix it names a stream of the log, which has 255 bytes. The DNS has
+253 for a domain, and nobody has used them."""
+
+MAX_WRITTEN = 1_000
+"""Of another spelling, in letters beyond ASCII or with zeros. Looked at before all else."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PORT = re.compile(r":([0-9]{1,5})")
@@ -39,7 +43,10 @@ def canonical_host(text: str, *, is_local: bool) -> str:
     domain = _address6(named, text) if named.startswith("[") else _domain(named, text)
     if not is_local:
         _check_public(domain, port, text)
-    return f"{domain}:{port}"
+    host = f"{domain}:{port}"
+    if len(host) > MAX_CHARACTERS:
+        raise _bad(text, f"with its port it has {len(host)} characters, and {MAX_CHARACTERS} count")
+    return host
 
 
 def canonical_destination(text: str, *, own: str | None, is_local: bool) -> str:
@@ -88,8 +95,8 @@ def split_host(host: str) -> tuple[str, int]:
 
 
 def _parts(text: str) -> tuple[str, int]:
-    if len(text) > MAX_CHARACTERS:
-        raise BadHostName(f"a host's name has at most {MAX_CHARACTERS} characters: {text[:60]!r}…")
+    if len(text) > MAX_WRITTEN:
+        raise _bad(text, f"it has {len(text)} characters")
     end = text.find("]") + 1 if text.startswith("[") else text.find(":")
     if end <= 0:
         domain, rest = (text, "") if not text.startswith("[") else ("", "")
@@ -121,10 +128,7 @@ def _domain(domain: str, text: str) -> str:
     # by the URL standard, so a name that some resolver reads as an address never is a name here
     if not labels[-1][0].isalpha():
         raise _bad(text, "the last part of a domain begins with a letter")
-    name = ".".join(labels)
-    if len(name) > 253:
-        raise _bad(text, "a domain has at most 253 characters")
-    return name
+    return ".".join(labels)
 
 
 def _label(label: str, text: str) -> str:
