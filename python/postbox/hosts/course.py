@@ -10,7 +10,7 @@ so the number of times that it may send us back is bounded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -36,6 +36,9 @@ class Sent(Protocol):
 
     @property
     def is_event(self) -> bool: ...
+
+
+S = TypeVar("S", bound=Sent)
 
 
 class Refused(Struct, frozen=True):
@@ -92,10 +95,12 @@ class Course:
         """How many events of it may turn out to be what the receiver does not take for good."""
         return sum(one.is_event and one.seq not in self._given_up for one in batch)
 
-    def refused(self, batch: Sequence[Sent], seq: int) -> None:
+    def refused(self, batch: Sequence[S], seq: int) -> S:
         """The event of that number is not taken: it is to be given up, and what stands for it is
         sent instead, which cannot be refused again. Raises Stuck."""
-        if self.refusable([one for one in batch if one.seq == seq]) == 0:
-            raise Stuck(f"it refuses number {seq}, at which it was sent no event")
-        self._given_up.add(seq)
-        self.after = seq - 1
+        for one in batch:
+            if one.seq == seq and self.refusable([one]):
+                self._given_up.add(seq)
+                self.after = seq - 1
+                return one
+        raise Stuck(f"it refuses number {seq}, at which it was sent no event")

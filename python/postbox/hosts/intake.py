@@ -6,18 +6,15 @@ What is answered is durable: the answer is read from the log after the commit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from msgspec import Struct
 
 from postbox.hosts.arrivals import Arrival, Arrived, PlainArrival, plain_id
 from postbox.hosts.link_rules import HostRules
-from postbox.hosts.place import Incoming, Place, Refusal, incoming
-from postbox.hosts.tables import LINK_IN
+from postbox.hosts.links import Links
+from postbox.hosts.place import Incoming, Place, Refusal
 from postbox.log.admission import Admission
 from postbox.rules import Outcome, Reason, Rejected
-from postbox.store.contract import Reader
-from postbox.store.runner import StoreRunner
 from postbox.world import World
 
 
@@ -33,30 +30,24 @@ class Taken(Struct, frozen=True):
 
 
 class Intake:
-    def __init__(
-        self, world: World, store: StoreRunner, admission: Admission, rules: HostRules
-    ) -> None:
+    def __init__(self, world: World, admission: Admission, rules: HostRules, links: Links) -> None:
         self._world = world
-        self._store = store
         self._admission = admission
         self._rules = rules
+        self._links = links
 
     async def take(self, host: str, events: Sequence[Arrived]) -> Taken:
         """Numbered ones, in order, of a host that has proved who it is. At least one."""
         draft = Arrival(self._world.new_id(), host, tuple(events))
         [outcome] = await self._admission.submit(self._rules, [draft])
         _require_taken(outcome)
-        return taken(await self.link(host), events)
+        return taken(await self._links.received(host), events)
 
     async def take_plain(self, host: str, event: Arrived, jti: bytes) -> Reason | None:
         """One without a number. None: it is here, perhaps from before."""
         draft = PlainArrival(plain_id(host, jti, event.body), host, event)
         [outcome] = await self._admission.submit(self._rules, [draft])
         return outcome.reason if isinstance(outcome, Rejected) else None
-
-    async def link(self, host: str) -> Incoming:
-        """How far the link from that host has come."""
-        return await self._store.read(partial(_link, host))
 
 
 def taken(link: Incoming, events: Sequence[Arrived]) -> Taken:
@@ -78,7 +69,3 @@ def _is(event: Arrived, place: Place) -> bool:
 def _require_taken(outcome: Outcome) -> None:
     """A batch is never refused as a whole: what of it was taken is in the link's row."""
     assert not isinstance(outcome, Rejected), outcome
-
-
-def _link(host: str, reader: Reader) -> Incoming:
-    return incoming(host, reader.rows(LINK_IN, [(host,)])[host,])

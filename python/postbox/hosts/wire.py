@@ -23,8 +23,11 @@ from postbox.rpc.postbox.v1 import hosts_pb as pb
 POSTBOX_SERVICE: Final = "postbox.v1.PostboxService"
 AUTH_SERVICE: Final = "auth.v1.AuthService"
 
-SYNC, POST_EVENT, POST_EVENTS, ACK = "Sync", "PostEvent", "PostEvents", "Ack"
-GET_KEY = "GetKey"
+SYNC: Final = "Sync"
+POST_EVENT: Final = "PostEvent"
+POST_EVENTS: Final = "PostEvents"
+ACK: Final = "Ack"
+GET_KEY: Final = "GetKey"
 RPCS: Final = (SYNC, POST_EVENT, POST_EVENTS, ACK)
 
 PATHS: Final = {
