@@ -122,6 +122,15 @@ class MemoryDisk:
     def connect_database(self, conninfo: str) -> psycopg.Connection:
         return FileDisk().connect_database(conninfo)
 
+    def copied(self) -> MemoryDisk:
+        """As it is now: a backup, or what to put back."""
+        other = MemoryDisk()
+        for path, keeper in self._keepers.items():
+            other._keepers[path] = other._connect(path)
+            with other._keepers[path].backup("main", keeper, "main") as copying:
+                copying.step()
+        return other
+
     def _connect(self, path: str) -> apsw.Connection:
         return apsw.Connection(f"file:/{self._name}/{path}?vfs=memdb", flags=_OPEN)
 
