@@ -21,8 +21,8 @@ from postbox.hosts.tables import KIND_EVENT, KIND_LOST, in_reader, in_stream
 from postbox.hosts.transactions import Transactions
 from postbox.log.admission import Admission
 from postbox.log.committed import Committed
-from postbox.log.outbox import Due, Outbox, UnknownReader
-from postbox.log.outbox_tables import OUTBOX
+from postbox.log.outbox import LOOK_S, Due, Outbox, UnknownReader
+from postbox.log.outbox_tables import DEAD, OUTBOX
 from postbox.log.retries import Retries
 from postbox.logs import get, limited
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
@@ -65,9 +65,10 @@ class Inbox:
         for lane, stream in committed.streams:
             if lane is Lane.HOSTS and stream.startswith(_STREAMS):
                 self._wake(stream.removeprefix(_STREAMS).decode())
-        for key in committed.rows.get(OUTBOX.name, ()):
-            if str(key[0]).startswith(_READERS):
-                self._wake(str(key[0]).removeprefix(_READERS))
+        for table in (OUTBOX, DEAD):  # hurried, or revived
+            for key in committed.rows.get(table.name, ()):
+                if str(key[0]).startswith(_READERS):
+                    self._wake(str(key[0]).removeprefix(_READERS))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -111,13 +112,13 @@ class Inbox:
         retries = Retries()
         while host in self._working:
             woken = self._working[host] = trio.Event()
+            asked_ms = self._now_ms()
             try:
                 due = await self._outbox.page(in_reader(host), PAGE_ENTRIES)
                 if due.entries:
                     await self._handle(host, due, transactions)
-                elif (wait_s := self._wait_s(due)) > 0:
-                    with trio.move_on_after(wait_s):
-                        await woken.wait()
+                elif due.reader.retry_ms > asked_ms:
+                    await self._wait(due.reader.retry_ms, woken)
                 elif not woken.is_set():
                     del self._working[host]
             except Unavailable:
@@ -127,8 +128,11 @@ class Inbox:
             else:
                 retries.succeeded()
 
-    def _wait_s(self, due: Due) -> float:
-        return due.reader.retry_ms / 1_000 - self._world.clock.now_ns() / 1e9
+    async def _wait(self, until_ms: int, woken: trio.Event) -> None:
+        """Or until something happens to the reader. A wall clock that was set forward is noticed."""
+        wait_s = max(0.0, (until_ms - self._now_ms()) / 1_000)
+        with trio.move_on_after(min(wait_s, LOOK_S)):
+            await woken.wait()
 
     async def _handle(self, host: str, due: Due, transactions: Transactions) -> None:
         done, handled = 0, []
@@ -159,8 +163,11 @@ class Inbox:
             return
         log.warning("a handler failed", of=host, number=entry.seq, attempt=attempts, why=why)
         pause_s = min(FIRST_RETRY_S * 2 ** (attempts - 1), LAST_RETRY_S)
-        at_ms = self._world.clock.now_ns() // 1_000_000 + round(pause_s * 1_000)
+        at_ms = self._now_ms() + round(pause_s * 1_000)
         await self._outbox.retry(in_reader(host), entry.pos, at_ms, why)
+
+    def _now_ms(self) -> int:
+        return self._world.clock.now_ns() // 1_000_000
 
     async def _hand_over(self, host: str, entry: Entry, transactions: Transactions) -> bool:
         """Whether a row says that it was handled."""

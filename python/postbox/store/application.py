@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import apsw
     import psycopg
 
-    Connection: TypeAlias = "apsw.Connection | psycopg.Connection[Any]"
+Connection: TypeAlias = "apsw.Connection | psycopg.Connection[Any]"
 
 T = TypeVar("T")
 
