@@ -129,7 +129,7 @@ class Inbox:
                 retries.succeeded()
 
     async def _wait(self, until_ms: int, woken: trio.Event) -> None:
-        """Or until something happens to the reader. A wall clock that was set forward is noticed."""
+        """Or until something happens to the reader, or it is time to look at the wall clock."""
         wait_s = max(0.0, (until_ms - self._now_ms()) / 1_000)
         with trio.move_on_after(min(wait_s, LOOK_S)):
             await woken.wait()
