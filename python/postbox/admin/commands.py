@@ -9,6 +9,9 @@ from typing import Any
 from postbox.admin.command import Command
 from postbox.admin.events import EVENTS, SETTLE, TAKE
 from postbox.admin.hosts import LIST_HOSTS, SET_HOST
+from postbox.admin.inbox import INBOX
+from postbox.admin.letters import LETTERS, SETTLE_LETTERS
+from postbox.admin.links import LINKS
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS
 from postbox.admin.posting import POST
@@ -31,6 +34,10 @@ _ALL: tuple[Command[Any, Any], ...] = (
     PEERS,
     LISTENING,
     POST,
+    LINKS,
+    INBOX,
+    LETTERS,
+    SETTLE_LETTERS,
     LIST_HOSTS,
     SET_HOST,
 )

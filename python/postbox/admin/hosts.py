@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.admin.host_names import own_host, pattern
+from postbox.admin.links import time_of
 from postbox.hosts import host_rules
 from postbox.hosts.link_rules import HostRules
 from postbox.hosts.tables import ALL_CONTACTS, ALL_HOSTS
@@ -60,12 +61,11 @@ def _known(reader: Reader) -> list[HostSeen]:
 def _seen(host: str, said: Row | None, met: Row | None) -> HostSeen:
     _, admit, tokens = said or (host, "", "")
     _, first_ms, last_ms, _ = met or (host, 0, 0, b"")
-    return HostSeen(host, str(admit), str(tokens), time_of(first_ms), time_of(last_ms))
+    return HostSeen(host, str(admit), str(tokens), _time(first_ms), _time(last_ms))
 
 
-def time_of(at_ms: object) -> datetime | None:
-    """None for 0, which is never."""
-    return datetime.fromtimestamp(at_ms / 1e3, UTC) if isinstance(at_ms, int) and at_ms else None
+def _time(at_ms: object) -> datetime | None:
+    return time_of(at_ms) if isinstance(at_ms, int) else None
 
 
 async def _set(desk: Desk, request: SetHost, tell: Tell) -> HostSeen:

@@ -94,6 +94,11 @@ def terminal_columns() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
+def printable(text: str) -> str:
+    """What a stranger wrote, less what would move a terminal's cursor or turn its text around."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def events(count: int) -> str:
     return f"{count:,} event" if count == 1 else f"{count:,} events"
 

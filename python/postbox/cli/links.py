@@ -1,0 +1,83 @@
+"""`postbox links`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from postbox.admin.command import Nothing
+from postbox.admin.links import LINKS, LinkSeen, LinksSeen, Theirs
+from postbox.cli.node import operated
+from postbox.cli.options import Common, run
+from postbox.cli.output import events, print_json, print_rows, print_text, printable
+from postbox.cli.spans import ago, until
+from postbox.world import SystemClock
+
+
+def links(*, common: Common | None = None) -> int:
+    """The hosts that this one has to do with: what waits to be sent, how far each has acknowledged,
+    when it is tried again and why it failed, and how it sees the link itself."""
+    options = common or Common()
+
+    async def verb() -> int:
+        async with operated(options) as operator:
+            found = await operator.call(LINKS, Nothing())
+        if options.json:
+            print_json(found)
+        else:
+            _print(found, datetime.fromtimestamp(SystemClock().now_ns() / 1e9, UTC))
+        return 0
+
+    return run(verb, as_json=options.json)
+
+
+def _print(found: LinksSeen, now: datetime) -> None:
+    if found.idle:
+        print_text(found.idle)
+    if not found.links:
+        print(
+            "no host was posted to, and none has posted: postbox post HOST --type NAME --data FILE"
+        )
+        return
+    print_rows([_HEAD, *(row(link, now) for link in found.links)])
+    for link in found.links:
+        for text in notes(link, now):
+            print_text(text, f"  {link.host}: ", "    ")
+
+
+_HEAD = ("host", "queued", "acknowledged", "received", "last contact", "next attempt", "dead")
+
+
+def row(link: LinkSeen, now: datetime) -> tuple[str, ...]:
+    """Of the table, under its head."""
+    return (
+        link.host,
+        f"{link.queued:,}",
+        f"{link.acknowledged:,}",
+        f"{link.received:,}",
+        "never" if link.last_contact is None else ago(now - link.last_contact),
+        "-" if link.next_attempt is None else until(link.next_attempt - now),
+        f"{link.dead:,}",
+    )
+
+
+def notes(link: LinkSeen, now: datetime) -> Iterator[str]:
+    """What is worth more words than a cell has."""
+    if link.error:
+        tries = "attempt" if link.attempts == 1 else "attempts"
+        yield f"failed ({link.attempts:,} {tries}): {printable(link.error)}"
+    if link.dead:
+        yield f"{events(link.dead)} given up: postbox dead shows them"
+    if link.unhandled:
+        yield f"{events(link.unhandled)} from there not handled yet"
+    if link.theirs is not None:
+        yield from _their_notes(link, link.theirs, now)
+
+
+def _their_notes(link: LinkSeen, theirs: Theirs, now: datetime) -> Iterator[str]:
+    """Of what it told us about itself, what we could not know."""
+    when = ago(now - theirs.at)
+    if theirs.queued:
+        yield f"has {events(theirs.queued)} for us ({when})"
+    if theirs.error:
+        yield f"cannot send to us ({when}): {printable(theirs.error)}"
