@@ -9,19 +9,22 @@ while it reads nothing.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h2.events
 import trio
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.exceptions import ProtocolError
+from h2.exceptions import FrameTooLargeError, ProtocolError
 from h2.settings import SettingCodes, Settings
 
 from postbox.rpc.answer import Headers, name_of, prefixed
 from postbox.rpc.call import Call
 from postbox.rpc.faults import RpcError, unreachable
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 READ_BYTES = 16 * 2**10
 """At once: what one read brings is parsed without letting others run, and the smallest frames of
@@ -47,12 +50,22 @@ PING_S, PONG_S = 30.0, 15.0
 """A connection with calls that was silent so long is asked whether it is alive, and then is given
 so long to answer. gRPC's own servers take offence at the third such question without an answer to
 a call in between; our own say something on a followed stream every 20 s."""
+LAST_WORDS_S = 2.0
+"""How long a connection that takes nothing more is still read: the answer may have been sent."""
 IDLINGS_BURST, IDLINGS_PER_S = 1000, 100
 """Frames from the server that bring no call further (CVE-2019-9511 to 9518)."""
 
 
 class _Parser(H2Connection):
-    """h2 takes GOAWAY for the end of the connection; it is the end of new calls (RFC 9113, 6.8)."""
+    """h2 but for two things. It gathers a frame of up to 16 MiB before it finds that too much. And
+    it takes GOAWAY for the end of the connection, which is the end of new calls (RFC 9113, 6.8)."""
+
+    def receive_data(self, data: Buffer) -> list[h2.events.Event]:
+        events = super().receive_data(data)
+        length = int.from_bytes(self.incoming_buffer._data[:3], "big")
+        if length > self.max_inbound_frame_size:
+            raise FrameTooLargeError(f"a frame of {length} bytes")
+        return events
 
     def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[h2.events.Event]]:
         leaving = h2.events.ConnectionTerminated()
@@ -94,6 +107,7 @@ class Connection:
         self._to_write = trio.lowlevel.ParkingLot()
         self._turn = trio.Lock()
         self._moved = trio.lowlevel.ParkingLot()  # a place for a call, all sent, or the end
+        self._unused = trio.lowlevel.ParkingLot()
         self._idlings = 0.0
         self._heard_s = self._busy_s = self._idled_s = trio.current_time()
         self._pinged_s: float | None = None
@@ -127,8 +141,10 @@ class Connection:
         return call
 
     def give_up(self, call: Call) -> None:
-        self._busy_s = trio.current_time()
         del self._calls[call.stream_id]
+        if not self._calls:
+            self._busy_s = trio.current_time()
+            self._unused.unpark()
         if self._ended is not None:
             return
         self.take(call, call.held_bytes)
@@ -204,6 +220,8 @@ class Connection:
                 self._is_writing = False
                 self._moved.unpark_all()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._is_leaving = True
+            await trio.sleep(LAST_WORDS_S)
             self._break(_said(error))
 
     async def _read(self) -> None:
@@ -280,8 +298,8 @@ class Connection:
     async def _watch(self) -> None:
         """Ends a connection that is not used any more, or dead."""
         while self._ended is None:
-            due_s = self._look_after()
-            await trio.sleep_until(max(due_s, trio.current_time() + 1))
+            with trio.move_on_at(self._look_after()):
+                await self._unused.park()
 
     def _look_after(self) -> float:
         """When to look again."""
