@@ -300,7 +300,7 @@ def test_status_says_what_the_node_holds(home: Path, history: Path) -> None:
 
 def test_keys_show_is_stable_and_the_key_is_the_owner_s_alone(home: Path) -> None:
     shown = told("keys", "show", "--home", home)
-    assert list(shown) == ["name", "public_key", "id"]
+    assert list(shown) == ["name", "public_key", "id", "host", "host_keys"]
     assert len(base64.b64decode(shown["public_key"], validate=True)) == 32
     assert told("keys", "show", "--home", home) == shown
     mode = stat.S_IMODE((home / "node.key").stat().st_mode)

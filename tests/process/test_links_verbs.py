@@ -173,7 +173,7 @@ def test_what_a_stranger_wrote_moves_no_terminals_cursor(home: Path, call: Call)
 
 
 def test_what_was_given_up_is_told_tried_again_and_forgotten(home: Path, call: Call) -> None:
-    def given_up() -> list[tuple[str, str, int, str]]:
+    def given_up() -> list[tuple[object, ...]]:
         dead = told(call, "dead", "--home", home, "--json").json["dead"]
         return [(one["way"], one["host"], one["data"], one["error"]) for one in dead]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from postbox.admin.command import Command
 from postbox.admin.events import EVENTS, SETTLE, TAKE
+from postbox.admin.host_keys import ROTATE_KEYS
 from postbox.admin.hosts import LIST_HOSTS, SET_HOST
 from postbox.admin.inbox import INBOX
 from postbox.admin.letters import LETTERS, SETTLE_LETTERS
@@ -40,6 +41,7 @@ _ALL: tuple[Command[Any, Any], ...] = (
     SETTLE_LETTERS,
     LIST_HOSTS,
     SET_HOST,
+    ROTATE_KEYS,
 )
 
 COMMANDS: Mapping[str, Command[Any, Any]] = MappingProxyType(

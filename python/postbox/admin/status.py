@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
+from postbox.admin.host_keys import OwnHostKey, host_keys
+from postbox.admin.host_names import own_host
 from postbox.core import service_names
 from postbox.log.epoch import Renewal, last_renewal
 from postbox.store.contract import Size
@@ -38,11 +40,14 @@ class Status(Struct, frozen=True):
 
 
 class OwnKey(Struct, frozen=True):
-    """The fields of `keys show --json`."""
+    """The fields of `keys show --json`. `host`: what other hosts call this node, None without such
+    a name; `host_keys`: by which they know it, the one that is used now first."""
 
     name: str
     public_key: bytes
     id: str
+    host: str | None = None
+    host_keys: list[OwnHostKey] = []
 
 
 async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
@@ -72,7 +77,8 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
 
 async def _show_key(desk: Desk, _: Nothing, tell: Tell) -> OwnKey:
     identity = desk.node.identity
-    return OwnKey(identity.name, identity.public_key, identity.id)
+    host, keys = own_host(desk), await host_keys(desk.node)
+    return OwnKey(identity.name, identity.public_key, identity.id, host, keys)
 
 
 STATUS = Command("status", Nothing, Status, _status)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from msgspec.structs import asdict
+from typing import Annotated
 
 from postbox.admin.command import Nothing
+from postbox.admin.host_keys import ROTATE_KEYS, OwnHostKey, RotateKeys
 from postbox.admin.status import SHOW_KEY
 from postbox.cli.node import operated
-from postbox.cli.options import Common, run
+from postbox.cli.options import FLAG, Common, run
 from postbox.cli.output import print_json, print_pairs
 from postbox.trust.keys import public_key_text
 
 
 def show(*, common: Common | None = None) -> int:
-    """This node's name, public key and id. A peer's operator runs: postbox trust add NAME KEY."""
+    """This node's name, public key and id. A peer's operator runs: postbox trust add NAME KEY. And
+    what other hosts call it, with the key by which they know it."""
     options = common or Common()
 
     async def verb() -> int:
@@ -21,8 +23,44 @@ def show(*, common: Common | None = None) -> int:
             shown = await operator.call(SHOW_KEY, Nothing())
         if options.json:
             print_json(shown)
-        else:
-            print_pairs(asdict(shown) | {"public_key": public_key_text(shown.public_key)})
+            return 0
+        own = {"name": shown.name, "public_key": public_key_text(shown.public_key), "id": shown.id}
+        keys = {f"host_key ({key.use})": _key(key) for key in shown.host_keys}
+        print_pairs({**own, "host": shown.host or "not named", **keys})
         return 0
 
     return run(verb, as_json=options.json)
+
+
+def rotate(*, now: Annotated[bool, FLAG] = False, common: Common | None = None) -> int:
+    """Change the key by which other hosts know this one. The next key is made known at once and
+    used some days later, when all who can ask have heard of it; the former one stays known for as
+    long. The node's own name, key and id stay.
+
+    Parameters
+    ----------
+    now
+        Use the next key at once, and withdraw the former one, which somebody else may have. Hosts
+        that have not heard of the next one ask for it.
+    """
+    options = common or Common()
+
+    async def verb() -> int:
+        async with operated(options) as operator:
+            rotated = await operator.call(ROTATE_KEYS, RotateKeys(now))
+        if options.json:
+            print_json(rotated)
+        else:
+            print_pairs({f"host_key ({key.use})": _key(key) for key in rotated.keys})
+        return 0
+
+    return run(verb, as_json=options.json)
+
+
+def _key(key: OwnHostKey) -> str:
+    text = f"{public_key_text(key.public_key)} ({key.kid}"
+    if key.use == "next" and key.begins is not None:
+        text += f", used from {key.begins:%F %R} UTC"
+    if key.ends is not None:
+        text += f", known until {key.ends:%F %R} UTC"
+    return f"{text})"
