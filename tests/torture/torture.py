@@ -4,7 +4,8 @@ A process that has only store and log, with 16 payers who submit at once, is kil
 moment, started again, killed again. After each time the log is compared with what was acknowledged:
 nothing lost, nothing doubled, positions and numbers dense, each payer's drafts in order. On
 PostgreSQL a backend or the whole server crashes, too, now and then, and the process goes on.
-`--engine node` kills the whole node instead.
+`--engine node` kills the whole node instead, `hosts` and `hosts-postgres` three that post to each
+other.
 
 The page cache outlives a process, so this says nothing of a disk that loses what it was given: that
 is `tests/crash/`. Processes are forked from this one, which has loaded everything.
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +43,7 @@ MOST_ANSWERS = 40  # some batches
 CHAOS = 0.03  # the share of lives in which the server crashes: each takes a second or two
 CHECK_ALL = 200  # lives between two looks at the whole log
 TELL_S = 20.0
+EVENTS_A_KILL = 200  # at least, with three hosts: 10,000 for 50 kills
 
 
 @dataclass(frozen=True)
@@ -171,11 +173,15 @@ def engine_named(name: str) -> Iterator[Engine]:
         with tempfile.TemporaryDirectory(prefix="postbox-torture-") as folder:
             yield Engine(str(Path(folder) / "node.db"))
         return
+    with server_started() as server, server.database() as url:
+        yield Engine(url, server)
+
+
+def server_started() -> AbstractContextManager[Server]:
     found = programs()
     if found is None:
         raise SystemExit("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    with contextmanager(started)(found) as server, server.database() as url:
-        yield Engine(url, server)
+    return contextmanager(started)(found)
 
 
 def torture(name: str, cycles: int | None, minutes: float, seed: int) -> bool:
@@ -200,11 +206,12 @@ def torture(name: str, cycles: int | None, minutes: float, seed: int) -> bool:
     return True
 
 
+def nap(seconds: float) -> None:
+    select.select([], [], [], seconds)
+
+
 def torture_whole(cycles: int, seed: int) -> bool:
     from torture.whole_node import torture_node  # which loads the doors, too
-
-    def nap(seconds: float) -> None:
-        select.select([], [], [], seconds)
 
     def tell(line: str) -> None:
         print(f"node: {line}", flush=True)
@@ -218,9 +225,51 @@ def torture_whole(cycles: int, seed: int) -> bool:
     return True
 
 
+@contextmanager
+def three_databases(name: str) -> Iterator[list[str]]:
+    if name == "hosts":
+        yield []
+        return
+    with ExitStack() as stack:
+        server = stack.enter_context(server_started())
+        yield [stack.enter_context(server.database()) for _ in range(3)]
+
+
+def torture_three(name: str, cycles: int | None, minutes: float, seed: int) -> bool:
+    """`cycles`: kills, while as many events as the issue of host to host asks for are posted."""
+    from torture.three_hosts import torture_hosts  # which needs certificates
+
+    clock = SystemClock()
+    until_s = clock.elapsed_s() + 60 * minutes
+    told_s = clock.elapsed_s()
+
+    def is_over(kills: int, events: int) -> bool:
+        if cycles is None:
+            return clock.elapsed_s() >= until_s
+        return kills >= cycles and events >= cycles * EVENTS_A_KILL
+
+    def tell(line: str) -> None:
+        nonlocal told_s
+        if clock.elapsed_s() - told_s > TELL_S:
+            print(f"{name}: {line}", flush=True)
+            told_s = clock.elapsed_s()
+
+    with (
+        tempfile.TemporaryDirectory(prefix="postbox-torture-") as folder,
+        three_databases(name) as stores,
+    ):
+        try:
+            came = torture_hosts(Path(folder), stores, is_over, seed, tell, nap)
+        except Broken as broken:
+            print(f"{name}: BROKEN with seed {seed}: {broken}", flush=True)
+            return False
+    print(f"{name}: {came}; seed {seed}: held", flush=True)
+    return True
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
-    parser.add_argument("--engine", choices=["both", "sqlite", "postgres", "node"], default="both")
+    parser.add_argument("--engine", choices=["all", "both", *ENGINES, "node"], default="both")
     parser.add_argument("--cycles", type=int, help="for each engine; else --minutes")
     parser.add_argument("--minutes", type=float, default=3.0, help="for each engine")
     parser.add_argument("--seed", type=int, default=1)
@@ -228,9 +277,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.engine == "node":
         return int(not torture_whole(asked.cycles or 10, asked.seed))
     gc.freeze()  # what is loaded is shared by all processes, untouched
-    names = ["sqlite", "postgres"] if asked.engine == "both" else [asked.engine]
-    held = [torture(name, asked.cycles, asked.minutes, asked.seed) for name in names]
+    names = {"all": list(ENGINES), "both": ["sqlite", "postgres"]}.get(asked.engine, [asked.engine])
+    held = [ENGINES[name](name, asked.cycles, asked.minutes, asked.seed) for name in names]
     return int(not all(held))
+
+
+ENGINES = {
+    "sqlite": torture,
+    "postgres": torture,
+    "hosts": torture_three,
+    "hosts-postgres": torture_three,
+}
 
 
 if __name__ == "__main__":

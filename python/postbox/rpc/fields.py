@@ -75,6 +75,8 @@ def varint_field(number: int, value: int) -> bytes:
 def varint(value: int) -> bytes:
     if value < 0x80:
         return bytes((value,))
+    if value < 0x4000:  # nearly all others: tags, and lengths of events
+        return bytes((value & 0x7F | 0x80, value >> 7))
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
