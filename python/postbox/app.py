@@ -1,11 +1,12 @@
 """The composition root: a node that serves. What listens, what runs, and in which order it starts
 and ends; the only file that knows everything.
 
-    home's lock ⊃ listener ⊃ node ⊃ the mesh's door, its loops, the operator's socket
+    home's lock ⊃ listener ⊃ node ⊃ the doors ⊃ the operator's socket ⊃ the doors' loops
 
 The listener comes before the node, so that who asks is told that the node is starting (a large log
-takes its time). To stop: nobody gets in any more, requests under way get their time, then loops,
-node and store end.
+takes its time). What calls others begins when others can call: two hosts that start at once ask
+each other for their keys. To stop: nobody gets in any more, requests under way get their time, then
+loops, node and store end.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
@@ -26,6 +27,11 @@ from postbox.admin.server import serve_operator
 from postbox.config import Config
 from postbox.errors import Full, HistoryChanged, Stopped, Unavailable, in_one_line, leaves
 from postbox.home import open_home
+from postbox.hosts.door import SENDERS, Hosts
+from postbox.hosts.host import Host
+from postbox.hosts.naming import named
+from postbox.hosts.wire import PATHS as HOST_PATHS
+from postbox.hosts.wire import SERVICES
 from postbox.log.disk_use import DiskUse
 from postbox.log.retries import Retries
 from postbox.logs import get
@@ -34,9 +40,9 @@ from postbox.mesh.intake import Report
 from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
-from postbox.metrics import CONTENT_TYPE, Metrics
+from postbox.metrics import CONTENT_TYPE, Door, Metrics
 from postbox.net.addresses import Reach
-from postbox.net.asgi import Reply
+from postbox.net.asgi import Reply, routed
 from postbox.net.health import PATHS as HEALTH_PATHS
 from postbox.net.health import Front
 from postbox.net.limits import DEFAULT_LIMITS, Limits
@@ -46,7 +52,16 @@ from postbox.node import Node, node_in
 from postbox.rules import Payer
 from postbox.world import World
 
-ROUTES = (*SYNC_PATHS, HELLO_PATH, PING_PATH, *HEALTH_PATHS)
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
+    from postbox.mesh.door import Mesh
+
+ROUTES: dict[str, Door] = {
+    **dict.fromkeys((*SYNC_PATHS, HELLO_PATH, PING_PATH), "mesh"),
+    **dict.fromkeys(HOST_PATHS.values(), "hosts"),
+    **dict.fromkeys(HEALTH_PATHS, "node"),
+}
 
 
 async def run(
@@ -57,16 +72,18 @@ async def run(
     *,
     stop: trio.Event,
     ready: Callable[[str], None],
+    host: Host | None = None,
 ) -> None:
-    """Serve the node of this home until `stop` is set. `ready` is told the URL when it answers."""
+    """Serve the node of this home until `stop` is set. `ready` is told the URL when it answers.
+    `host`: an application's, which runs it."""
     metrics = Metrics(ROUTES)
     front = Front(lambda: Reply(200, metrics.render(), CONTENT_TYPE), config.metrics.networks)
     listener = _Listener(world, config, front, metrics)
     with open_home(home):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(listener.run)
-            opening = partial(node_in, world, home, config, name)
-            await _Opened(opening, listener, url, stop, ready).keep()
+            opening = partial(node_in, world, home, named(config, url), name)
+            await _Opened(opening, listener, url, stop, ready, host or Host()).keep()
             nursery.cancel_scope.cancel()
 
 
@@ -80,6 +97,7 @@ class _Opened:
     url: str
     stop: trio.Event
     ready: Callable[[str], None]
+    host: Host
     _was_ready: bool = False
     _retries: Retries = field(default_factory=Retries)
 
@@ -101,7 +119,8 @@ class _Opened:
             nursery.start_soon(_stop_opening, self.stop, front, nursery.cancel_scope)
             async with self.opening() as node:
                 _watch(node, metrics)
-                await _serve(node, self.listener, self.url, self.stop, self._say_ready)
+                serving = _Serving(node, self.listener, self.url, self.host)
+                await serving.run(self.stop, self._say_ready)
             nursery.cancel_scope.cancel()
 
     def _say_ready(self, url: str) -> None:
@@ -150,42 +169,69 @@ class _Listener:
         await self._closed.wait()
 
 
-async def _serve(
-    node: Node,
-    listener: _Listener,
-    url: str,
-    stop: trio.Event,
-    ready: Callable[[str], None],
-) -> None:
-    """The doors, their loops and the operator's socket, until `stop`. `url`: where it listens."""
-    log, front, metrics = get("postbox.app"), listener.front, listener.metrics
-    told_url, url = url_for_peers(node.config, url), node.config.mesh.url or url
-    since_s = node.world.clock.elapsed_s()
+@dataclass(frozen=True)
+class _Serving:
+    """An open node behind the listener. `listening`: the URL where."""
 
-    def about() -> About:
-        uptime_s = int(node.world.clock.elapsed_s() - since_s)
-        mode = mode_of(node.ledger.index.capacity)
-        return About(version("postbox"), list(MODES), told_url, mode, uptime_s)
+    node: Node
+    listener: _Listener
+    listening: str
+    host: Host
 
-    disk_use = DiskUse(node.store)
-    _watch_disk(disk_use, metrics)
-    async with node.open_mesh(metrics) as mesh:
-        async with trio.open_nursery() as operator:
-            desk = Desk(node, Serving(url, since_s, mesh))
+    async def run(self, stop: trio.Event, ready: Callable[[str], None]) -> None:
+        """The doors, their loops and the operator's socket, until `stop`."""
+        node, metrics = self.node, self.listener.metrics
+        since_s = node.world.clock.elapsed_s()
+        async with (
+            node.open_mesh(metrics) as mesh,
+            node.open_hosts(metrics, self.host) as hosts,
+            trio.open_nursery() as operator,
+        ):
+            desk = Desk(node, Serving(self.url, since_s, mesh, hosts))
             await operator.start(partial(serve_operator, desk, stop=stop))
-            async with trio.open_nursery() as loops:
-                loops.start_soon(disk_use.watch)
-                loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
-                front.open(mesh.make_app(about))
-                try:
-                    log.info("ready", url=url, name=node.identity.name, home=str(node.home))
-                    ready(url)
-                    await stop.wait()
-                    log.info("stopping")
-                finally:  # of a node that fails, too, since what it answers from is of no use then
-                    front.close("stopping")
-                await listener.end()
-                loops.cancel_scope.cancel()
+            about = partial(self._about, since_s)
+            called = hosts.make_app()
+            doors = [(f"/{service}/", called) for service in SERVICES]
+            app = routed(doors, mesh.make_app(about))
+            await self._answer(app, mesh, hosts, stop, ready)
+
+    async def _answer(
+        self,
+        app: ASGIFramework,
+        mesh: Mesh,
+        hosts: Hosts,
+        stop: trio.Event,
+        ready: Callable[[str], None],
+    ) -> None:
+        log, node, front = get("postbox.app"), self.node, self.listener.front
+        disk_use = DiskUse(node.store)
+        _watch_disk(disk_use, self.listener.metrics)
+        async with trio.open_nursery() as loops:
+            loops.start_soon(disk_use.watch)
+            front.open(app)
+            loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
+            loops.start_soon(node.leases.hold, SENDERS, hosts.run)
+            try:
+                home, name, host = str(node.home), node.identity.name, node.config.hosts.name
+                log.info("ready", url=self.url, name=name, host=host, home=home)
+                ready(self.url)
+                await stop.wait()
+                log.info("stopping")
+            finally:  # of a node that fails, too, since what it answers from is of no use then
+                front.close("stopping")
+                hosts.end_streams()
+            await self.listener.end()
+            loops.cancel_scope.cancel()
+
+    @property
+    def url(self) -> str:
+        return self.node.config.mesh.url or self.listening
+
+    def _about(self, since_s: float) -> About:
+        told_url = url_for_peers(self.node.config, self.listening)
+        uptime_s = int(self.node.world.clock.elapsed_s() - since_s)
+        mode = mode_of(self.node.ledger.index.capacity)
+        return About(version("postbox"), list(MODES), told_url, mode, uptime_s)
 
 
 async def _stop_opening(stop: trio.Event, front: Front, opening: trio.CancelScope) -> None:
@@ -218,7 +264,7 @@ def _watch(node: Node, metrics: Metrics) -> None:
     metrics.watch("log_head", "The last position given out.", lambda: node.tail.head)
     metrics.watch("known_names", "Names with a known key.", lambda: len(node.directory))
     metrics.watch("waiting_names", "Names that wait to be let in.", lambda: len(node.waiting))
-    for name in (PULLS, RETENTION):
+    for name in (PULLS, RETENTION, SENDERS):
         is_held = partial(node.leases.is_held, name)
         metrics.watch(f"lease_{name}", f"1 if this process holds the lease {name}.", is_held)
     metrics.watch("uptime_seconds", "Since the node opened.", lambda: clock.elapsed_s() - started_s)

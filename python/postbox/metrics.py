@@ -7,7 +7,7 @@ nothing with another one.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from itertools import product
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `render` gives: Prometheus' text format, which every version of it reads."""
 
-Door: TypeAlias = Literal["mesh", "node"]
+Door: TypeAlias = Literal["mesh", "hosts", "node"]
 Source: TypeAlias = Literal["peer", "import"]
 Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected"]
 Pulled: TypeAlias = Literal["done", "failed"]
@@ -34,9 +34,10 @@ _STATUSES = frozenset(status.value for status in HTTPStatus)
 
 
 class Metrics:
-    """`routes`: the paths that are counted by name; any other is `other`."""
+    """`routes`: the paths that are counted by name, and whose they are; any other is `other`, and
+    counts for the mesh."""
 
-    def __init__(self, routes: Iterable[str] = ()) -> None:
+    def __init__(self, routes: Mapping[str, Door] | None = None) -> None:
         # Here and not above: it loads an HTTP server of its own, in some 80 ms, and not every
         # verb counts.
         from prometheus_client import (
@@ -51,7 +52,7 @@ class Metrics:
         # They are a second series for each, by the machine's clock.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry = CollectorRegistry()
-        self._routes = frozenset(routes)
+        self._routes = dict(routes or {})
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"postbox_{name}", text, labels, registry=registry)
@@ -70,6 +71,9 @@ class Metrics:
         self._served = counter("events_served", "Events given out to peers.")
         self._pulls = counter("pulls", "Pulls from peers.", "outcome")
         self._hellos = counter("hellos", "Introductions by other nodes.", "outcome")
+        self._host_requests = counter(
+            "host_requests", "Requests of other hosts, by what became of them.", "rpc", "code"
+        )
         self._connections_refused = counter(
             "connections_refused", "Connections closed at once, as there were too many."
         )
@@ -89,8 +93,9 @@ class Metrics:
         for source, outcome in product(get_args(Source), get_args(Taken)):
             self._taken.labels(source, outcome)
 
-    def request(self, door: Door, route: str, status: int, seconds: float) -> None:
+    def request(self, route: str, status: int, seconds: float) -> None:
         """`route`: the request's path."""
+        door = self._routes.get(route, "mesh")
         known = route if route in self._routes else OTHER
         code = str(status) if status in _STATUSES else OTHER
         self._requests.labels(door, known, code).inc()
@@ -107,6 +112,10 @@ class Metrics:
 
     def hello(self, outcome: Met) -> None:
         self._hellos.labels(outcome).inc()
+
+    def host_request(self, rpc: str, code: str) -> None:
+        """Both of bounded sets: an rpc of ours, and `ok` or a code of Connect's."""
+        self._host_requests.labels(rpc, code).inc()
 
     def connection_refused(self) -> None:
         self._connections_refused.inc()

@@ -50,6 +50,8 @@ from postbox.trust.waiting import Waiting
 from postbox.world import Pool, World
 
 if TYPE_CHECKING:
+    from postbox.hosts.door import Hosts
+    from postbox.hosts.host import Host
     from postbox.mesh.door import Mesh
     from postbox.metrics import Metrics
 
@@ -99,6 +101,18 @@ class Node:
             self.intake,
             metrics,
         )
+
+    def open_hosts(
+        self, metrics: Metrics, host: Host | None = None
+    ) -> AbstractAsyncContextManager[Hosts]:
+        """The hosts' door. `host`: an application's, which runs this node."""
+        from postbox.hosts import door  # gRPC and tokens: slow to load, too
+        from postbox.hosts import host as application
+
+        database = database_of(self.home, self.config.node.store)
+        log = door.Log(self.store, self.tail, self.admission, self.outbox, database)
+        host = host or application.Host()
+        return door.open_hosts(self.world, self.config, self.identity, log, metrics, host)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ MAY_OPEN = {
     "admin/server.py",
     "app.py",
     "cli",
+    "hosts/door.py",  # connections to hosts, and what fetches their keys
     "hosts/inbox.py",  # a task a host that has something to be handled
     "hosts/receiver.py",  # a task a host that is asked, as the sender has one a host to send to
     "hosts/sender.py",

@@ -28,8 +28,12 @@ async def attended(
 ) -> AsyncIterator[RemoteOperator]:
     """The socket is served until the end; who uses it is handed out."""
     stop = trio.Event()
-    async with node.open_mesh(Metrics()) as mesh, trio.open_nursery() as nursery:
-        desk = Desk(node, Serving(URL, node.world.clock.elapsed_s(), mesh))
+    async with (
+        node.open_mesh(Metrics()) as mesh,
+        node.open_hosts(Metrics()) as hosts,
+        trio.open_nursery() as nursery,
+    ):
+        desk = Desk(node, Serving(URL, node.world.clock.elapsed_s(), mesh, hosts))
         await nursery.start(partial(serve_operator, desk, commands, stop=stop))
         try:
             async with operator_of(node) as operator:

@@ -30,6 +30,7 @@ from postbox.errors import Full
 from postbox.mesh.files import MAX_LINE_BYTES
 from postbox.mesh.importing import BATCH_BYTES
 from postbox.mesh.peers import Contact
+from postbox.metrics import Metrics
 from postbox.net.client import open_local_client
 from postbox.net.limits import Limits
 from postbox.node import Node
@@ -78,8 +79,12 @@ async def test_every_command_answers_over_the_socket_as_in_process(tmp_path: Pat
 async def test_why_a_round_failed_is_told_until_the_next_one_begins(tmp_path: Path) -> None:
     """A peer that is back answers a ping before it is pulled from again."""
     async with node_at(tmp_path / "there") as there, serving(there) as url:
-        async with node_at(tmp_path / "here", peers=(url,)) as here, mesh_of(here) as mesh:
-            operator = LocalOperator(Desk(here, Serving(URL, 0.0, mesh)))
+        async with (
+            node_at(tmp_path / "here", peers=(url,)) as here,
+            mesh_of(here) as mesh,
+            here.open_hosts(Metrics()) as hosts,
+        ):
+            operator = LocalOperator(Desk(here, Serving(URL, 0.0, mesh, hosts)))
             (link,) = mesh.peers.links
             link.last_error, link.failed_ns, link.next_ns = "it was away", 1, 2
             for contact, error in (

@@ -84,7 +84,7 @@ class Process:
 async def process(
     networks: Sequence[Network] = LOOPBACK, limits: Limits | None = None
 ) -> AsyncIterator[Process]:
-    metrics = Metrics(("/api/sync", *PATHS))
+    metrics = Metrics({"/api/sync": "mesh", **dict.fromkeys(PATHS, "node")})
     front = Front(lambda: Reply(200, metrics.render(), CONTENT_TYPE), networks)
     async with served(front, limits or Limits(), metrics=metrics) as server:
         yield Process(front, metrics, server)

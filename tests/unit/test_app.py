@@ -6,7 +6,8 @@ from pathlib import Path
 
 import trio
 
-from postbox.app import ROUTES, _Listener, _serve
+from postbox.app import ROUTES, _Listener, _Serving
+from postbox.hosts.host import Host
 from postbox.metrics import Metrics
 from postbox.net.asgi import Reply
 from postbox.net.health import Front
@@ -26,14 +27,9 @@ async def test_a_node_that_fails_lets_nobody_in_while_it_is_being_closed(tmp_pat
     front, is_open = Front(lambda: Reply(200, b""), ()), trio.Event()
     async with served(front) as asked, node_at(tmp_path / "home", world=system_world()) as node:
         async with trio.open_nursery() as failing:
-            failing.start_soon(
-                _serve,
-                node,
-                _Listener(node.world, node.config, front, Metrics(ROUTES)),
-                asked.url,
-                trio.Event(),
-                lambda url: is_open.set(),
-            )
+            listener = _Listener(node.world, node.config, front, Metrics(ROUTES))
+            serving = _Serving(node, listener, asked.url, Host())
+            failing.start_soon(serving.run, trio.Event(), lambda url: is_open.set())
             await is_open.wait()
             assert await is_ready(asked)
             failing.cancel_scope.cancel()

@@ -10,9 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from postbox import core
-from postbox.metrics import CONTENT_TYPE, Metrics, Source, Taken
+from postbox.metrics import CONTENT_TYPE, Door, Metrics, Source, Taken
 
-ROUTES = ("/api/sync", "/ping")
+ROUTES: dict[str, Door] = {"/api/sync": "mesh", "/ping": "mesh", "/readyz": "node"}
 
 NAMES = {
     "postbox_requests": "counter",
@@ -21,6 +21,7 @@ NAMES = {
     "postbox_events_served": "counter",
     "postbox_pulls": "counter",
     "postbox_hellos": "counter",
+    "postbox_host_requests": "counter",
     "postbox_connections_refused": "counter",
     "postbox_build_info": "gauge",
 }
@@ -56,9 +57,9 @@ def test_every_metric_has_its_name_its_type_and_a_text(metrics: Metrics) -> None
 
 
 def test_what_is_counted_comes_out(metrics: Metrics) -> None:
-    metrics.request("mesh", "/api/sync", 200, 0.02)
-    metrics.request("mesh", "/api/sync", 200, 0.3)
-    metrics.request("mesh", "/api/sync", 401, 0.001)
+    metrics.request("/api/sync", 200, 0.02)
+    metrics.request("/api/sync", 200, 0.3)
+    metrics.request("/api/sync", 401, 0.001)
     metrics.events_taken("peer", "imported", 250)
     metrics.events_taken("peer", "duplicate")
     metrics.events_served(5_000)
@@ -90,16 +91,16 @@ def test_a_gauge_is_asked_at_every_render(metrics: Metrics) -> None:
 
 
 def test_paths_and_statuses_that_nobody_knows_are_one_series(metrics: Metrics) -> None:
-    metrics.request("node", "/nothing", 404, 0.1)
+    metrics.request("/nothing", 404, 0.1)
     before = series(metrics)
     for number in range(1_000):
-        metrics.request("node", f"/nothing/{number}?\n\x1b[31m", 404, 0.1)
+        metrics.request(f"/nothing/{number}?\n\x1b[31m", 404, 0.1)
     assert series(metrics) == before
     for number in (0, -1, 99, 299, 599, 600, 10**9):
-        metrics.request("node", "/nothing", number, 0.1)
+        metrics.request("/nothing", number, 0.1)
     assert series(metrics) == before + 1
-    assert samples(metrics)["postbox_requests_total", "node", "other", "404"] == 1_001
-    assert samples(metrics)["postbox_requests_total", "node", "other", "other"] == 7
+    assert samples(metrics)["postbox_requests_total", "mesh", "other", "404"] == 1_001
+    assert samples(metrics)["postbox_requests_total", "mesh", "other", "other"] == 7
 
 
 def test_what_is_alarmed_about_is_there_from_the_beginning(metrics: Metrics) -> None:

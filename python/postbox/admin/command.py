@@ -20,6 +20,7 @@ from postbox.metrics import Metrics
 from postbox.node import Node
 
 if TYPE_CHECKING:
+    from postbox.hosts.door import Hosts
     from postbox.mesh.door import Mesh
 
 VERSION = version("postbox")
@@ -42,11 +43,12 @@ Tell: TypeAlias = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Serving:
-    """How a node serves: under which URL, since when (`Clock.elapsed_s`), with which peers."""
+    """How a node serves: under which URL, since when (`Clock.elapsed_s`), by which doors."""
 
     url: str
     since_s: float
     mesh: Mesh
+    hosts: Hosts
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ class Desk:
             return
         async with self.node.open_mesh(Metrics()) as mesh:
             yield mesh
+
+    @asynccontextmanager
+    async def hosts(self) -> AsyncIterator[Hosts]:
+        """The hosts' door, likewise. One that is opened here sends and takes nothing by itself."""
+        if self.serving is not None:
+            yield self.serving.hosts
+            return
+        async with self.node.open_hosts(Metrics()) as hosts:
+            yield hosts
 
 
 Req = TypeVar("Req", bound=Struct)

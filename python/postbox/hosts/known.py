@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from postbox.hosts.keys import HostSettings
 from postbox.hosts.tables import (
     ALL_CONTACTS,
     ALL_HOSTS,
@@ -43,15 +44,6 @@ class Contact(Struct, frozen=True):
     host: str
 
 
-class Settings(Struct, frozen=True):
-    """How a host is dealt with."""
-
-    refusal: str | None
-    """Why nothing is taken from it; None: it is let in."""
-    is_plain: bool
-    is_contact: bool
-
-
 class KnownHosts:
     def __init__(self, admit: Literal["auto", "open", "list"], *, is_local: bool) -> None:
         """`is_local`: under --loopback."""
@@ -74,11 +66,11 @@ class KnownHosts:
             elif entry.kind == KIND_CONTACT and entry.body is not None:
                 self._contacts[msgspec.json.decode(entry.body, type=Contact).host] = None
 
-    def settings(self, host: str) -> Settings:
+    def settings(self, host: str) -> HostSettings:
         """Of a canonical name."""
         said = list(self._about(host))
         tokens = next((row.tokens for row in said if row.tokens), "")
-        return Settings(self._refusal(host, said), tokens == PLAIN, host in self._contacts)
+        return HostSettings(self._refusal(host, said), tokens == PLAIN, host in self._contacts)
 
     def contacts(self) -> list[str]:
         """Every host that there ever was contact with, or a posting for, by name."""

@@ -125,6 +125,12 @@ class Requests:
             raise _Refused(reply) from None
 
 
+async def without_a_name(scope: Scope, receive: Receive, send: Send) -> None:
+    """What a node answers that has no name among hosts."""
+    await discard_body(receive)
+    await send_reply(send, text(404, "this node has no name among hosts: serve --host DOMAIN:PORT"))
+
+
 class _Refused(Exception):
     def __init__(self, reply: Reply) -> None:
         self.reply = reply

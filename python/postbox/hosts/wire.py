@@ -15,13 +15,15 @@ from msgspec import Struct
 
 from postbox.errors import WireError
 from postbox.hosts.arrivals import REFUSED, Arrived
-from postbox.hosts.place import Place
+from postbox.hosts.place import NOWHERE, Place
 from postbox.hosts.tables import MAX_EVENT_BYTES
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 
 POSTBOX_SERVICE: Final = "postbox.v1.PostboxService"
 AUTH_SERVICE: Final = "auth.v1.AuthService"
+
+SERVICES: Final = (POSTBOX_SERVICE, AUTH_SERVICE)
 
 SYNC: Final = "Sync"
 POST_EVENT: Final = "PostEvent"
@@ -162,6 +164,8 @@ def read_streamed(body: bytes) -> Arrived | pb.PostboxEvent:
 
 def place_in(place: pb.Place) -> Place:
     """Raises Malformed."""
+    if place == pb.Place():
+        return NOWHERE
     if len(place.epoch) != EPOCH_BYTES or place.seq > MAX_NUMBER:
         raise Malformed(f"a place is an epoch of {EPOCH_BYTES} bytes and a number")
     return Place(place.epoch, place.seq)

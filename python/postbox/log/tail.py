@@ -122,6 +122,14 @@ class Tail:
         """From now on it applies every commit. Rebuild it first, before admission runs."""
         self._followers.append(follower)
 
+    async def join(self, follower: Follower, load: Callable[[Reader], None]) -> None:
+        """As `follow`, while admission runs already. `load` reads what was before; a commit that it
+        has read is applied all the same, so the follower must not mind."""
+        late = _Late(follower)
+        self.follow(late)
+        await self._store.read(load)
+        late.catch_up()
+
     async def replay(
         self, lane: Lane, take: Callable[[Sequence[Entry]], None], after: int = 0
     ) -> int:
@@ -212,6 +220,25 @@ class Tail:
 
     def __repr__(self) -> str:
         return f"<Tail head={self.head} waiting={len(self._waiting)} streams>"
+
+
+class _Late:
+    """Keeps commits back until the follower has read what was before."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._missed: list[Committed] | None = []
+
+    def applied(self, committed: Committed) -> None:
+        if self._missed is None:
+            self._follower.applied(committed)
+        else:
+            self._missed.append(committed)
+
+    def catch_up(self) -> None:
+        for committed in self._missed or ():
+            self._follower.applied(committed)
+        self._missed = None
 
 
 async def open_tail(store: StoreRunner) -> Tail:

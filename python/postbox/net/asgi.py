@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+    from hypercorn.typing import (
+        ASGIFramework,
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        HTTPScope,
+        Scope,
+    )
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -48,6 +54,19 @@ def address_of(scope: HTTPScope) -> str | None:
     """The caller's address as a literal; None for a unix socket."""
     client = scope["client"]
     return None if client is None else str(client[0])
+
+
+def routed(doors: Iterable[tuple[str, ASGIFramework]], otherwise: ASGIFramework) -> ASGIFramework:
+    """The apps of several doors as one: each has the paths that begin with its own word, as they
+    were sent."""
+    apps = [(prefix.encode(), app) for prefix, app in doors]
+
+    async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        path = scope["raw_path"] if scope["type"] == "http" else b""
+        found = (app for prefix, app in apps if path.startswith(prefix))
+        await next(found, otherwise)(scope, receive, send)
+
+    return run
 
 
 async def read_body(receive: ASGIReceiveCallable, enough_bytes: float = math.inf) -> bytes | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from postbox.net.health import PATHS
-
 if TYPE_CHECKING:
     from hypercorn.typing import (
         ASGIFramework,
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
         Scope,
     )
 
-    from postbox.metrics import Door, Metrics
+    from postbox.metrics import Metrics
     from postbox.world import Clock
 
 
@@ -32,8 +30,7 @@ def counted(app: ASGIFramework, metrics: Metrics, clock: Clock) -> ASGIFramework
             nonlocal is_counted
             if not is_counted and scope["type"] == "http":
                 is_counted = True
-                door: Door = "node" if scope["path"] in PATHS else "mesh"
-                metrics.request(door, scope["path"], status, clock.elapsed_s() - started_s)
+                metrics.request(scope["path"], status, clock.elapsed_s() - started_s)
 
         async def send_counted(event: ASGISendEvent) -> None:
             nonlocal status
