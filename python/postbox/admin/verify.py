@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Progress, Tell
 from postbox.event import Standing
+from postbox.hosts.audit import find_broken_links
 from postbox.log.audit import check_beside
 from postbox.mesh.audit import Audit, audit, compare
 
@@ -43,6 +44,8 @@ async def _verify(desk: Desk, _: Nothing, tell: Tell) -> Verified:
         found.add(await audit(node, show))
 
     database = await check_beside(node.store, events)
+    if not database:
+        database += await node.store.read(find_broken_links)
     if not database and not found.unread:
         wrong, lost = await compare(node, found, head)
         found.wrong = sorted({*found.wrong, *wrong})

@@ -32,7 +32,7 @@ REFUSED = "refused"
 any other reason, numbers are lost."""
 
 # Of a PostboxEvent, and of a Tombstone.
-_EPOCH, _SEQ, _TOMBSTONE = 17, 18, 21
+_EPOCH, _SEQ, _FIRST, _TOMBSTONE, _BEFORE = 17, 18, 19, 21, 24
 _UPTO, _REASON = 1, 2
 
 _ID_DOMAIN = b"postbox: event of a link\0"
@@ -222,10 +222,14 @@ def _entries(host: str, walked: Walked, at_ms: int) -> tuple[NewEntry, ...]:
 def _lost(event: Arrived, seq: int) -> bytes:
     """A PostboxEvent: of the tombstone's numbers, those that had not come before."""
     tombstone = varint_field(_UPTO, event.upto) + bytes_field(_REASON, event.reason.encode())
-    return b"%b%b%b" % (
-        bytes_field(_EPOCH, event.epoch),
-        varint_field(_SEQ, seq),
-        bytes_field(_TOMBSTONE, tombstone),
+    return b"".join(
+        (
+            bytes_field(_EPOCH, event.epoch),
+            varint_field(_SEQ, seq),
+            varint_field(_FIRST, event.first),
+            bytes_field(_TOMBSTONE, tombstone),
+            bytes_field(_BEFORE, event.before),
+        )
     )
 
 
