@@ -496,6 +496,14 @@ async def opens_too_many_streams(target: Target) -> int | None:
     return client.went_away
 
 
+async def announces_a_huge_frame(target: Target) -> int | None:
+    """Of 16 MiB, of which nothing is ever sent."""
+    async with speaking_h2(target) as client:
+        await client.send_raw(b"\xff\xff\xff" + frame(DATA, stream_id=1)[3:])
+        await client.to_the_end()
+    return client.went_away
+
+
 async def sends_data_to_nobody(target: Target) -> int | None:
     """To streams that were never opened, and to stream 0."""
     for stream_id in (0, 7):
@@ -636,6 +644,7 @@ ATTACKS: dict[str, Attack] = {
         bombs_by_hpack,
         opens_too_many_streams,
         sends_data_to_nobody,
+        announces_a_huge_frame,
         opens_no_window,
         dribbles_window,
         breaks_off_streams,

@@ -20,7 +20,8 @@ from h2.settings import SettingCodes
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from postbox.net.guard import h2 as guard_h2
-from postbox.net.guard.h2 import ANSWER_BYTES, RESETS_BURST
+from postbox.net.guard.h2 import RESETS_BURST
+from postbox.net.guard.outgoing import ANSWER_BYTES
 from postbox.net.limits import Limits
 from support import attackers
 from support.attackers import (
@@ -167,6 +168,11 @@ async def test_what_the_protocol_forbids_ends_the_connection(attack: Attack, pat
         code = await attack(target._replace(path=path))
         assert app.asked <= 100
     assert code == ErrorCodes.PROTOCOL_ERROR
+
+
+async def test_a_frame_that_is_too_large_is_not_waited_for() -> None:
+    async with attacked(Limits()) as (_, target, _):
+        assert await attackers.announces_a_huge_frame(target) == ErrorCodes.FRAME_SIZE_ERROR
 
 
 async def test_a_busy_client_is_not_taken_for_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,7 @@ WRONG: dict[str, tuple[Serve, Code, str]] = {
     "unauthorized": (answering(status(b"401")), Code.UNAUTHENTICATED, "HTTP status 401"),
     "forbidden": (answering(status(b"403")), Code.PERMISSION_DENIED, "HTTP status 403"),
     "a proxy's": (answering(status(b"503"), b"no"), Code.UNAVAILABLE, "HTTP status 503"),
-    "a status of HTTP that is none": (answering(status(b"abc")), Code.UNKNOWN, "HTTP status 0"),
+    "a status of HTTP that is none": (answering(status(b"abc")), Code.UNKNOWN, "HTTP status 000"),
 }
 
 
@@ -150,6 +150,7 @@ async def test_an_answer_that_is_wrong_is_an_error_with_a_reason(
     fault = await fault_of(serve)
     assert (fault.code, fault.is_transport) == (code, False)
     assert text in fault.text
+    assert fault.http_status == (int(text[-3:]) if text.startswith("HTTP status ") else None)
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,11 @@ def server_tls(cert_file: Path, key_file: Path) -> ssl.SSLContext:
 
 
 def h2_client_tls(authorities_file: Path | None = None) -> ssl.SSLContext:
-    """Whom to trust when calling, for HTTP/2 alone: the authorities in a PEM file, by default those
-    that the system trusts. Raises OSError or ssl.SSLError if the file is of no use."""
-    context = ssl.create_default_context(cafile=authorities_file)
+    """Whom to trust when calling, for HTTP/2 alone: the authorities that the system trusts, and
+    those in a PEM file. Raises OSError or ssl.SSLError if the file is of no use."""
+    context = ssl.create_default_context()
+    if authorities_file is not None:
+        context.load_verify_locations(authorities_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     return context

@@ -161,9 +161,9 @@ def _is_grpc(content_type: bytes) -> bool:
 
 def _of_http(status: bytes, headers: Mapping[bytes, bytes]) -> RpcError:
     number = int(status) if status.isdigit() else 0
-    text = f"HTTP status {number} instead of an answer"
+    text = f"HTTP status {number:03} instead of an answer"
     code = _BY_HTTP_STATUS.get(number, Code.UNKNOWN)
-    return RpcError(code, text, retry_after_s=_retry_after_s(headers))
+    return RpcError(code, text, retry_after_s=_retry_after_s(headers), http_status=number)
 
 
 def _of_status(status: bytes, said: Mapping[bytes, bytes]) -> RpcError:

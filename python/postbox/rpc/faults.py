@@ -32,7 +32,8 @@ class RpcError(Fault):
     """A call that did not succeed. What was asked may have been done, unless `was_begun` is false.
 
     `text`: the other side's own, if it gave one. `retry_after_s`: when it wants to be asked again.
-    `is_transport`: there was no answer, for there is no connection, or it broke.
+    `is_transport`: there was no answer, for there is no connection, or it broke. `http_status`: of
+    an answer that was none of gRPC's.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class RpcError(Fault):
         retry_after_s: float | None = None,
         is_transport: bool = False,
         was_begun: bool = True,
+        http_status: int | None = None,
     ) -> None:
         super().__init__(f"{code.name}: {text}")
         self.code = code
@@ -50,6 +52,7 @@ class RpcError(Fault):
         self.retry_after_s = retry_after_s
         self.is_transport = is_transport
         self.was_begun = was_begun
+        self.http_status = http_status
 
     def again(self) -> RpcError:
         """The same, for another call that it befalls: an exception is raised once."""
@@ -59,6 +62,7 @@ class RpcError(Fault):
             retry_after_s=self.retry_after_s,
             is_transport=self.is_transport,
             was_begun=self.was_begun,
+            http_status=self.http_status,
         )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import h2.connection
@@ -31,7 +30,7 @@ from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.utils import filter_pseudo_headers
 
-from postbox.net.limits import SEND_BYTES
+from postbox.net.guard.outgoing import Outgoing, Stalled, Wire
 from postbox.net.rates import Rate
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 
 CONNECTION_WINDOW_BYTES = 2**20
 """Of unread bodies on one HTTP/2 connection: sixteen streams may be stuck before others are."""
-ANSWER_BYTES = 32 * 2**10
-"""Of an answer over HTTP/2 that the client does not take, before its app waits: two frames."""
 RESETS_BURST, RESETS_PER_MINUTE = 200, 600
 """Streams that a client may reset on one HTTP/2 connection (CVE-2023-44487, CVE-2025-8671):
 two hundred subscriptions that end at once, or ten calls a second that are given up."""
@@ -61,85 +58,11 @@ unknown ones, and a WINDOW_UPDATE for less than a KiB (CVE-2019-9511 to 9518).""
 
 
 class _TooMuch(Exception):
-    """The client keeps us busy with what asks for nothing."""
+    """The client keeps us busy with what asks for nothing, or wants us to keep a lot."""
 
-
-class _Stalled(Exception):
-    """The client takes nothing of an answer."""
-
-
-@dataclass
-class _Wire:
-    """What the answers of a connection share. `send_s` as in `Limits`."""
-
-    send_s: float
-    waiting: int = 0
-    """Answers that wait for the client to take something."""
-
-
-class _Outgoing:
-    """The part of an answer that the client has not taken yet."""
-
-    def __init__(self, wire: _Wire) -> None:
-        self.trailers: list[tuple[bytes, bytes]] | None = None
-        self.is_complete = False
-        self.is_ended = False
-        self.is_closed = False
-        self._wire = wire
-        self._data = bytearray()
-        self._taken_bytes = 0
-        self._waited_s = 0.0
-        self._moved = trio.Event()
-
-    def push(self, data: bytes) -> None:
-        self._data += data
-
-    def take(self, max_bytes: int) -> bytes:
-        part = bytes(self._data[:max_bytes])
-        del self._data[:max_bytes]
-        if part:
-            self._taken_bytes += len(part)
-            self._move()
-        return part
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._data
-
-    def end(self) -> None:
-        self.is_ended = True
-        self._move()
-
-    def close(self) -> None:
-        self.is_closed = True
-        self._data.clear()
-        self._move()
-
-    async def wait_taken(self) -> None:
-        """Until little is left, or nothing if it is complete. Raises _Stalled."""
-        self._wire.waiting += 1
-        try:
-            while not (self.is_closed or self.is_ended):
-                if len(self._data) < ANSWER_BYTES and not self.is_complete:
-                    return
-                await self._wait_moved()
-        finally:
-            self._wire.waiting -= 1
-
-    async def _wait_moved(self) -> None:
-        """An answer has `send_s` for each piece of SEND_BYTES, as over HTTP/1.1. Where several
-        wait, each has its share of the wire, and so its share of the time counts."""
-        left_s = self._wire.send_s * (1 + self._taken_bytes / SEND_BYTES) - self._waited_s
-        if left_s <= 0:
-            raise _Stalled
-        began_s = trio.current_time()
-        with trio.move_on_after(left_s * self._wire.waiting):
-            await self._moved.wait()
-        self._waited_s += (trio.current_time() - began_s) / self._wire.waiting
-
-    def _move(self) -> None:
-        self._moved.set()
-        self._moved = trio.Event()
+    def __init__(self, code: ErrorCodes = ErrorCodes.ENHANCE_YOUR_CALM) -> None:
+        super().__init__()
+        self.code = code
 
 
 class GuardedH2(H2Protocol):
@@ -147,7 +70,7 @@ class GuardedH2(H2Protocol):
 
     def __init__(self, limits: Limits, *rest: Any) -> None:
         super().__init__(*rest)
-        self._wire = _Wire(limits.send_s)
+        self._wire = Wire(limits.send_s)
         self.connection.local_settings = Settings(
             client=False,
             initial_values={
@@ -157,7 +80,7 @@ class GuardedH2(H2Protocol):
         )
         self.connection.decoder.max_header_list_size = limits.max_header_bytes
         self.connection._closed_streams = SizeLimitDict(size_limit=CLOSED_STREAMS)
-        self._outgoing: dict[int, _Outgoing] = {}
+        self._outgoing: dict[int, Outgoing] = {}
         self._ready: dict[int, None] = {}  # streams that may have something to send, in turn
         self._starved: dict[int, None] = {}  # those that wait for the connection's window
         self._unheard: set[int] = set()  # streams whose request has not ended
@@ -175,8 +98,8 @@ class GuardedH2(H2Protocol):
     async def handle(self, event: Event) -> None:
         try:
             await super().handle(event)
-        except _TooMuch:
-            self.connection.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+        except _TooMuch as error:
+            self.connection.close_connection(error.code)
             await self._flush()
             await self.send(Closed())
 
@@ -190,6 +113,10 @@ class GuardedH2(H2Protocol):
             if id(event) not in priorities_of_requests:
                 await self._handle_event(event)
         await self._flush()
+        # h2 gathers a frame of up to 16 MiB before it finds that too much.
+        length = int.from_bytes(self.connection.incoming_buffer._data[:3], "big")
+        if length > self.connection.max_inbound_frame_size:
+            raise _TooMuch(ErrorCodes.FRAME_SIZE_ERROR)
 
     async def _handle_event(self, event: h2.events.Event) -> None:
         match event:
@@ -231,7 +158,7 @@ class GuardedH2(H2Protocol):
         elif not (method.isascii() and path.isascii() and path and method != b"CONNECT"):
             self._refuse(stream_id, ErrorCodes.PROTOCOL_ERROR)
         else:
-            self._outgoing[stream_id] = _Outgoing(self._wire)
+            self._outgoing[stream_id] = Outgoing(self._wire)
             self._unheard.add(stream_id)
             await self.send(Updated(idle=False))
             stream = self.streams[stream_id] = self._new_stream(stream_id)
@@ -321,7 +248,7 @@ class GuardedH2(H2Protocol):
                     pass
         except ProtocolError:
             await self._end_stream(event.stream_id, ErrorCodes.INTERNAL_ERROR)
-        except _Stalled:
+        except Stalled:
             await self._end_stream(event.stream_id, ErrorCodes.CANCEL)
 
     async def _wake(self, stream_id: int) -> None:
