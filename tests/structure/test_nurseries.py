@@ -15,6 +15,7 @@ MAY_OPEN = {
     "hosts/inbox.py",  # a task a host that has something to be handled
     "hosts/receiver.py",  # a task a host that is asked, as the sender has one a host to send to
     "hosts/sender.py",
+    "library.py",
     "log/tail.py",
     "log/audit.py",  # pages that are checked beside each other; none outlives the audit
     "mesh/background.py",

@@ -1,0 +1,10 @@
+from postbox.hosts.events import Event as Event
+from postbox.hosts.handlers import Delivery as Delivery
+from postbox.hosts.handlers import Loss as Loss
+from postbox.hosts.host import Host as Host
+from postbox.hosts.own_connection import post_in as post_in
+from postbox.library import open_host as open_host
+from postbox.rpc.postbox.v1.hosts_pb import DirectInvite as DirectInvite
+from postbox.rpc.postbox.v1.hosts_pb import GuildJoined as GuildJoined
+from postbox.rpc.postbox.v1.hosts_pb import GuildLeft as GuildLeft
+from postbox.rpc.postbox.v1.hosts_pb import InviteAnswered as InviteAnswered
