@@ -13,6 +13,12 @@ import pytest
 from msgspec.structs import replace
 
 from postbox.errors import Full, SchemaTooNew
+from postbox.hosts.draft_tables import DRAFT
+from postbox.hosts.events import Event
+from postbox.hosts.guild_tables import GUILD
+from postbox.hosts.own_connection import insert
+from postbox.hosts.tables import MIGRATIONS as HOSTS
+from postbox.store.application import execute, open_for_application
 from postbox.store.backup import (
     CannotBackUp,
     CannotRestore,
@@ -34,7 +40,7 @@ from support.postgres import Server
 from support.toy_chat import CHAT, MEMBER, VERDICT
 from support.toy_chat import MIGRATIONS as TOY
 
-SETS = (TRUST, TOY)
+SETS = (TRUST, HOSTS, TOY)
 
 Place: TypeAlias = Callable[[str], str]
 
@@ -78,6 +84,8 @@ def fill(store: Store) -> None:
         VERDICT: [(bytes(16), "late")],
         KEY: [("ann", bytes(32), None, bytes(64), "own", 7)],
         WAITING: [("bob", bytes(32), "id", "::1", 9)],
+        GUILD: [("ann@a.example:2289", "b.example:2289", "g", "“Garden”", 11)],
+        DRAFT: [(n, bytes([n]) * 16, "b.example:2289", "x/y", b"\x00", 12, "") for n in (3, 8)],
     }
     store.write(lambda tx: tx.apply(Change(appends=entries, puts=rows)))  # type: ignore[arg-type]
     store.write(lambda tx: tx.apply(Change(removes=[*range(100, 200), last], blanks=[7, 8])))
@@ -115,6 +123,21 @@ def test_what_is_restored_is_what_was_backed_up_on_either_engine(
     assert tables(second) == tables(first)
     assert {len(rows) for name, rows in tables(first).items() if name in ("chat", "member")} == {2}
     assert len(tables(first)["entry"]) == 4_920, "what is left of the removed head is in it"
+
+
+@pytest.mark.parametrize("target", ["sqlite", "postgres"])
+def test_an_application_can_post_into_a_restored_database(
+    places: Place, tmp_path: Path, target: str
+) -> None:
+    database = places("sqlite")
+    store = opened(database)
+    fill(store)
+    store.close()
+    backed_up(database, tmp_path / "file", SETS)
+    own = open_for_application(DISK, restored(tmp_path / "file", places, target))
+    insert(own, b"i" * 16, "b.example:2289", Event("x/y", b""))
+    assert execute(own, "select n from draft order by n") == [(3,), (8,), (9,)]
+    own.close()
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgres"])
@@ -181,8 +204,8 @@ def test_tables_that_this_postbox_does_not_know_are_never_left_out(
     backed_up(path, tmp_path / "file", ())
     assert len(tables(tmp_path / "file")["chat"]) == 2
     with pytest.raises(SchemaTooNew, match=r"does not know \(chat\)"):
-        backed_up(url, tmp_path / "other", (TRUST,))
-    with pytest.raises(SchemaTooNew, match=r"does not know \(chat, trust\)"):
+        backed_up(url, tmp_path / "other", (TRUST, HOSTS))
+    with pytest.raises(SchemaTooNew, match=r"does not know \(chat, hosts, trust\)"):
         ended(fill_server(DISK, path, places("postgres"), ()))
 
 

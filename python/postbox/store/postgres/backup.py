@@ -40,6 +40,10 @@ _TYPES = """select array_agg(a.atttypid::bigint order by c.at)
   from unnest(%s::text[]) with ordinality c (name, at)
   join pg_attribute a on a.attrelid = to_regclass(%s) and a.attname = c.name"""
 
+_COUNTED = """select a.attname::text, pg_get_serial_sequence(t.name, a.attname::text)
+  from (select %s::text as name) t
+  join pg_attribute a on a.attrelid = to_regclass(t.name) and a.attidentity <> ''"""
+
 
 class _Table(NamedTuple):
     """`types`: PostgreSQL's numbers of them."""
@@ -94,6 +98,7 @@ def fill(disk: Disk, path: str, url: str, sets: Sequence[Migrations]) -> Copying
             session.send(f'delete from "{table.name}"')
             for count in _write_table(session, table, read, path):
                 yield _copied(table, count, contents)
+            _go_on_counting(session, table)
         session.commit()
     return contents
 
@@ -185,6 +190,14 @@ def _write_table(
                 copy.write_row(row)
             count += len(some)
             yield count
+
+
+def _go_on_counting(session: Session, table: _Table) -> None:
+    """Numbers that the server gives out by itself begin behind those that were copied."""
+    name = f'"{table.name}"'
+    for column, sequence in list(session.rows(_COUNTED, (name,))):
+        last = f'select setval(%s::text::regclass, max("{column}")) from {name}'
+        session.rows(last, (sequence,))
 
 
 def _some(rows: apsw.Cursor, path: str) -> list[tuple[object, ...]]:
