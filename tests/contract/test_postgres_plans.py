@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from postbox.hosts.draft_tables import BAD_DRAFTS, DRAFT, HANDLED, OPEN_DRAFTS
+from postbox.hosts.guild_tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
+from postbox.hosts.tables import MIGRATIONS as HOSTS
 from postbox.log.outbox_tables import BACKLOG, DEAD, DEAD_LETTERS, FIRST_REVIVED, OUTBOX, READERS
 from postbox.store.contract import IDENTITY, Lane, Query
 from postbox.store.postgres import statements
@@ -26,6 +29,7 @@ from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT
 
 ROWS = 100_000
 TABLES = [IDENTITY, OUTBOX, DEAD, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
+TABLES += [GUILD, INVITE, QUOTA, DRAFT, HANDLED]
 SQL_TYPES = {"integer": "bigint", "real": "double precision", "text": "text", "blob": "bytea"}
 
 
@@ -83,11 +87,20 @@ def asked_by_readers() -> Iterator[tuple[str, Asked]]:
         yield f"backlog {lane.name}", asked(unnamed(query), *types, by=f"entry_stream_{lane:d}")
 
 
+def asked_about_guilds() -> Iterator[tuple[str, Asked]]:
+    text, number = "text", "bigint"
+    yield "guilds of", asked(unnamed(GUILDS_OF), text, by="guild_pkey")
+    yield "invites to", asked(unnamed(INVITES_TO), text, by="invite_open")
+    yield "invites by", asked(unnamed(INVITES_BY), text, by="invite_made")
+    yield "drafts", asked(unnamed(OPEN_DRAFTS), number, by="draft_open")
+    yield "bad drafts", asked(unnamed(BAD_DRAFTS), number, by="draft_pkey")
+
+
 def unnamed(query: Query) -> str:
     return re.sub(r"%\(\w+\)s", "%s", statements.named(query))
 
 
-ALL = dict([*asked_of_the_log(), *asked_of_tables(), *asked_by_readers()])
+ALL = dict([*asked_of_the_log(), *asked_of_tables(), *asked_by_readers(), *asked_about_guilds()])
 
 
 def fill(session: Session) -> None:
@@ -102,7 +115,12 @@ def fill(session: Session) -> None:
         insert into verdict select ('v' || n)::bytea, 'code' from generate_series(1, {ROWS}) n;
         insert into dead select 'r' || n % 9, n, 3, 's', decode(md5(n::text), 'hex'), 1, 1, '',
           case when n % 1000 = 0 then 1 else 0 end from generate_series(1, {ROWS}) n;
-        insert into voter select 'i' || n, 'name' from generate_series(1, {ROWS}) n"""
+        insert into voter select 'i' || n, 'name' from generate_series(1, {ROWS}) n;
+        insert into guild select 'u@' || n % 99, 'h', 'g' || n, '', 1
+        from generate_series(1, {ROWS}) n;
+        insert into invite select case when n % 2 = 0 then 'in' else 'out' end, 'h', 'i' || n,
+          'u@' || n % 9, 'u@' || n % 99, '', '', case when n % 4 = 0 then '' else 'accepted' end, n
+        from generate_series(1, {ROWS}) n"""
     )
 
 
@@ -122,7 +140,7 @@ def fill_and_analyze(session: Session) -> None:
 def test_every_statement_goes_by_its_index(
     database: str, prepare: Callable[[Session], None]
 ) -> None:
-    sets_of_tables = [MIGRATIONS, TRUST]
+    sets_of_tables = [MIGRATIONS, TRUST, HOSTS]
     open_postgres(FileDisk(), database, sets_of_tables, bytes(16), bytes(32)).close()
     session = open_session(FileDisk(), database, Role.WRITER, Patience(statement_ms=0))
     try:

@@ -36,7 +36,7 @@ create table quota (
 
 -- Events to be posted, written by applications in their own transactions.
 create table draft (
-    n integer primary key autoincrement,
+    n integer primary key autoincrement check (n > 0),
     id blob not null unique check (length(id) = 16),
     host text not null check (length(host) between 1 and 300),
     type_url text not null check (length(type_url) between 1 and 512),
