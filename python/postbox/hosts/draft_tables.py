@@ -32,14 +32,12 @@ _COLUMNS = "n, id, host, type_url, value, at_ms, problem"
 OPEN_DRAFTS = Query(
     "open_drafts",
     f"select {_COLUMNS} from draft where problem = '' and n > 0 order by n limit :limit",
-    postgres=f"select {_COLUMNS} from draft where problem = '' and n > 0 order by n limit %(limit)s",
 )
 """To be posted, in the order in which they were written."""
 
 BAD_DRAFTS = Query(
     "bad_drafts",
     f"select {_COLUMNS} from draft where problem <> '' and n > 0 order by n limit :limit",
-    postgres=f"select {_COLUMNS} from draft where problem <> '' and n > 0 order by n limit %(limit)s",
 )
 """That cannot be posted, each with what is wrong with it."""
 

@@ -59,17 +59,13 @@ _INVITE = 'direction, host, invite, inviter, "user", conversation, name, answer,
 
 GUILDS_OF = Query(
     "guilds_of",
-    'select "user", host, guild, name, at_ms from guild where "user" = :user order by host, guild',
-    postgres='select "user", host, guild, name, at_ms from guild where "user" = %(user)s'
+    'select "user", host, guild, name, at_ms from guild where "user" = :user'
     ' order by "user", host, guild',
 )
 
 INVITES_TO = Query(
     "invites_to",
     f"select {_INVITE} from invite where direction = 'in' and answer = '' and \"user\" = :user"
-    " order by at_ms, host, invite",
-    postgres=f"select {_INVITE} from invite"
-    " where direction = 'in' and answer = '' and \"user\" = %(user)s"
     ' order by "user", at_ms, host, invite',
 )
 """That wait for the user's answer, the oldest first."""
@@ -77,8 +73,6 @@ INVITES_TO = Query(
 INVITES_BY = Query(
     "invites_by",
     f"select {_INVITE} from invite where direction = 'out' and inviter = :user"
-    " order by at_ms, host, invite",
-    postgres=f"select {_INVITE} from invite where direction = 'out' and inviter = %(user)s"
     " order by inviter, at_ms, host, invite",
 )
 """That the user made, with what became of them."""
