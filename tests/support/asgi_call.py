@@ -93,6 +93,8 @@ async def call(
                 found.parts.append(event["body"])
             case "http.response.trailers":
                 found.trailers = _text(event["headers"])
+            case other:
+                raise AssertionError(other)
         found._move()
         await trio.lowlevel.checkpoint()
 

@@ -28,7 +28,10 @@ class GrpcHost:
 
     async def ask(self, rpc: str, message: bytes, **how: Any) -> bytes | Refusal:
         call = self._channel.unary_unary(wire.PATHS.get(rpc, rpc))
-        return await _in_thread(lambda: bytes(call(message, timeout=DEADLINE_S, **how)))
+        found: bytes | Refusal = await _in_thread(
+            lambda: bytes(call(message, timeout=DEADLINE_S, **how))
+        )
+        return found
 
     async def answer(self, rpc: str, message: bytes) -> bytes:
         """One that is no refusal."""
