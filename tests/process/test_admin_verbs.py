@@ -67,7 +67,7 @@ VERBS = (
     "trust list",
     "status --json",
 )
-CONFIG = '[serve]\nlisten = "127.0.0.1:0"\nloopback = true\n'
+CONFIG = '[serve]\nlisten = "127.0.0.1:0"\nloopback = true\n[hosts]\nname = "twin.example"\n'
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from postbox.hosts.naming import named
 from postbox.metrics import Metrics
 from postbox.node import Node
 
@@ -73,7 +74,8 @@ class Desk:
         if self.serving is not None:
             yield self.serving.hosts
             return
-        async with self.node.open_hosts(Metrics()) as hosts:
+        node = replace(self.node, config=named(self.node.config, ""))
+        async with node.open_hosts(Metrics()) as hosts:
             yield hosts
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from postbox.admin.command import Command
 from postbox.admin.events import EVENTS, SETTLE, TAKE
+from postbox.admin.examining import EXAMINE_HOST
 from postbox.admin.host_keys import ROTATE_KEYS
 from postbox.admin.hosts import LIST_HOSTS, SET_HOST
 from postbox.admin.inbox import INBOX
@@ -42,6 +43,7 @@ _ALL: tuple[Command[Any, Any], ...] = (
     LIST_HOSTS,
     SET_HOST,
     ROTATE_KEYS,
+    EXAMINE_HOST,
 )
 
 COMMANDS: Mapping[str, Command[Any, Any]] = MappingProxyType(

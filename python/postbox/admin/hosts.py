@@ -9,11 +9,10 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.admin.host_names import own_host, pattern
-from postbox.admin.links import time_of
+from postbox.admin.links import links_of, time_of
 from postbox.hosts import host_rules
 from postbox.hosts.link_rules import HostRules
-from postbox.hosts.tables import ALL_CONTACTS, ALL_HOSTS
-from postbox.store.contract import Reader, Row
+from postbox.hosts.tables import ALL_HOSTS, HOST
 
 
 class SetHost(Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,7 +29,6 @@ class HostSeen(Struct, frozen=True):
     host: str
     admit: str
     tokens: str
-    first_contact: datetime | None = None
     last_contact: datetime | None = None
 
 
@@ -44,28 +42,17 @@ class Hosts(Struct, frozen=True):
 
 
 async def _list(desk: Desk, _: Nothing, tell: Tell) -> Hosts:
-    hosts = await desk.node.store.read(_known)
+    said = await desk.node.store.read(lambda reader: list(reader.query(ALL_HOSTS)))
+    seen = {link.host: time_of(link.last_contact_ms) for link in await links_of(desk).summary()}
+    hosts = {host: HostSeen(host, "", "", contact) for host, contact in seen.items()}
+    for host, admit, tokens in said:
+        hosts[str(host)] = HostSeen(str(host), str(admit), str(tokens), seen.get(str(host)))
     config = desk.node.config
     is_open = config.hosts.admit == "open" or (
         config.hosts.admit == "auto" and config.serve.loopback
     )
-    return Hosts(own_host(desk), "open" if is_open else "list", hosts)
-
-
-def _known(reader: Reader) -> list[HostSeen]:
-    said = {str(row[0]): row for row in reader.query(ALL_HOSTS)}
-    met = {str(row[0]): row for row in reader.query(ALL_CONTACTS)}
-    return [_seen(host, said.get(host), met.get(host)) for host in sorted(said | met)]
-
-
-def _seen(host: str, said: Row | None, met: Row | None) -> HostSeen:
-    _, admit, tokens = said or (host, "", "")
-    _, first_ms, last_ms, _ = met or (host, 0, 0, b"")
-    return HostSeen(host, str(admit), str(tokens), _time(first_ms), _time(last_ms))
-
-
-def _time(at_ms: object) -> datetime | None:
-    return time_of(at_ms) if isinstance(at_ms, int) else None
+    listed = [hosts[host] for host in sorted(hosts)]
+    return Hosts(own_host(desk), "open" if is_open else "list", listed)
 
 
 async def _set(desk: Desk, request: SetHost, tell: Tell) -> HostSeen:
@@ -73,8 +60,9 @@ async def _set(desk: Desk, request: SetHost, tell: Tell) -> HostSeen:
     host = pattern(desk, request.host)
     draft = host_rules.SetHost(desk.node.world.new_id(), host, request.admit, request.tokens)
     await desk.node.admission.submit(HostRules(), [draft])
-    known = await desk.node.store.read(_known)
-    return next((one for one in known if one.host == host), HostSeen(host, "", ""))
+    rows = await desk.node.store.read(lambda reader: reader.rows(HOST, [(host,)]))
+    _, admit, tokens = rows[host,] or (host, "", "")
+    return HostSeen(host, str(admit), str(tokens))
 
 
 LIST_HOSTS = Command("hosts", Nothing, Hosts, _list)

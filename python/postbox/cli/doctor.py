@@ -9,18 +9,19 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from msgspec import Struct
 
 from postbox.admin.command import Nothing, Operator
+from postbox.admin.examining import EXAMINE_HOST, ExamineHost
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS, Seen
 from postbox.admin.status import STATUS
 from postbox.cli import open_files
 from postbox.cli.certificate import Unbelievable, valid_until
 from postbox.cli.node import operated
-from postbox.cli.options import Common, run
+from postbox.cli.options import FLAG, Common, run
 from postbox.cli.output import events, print_findings, print_json, print_text
 from postbox.cli.peers import trouble
 from postbox.cli.status import leases, renewal
@@ -56,13 +57,32 @@ class Finding(Struct, frozen=True):
     cure: str = ""
 
 
-def doctor(*, common: Common | None = None) -> int:
+def doctor(
+    host: str | None = None,
+    /,
+    *,
+    loopback: Annotated[bool, FLAG] = False,
+    common: Common | None = None,
+) -> int:
     """Look for the usual mistakes: home, keys, configuration, database, port, TLS, disk, limits,
-    clock, peers. Exits 1 if something is wrong, 0 if all is well or merely worth a look."""
+    clock, peers; or, with HOST, walk the way to that host and back: name, address, TLS, key, clock,
+    token, round trip. Exits 1 if something is wrong, 0 if all is well or merely worth a look.
+
+    Parameters
+    ----------
+    host
+        Another host, DOMAIN:PORT. Nothing is posted to it.
+    loopback
+        With HOST: as of a node that serves with --loopback.
+    """
     options = common or Common()
 
     async def verb() -> int:
-        findings = await _examine(options, system_world())
+        world = system_world()
+        if host is None:
+            findings = await _examine(options, world)
+        else:
+            findings = await _walk(options, host, loopback=loopback)
         if options.json:
             print_json({"findings": findings})
         else:
@@ -106,6 +126,17 @@ async def _examine(options: Common, world: World) -> list[Finding]:
             found += await _ask(operator, config, world)
     except Fault as fault:
         found.append(Finding("node", "wrong", str(fault), EXPLAINED))
+    return found
+
+
+async def _walk(options: Common, host: str, *, loopback: bool) -> list[Finding]:
+    """The way to a host, from where the node runs."""
+    async with operated(options, loopback=loopback) as operator:
+        examined = await operator.call(EXAMINE_HOST, ExamineHost(host))
+    found = [Finding(step.what, step.state, step.text, step.cure) for step in examined.steps]
+    if not examined.serves:
+        text = "it does not serve, so nobody can ask it for its key"
+        found.insert(0, Finding("node", "warning", text, "postbox serve, then look again"))
     return found
 
 
