@@ -131,7 +131,7 @@ async def test_a_handler_hears_of_what_was_posted_while_its_host_was_down(town: 
         heard.append(delivery.message)
 
     host = Host()
-    host.on_bytes("shop.Order", hear)
+    host.on("shop.Order", hear)
     async with hosts.up(B) as b:
         for number in range(5):
             await b.post(A, postbox.Event("x/shop.Order", str(number).encode()))

@@ -46,7 +46,7 @@ class Recording:
 
 def host_with(handler: Any) -> Host:
     host = Host()
-    host.on_bytes(ORDER, handler)
+    host.on(ORDER, handler)
     return host
 
 
@@ -149,7 +149,7 @@ async def test_bytes_that_are_not_of_the_handlers_type_do_not_reach_it(
     async def joined(delivery: Delivery[GuildJoined]) -> None:
         seen.append(delivery.message)
 
-    host.handlers.on(GuildJoined, joined)
+    host.on(GuildJoined, joined)
     async with open_host_kernel(world, place, host=host) as it:
         await it.host.deal(f"ann@{A}", B)
         message = GuildJoined(user=f"ann@{A}", guild="g", name="G")
@@ -167,7 +167,7 @@ async def test_a_loss_is_handed_over_in_its_place(world: World, place: str) -> N
     async def note(delivery: Delivery[Any]) -> None:
         seen.append(delivery.message)
 
-    host.on_bytes(ORDER, note)
+    host.on(ORDER, note)
     host.on_loss(note)
     async with open_host_kernel(world, place, host=host) as it:
         await it.arrive(order(1))
@@ -183,7 +183,7 @@ def effect(delivery: Delivery[bytes], connection: Connection) -> None:
 
 def host_in_transaction(handler: Any = effect) -> Host:
     host = Host()
-    host.handlers.on_in_transaction(ORDER, handler)
+    host.on_in_transaction(ORDER, handler)
     return host
 
 
@@ -255,7 +255,7 @@ async def test_a_handler_posts_in_the_transaction_of_its_effect(world: World, pl
             raise RuntimeError("after it has posted")
 
     tried: list[int] = []
-    host.handlers.on_in_transaction(ORDER, reply)
+    host.on_in_transaction(ORDER, reply)
     async with open_host_kernel(world, place, host=host) as it:
         await it.arrive(*map(order, (1, 2, 3)))
         await trio.sleep(30)
@@ -284,4 +284,4 @@ async def test_who_comes_late_with_a_lease_that_is_lost_does_nothing(
 def test_two_handlers_of_one_type_are_refused() -> None:
     host = host_with(Recording())
     with pytest.raises(ValueError, match="has a handler already"):
-        host.on_bytes("example.org/shop.Order", Recording())
+        host.on("example.org/shop.Order", Recording())

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, overload
-
-from protobuf import Message
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from postbox.hosts.events import BadEvent, type_name
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from postbox.store.application import Connection
 
 M = TypeVar("M")
-P = TypeVar("P", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -59,29 +56,20 @@ LOSS = "a loss"  # among names of types, none of which has a space
 
 
 class Handlers:
+    """By the type's name; whoever adds them sees to their types (`Host.on`)."""
+
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
 
-    @overload
-    def on(self, kind: type[P], handler: Handler[P]) -> None: ...
-    @overload
-    def on(self, kind: str, handler: Handler[bytes]) -> None: ...
-    def on(self, kind: type[Any] | str, handler: Handler[Any]) -> None:
-        """For a type that is only known by name, a delivery's message is its bytes. One handler a
-        type: raises ValueError for a second one."""
+    def add(self, kind: type[Any] | str, handler: Handler[Any]) -> None:
+        """One handler a type: raises ValueError for a second one."""
         self._add(kind, Task(_reader_of(kind), handler=handler))
 
-    @overload
-    def on_in_transaction(self, kind: type[P], handler: InTransaction[P]) -> None: ...
-    @overload
-    def on_in_transaction(self, kind: str, handler: InTransaction[bytes]) -> None: ...
-    def on_in_transaction(self, kind: type[Any] | str, handler: InTransaction[Any]) -> None:
-        """`handler(delivery, connection)` runs in a thread, inside a transaction on the node's
-        database: what it writes there is committed once, whatever fails. It does not commit, and it
-        is short, since on SQLite the node writes nothing meanwhile."""
+    def add_in_transaction(self, kind: type[Any] | str, handler: InTransaction[Any]) -> None:
+        """As `add`."""
         self._add(kind, Task(_reader_of(kind), in_transaction=handler))
 
-    def on_loss(self, handler: Handler[Loss]) -> None:
+    def add_loss(self, handler: Handler[Loss]) -> None:
         """In the place where the lost events would have been."""
         self._add(LOSS, Task(bytes, handler=handler))
 

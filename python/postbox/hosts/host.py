@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import trio
 from protobuf import Message
@@ -83,22 +83,28 @@ class Host:
 
     # Before the node opens.
 
-    def on(self, kind: type[P], handler: Handler[P]) -> None:
-        """`await handler(delivery)` for each event of this type, at least once."""
-        self.handlers.on(kind, handler)
+    @overload
+    def on(self, kind: type[P], handler: Handler[P]) -> None: ...
+    @overload
+    def on(self, kind: str, handler: Handler[bytes]) -> None: ...
+    def on(self, kind: type[Any] | str, handler: Handler[Any]) -> None:
+        """`await handler(delivery)` for each event of this type, at least once. For a type that is
+        only known by name ("shop.Order") the delivery's message is its bytes."""
+        self.handlers.add(kind, handler)
 
-    def on_in_transaction(self, kind: type[P], handler: InTransaction[P]) -> None:
+    @overload
+    def on_in_transaction(self, kind: type[P], handler: InTransaction[P]) -> None: ...
+    @overload
+    def on_in_transaction(self, kind: str, handler: InTransaction[bytes]) -> None: ...
+    def on_in_transaction(self, kind: type[Any] | str, handler: InTransaction[Any]) -> None:
         """`handler(delivery, connection)` in a thread, in a transaction on the node's database that
-        is committed once for each event of this type."""
-        self.handlers.on_in_transaction(kind, handler)
-
-    def on_bytes(self, type_url: str, handler: Handler[bytes]) -> None:
-        """As `on`, of a type whose messages this process does not have."""
-        self.handlers.on(type_url, handler)
+        is committed once for each event of this type. It does not commit, and is short: on SQLite
+        the node writes nothing meanwhile."""
+        self.handlers.add_in_transaction(kind, handler)
 
     def on_loss(self, handler: Handler[Loss]) -> None:
         """Where events of a host are lost, in their place."""
-        self.handlers.on_loss(handler)
+        self.handlers.add_loss(handler)
 
     # Posting.
 
