@@ -8,6 +8,7 @@ import trio
 
 from postbox.hosts.drafts import IDLE_S
 from postbox.hosts.events import BadEvent, Event
+from postbox.hosts.host import Host
 from postbox.hosts.own_connection import post_in
 from postbox.store.application import execute, in_transaction, open_for_application
 from postbox.trust.host_names import BadHostName
@@ -167,3 +168,33 @@ async def test_a_posting_by_hand_is_checked_at_once(world: World, place: str) ->
         assert await it.host.post("b.example", order(1)) == 1
         assert await it.host.post_many("b.example", [order(2), order(3)]) == 2
         assert await values(it) == [b"1", b"2", b"3"]
+
+
+@pytest.mark.parametrize("when", When)
+@simulated
+async def test_what_an_application_posts_while_its_node_is_opened_again_is_posted_once(
+    world: World, place: str, when: When
+) -> None:
+    host, numbers = Host(), list[int]()
+
+    async def post() -> None:
+        numbers.append(await host.post(B, order(1)))
+
+    async with trio.open_nursery() as application:
+        async with open_host_kernel(world, place, lambda write: when, host=host):
+            application.start_soon(post)
+            await trio.sleep(1)
+            assert numbers == [], "nothing is answered while the database is away"
+        async with open_host_kernel(world, place, host=host) as it:
+            await trio.sleep(1)
+            assert (numbers, await values(it)) == ([1], [b"1"])
+
+
+@simulated
+async def test_as_much_as_one_commit_bears_is_posted_at_once(world: World, place: str) -> None:
+    async with open_host_kernel(world, place) as it:
+        for events in ([], [order(1)] * 1_001, [Event(ORDER, bytes(600_000))] * 2):
+            with pytest.raises(ValueError, match=r"at most|at least"):
+                await it.host.post_many(B, events)
+        assert await it.host.post_many(B, [order(1)] * 1_000) == 1
+        assert await it.host.post(B, Event(ORDER, bytes(1_000_000))) == 1_001

@@ -7,7 +7,7 @@ for is durable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 import trio
 from protobuf import Message
 
+from postbox.errors import Stopped
 from postbox.hosts import guilds, own_connection
 from postbox.hosts.drafts import DraftTaker
 from postbox.hosts.events import Event, event_of
@@ -24,11 +25,11 @@ from postbox.hosts.guild_tables import Answer, Guild, Invite
 from postbox.hosts.handlers import Handler, Handlers, InTransaction, Loss
 from postbox.hosts.host_rules import Deal
 from postbox.hosts.link_rules import HostRules
-from postbox.hosts.postings import Posting, posted
+from postbox.hosts.postings import Posted, Posting, posted
 from postbox.hosts.users import User, read_user
 from postbox.log.admission import Admission
 from postbox.rpc.postbox.v1.hosts_pb import DirectInvite, GuildJoined, GuildLeft, InviteAnswered
-from postbox.rules import Outcome, Payer, Rejected
+from postbox.rules import Draft, Payer, Rejected, Rules
 from postbox.store.application import open_for_application
 from postbox.store.runner import StoreRunner
 from postbox.trust.host_names import canonical_destination, canonical_host
@@ -37,10 +38,11 @@ from postbox.world import World
 if TYPE_CHECKING:
     from postbox.store.application import Connection
 
+D = TypeVar("D", bound=Draft)
 P = TypeVar("P", bound=Message)
 
 PAYER = Payer("operator", "application")
-MAX_POSTED_AT_ONCE = 1_000
+MAX_POSTED_AT_ONCE, MAX_POSTED_BYTES = 1_000, 2**20  # one commit, for which others wait
 INVITE_ID_BYTES = 16
 
 GuildReason = Literal["left", "removed", "banned", "deleted"]
@@ -69,17 +71,17 @@ class Host:
     def __init__(self) -> None:
         self.handlers = Handlers()
         self._parts: Parts | None = None
-        self._opened = trio.Event()
+        self._opened, self._closed = trio.Event(), trio.Event()
 
     # By the node that opens and closes.
 
     def attach(self, parts: Parts) -> None:
-        self._parts = parts
+        self._parts, self._closed = parts, trio.Event()
         self._opened.set()
 
     def detach(self) -> None:
-        self._parts = None
-        self._opened = trio.Event()
+        self._parts, self._opened = None, trio.Event()
+        self._closed.set()
 
     # Before the node opens.
 
@@ -114,19 +116,17 @@ class Host:
         return await self.post_many(to, [event])
 
     async def post_many(self, to: str, events: Sequence[Message | Event]) -> int:
-        """In this order, all in one commit or none: at most 1,000, and about 1 MiB. The number of
-        the first."""
+        """In this order, all in one commit or none: at most 1,000, and 1 MiB. The number of the
+        first. Raises ValueError for more, and for none."""
         parts = await self._open()
         host = canonical_destination(to, own=parts.own_host or None, is_local=parts.is_local)
-        if len(events) > MAX_POSTED_AT_ONCE:
-            raise ValueError(f"{len(events):,} events at once: at most {MAX_POSTED_AT_ONCE:,}")
         at_ms = parts.world.clock.now_ns() // 1_000_000
         each = [
             posted(parts.world.new_id(), event.type_url, event.value, at_ms)
             for event in map(event_of, events)
         ]
-        [outcome] = await parts.admission.submit(parts.rules, [Posting(PAYER, host, tuple(each))])
-        return _accepted(outcome)
+        _check_size(each)
+        return await self._submit(lambda parts: parts.rules, Posting(PAYER, host, tuple(each)))
 
     async def connect(self) -> Connection:
         """A connection to the node's database, for transactions of the application's own; to be
@@ -157,7 +157,7 @@ class Host:
         who = self._own(parts, user)
         there = canonical_host(host, is_local=parts.is_local)
         draft = Deal(parts.world.new_id(), PAYER, str(who), there)
-        _accepted(*await parts.admission.submit(parts.rules, [draft]))
+        await self._submit(lambda parts: parts.rules, draft)
 
     async def guilds_of(self, user: str) -> list[Guild]:
         """The guild list of a user of this node."""
@@ -223,10 +223,26 @@ class Host:
 
     async def _do(self, parts: Parts, act: Act) -> None:
         draft = GuildDraft(parts.world.new_id(), act)
-        _accepted(*await parts.admission.submit(GuildRules(parts.own_host), [draft]))
+        await self._submit(lambda parts: GuildRules(parts.own_host), draft)
+
+    async def _submit(self, rules: Callable[[Parts], Rules[D]], draft: D) -> int:
+        """A node that is opened again may have stored it or not: the same once more is harmless."""
+        while True:
+            parts, closed = await self._open(), self._closed
+            try:
+                [outcome] = await parts.admission.submit(rules(parts), [draft])
+            except Stopped:
+                await closed.wait()
+                continue
+            if isinstance(outcome, Rejected):
+                raise Refused(outcome.reason.text)
+            return outcome.seq or 0
 
 
-def _accepted(outcome: Outcome) -> int:
-    if isinstance(outcome, Rejected):
-        raise Refused(outcome.reason.text)
-    return outcome.seq or 0
+def _check_size(events: Sequence[Posted]) -> None:
+    size = sum(len(event.body) for event in events)
+    if len(events) > MAX_POSTED_AT_ONCE or size > MAX_POSTED_BYTES:
+        raise ValueError(
+            f"{len(events):,} events with {size:,} bytes at once: post at most"
+            f" {MAX_POSTED_AT_ONCE:,}, and {MAX_POSTED_BYTES:,} bytes"
+        )
