@@ -13,7 +13,7 @@ import json
 import threading
 import uuid  # noqa: TID251  (it is no part of the node)
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -46,24 +46,24 @@ class Refused(Exception):
 
 class PlainPeer:
     """`name` is host and port. `received`: (host, event) as they came. `waiting`: what Sync gives
-    to each host, and drops when it was given. `keys_served`: how often it was asked for its key.
-    While `is_down` it answers no rpc but GetKey.
+    to each host, and drops when it was given. `tokens`: what it was asked with. `keys_served`: how
+    often it was asked for its key. While `is_down` it answers no rpc but GetKey.
     """
 
-    def __init__(self, key: SigningKey | None = None) -> None:
+    def __init__(self) -> None:
         self.name = ""
         self.received: list[tuple[str, Event]] = []
         self.waiting: dict[str, list[Event]] = defaultdict(list)
         self.tokens: list[str] = []
         self.keys_served = 0
         self.is_down = False
-        self._key = key or SigningKey.generate()
+        self._key = SigningKey.generate()
         self._keys_of: dict[str, bytes] = {}
         self._moved = threading.Condition()
 
     def post(self, host: str, event: Event, *, token: str | None = None) -> bytes:
         """The answer as it came: an Empty, to this peer. Raises Refused."""
-        request = _field(1, self.sync_request(token)) + _field(2, _posted(event))
+        request = _field(1, self.sync_request(token)) + _field(2, posted(event))
         with _calling(host) as channel:
             return bytes(channel.unary_unary(POSTBOX + "PostEvent")(request, timeout=DEADLINE_S))
 
@@ -80,9 +80,16 @@ class PlainPeer:
 
     def token(self) -> str:
         """A new one, good for everything and everyone for ever: so it is specified."""
-        parts = ({"alg": "EdDSA"}, {"jti": str(uuid.uuid4())})
-        signed = ".".join(_base64(json.dumps(part).encode()) for part in parts)
-        return f"{signed}.{_base64(self._key.sign(signed.encode()).signature)}"
+        return self.signed({"alg": "EdDSA"}, {"jti": str(uuid.uuid4())})
+
+    def signed(self, *parts: Mapping[str, object]) -> str:
+        """A JWT of this header and these claims."""
+        text = ".".join(_base64(json.dumps(part).encode()) for part in parts)
+        return f"{text}.{_base64(self._key.sign(text.encode()).signature)}"
+
+    @property
+    def key(self) -> bytes:
+        return bytes(self._key.verify_key)
 
     def change_key(self) -> None:
         self._key = SigningKey.generate()
@@ -93,12 +100,17 @@ class PlainPeer:
             self._moved.wait_for(lambda: len(self.received) >= count, timeout_s)
             return [event for _, event in self.received]
 
+    def wait_asked(self, count: int, timeout_s: float = DEADLINE_S) -> bool:
+        """Whether it was asked for something so many times, in time."""
+        with self._moved:
+            return self._moved.wait_for(lambda: len(self.tokens) >= count, timeout_s)
+
     # What it serves.
 
     def get_key(self, request: bytes, context: Any) -> bytes:
         with self._moved:
             self.keys_served += 1
-        return _field(1, bytes(self._key.verify_key))
+        return _field(1, self.key)
 
     def take_event(self, request: bytes, context: Any) -> bytes:
         fields = _fields(request)
@@ -111,15 +123,17 @@ class PlainPeer:
     def give_events(self, request: bytes, context: Any) -> Iterator[bytes]:
         host = self._authenticate(request, context)
         while self.waiting[host]:
-            yield _posted(self.waiting[host][0])
+            yield posted(self.waiting[host][0])
             del self.waiting[host][0]
 
     def _authenticate(self, sync_request: bytes, context: Any) -> str:
-        if self.is_down:
-            context.abort(grpc.StatusCode.UNAVAILABLE, "down")
         fields = _fields(sync_request)
         token, host = fields[1][-1].decode(), fields[2][-1].decode()
-        self.tokens.append(token)
+        with self._moved:
+            self.tokens.append(token)
+            self._moved.notify_all()
+        if self.is_down:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "down")
         if not self._verifies(host, token):
             self._keys_of.pop(host, None)
             if not self._verifies(host, token):
@@ -183,7 +197,8 @@ def _base64(data: bytes) -> str:
 # Protobuf, as far as three messages of strings and messages need it.
 
 
-def _posted(event: Event) -> bytes:
+def posted(event: Event) -> bytes:
+    """A PostboxEvent."""
     return _field(1, _field(1, event.type_url.encode()) + _field(2, event.value))
 
 
