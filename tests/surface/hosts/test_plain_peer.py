@@ -72,7 +72,7 @@ class Node:
 @asynccontextmanager
 async def node_at(home: Path, name: str) -> AsyncIterator[Node]:
     node = Node(name, home, postbox.Host())
-    node.host.on_bytes(NOTE, node.hear)
+    node.host.on("test.Note", node.hear)
     settings = {"serve.listen": name, "serve.loopback": True}
     with trio.fail_after(60):
         async with postbox.open_host(home, node.host, settings, name="n"):
