@@ -65,6 +65,7 @@ def test_a_backup_of_a_serving_node_makes_an_equal_one(
         "uptime_s": None,
         "disk": {},
         "renewed": None,
+        "hosts": None,
     }
     assert {**again, **others} == {**status, **others}
     assert again["epoch"] == restored["epoch"] != status["epoch"]

@@ -206,6 +206,20 @@ def test_calls_of_retry_and_dead_that_are_wrong_exit_2(home: Path, call: Call) -
     assert call("dead", "--seq", 1, "--home", home).code == 2
 
 
+def test_status_counts_what_is_worth_a_look(home: Path, call: Call) -> None:
+    assert told(call, "status", "--home", home, "--json").json["hosts"] == {
+        "name": None,
+        "links": 2,
+        "queued": 1,
+        "failing": 1,
+        "unhandled": 4,
+        "dead": 2,
+    }
+    said = told(call, "status", "--home", home).out.splitlines()[-1]
+    counts = "2 known, 1 queued, 1 failing, 4 not handled, 2 given up"
+    assert said.split(maxsplit=1) == ["hosts", f"{counts}; this one is not named"]
+
+
 def test_a_serving_node_tells_the_same(home: Path, call: Call) -> None:
     verbs = (["inbox", "--json"], ["inbox"], ["dead", "--json"], ["dead"])
     stopped = [told(call, *verb, "--home", home).out for verb in verbs]

@@ -7,6 +7,7 @@ from msgspec import Struct
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.admin.host_keys import OwnHostKey, host_keys
 from postbox.admin.host_names import own_host
+from postbox.admin.links import links_of
 from postbox.core import service_names
 from postbox.log.epoch import Renewal, last_renewal
 from postbox.store.contract import Size
@@ -15,12 +16,25 @@ from postbox.world import Pool
 STANDINGS = ("attested", "unproven", "hearsay")
 
 
+class HostsStatus(Struct, frozen=True):
+    """Of the links with other hosts. `name`: what they call this one, None without a name;
+    `queued`: events that they have not acknowledged; `failing`: links whose last attempt did;
+    `unhandled`: events that came, and that no handler is done with; `dead`: that were given up."""
+
+    name: str | None
+    links: int
+    queued: int
+    failing: int
+    unhandled: int
+    dead: int
+
+
 class Status(Struct, frozen=True):
     """The fields of `status --json`. `url`, `uptime_s`: None unless it serves; `digest`: equal for
     two ledgers exactly when they hold the same events with the same standing; `leases`: that this
     process holds, None where the node can have no other process; `disk`: what the log takes, None
     from a node that does not tell it yet; `renewed`: when and why the log got its epoch, None for
-    the one that it was made with."""
+    the one that it was made with; `hosts`: None from a node that does not tell it yet."""
 
     name: str
     url: str | None
@@ -37,6 +51,7 @@ class Status(Struct, frozen=True):
     leases: list[str] | None = None
     disk: Size | None = None
     renewed: Renewal | None = None
+    hosts: HostsStatus | None = None
 
 
 class OwnKey(Struct, frozen=True):
@@ -72,6 +87,19 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
         leases=node.leases.held,
         disk=await node.store.size(),
         renewed=await node.store.read(last_renewal),
+        hosts=await _hosts(desk),
+    )
+
+
+async def _hosts(desk: Desk) -> HostsStatus:
+    links = await links_of(desk).summary()
+    return HostsStatus(
+        name=own_host(desk),
+        links=len(links),
+        queued=sum(link.queued for link in links),
+        failing=sum(link.attempts > 0 for link in links),
+        unhandled=sum(link.unhandled for link in links),
+        dead=sum(link.dead for link in links),
     )
 
 

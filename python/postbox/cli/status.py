@@ -8,7 +8,7 @@ from typing import assert_never
 from msgspec.structs import asdict
 
 from postbox.admin.command import Nothing
-from postbox.admin.status import STATUS, Status
+from postbox.admin.status import STATUS, HostsStatus, Status
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
@@ -48,7 +48,22 @@ def _print(result: Status) -> None:
         shown["disk"] = _disk(result.disk)
     if shown.pop("renewed") is not None and result.renewed is not None:
         shown["epoch"] += f" ({renewal(result.renewed)})"
+    if shown.pop("hosts") is not None and result.hosts is not None:
+        shown["hosts"] = _hosts(result.hosts)
     print_pairs(shown)
+
+
+def _hosts(hosts: HostsStatus) -> str:
+    if not hosts.links and hosts.name is None:
+        return "none: this host has no name (serve --host DOMAIN:PORT)"
+    parts = [f"{hosts.links:,} known", f"{hosts.queued:,} queued"]
+    for count, what in (
+        (hosts.failing, "failing"),
+        (hosts.unhandled, "not handled"),
+        (hosts.dead, "given up"),
+    ):
+        parts += [f"{count:,} {what}"] if count else []
+    return f"{', '.join(parts)}; this one is {hosts.name or 'not named'}"
 
 
 def renewal(renewed: Renewal) -> str:
