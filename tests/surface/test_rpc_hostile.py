@@ -6,6 +6,7 @@ from __future__ import annotations
 import random  # noqa: TID251  (bytes that a server may send; the seed is in the test's name)
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 
 import h2.events
 import h2.settings
@@ -14,6 +15,7 @@ import trio
 import trio.lowlevel
 import trio.testing
 from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
 from hyperframe.frame import (
     ContinuationFrame,
     DataFrame,
@@ -530,6 +532,34 @@ async def test_a_server_that_takes_one_call_at_a_time_is_asked_one_by_one(
             for _ in range(10):
                 nursery.start_soon(ask, channel, bytes(300_000))
     assert at_once == 1
+
+
+@pytest.mark.parametrize("steps", range(16))
+async def test_a_call_that_is_cancelled_anywhere_leaves_its_place_to_others(steps: int) -> None:
+    """At whichever step, of a unary call or of a stream; on one connection."""
+
+    async def serve(wire: Wire) -> None:
+        wire.h2.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+        await wire.send()
+        while True:
+            stream_id = await wire.asked()
+            with suppress(ProtocolError):  # it was given up
+                await wire.answer(stream_id)
+
+    async def take_one(channel: Channel) -> None:
+        async with channel.stream(PATH, b"please", idle_s=20, max_bytes=1000) as messages:
+            await anext(messages)
+
+    async with channel_served_by(serve) as channel:
+        assert await ask(channel) == b"good"
+        for kind in (ask, take_one) * 4:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(kind, channel)
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+        with trio.fail_after(10):
+            assert await ask(channel) == b"good"
 
 
 async def test_a_server_that_never_answers_costs_the_deadline_and_no_more(
