@@ -22,6 +22,7 @@ from postbox.errors import Fault, WireError
 from postbox.hosts import wire
 from postbox.hosts.arrivals import Arrived
 from postbox.hosts.backoff import Failure
+from postbox.hosts.contacts import Contacts
 from postbox.hosts.course import MAX_BATCH_EVENTS, Refused, Reply, Sent
 from postbox.hosts.keys import Busy, HostSettings, KeyCache
 from postbox.hosts.own_keys import OwnKeys
@@ -126,6 +127,8 @@ class HostClient:
     sign: Sign
     capabilities_of: Callable[[str], Awaitable[frozenset[str]]]
     """Of a host, beyond what the specification has. May ask it."""
+    contacts: Contacts | None = None
+    """Where its answers are noted."""
 
     async def capabilities(self) -> frozenset[str]:
         with _as_host_fault(self.host):
@@ -152,14 +155,23 @@ class HostClient:
         asked = wire.signed(wire.asking(), self.sign(self.host, rpc, events), self.own_host)
         answer = await self._ask(rpc, wire.post_request(asked, events), POST_S)
         with _as_host_fault(self.host):
-            return _reply(pb.PostReply.from_binary(answer))
+            found = pb.PostReply.from_binary(answer)
+            reply = _reply(found)
+        await self._note(found.view)
+        return reply
 
     async def ack(self, place: Place, refused: Refused | None = None) -> pb.AckReply:
         """All up to `place` is durable here; the number after it may be `refused`."""
         asked = self._asking(wire.ACK, wire.asking(place, refused=_refusal(refused)))
         answer = await self._ask(wire.ACK, wire.ack_request(asked), ACK_S)
         with _as_host_fault(self.host):
-            return pb.AckReply.from_binary(answer)
+            found = pb.AckReply.from_binary(answer)
+        await self._note(found.view)
+        return found
+
+    async def _note(self, view: pb.View | None) -> None:
+        if self.contacts is not None:
+            await self.contacts.met(self.host, None if view is None else view.to_binary())
 
     async def _ask(self, rpc: Rpc, message: bytes, deadline_s: float) -> bytes:
         with _as_host_fault(self.host):
@@ -249,6 +261,7 @@ class Clients:
     keys: KeyCache
     settings: Callable[[str], HostSettings]
     world: World
+    contacts: Contacts | None = None
     _made: dict[str, HostClient] = field(default_factory=dict)
 
     def of(self, host: str) -> HostClient:
@@ -256,7 +269,8 @@ class Clients:
         client = self._made.get(host)
         if client is None:
             channel = self.calls.channel(host)
-            client = HostClient(host, self.own_host, channel, self._sign, self._capabilities)
+            sign, capabilities = self._sign, self._capabilities
+            client = HostClient(host, self.own_host, channel, sign, capabilities, self.contacts)
             self._made[host] = client
         return client
 

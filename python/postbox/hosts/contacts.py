@@ -6,12 +6,13 @@ from __future__ import annotations
 from postbox.hosts.host_rules import Contact
 from postbox.hosts.link_rules import HostRules
 from postbox.log.admission import Admission
+from postbox.net.rates import Rate
 from postbox.world import World
 
 NOTE_EVERY_S = 60.0
 """A host that posts all day is written down once a minute."""
-MAX_NOTED = 10_000
-"""Hosts of which it is remembered when they were noted. One that was forgotten is noted again."""
+VIEW_EVERY_S = 5.0
+"""How it sees the link changes with every batch, and is looked at by people."""
 
 
 class Contacts:
@@ -19,19 +20,14 @@ class Contacts:
         self._world = world
         self._admission = admission
         self._rules = rules
-        self._noted_s: dict[str, float] = {}  # oldest first
+        self._met = Rate(60 / NOTE_EVERY_S, 1)
+        self._seen = Rate(60 / VIEW_EVERY_S, 1)
 
-    async def met(self, host: str) -> None:
-        """It has proved who it is. Durable on return, if it was the first time."""
-        clock, noted_s = self._world.clock, self._noted_s.get(host)
-        if noted_s is not None and clock.elapsed_s() < noted_s + NOTE_EVERY_S:
+    async def met(self, host: str, view: bytes | None = None) -> None:
+        """It has proved who it is. Durable on return, if it was the first time. `view`: a View, of
+        the link as it sees it."""
+        clock, rate = self._world.clock, self._met if view is None else self._seen
+        if rate.wait_s(host, clock.elapsed_s()):
             return
-        self._note(host, clock.elapsed_s())
-        draft = Contact(self._world.new_id(), host, clock.now_ns() // 1_000_000)
+        draft = Contact(self._world.new_id(), host, clock.now_ns() // 1_000_000, view)
         await self._admission.submit(self._rules, [draft])
-
-    def _note(self, host: str, now_s: float) -> None:
-        self._noted_s.pop(host, None)
-        self._noted_s[host] = now_s
-        if len(self._noted_s) > MAX_NOTED:
-            del self._noted_s[next(iter(self._noted_s))]

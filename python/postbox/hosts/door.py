@@ -71,6 +71,7 @@ class Hosts:
     known: KnownHosts
     own_keys: OwnKeys
     keys: KeyCache
+    contacts: Contacts
     clients: Clients
     waker: Waker
     metrics: Metrics
@@ -94,7 +95,7 @@ class Hosts:
         callers = Callers(
             self.world.clock,
             self.keys,
-            Contacts(self.world, self.log.admission, self.rules),
+            self.contacts,
             reach.counts_as,
             self.waker.wake,
             requests_per_minute=self.config.hosts.requests_per_minute,
@@ -166,6 +167,7 @@ async def _assemble(
     )
     for follower in (known, own_keys, keys):
         await log.tail.join(follower, follower.load)
+    contacts = Contacts(world, log.admission, rules)
     links = Links(world, log.store, log.outbox, log.admission, rules)
     return Hosts(
         world=world,
@@ -177,7 +179,8 @@ async def _assemble(
         known=known,
         own_keys=own_keys,
         keys=keys,
-        clients=Clients(calls, name, own_keys, keys, known.settings, world),
+        contacts=contacts,
+        clients=Clients(calls, name, own_keys, keys, known.settings, world, contacts),
         waker=Waker(world, log.store, log.outbox),
         metrics=metrics,
         once=[],
