@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
@@ -107,8 +108,8 @@ class Town:
     def token(self, host: str = A, number: int = 0, **changed: Any) -> str:
         said: dict[str, Any] = {"iss": host, "aud": B, "rpc": "PostEvent", "bh": BH}
         now_s = VirtualClock().now_ns() / 1e9
-        made = {"now_s": now_s, "jti": self.random.bytes(16)} | said | changed
-        return sign_strict(self.hosts[host].key(number), **made)
+        said |= {"now_s": now_s, "jti": self.random.bytes(16)}
+        return sign_strict(self.hosts[host].key(number), **(said | changed))
 
     def plain(self, host: str = A, number: int = 0) -> str:
         return sign_plain(self.hosts[host].key(number), self.random.bytes(16))
@@ -195,7 +196,7 @@ async def test_what_was_stored_is_known_after_a_start_and_in_every_process(
     town = town_of(A)
     async with open_cache(town) as cache:
         await ask(cache, town.token())
-    body = keys_module.msgspec.json.encode(town.saved[0])
+    body = msgspec.json.encode(town.saved[0])
     draft_id = LearnKeys(town.saved[0]).id
     entry = Entry(1, Lane.HOSTS, STREAM, None, draft_id, KIND_PEER_KEY, 0, b"", 0, body)
     async with open_cache(town) as cache:
