@@ -116,7 +116,7 @@ class KeyCache:
         self._settings = settings
         self._save = save
         self._counts_as = counts_as
-        self._started_s = self._clock.now_ns() / 1e9
+        self._started_s = self._clock.now_ns() // 10**6 / 1000  # as exact as a token's iat
         self._peers: dict[str, PeerKeys] = {}
         self._unproved: dict[str, PeerKeys] = {}  # oldest first
         self._replays = Replays()
