@@ -10,6 +10,9 @@ import trio
 from postbox.rpc.answer import PREFIX_BYTES, Answer
 from postbox.rpc.faults import RpcError
 
+SAY_BYTES = 32 * 2**10
+"""That are taken before the connection is told: an eighth of a window."""
+
 Heard = (
     h2.events.ResponseReceived
     | h2.events.TrailersReceived
@@ -33,7 +36,7 @@ class Call:
     """Made by `Connection.call`; to be ended by `give_up`, whatever became of it.
 
     `moved` wakes who waits for it: an answer, an end, an open window. `is_sent`, `is_heard`: that
-    side of the stream has ended. `held_bytes` came and were not taken.
+    side of the stream has ended. `held_bytes` came, and the server does not know them to be taken.
     """
 
     def __init__(self, line: Line, stream_id: int, max_bytes: int) -> None:
@@ -44,20 +47,32 @@ class Call:
         self.is_heard = False
         self.held_bytes = 0
         self._line = line
+        self._unsaid_bytes = 0
 
     async def next(self) -> bytes | None:
         """The next message; None after the last one of a good answer. Raises RpcError."""
-        while True:
-            message = self.answer.take()
-            if message is not None:
-                self._line.take(self, min(self.held_bytes, PREFIX_BYTES + len(message)))
-                return message
+        while (message := self.take()) is None:
             if self.answer.is_over:
                 if self.answer.error is not None:
                     raise self.answer.error.again()
                 return None
-            self._line.take(self, self.held_bytes)  # a part of a message that is waited for
+            self._taken(self.held_bytes)  # a part of a message that is waited for
             await self.moved.park()
+        return message
+
+    def take(self) -> bytes | None:
+        """The next message, if it is there."""
+        message = self.answer.take()
+        if message is not None:
+            self._unsaid_bytes += PREFIX_BYTES + len(message)
+            if self._unsaid_bytes >= SAY_BYTES:
+                self._taken(min(self.held_bytes, self._unsaid_bytes))
+        return message
+
+    def _taken(self, count: int) -> None:
+        self._unsaid_bytes = 0
+        if count:
+            self._line.take(self, count)
 
     def give_up(self) -> None:
         """Nothing more of its answer is wanted, or there is no more."""

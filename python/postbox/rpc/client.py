@@ -129,6 +129,9 @@ class _Messages:
         return self
 
     async def __anext__(self) -> bytes:
+        """At once if it is there: of a window of small messages the last one is a checkpoint."""
+        if (message := self._call.take()) is not None:
+            return message
         try:
             with trio.fail_after(self._idle_s):
                 message = await self._call.next()

@@ -271,9 +271,9 @@ class Connection:
         data = event.data or b""
         call = self._calls.get(event.stream_id or 0)
         held = len(data) if call is not None and not call.answer.is_over else 0
-        self._parser.acknowledge_received_data(
-            (event.flow_controlled_length or 0) - held, event.stream_id or 0
-        )
+        unwanted = (event.flow_controlled_length or 0) - held
+        if unwanted:
+            self._parser.acknowledge_received_data(unwanted, event.stream_id or 0)
         if call is not None and held:
             call.hear_data(data)
         else:
