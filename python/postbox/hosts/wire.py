@@ -44,8 +44,8 @@ CAPABILITIES: Final = (STRICT, POST_EVENTS, ACK, FOLLOW)
 MAX_BATCH_EVENTS = 1_000
 MAX_BATCH_BYTES = 2**20
 """Of `events`. A batch is one commit at its receiver."""
-MAX_REQUEST_BYTES = MAX_BATCH_BYTES + 16 * 2**10
-"""With a token and names around it."""
+MAX_REQUEST_BYTES = 3 * 2**19
+"""With a token and names around it, and in base64, as JSON has it."""
 
 EPOCH_BYTES = 16
 MAX_NUMBER = 2**63 - 1
