@@ -90,7 +90,7 @@ class Examination:
             raise Blocked("key", str(error), cure) from error
         self.found.append(self._key_step(host, read))
         if read.their_now_ms is not None:
-            self.found.append(_clock(read.their_now_ms - (before_ms + after_ms) // 2))
+            self.found.append(clock_step(read.their_now_ms - (before_ms + after_ms) // 2))
         return read
 
     def _key_step(self, host: str, read: Read) -> Step:
@@ -113,26 +113,29 @@ class Examination:
     async def _round_trip(self, host: str, read: Read) -> None:
         if not self.own:
             raise Blocked("token", NO_NAME, CURE_NO_NAME)
+        if wire.ACK not in read.peer.capabilities:
+            self.found.append(_NOT_TRIED)
+            return
         before_s = self.world.clock.elapsed_s()
         try:
-            view = await self._ask(host, has_ack=wire.ACK in read.peer.capabilities)
+            answer = await self.clients.of(host).ack(NOWHERE)
         except HostFault as fault:
             raise _refused(host, self.own, fault) from fault
         took_ms = (self.world.clock.elapsed_s() - before_s) * 1e3
         self.found.append(Step("token", "ok", f"{host} lets {self.own} in"))
-        self.found.append(_answered(took_ms, view, self.own))
-
-    async def _ask(self, host: str, *, has_ack: bool) -> View | None:
-        """Something that changes nothing. A host without `Ack` sends again whatever it has."""
-        client = self.clients.of(host)
-        if has_ack:
-            return (await client.ack(NOWHERE)).view
-        async with client.sync(None, follow=False) as arriving:
-            await arriving.batch()
-        return None
+        self.found.append(_answered(took_ms, answer.view or View(), self.own))
 
     def _now_ms(self) -> int:
         return self.world.clock.now_ns() // 10**6
+
+
+_NOT_TRIED = Step(
+    "token",
+    "warning",
+    "not tried: a host that knows only the specification has no request that changes nothing",
+    "postbox links shows whether it takes what is posted to it",
+)
+"""It may forget what it once gave to a `Sync`, and takes whatever `PostEvent` brings."""
 
 
 def _cure_of_key(host: str, fault: HostFault) -> str:
@@ -142,17 +145,21 @@ def _cure_of_key(host: str, fault: HostFault) -> str:
                 "what answers there is no host of this kind, or one without a name (serve --host"
                 f" {host} there), or a proxy that does not pass on /{wire.AUTH_SERVICE}/"
             )
-        case Code.RESOURCE_EXHAUSTED | Code.UNAVAILABLE:
-            return "it starts, stops or is busy: try again"
+        case Code.RESOURCE_EXHAUSTED:
+            return "it is busy: try again"
         case _:
-            return f"what answers there speaks no gRPC: is {split_host(host)[1]} its port?"
+            return (
+                f"is {split_host(host)[1]} its port? gRPC over HTTP/2 must be spoken there. One"
+                " that starts or stops does so in a moment: try again"
+            )
 
 
-def _clock(off_ms: int) -> Step:
+def clock_step(off_ms: int) -> Step:
+    """Of another host's clock less ours. Raises Blocked beyond what tokens bear."""
     text = f"{off_ms / 1e3:+.1f} s off ours"
     cure = f"set the clocks, here or there: beyond {LEEWAY_S} s tokens are refused"
     if abs(off_ms) > LEEWAY_S * 1_000:
-        return Step("clock", "wrong", text, cure)
+        raise Blocked("clock", text, cure)
     if abs(off_ms) > CLOCK_WARNING_MS:
         return Step("clock", "warning", text, cure)
     return Step("clock", "ok", text)
@@ -161,25 +168,20 @@ def _clock(off_ms: int) -> Step:
 def _refused(host: str, own: str, fault: HostFault) -> Blocked:
     text = fault.failure.text
     match fault.failure.code:
-        case Code.UNAUTHENTICATED:
+        case Code.UNAUTHENTICATED | Code.RESOURCE_EXHAUSTED:
             cure = (
-                f"it must be able to fetch this host's key: postbox doctor {own} there says whether"
-                " it is, and the text above what it makes of the token"
+                f"it must be able to fetch this host's key: if it cannot, postbox doctor {own}"
+                " there says why. If it is only busy, try again"
             )
             return Blocked("token", text, cure)
         case Code.PERMISSION_DENIED:
             return Blocked("token", text, f"its operator says: postbox hosts allow {own}")
-        case Code.RESOURCE_EXHAUSTED:
-            return Blocked("token", text, "try again when it says so")
         case _:
             return Blocked("round trip", text, f"the log of {host} may say more")
 
 
-def _answered(took_ms: float, view: View | None, own: str) -> Step:
-    text = f"{took_ms:.0f} ms"
-    if view is None:
-        return Step("round trip", "ok", text)
-    text = f"{text}; waiting there for us: {view.queued:,}"
+def _answered(took_ms: float, view: View, own: str) -> Step:
+    text = f"{took_ms:.0f} ms; waiting there for us: {view.queued:,}"
     if view.last_error:
         cure = f"postbox doctor {own} there says at which step"
         why = f"{text}; it cannot send to us: {view.last_error}"
