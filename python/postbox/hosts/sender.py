@@ -148,16 +148,15 @@ class _Link:
                 if not await self._step():
                     return
                 self._retries.succeeded()
+            except UnknownReader:  # removed
+                return
             except (Unavailable, Full):  # the store says so itself; nothing is lost
                 await self._retries.wait()
 
     async def _step(self) -> bool:
         """False: there is nothing to do, and nothing came that has not been looked at."""
         self.is_touched = False
-        try:
-            due = await self._next()
-        except UnknownReader:
-            return False
+        due = await self._next()
         if due is None:
             return self.is_touched
         await self._send(due)
