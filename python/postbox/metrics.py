@@ -25,6 +25,8 @@ Source: TypeAlias = Literal["peer", "import"]
 Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected"]
 Pulled: TypeAlias = Literal["done", "failed"]
 Met: TypeAlias = Literal["known", "waiting", "refused"]
+HeldBack: TypeAlias = Literal["host", "source", "strangers", "all"]
+KeyFetch: TypeAlias = Literal["granted", "failed"] | HeldBack
 
 OTHER = "other"
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0)
@@ -74,6 +76,11 @@ class Metrics:
         self._host_requests = counter(
             "host_requests", "Requests of other hosts, by what became of them.", "rpc", "code"
         )
+        self._key_fetches = counter(
+            "host_key_fetches",
+            "Keys of hosts that requests wanted fetched: granted, failed, or held back by a bound.",
+            "outcome",
+        )
         self._connections_refused = counter(
             "connections_refused", "Connections closed at once, as there were too many."
         )
@@ -90,6 +97,8 @@ class Metrics:
             self._pulls.labels(outcome)
         for outcome in get_args(Met):
             self._hellos.labels(outcome)
+        for outcome in ("granted", "failed", *get_args(HeldBack)):
+            self._key_fetches.labels(outcome)
         for source, outcome in product(get_args(Source), get_args(Taken)):
             self._taken.labels(source, outcome)
 
@@ -116,6 +125,9 @@ class Metrics:
     def host_request(self, rpc: str, code: str) -> None:
         """Both of bounded sets: an rpc of ours, and `ok` or a code of Connect's."""
         self._host_requests.labels(rpc, code).inc()
+
+    def key_fetch(self, outcome: KeyFetch) -> None:
+        self._key_fetches.labels(outcome).inc()
 
     def connection_refused(self) -> None:
         self._connections_refused.inc()

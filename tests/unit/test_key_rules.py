@@ -197,6 +197,14 @@ def test_no_host_makes_its_key_count_for_longer_than_a_week() -> None:
     assert not read.usable(NOW_MS + KEEP_MS)
 
 
+def test_a_key_that_was_published_ahead_does_not_outlive_the_list_that_it_was_in() -> None:
+    pending = rotated(FIRST, NOW_MS, is_at_once=False)
+    assert isinstance(pending, Rotation)
+    read = read_reply(make_reply(A, SEED, pending, NOW_MS), A, NOW_MS).peer
+    assert read.keys[1].valid_until_ms > NOW_MS + KEEP_MS
+    assert not read.usable(NOW_MS + KEEP_MS)
+
+
 def test_capabilities_are_words_and_not_too_many() -> None:
     named = ["strict", "a b", "", "x" * 33, "new\n", "later-v2.1", *map(str, range(100))]
     read = read_reply(reply(capabilities=named), A, NOW_MS).peer

@@ -164,6 +164,7 @@ async def _assemble(
         fetch=calls.get_key,
         save=save,
         counts_as=Reach((), is_local).counts_as,
+        count=metrics.key_fetch,
     )
     for follower in (known, own_keys, keys):
         await log.tail.join(follower, follower.load)

@@ -19,9 +19,10 @@ of what it knows) is not held back here: nobody else causes it.
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import NamedTuple
 
+from postbox.metrics import HeldBack, KeyFetch
 from postbox.net.rates import Rate
 
 COOLDOWN_S = 60.0
@@ -40,13 +41,11 @@ ALL_PER_MINUTE, ALL_BURST = 600, 200
 MAX_HOSTS = 50_000
 """Whose pause is remembered: more than can be asked in the hour that one lasts at most."""
 
-Why: TypeAlias = Literal["host", "source", "strangers", "all"]
-
 
 class Held(NamedTuple):
     """This fetch may not be made now."""
 
-    why: Why
+    why: HeldBack
     retry_s: float
 
 
@@ -56,23 +55,22 @@ class _Pause(NamedTuple):
 
 
 class FetchGate:
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[KeyFetch], None]) -> None:
+        """`count` is told what became of each question."""
+        self._count = count
         self._pauses: dict[str, _Pause] = {}
         self._sources = Rate(SOURCE_PER_MINUTE, SOURCE_PER_MINUTE)
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE)
         self._all = Rate(ALL_PER_MINUTE, ALL_BURST)
-        self.granted = 0
-        self.failed = 0
-        self.held: Counter[Why] = Counter()
 
     def ask(self, host: str, source: str, now_s: float, *, is_stranger: bool) -> Held | None:
         """May the key of `host` be fetched, for a request from `source`? None: yes, and it counts
         as futile until `useful` is called."""
         held = self._held(host, source, now_s, is_stranger=is_stranger)
         if held is not None:
-            self.held[held.why] += 1
+            self._count(held.why)
             return held
-        self.granted += 1
+        self._count("granted")
         self._pause(host, now_s + COOLDOWN_S, self._failures(host))
         return None
 
@@ -90,7 +88,7 @@ class FetchGate:
         """It could not be fetched for who asked here. (What the node's own wishes come up against
         says nothing here: a host must not wait for an hour since we could not reach it yesterday.)
         """
-        self.failed += 1
+        self._count("failed")
         failures = self._failures(host) + 1
         length_s = min(MAX_COOLDOWN_S, COOLDOWN_S * 2 ** min(failures - 1, 10))
         self._pause(host, now_s + length_s, failures)

@@ -31,6 +31,7 @@ from postbox.hosts.key_rules import (
     peer_keys,
 )
 from postbox.logs import get
+from postbox.metrics import KeyFetch
 from postbox.store.contract import Lane, Reader
 from postbox.trust.directory import Commit
 from postbox.trust.host_names import BadHostName, canonical_host
@@ -107,9 +108,11 @@ class KeyCache:
         fetch: Fetch,
         save: Save,
         counts_as: Callable[[str | None], str],
+        count: Callable[[KeyFetch], None],
     ) -> None:
         """`own`: this host's canonical name. `is_local`: as in `canonical_host`. `counts_as`: what
-        an address is where something is limited by address."""
+        an address is where something is limited by address. `count`: is told of fetches that
+        requests want."""
         self._clock = world.clock
         self._own = own
         self._is_local = is_local
@@ -120,7 +123,7 @@ class KeyCache:
         self._peers: dict[str, PeerKeys] = {}
         self._unproved: dict[str, PeerKeys] = {}  # oldest first
         self._replays = Replays()
-        self.gate = FetchGate()
+        self.gate = FetchGate(count)
         self._fetching = KeyFetching(world.clock, fetch, self.gate, self._replace)
 
     def load(self, reader: Reader) -> None:
