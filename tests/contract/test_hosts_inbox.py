@@ -16,7 +16,7 @@ from postbox.hosts.tables import in_reader
 from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
 from postbox.store.application import Connection, execute
 from postbox.world import World
-from support.faulty import When
+from support.faulty import FaultyStore, When
 from support.host_kernel import A, B, C, open_host_kernel
 from support.simulated import Fails, over_every_store, simulated
 
@@ -91,6 +91,17 @@ async def test_types_without_a_handler_are_passed_over_and_stay(world: World, pl
         [(count,)] = it.run("select count(*) from entry where stream = ?", b"in/" + B.encode())
         assert count == 3
     assert handler.seen == [b"1"]
+
+
+@simulated
+async def test_a_node_without_handlers_keeps_up_by_few_commits(world: World, place: str) -> None:
+    async with open_host_kernel(world, place) as it:
+        for start in range(1, 2_001, 500):
+            await it.arrive(*map(order, range(500)), start=start)
+        await trio.sleep(1)
+        assert await it.is_idle()
+        assert isinstance(it.kernel.store, FaultyStore)
+        assert it.kernel.store.writes < 15
 
 
 @simulated

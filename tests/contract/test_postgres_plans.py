@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from postbox.hosts.draft_tables import BAD_DRAFTS, DRAFT, HANDLED, OPEN_DRAFTS
+from postbox.hosts.draft_tables import DRAFT, HANDLED, OPEN_DRAFTS
 from postbox.hosts.guild_tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
 from postbox.hosts.tables import MIGRATIONS as HOSTS
 from postbox.log.outbox_tables import BACKLOG, DEAD, DEAD_LETTERS, FIRST_REVIVED, OUTBOX, READERS
@@ -93,7 +93,6 @@ def asked_about_guilds() -> Iterator[tuple[str, Asked]]:
     yield "invites to", asked(unnamed(INVITES_TO), text, by="invite_open")
     yield "invites by", asked(unnamed(INVITES_BY), text, by="invite_made")
     yield "drafts", asked(unnamed(OPEN_DRAFTS), number, by="draft_open")
-    yield "bad drafts", asked(unnamed(BAD_DRAFTS), number, by="draft_pkey")
 
 
 def unnamed(query: Query) -> str:

@@ -35,12 +35,6 @@ OPEN_DRAFTS = Query(
 )
 """To be posted, in the order in which they were written."""
 
-BAD_DRAFTS = Query(
-    "bad_drafts",
-    f"select {_COLUMNS} from draft where problem <> '' and n > 0 order by n limit :limit",
-)
-"""That cannot be posted, each with what is wrong with it."""
-
 
 class DraftRow(Struct, frozen=True, array_like=True):
     """A row of `draft`."""

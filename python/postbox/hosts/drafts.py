@@ -8,14 +8,13 @@ behind it go on.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import assert_never
 
 import trio
 
 from postbox.errors import Unavailable
 from postbox.hosts.draft_rules import PAYER, Settle, SettleRules
-from postbox.hosts.draft_tables import BAD_DRAFTS, OPEN_DRAFTS, DraftRow, draft_row
+from postbox.hosts.draft_tables import OPEN_DRAFTS, DraftRow, draft_row
 from postbox.hosts.events import BadEvent, Event, check
 from postbox.hosts.link_rules import HostRules
 from postbox.hosts.postings import Posting, posted
@@ -91,10 +90,6 @@ class DraftTaker:
         await self._admission.submit(SettleRules(), settled)
         return len(rows)
 
-    async def bad(self, limit: int = 500) -> list[DraftRow]:
-        """What cannot be posted, with its problem, oldest first."""
-        return await self._store.read(partial(_bad_drafts, limit))
-
     def _posting(self, row: DraftRow) -> Posting:
         """Raises BadHostName and BadEvent."""
         host = canonical_destination(row.host, own=self._own_host, is_local=self._is_local)
@@ -132,7 +127,3 @@ class DraftTaker:
 
 def _open_drafts(snapshot: Reader) -> list[DraftRow]:
     return [draft_row(row) for row in snapshot.query(OPEN_DRAFTS, limit=BATCH_ROWS)]
-
-
-def _bad_drafts(limit: int, snapshot: Reader) -> list[DraftRow]:
-    return [draft_row(row) for row in snapshot.query(BAD_DRAFTS, limit=limit)]

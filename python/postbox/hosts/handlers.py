@@ -61,6 +61,10 @@ class Handlers:
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
 
+    @property
+    def has_any(self) -> bool:
+        return bool(self._tasks)
+
     def add(self, kind: type[Any] | str, handler: Handler[Any]) -> None:
         """One handler a type: raises ValueError for a second one."""
         self._add(kind, Task(_reader_of(kind), handler=handler))
