@@ -138,12 +138,12 @@ soak: .make/core ## an hour of good and bad clients on one node: memory flat, th
 	PYTHONPATH=tests $(BIN)/python -m soak.soak --minutes $(SOAK_MINUTES)
 
 # CYCLES=n kills each process so often; else it is killed for so many minutes.
-ENGINE ?= both
-MINUTES ?= 3
+ENGINE ?= all
+MINUTES ?= 1.5
 SEED ?= 1
 
 .PHONY: torture
-torture: .make/core postgres ## kill -9 store and log for 3 minutes an engine; CYCLES=n, ENGINE=node, SEED=n
+torture: .make/core postgres ## kill -9 log and hosts, 6 minutes; CYCLES=n, ENGINE=hosts or node, SEED=n
 	PYTHONPATH=tests $(BIN)/python -m torture.torture --engine $(ENGINE) --seed $(SEED) $(if $(CYCLES),--cycles $(CYCLES),--minutes $(MINUTES))
 
 .PHONY: wheel

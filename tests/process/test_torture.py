@@ -32,3 +32,14 @@ def test_a_process_that_is_killed_again_and_again_keeps_what_it_acknowledged(
     assert last.startswith(f"{engine}: 5 kills")
     assert "0 lost, 0 doubled" in last
     assert last.endswith("seed 1: held")
+
+
+@pytest.mark.parametrize("engine", ["hosts", "hosts-postgres"])
+def test_three_hosts_that_are_killed_again_and_again_get_each_event_once_and_in_order(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "hosts-postgres":
+        request.getfixturevalue("postgres")  # or this is skipped
+    last = tortured("--engine", engine, "--cycles", "3")
+    assert "kills of whole nodes" in last
+    assert last.endswith("events, 0 lost, 0 doubled; seed 1: held")

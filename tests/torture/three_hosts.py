@@ -26,9 +26,10 @@ from support.command import POSTBOX, environment, postbox, told
 from support.simulate import SeededRandom
 from torture.account import Broken
 
-CHUNK = 40  # events a call of the verb, which takes half a second to start
+CHUNK = 80  # events a call of the verb, which takes half a second to start
 LONGEST_S = 1.5  # from one kill to the next: most nodes are ready by then, some still start
 LONGEST_DOWN_S = 0.5
+TURN_S = 1.0
 TWO_AT_ONCE = 0.3  # the share of kills that are of two
 PATIENCE_S = 90.0  # for all links to run empty on a machine that is busy with everything else
 PAGE = 1_000
@@ -68,6 +69,7 @@ class Node:
     nap: Nap
     links: dict[str, Link] = field(default_factory=dict)  # by the name of the other end
     process: subprocess.Popen[str] | None = None
+    is_ready: bool = False  # as far as anybody waited for it
 
     @property
     def log(self) -> Path:
@@ -90,6 +92,7 @@ class Node:
             assert self.process is not None
             assert self.process.stdout is not None
             if self.process.stdout.readline() == f"ready https://{self.name}\n":
+                self.is_ready = True
                 return
             code, said = self.process.wait(), self.log.read_text()[-2_000:]
             self.process.stdout.close()
@@ -99,6 +102,7 @@ class Node:
             self.start()
 
     def kill(self) -> None:
+        self.is_ready = False
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.communicate()
@@ -169,6 +173,10 @@ class Posters:
             while not self._stop.is_set():
                 for other in node.links:
                     node.post(other)
+                    if (
+                        not node.is_ready
+                    ):  # the verb has had its home, and now it is the node's turn
+                        node.nap(TURN_S)
         except BaseException as failure:
             self._failed.append(failure)
 

@@ -1,4 +1,4 @@
-"""Kill -9 again and again: `make torture`, as often as fits three minutes an engine.
+"""Kill -9 again and again: `make torture`, as often as fits a minute and a half an engine.
 
 A process that has only store and log, with 16 payers who submit at once, is killed at a random
 moment, started again, killed again. After each time the log is compared with what was acknowledged:
@@ -269,9 +269,9 @@ def torture_three(name: str, cycles: int | None, minutes: float, seed: int) -> b
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
-    parser.add_argument("--engine", choices=["all", "both", *ENGINES, "node"], default="both")
+    parser.add_argument("--engine", choices=["all", "both", *ENGINES, "node"], default="all")
     parser.add_argument("--cycles", type=int, help="for each engine; else --minutes")
-    parser.add_argument("--minutes", type=float, default=3.0, help="for each engine")
+    parser.add_argument("--minutes", type=float, default=1.5, help="for each engine")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     if asked.engine == "node":
