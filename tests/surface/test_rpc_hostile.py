@@ -140,6 +140,18 @@ WRONG: dict[str, tuple[Serve, Code, str]] = {
     "unauthorized": (answering(status(b"401")), Code.UNAUTHENTICATED, "HTTP status 401"),
     "forbidden": (answering(status(b"403")), Code.PERMISSION_DENIED, "HTTP status 403"),
     "a proxy's": (answering(status(b"503"), b"no"), Code.UNAVAILABLE, "HTTP status 503"),
+    "a reason in plain text": (
+        answering(
+            [(b":status", b"403"), (b"content-type", b"text/plain")], b"hosts speak\x1b TLS\n"
+        ),
+        Code.PERMISSION_DENIED,
+        "HTTP status 403: hosts speak  TLS",
+    ),
+    "a long reason that does not end": (
+        answering([(b":status", b"404"), (b"content-type", b"text/plain")], b"%41" * 5000),
+        Code.UNIMPLEMENTED,
+        "HTTP status 404: " + ("%41" * 167)[:500],
+    ),
     "a status of HTTP that is none": (answering(status(b"abc")), Code.UNKNOWN, "HTTP status 000"),
 }
 
@@ -152,7 +164,7 @@ async def test_an_answer_that_is_wrong_is_an_error_with_a_reason(
     fault = await fault_of(serve)
     assert (fault.code, fault.is_transport) == (code, False)
     assert text in fault.text
-    assert fault.http_status == (int(text[-3:]) if text.startswith("HTTP status ") else None)
+    assert fault.http_status == (int(text[12:15]) if text.startswith("HTTP status ") else None)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ class Answer:
         self.error: RpcError | None = None
         self._max_bytes = max_bytes
         self._headers: Mapping[bytes, bytes] | None = None
+        self._is_refused = False  # in words of HTTP, which are its body
         self._has_body = False
         self._body = bytearray()
 
@@ -70,7 +71,7 @@ class Answer:
         if b"grpc-status" in said:
             return
         if status != b"200":
-            self.fail(_of_http(status, said))
+            self._is_refused = True
         elif not _is_grpc(said.get(b"content-type", b"")):
             self.fail(RpcError(Code.UNKNOWN, "what answers there is no gRPC server"))
 
@@ -80,12 +81,16 @@ class Answer:
         if not self.is_over:
             self._has_body = self._has_body or bool(data)
             self._body += data
+            if self._is_refused and len(self._body) > TEXT_CHARACTERS:
+                self._refuse()
 
     def end(self, trailers: Headers | None) -> None:
         """A status in the headers counts if nothing else came: an answer of trailers only."""
         if self.is_over:
             return
-        if trailers is not None:
+        if self._is_refused:
+            self._refuse()
+        elif trailers is not None:
             self._finish(MappingProxyType(dict(trailers)))
         elif self._has_body or self._headers is None:
             self._finish({})
@@ -100,12 +105,15 @@ class Answer:
 
     def fail(self, error: RpcError) -> None:
         """Whatever was whole before can still be taken."""
-        if not self.is_over:
-            self.is_over = True
-            self.error = error
+        if self._is_refused and not self.is_over:
+            self._refuse()
+        elif not self.is_over:
+            self.is_over, self.error = True, error
 
     def take(self) -> bytes | None:
         """The next message, if it is whole."""
+        if self._is_refused:
+            return None
         if len(self._body) < PREFIX_BYTES:
             self._miss()
             return None
@@ -120,6 +128,12 @@ class Answer:
         message = bytes(self._body[PREFIX_BYTES : PREFIX_BYTES + length])
         del self._body[: PREFIX_BYTES + length]
         return message
+
+    def _refuse(self) -> None:
+        assert self._headers is not None
+        is_text = self._headers.get(b"content-type", b"").startswith(b"text/plain")
+        self.is_over = True
+        self.error = _of_http(self._headers, bytes(self._body) if is_text else b"")
 
     def _miss(self) -> None:
         if self.is_over and self.error is None and self._body:
@@ -159,9 +173,11 @@ def _is_grpc(content_type: bytes) -> bool:
     )
 
 
-def _of_http(status: bytes, headers: Mapping[bytes, bytes]) -> RpcError:
+def _of_http(headers: Mapping[bytes, bytes], body: bytes) -> RpcError:
+    status = headers.get(b":status", b"")
     number = int(status) if status.isdigit() else 0
-    text = f"HTTP status {number:03} instead of an answer"
+    said = _printable(body).strip()
+    text = f"HTTP status {number:03}" + (f": {said}" if said else " instead of an answer")
     code = _BY_HTTP_STATUS.get(number, Code.UNKNOWN)
     return RpcError(code, text, retry_after_s=_retry_after_s(headers), http_status=number)
 
@@ -176,9 +192,14 @@ def _of_status(status: bytes, said: Mapping[bytes, bytes]) -> RpcError:
 
 
 def _text(quoted: bytes) -> str:
-    """gRPC sends UTF-8 in percent encoding. Whatever would move a terminal's cursor is left out."""
-    text = unquote_to_bytes(quoted).decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else " " for c in text[:TEXT_CHARACTERS])
+    """gRPC sends UTF-8 in percent encoding."""
+    return _printable(unquote_to_bytes(quoted))
+
+
+def _printable(said: bytes) -> str:
+    """Whatever would move a terminal's cursor is left out."""
+    text = said.decode("utf-8", "replace")[:TEXT_CHARACTERS]
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _retry_after_s(said: Mapping[bytes, bytes]) -> float | None:
