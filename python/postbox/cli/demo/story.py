@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trio
 
 from postbox.admin.command import Nothing
+from postbox.admin.links import LINKS
 from postbox.admin.trust import LIST_KEYS
-from postbox.cli.demo.commands import Commands, say, show_command
+from postbox.cli.demo.commands import Commands, DemoFailed, say, show_command
 from postbox.cli.demo.history import ALL, EVENTS, History, make_history, write_events, write_keys
 from postbox.cli.demo.nodes import Nodes, ServingNode, configure, free_urls
 from postbox.cli.demo.view import DIGITS
-from postbox.cli.demo.watch import Holds, Look, Watch, in_step
+from postbox.cli.demo.watch import PAUSE_S, Holds, Look, Watch, in_step
 from postbox.cli.progress import progress
 from postbox.trust.tables import Source
 from postbox.world import World
@@ -25,8 +27,11 @@ NOT_NEW = ("duplicates", "rejected", "pruned")
 OPENING = f"""\
 Three nodes on this machine, strangers to each other, each with another two
 thirds of {EVENTS:,} signed events, find each other and pull what they lack.
-One is killed, misses some news and comes back. Then every signature is
-checked once more. All of it takes about a minute."""
+One is killed, misses some news and comes back. Every signature is checked
+once more. Then one posts to another that is down, as host to host. All of it
+takes about a minute."""
+NOTES = 100
+"""Events that are posted to a host which is down."""
 IN_STEP_S = 120.0
 """For nodes to pull from each other what they lack: seconds, on a machine that has time."""
 
@@ -41,6 +46,7 @@ async def play(world: World, folder: Path, memory: str) -> int:
         await story.cut()
         await story.heal()
         await story.check()
+        await story.post()
         await story.stop()
     return story.conclude()
 
@@ -131,10 +137,7 @@ class _Story:
     async def cut(self) -> None:
         say("\neast is cut off: killed, with no time to say or save anything")
         digest = self._watch.digest_of("east")
-        east = self._serving.pop("east")
-        show_command(["kill", "-9", str(east.process.pid)], "   # east")
-        await east.kill()
-        self._watch.lost("east", "killed")
+        await self._kill("east")
         held = await self._commands.ask("status", home="east", show=_digest_of)
         self._prove(
             (held["events"], held["digest"]) == (EVENTS, digest),
@@ -183,6 +186,38 @@ class _Story:
             f"a newcomer's sample is {SAMPLE:,} events, all {checkpoints} checkpoints among them",
         )
 
+    async def post(self) -> None:
+        say("\nHost to host: north posts to south, which was killed just before. The events")
+        say("wait on disk until south is back")
+        await self._kill("south")
+        south = self._urls["south"].removeprefix("http://")
+        notes = self._folder / "notes.jsonl"
+        notes.write_text("".join(f'{{"note":{number}}}\n' for number in range(NOTES)))
+        post = ("post", south, "--type", "org.example.Note", "--data", notes.name)
+        posted = await self._commands.ask(*post, home="north")
+        waiting = await self._commands.ask("links", home="north", show=_link)
+        await self._start(["south"])
+        took_s = await self._delivered()
+        say(f"  south has acknowledged all of them {took_s:.1f} s after it was ready")
+        came = await self._commands.ask("inbox", home="south", show=_came)
+        self._prove(
+            posted["posted"] == waiting["links"][0]["queued"] == NOTES
+            and [event["data"] for event in came["events"]] == [{"note": n} for n in range(NOTES)],
+            f"{NOTES} events posted to a host that was down arrived there once, in order",
+        )
+
+    async def _delivered(self) -> float:
+        """The seconds until nothing of north's waits any more."""
+        started_s = self._world.clock.elapsed_s()
+        with trio.move_on_after(IN_STEP_S):
+            async with self._nodes.operator(self._serving["north"]) as operator:
+                while True:
+                    links = (await operator.call(LINKS, Nothing())).links
+                    if not any(link.queued for link in links):
+                        return self._world.clock.elapsed_s() - started_s
+                    await trio.sleep(PAUSE_S)
+        raise DemoFailed(f"what north posted was not at south within {IN_STEP_S:.0f} s")
+
     async def stop(self) -> None:
         say("\nAll are told to stop")
         nodes = list(self._serving.values())
@@ -208,6 +243,12 @@ class _Story:
 
     def _prove(self, holds: bool, what: str) -> None:
         self._proved.append((holds, what))
+
+    async def _kill(self, home: str) -> None:
+        node = self._serving.pop(home)
+        show_command(["kill", "-9", str(node.process.pid)], f"   # {home}")
+        await node.kill()
+        self._watch.lost(home, "killed")
 
     async def _start(self, homes: Iterable[str]) -> None:
         for node in await self._nodes.start(list(homes)):
@@ -240,6 +281,19 @@ def _digest_of(status: Mapping[str, Any]) -> str:
 def _checkpoints_of(status: Mapping[str, Any]) -> str:
     checkpoints = status["services"]["checkpoint"]
     return f'{{"events":{status["events"]},"services":{{"checkpoint":{checkpoints},...}},...}}'
+
+
+def _link(links: Mapping[str, Any]) -> str:
+    [link] = links["links"]
+    return (
+        f'{{"links":[{{"host":"{link["host"]}","queued":{link["queued"]},'
+        f'"acknowledged":{link["acknowledged"]},...}}],...}}'
+    )
+
+
+def _came(inbox: Mapping[str, Any]) -> str:
+    first, *_, last = [msgspec.json.encode(event).decode() for event in inbox["events"]]
+    return f'{{"events":[{first},...,{last}],...}}'
 
 
 def _pulled_from_all(looks: Mapping[str, Look]) -> bool:
