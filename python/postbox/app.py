@@ -208,6 +208,7 @@ class _Serving:
         _watch_disk(disk_use, self.listener.metrics)
         async with trio.open_nursery() as loops:
             loops.start_soon(disk_use.watch)
+            loops.start_soon(hosts.figures.keep)
             front.open(app)
             loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
             loops.start_soon(node.leases.hold, SENDERS, hosts.run)

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 from postbox.log import ring
-from postbox.log.committed import Interest
-from postbox.store.contract import Entry, Lane, Page, Window
+from postbox.log.committed import Committed, Interest
+from postbox.store.contract import Entry, Lane, Page, Reader, Window
 from postbox.world import World
 from support.kernel import Kernel, Recorder, open_kernel
 from support.simulated import simulated
@@ -245,3 +245,30 @@ async def test_what_a_rebuild_raises_comes_out_as_it_is(world: World) -> None:
             await kernel.tail.replay(Lane.CLIENTS, refuse)
         with pytest.raises(OverflowError):  # the store's, which takes no such number
             await kernel.tail.replay(Lane.CLIENTS, refuse, after=2**70)
+
+
+@simulated
+async def test_who_joins_while_others_write_has_read_what_was_before_and_misses_nothing(
+    world: World,
+) -> None:
+    """Its reading takes a while, in which more is committed; a commit may come twice, in order."""
+    positions: list[int] = []
+
+    class Joiner:
+        def applied(self, committed: Committed) -> None:
+            positions.extend(entry.pos for entry in committed.entries)
+
+    def load(reader: Reader) -> None:
+        page = reader.page(Lane.CLIENTS, None, 0, 1_000, 2**20)
+        positions.extend(entry.pos for entry in page.entries)
+
+    async with open_kernel(world) as kernel, trio.open_nursery() as nursery:
+        await kernel.admission.submit(RULES, [create(b"a")])
+        for number in range(10):
+            nursery.start_soon(kernel.admission.submit, RULES, [send(number)])
+            if number == 4:
+                nursery.start_soon(kernel.tail.join, Joiner(), load)
+            await trio.sleep(0.0001 * number)
+    firsts = list(dict.fromkeys(positions))
+    assert firsts == sorted(firsts), "what was before comes before what is new"
+    assert firsts == list(range(1, kernel.tail.head + 1))

@@ -173,8 +173,8 @@ class HostsConfig(Struct, frozen=True):
         Key(
             "what other hosts call this one: a domain that they reach, and a port",
             "The port is 2289 when it is left out. The node needs a certificate for the domain"
-            " (`serve.tls_cert`) that others trust; a proxy in front calls it by TLS, too. Without a"
-            " name nothing is sent to other hosts, and nothing is taken from them; under"
+            " (`serve.tls_cert`) that others trust; a proxy in front calls it by TLS, too. Without"
+            " a name nothing is sent to other hosts, and nothing is taken from them; under"
             " `serve.loopback` the address stands in for it.",
             option="--host",
         ),

@@ -18,6 +18,7 @@ from postbox.hosts.callers import Callers
 from postbox.hosts.client import Calls, Clients, dial_hosts
 from postbox.hosts.contacts import Contacts
 from postbox.hosts.drafts import DraftTaker
+from postbox.hosts.figures import Figures
 from postbox.hosts.follows import Follows
 from postbox.hosts.guild_policy import GuildPolicy
 from postbox.hosts.host import Host, Parts
@@ -75,6 +76,7 @@ class Hosts:
     clients: Clients
     waker: Waker
     metrics: Metrics
+    figures: Figures
     once: list[Work]
     """What one process of a node does for it."""
     follows: Follows = field(default_factory=Follows)
@@ -184,6 +186,7 @@ async def _assemble(
         clients=Clients(calls, name, own_keys, keys, known.settings, world, contacts),
         waker=Waker(world, log.store, log.outbox),
         metrics=metrics,
+        figures=Figures(links, keys.gate, metrics),
         once=[],
     )
 
