@@ -50,12 +50,14 @@ class Channel:
         deadline = trio.current_time() + deadline_s
         try:
             with trio.fail_at(deadline):
+                connection = await self._connected()  # not tried twice: a fetch is one connection
                 try:
-                    return await self._ask(path, message, deadline, max_bytes)
+                    return await _ask(connection, path, message, deadline, max_bytes)
                 except RpcError as error:
                     if error.was_begun:
                         raise
-                return await self._ask(path, message, deadline, max_bytes)
+                connection = await self._connected()
+                return await _ask(connection, path, message, deadline, max_bytes)
         except trio.TooSlowError:
             text = f"no complete answer within {deadline_s:g} s"
             raise RpcError(Code.DEADLINE_EXCEEDED, text) from None
@@ -74,16 +76,6 @@ class Channel:
             raise _silent(idle_s) from None
         try:
             yield _Messages(call, idle_s)
-        finally:
-            call.give_up()
-
-    async def _ask(self, path: str, message: bytes, deadline: float, max_bytes: int) -> bytes:
-        call = await self._call(_headers(path, deadline), message, max_bytes)
-        try:
-            answer = await call.next()
-            if answer is None or await call.next() is not None:
-                raise RpcError(Code.INTERNAL, "the answer has not one message, as it should")
-            return answer
         finally:
             call.give_up()
 
@@ -116,6 +108,19 @@ class Channel:
         except (OSError, trio.BrokenResourceError) as error:
             text = f"no connection: {str(error) or error.__cause__}"
             raise unreachable(text, was_begun=False) from error
+
+
+async def _ask(
+    connection: Connection, path: str, message: bytes, deadline: float, max_bytes: int
+) -> bytes:
+    call = await connection.call(_headers(path, deadline), message, max_bytes)
+    try:
+        answer = await call.next()
+        if answer is None or await call.next() is not None:
+            raise RpcError(Code.INTERNAL, "the answer has not one message, as it should")
+        return answer
+    finally:
+        call.give_up()
 
 
 class _Messages:
