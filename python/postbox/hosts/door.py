@@ -31,6 +31,7 @@ from postbox.hosts.link_rules import HostRules
 from postbox.hosts.links import Links
 from postbox.hosts.own_keys import OwnKeys
 from postbox.hosts.receiver import Receiver
+from postbox.hosts.retention import Keep, Retention
 from postbox.hosts.sender import SENDERS, Sender
 from postbox.hosts.waking import Waker
 from postbox.log.admission import Admission
@@ -223,7 +224,9 @@ def _handle(hosts: Hosts, host: Host) -> None:
     inbox = Inbox(world, log.outbox, log.admission, host.handlers, log.database)
     taker = DraftTaker(world, log.store, log.admission, hosts.rules, hosts.name, is_local)
     log.tail.follow(inbox)
-    hosts.once.extend((inbox.run, taker.run))
+    keep = Keep(hosts.config.hosts.retain_days, hosts.config.hosts.retain_mib)
+    retention = Retention(world, log.store, log.outbox, log.admission, hosts.rules, keep)
+    hosts.once.extend((inbox.run, taker.run, retention.run))
     host.attach(
         Parts(
             world,
