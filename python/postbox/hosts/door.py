@@ -187,7 +187,7 @@ async def _assemble(
         clients=Clients(calls, name, own_keys, keys, known.settings, world, contacts),
         waker=Waker(world, log.store, log.outbox),
         metrics=metrics,
-        figures=Figures(links, keys.gate, metrics),
+        figures=Figures(links, metrics),
         once=[],
     )
 

@@ -8,7 +8,6 @@ from typing import Final
 import trio
 
 from postbox.errors import Fault
-from postbox.hosts.fetch_gate import FetchGate
 from postbox.hosts.links import Links
 from postbox.hosts.reports import LinkSummary
 from postbox.metrics import Metrics
@@ -27,16 +26,11 @@ GAUGES: Final = {
 
 
 class Figures:
-    def __init__(self, links: Links, gate: FetchGate, metrics: Metrics) -> None:
+    def __init__(self, links: Links, metrics: Metrics) -> None:
         self._links = links
         self._counts: dict[str, int] = {}
         for name, text in GAUGES.items():
             metrics.watch(name, text, partial(self._count, name))
-        asked = "Hosts asked for their key since somebody claimed to be them"
-        metrics.watch("host_key_fetches", f"{asked}.", lambda: gate.granted)
-        metrics.watch("host_key_fetches_held", f"{asked}: not done.", lambda: gate.held.total())
-        failed = "Hosts that did not give their key, whoever wanted it."
-        metrics.watch("host_key_fetches_failed", failed, lambda: gate.failed)
 
     async def keep(self) -> None:
         """The task that looks. While the store does not answer nothing is known."""
