@@ -122,7 +122,14 @@ def _print(posted: Posted, as_json: bool) -> None:
     if as_json:
         print_json(posted)
         return
-    numbers = (
-        "" if posted.first_seq is None else f", numbers {posted.first_seq:,} to {posted.last_seq:,}"
-    )
-    print(f"{events(posted.posted)} posted to {posted.host}{numbers}")
+    print(f"{events(posted.posted)} posted to {posted.host}{_numbers(posted)}")
+
+
+def _numbers(posted: Posted) -> str:
+    match posted:
+        case Posted(first_seq=int(first), last_seq=int(last)) if first == last:
+            return f", number {first:,}"
+        case Posted(first_seq=int(first), last_seq=int(last)):
+            return f", numbers {first:,} to {last:,}"
+        case _:
+            return ""
