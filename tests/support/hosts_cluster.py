@@ -23,6 +23,7 @@ from msgspec.structs import replace as with_name
 
 from postbox.config import Config, HostsConfig, NodeConfig, ServeConfig
 from postbox.hosts.door import Hosts
+from postbox.hosts.events import Event
 from postbox.hosts.host import Host
 from postbox.hosts.postings import Posting, posted
 from postbox.hosts.tables import KIND_EVENT, KIND_LOST, in_stream, out_stream
@@ -163,8 +164,11 @@ class Member:
 
     async def post(self, to: Member, values: Sequence[bytes]) -> None:
         """Durable on return."""
+        await self.post_events(to, [Event(TYPE_URL, value) for value in values])
+
+    async def post_events(self, to: Member, contents: Sequence[Event]) -> None:
         at_ms, new_id = self.node.world.clock.now_ns() // 1_000_000, self.node.world.new_id
-        events = tuple([posted(new_id(), TYPE_URL, value, at_ms) for value in values])
+        events = tuple([posted(new_id(), one.type_url, one.value, at_ms) for one in contents])
         outcomes = await self.node.admission.submit(
             self.door.rules, [Posting(PAYER, to.host, events)]
         )
