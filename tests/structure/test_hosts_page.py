@@ -7,6 +7,16 @@ from connectrpc.code import Code
 
 from postbox.config import HostsConfig
 from postbox.hosts.callers import REQUESTS_AT_ONCE, REQUESTS_OF_HOST, STRANGERS_PER_MINUTE
+from postbox.hosts.fetch_gate import (
+    ALL_BURST,
+    ALL_PER_MINUTE,
+    COOLDOWN_S,
+    MAX_COOLDOWN_S,
+    SOURCE_PER_MINUTE,
+)
+from postbox.hosts.fetch_gate import STRANGERS_PER_MINUTE as FIRST_CONTACTS_PER_MINUTE
+from postbox.hosts.key_list import MAX_KEYS, MAX_REPLY_BYTES
+from postbox.hosts.keys import MAX_PEERS
 from postbox.hosts.requests import LARGE_AT_ONCE, LARGE_OF_ADDRESS, SMALL_BODY_BYTES
 from postbox.hosts.server import ALIVE_S
 from postbox.hosts.tables import MAX_EVENT_BYTES
@@ -18,9 +28,12 @@ from postbox.hosts.wire import (
     PATHS,
 )
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
+from postbox.trust.host_keys import AHEAD_MS, IN_FLIGHT_MS, KEEP_MS
+from postbox.trust.tokens import LEEWAY_S, LIFE_S, MAX_CHARACTERS
 from structure.tree import ROOT
 
 PAGE = ROOT / "docs" / "protocol" / "hosts.md"
+DAY_MS = 86_400_000
 SECTIONS = ("Purpose", "Invariants", "Messages", "Algorithms", "Failure modes")
 GIVEN = (
     Code.UNAUTHENTICATED,
@@ -66,3 +79,24 @@ def test_every_limit_that_a_host_meets_is_told(page: str) -> None:
         f"{MAX_REQUEST_BYTES / 2**20:g} MiB | a body",
     )
     assert [limit for limit in limits if limit not in told] == []
+
+
+def test_every_limit_of_tokens_and_keys_is_told(page: str) -> None:
+    told = " ".join(page.split())
+    limits = (
+        f"`iat` may have a fraction; at most {LIFE_S} s apart",
+        f"`iat` is at most {LEEWAY_S} s ahead, `exp` at most {LEEWAY_S} s ago",
+        f"at most {MAX_CHARACTERS:,} characters",
+        f"1 to {MAX_KEYS} keys",
+        f"An answer has at most {MAX_REPLY_BYTES >> 10} KiB",
+        f"| one host | one in {COOLDOWN_S:g} s",
+        f"1, 2, 4 ... {MAX_COOLDOWN_S / 60:g} minutes apart",
+        f"{SOURCE_PER_MINUTE} at once, {SOURCE_PER_MINUTE} a minute |",
+        f"{FIRST_CONTACTS_PER_MINUTE} at once, {FIRST_CONTACTS_PER_MINUTE} a minute |",
+        f"{ALL_BURST} at once, {ALL_PER_MINUTE} a minute |",
+        f"for at most {MAX_PEERS:,} hosts",
+        f"after {KEEP_MS / 2 / DAY_MS:g} days and count for {KEEP_MS / DAY_MS:g}",
+        f"withdraws the one before after {IN_FLIGHT_MS // 1000} s",
+    )
+    assert [limit for limit in limits if limit not in told] == []
+    assert AHEAD_MS == 4 * DAY_MS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from postbox.hosts.key_list import (
     MAX_KEYS,
     MAX_REPLY_BYTES,
-    OUR_CAPABILITIES,
     BadKeyReply,
     make_reply,
     read_reply,
@@ -30,6 +28,8 @@ from postbox.hosts.key_rules import (
 )
 from postbox.hosts.own_keys import OwnKeys
 from postbox.hosts.tables import HOST_KEY, PEER_KEY
+from postbox.hosts.wire import CAPABILITIES
+from postbox.log.committed import Committed
 from postbox.rpc.auth.v1.auth_pb import GetKeyReply, HostKey, KeyList
 from postbox.rules import EntryKey
 from postbox.store.contract import Entry, Found, Lane
@@ -60,7 +60,7 @@ def peer(host: str = A, *numbers: int, at_ms: int = NOW_MS) -> PeerKeys:
         PeerKey(KEYS[number].kid, KEYS[number].public_key, 0, at_ms + KEEP_MS)
         for number in numbers or (0,)
     )
-    return PeerKeys(host, keys, OUR_CAPABILITIES, at_ms)
+    return PeerKeys(host, keys, CAPABILITIES, at_ms)
 
 
 # -- the list ------------------------------------------------------------------------------------
@@ -277,19 +277,14 @@ def test_a_rotation_is_one_row_and_is_refused_while_one_is_under_way() -> None:
 # -- our own -------------------------------------------------------------------------------------
 
 
-@dataclass
-class Commit:
-    entries: list[Entry]
-
-
 def test_our_tokens_and_our_list_change_at_the_same_moment() -> None:
     clocks = [FixedClock((NOW_MS + off_ms) * 10**6) for off_ms in (0, AHEAD_MS - 1, AHEAD_MS)]
     decision = Rows().decide(HostKeyRules(), Rotate(b"1" * 16, False), NOW_MS)
     [new] = decision.entries
-    committed = Entry(1, Lane.HOSTS, STREAM, None, new.id, new.kind, 0, b"", NOW_MS, new.body)
+    entry = Entry(1, Lane.HOSTS, STREAM, None, new.id, new.kind, 0, b"", NOW_MS, new.body)
     for clock, number in zip(clocks, (0, 0, 1), strict=True):
         own = OwnKeys(identity_of("a", SEED), A, clock)
-        own.applied(Commit([committed]))
+        own.applied(Committed(1, [entry], (), (), {}, {(Lane.HOSTS, STREAM): [entry]}))
         token = read_token(own.sign(B, "Sync", bytes(32), jti=b"j" * 16))
         read = read_reply(own.reply(), A, clock.at_ns // 10**6).peer
         assert isinstance(token, StrictToken)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from postbox.core import is_weak_key
 from postbox.errors import WireError
 from postbox.hosts.key_rules import PeerKey, PeerKeys
+from postbox.hosts.wire import CAPABILITIES
 from postbox.rpc.auth.v1.auth_pb import GetKeyReply, HostKey, KeyList
 from postbox.trust.host_keys import KEEP_MS, Rotation, host_key, kid_of, published
 from postbox.trust.signatures import is_signature
@@ -30,8 +31,6 @@ MAX_KEYS = 4
 """In a list: the current one, the next, the one before, and one for luck."""
 
 MAX_CAPABILITIES = 16
-
-OUR_CAPABILITIES = ("strict", "PostEvents", "Ack", "follow")
 
 _DOMAIN = b"postbox host keys\n"
 """Of what the host key signs besides tokens; those begin with `eyJ`."""
@@ -58,7 +57,7 @@ def make_reply(own: str, soul_seed: bytes, rotation: Rotation, now_ms: int) -> b
     listed = [HostKey(kid=key.kid, key=key.public_key, not_before_ms=not_before_ms,
                       valid_until_ms=valid_until_ms)
               for key, not_before_ms, valid_until_ms in keys]  # fmt: skip
-    said = KeyList(host=own, keys=listed, capabilities=list(OUR_CAPABILITIES), now_ms=now_ms)
+    said = KeyList(host=own, keys=listed, capabilities=list(CAPABILITIES), now_ms=now_ms)
     raw = said.to_binary()
     signature = current.sign(_DOMAIN + raw)
     return GetKeyReply(key=current.public_key, list=raw, signature=signature).to_binary()

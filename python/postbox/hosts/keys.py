@@ -30,10 +30,10 @@ from postbox.hosts.key_rules import (
     PeerKeys,
     peer_keys,
 )
+from postbox.log.committed import Committed
 from postbox.logs import get
 from postbox.metrics import KeyFetch
 from postbox.store.contract import Lane, Reader
-from postbox.trust.directory import Commit
 from postbox.trust.host_names import BadHostName, canonical_host
 from postbox.trust.replays import Replays
 from postbox.trust.tokens import (
@@ -130,10 +130,10 @@ class KeyCache:
         """Start from the rows: before the first commit is applied, and after a gap in them."""
         self._peers = {peer.host: peer for peer in map(peer_keys, reader.query(ALL_PEER_KEYS))}
 
-    def applied(self, committed: Commit) -> None:
+    def applied(self, committed: Committed) -> None:
         """The follower's call, in position order."""
-        for entry in committed.entries:
-            if (entry.lane, entry.stream, entry.kind) == (Lane.HOSTS, STREAM, KIND_PEER_KEY):
+        for entry in committed.streams.get((Lane.HOSTS, STREAM), ()):
+            if entry.kind == KIND_PEER_KEY:
                 assert entry.body is not None
                 self._keep(msgspec.json.decode(entry.body, type=PeerKeys))
 

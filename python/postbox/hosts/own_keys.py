@@ -10,8 +10,8 @@ import msgspec
 
 from postbox.hosts.key_list import make_reply
 from postbox.hosts.key_rules import KIND_HOST_KEY, OWN_ROTATION, STREAM, rotation
+from postbox.log.committed import Committed
 from postbox.store.contract import Lane, Reader
-from postbox.trust.directory import Commit
 from postbox.trust.host_keys import FIRST, HostKey, Rotation, host_key
 from postbox.trust.keys import SEED_BYTES, Identity
 from postbox.trust.tokens import Rpc, sign_plain, sign_strict
@@ -31,10 +31,10 @@ class OwnKeys:
         rows = list(reader.query(OWN_ROTATION))
         self._rotation = rotation(rows[0] if rows else None)
 
-    def applied(self, committed: Commit) -> None:
+    def applied(self, committed: Committed) -> None:
         """The follower's call, in position order."""
-        for entry in committed.entries:
-            if (entry.lane, entry.stream, entry.kind) == (Lane.HOSTS, STREAM, KIND_HOST_KEY):
+        for entry in committed.streams.get((Lane.HOSTS, STREAM), ()):
+            if entry.kind == KIND_HOST_KEY:
                 assert entry.body is not None
                 self._rotation = msgspec.json.decode(entry.body, type=Rotation)
 

@@ -31,6 +31,7 @@ from postbox.hosts.keys import (
     Refused,
     Unauthenticated,
 )
+from postbox.log.committed import Committed
 from postbox.net.addresses import Reach
 from postbox.store.contract import Entry, Lane
 from postbox.trust.host_keys import FIRST, KEEP_MS, HostKey, Rotation, host_key, rotated
@@ -202,14 +203,9 @@ async def test_what_was_stored_is_known_after_a_start_and_in_every_process(
     draft_id = LearnKeys(town.saved[0]).id
     entry = Entry(1, Lane.HOSTS, STREAM, None, draft_id, KIND_PEER_KEY, 0, b"", 0, body)
     async with open_cache(town) as cache:
-        cache.applied(_Commit([entry]))
+        cache.applied(Committed(1, [entry], (), (), {}, {(Lane.HOSTS, STREAM): [entry]}))
         await ask(cache, town.token())
     assert town.asked == [A]
-
-
-@dataclass
-class _Commit:
-    entries: list[Entry]
 
 
 async def test_a_thousand_first_requests_at_once_ask_once(autojump_clock: MockClock) -> None:
