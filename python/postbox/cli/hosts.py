@@ -27,7 +27,7 @@ def list_(*, common: Common | None = None) -> int:
 
 
 def allow(host: str, /, *, common: Common | None = None) -> int:
-    """Let HOST post here, and be posted to.
+    """Let HOST post here, and ask it for what it has.
 
     Parameters
     ----------
@@ -38,8 +38,7 @@ def allow(host: str, /, *, common: Common | None = None) -> int:
 
 
 def block(host: str, /, *, common: Common | None = None) -> int:
-    """Take nothing from HOST and send it nothing, whatever else is allowed. What waits for it goes
-    on waiting.
+    """Take nothing from HOST, whatever else is allowed. What is posted to it is sent all the same.
 
     Parameters
     ----------
@@ -118,4 +117,4 @@ def _print_changed(changed: HostSeen) -> None:
     print(f"{changed.host}: {said or 'nothing is said of it any more'}")
 
 
-_SAID = {"allow": "may post here", "block": "may not post here, and is sent nothing", "": ""}
+_SAID = {"allow": "may post here", "block": "may not post here", "": ""}

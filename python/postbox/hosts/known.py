@@ -73,8 +73,9 @@ class KnownHosts:
         return HostSettings(self._refusal(host, said), tokens == PLAIN, host in self._contacts)
 
     def contacts(self) -> list[str]:
-        """Every host that there ever was contact with, or a posting for, by name."""
-        return sorted(self._contacts)
+        """Every host that there ever was contact with, or a posting for, by name, if it is let in:
+        what it has is taken no more from its answers than from its posts."""
+        return [host for host in sorted(self._contacts) if self.settings(host).refusal is None]
 
     def _about(self, host: str) -> Iterator[Said]:
         for name in rows_for(host):

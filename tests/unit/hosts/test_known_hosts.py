@@ -77,7 +77,14 @@ def test_the_most_specific_word_on_tokens_counts() -> None:
 
 
 def test_whom_we_posted_to_or_heard_of_is_a_contact() -> None:
-    hosts = known(commit(new_contact(b"i" * 16, B, 0)))
+    hosts = known(commit(new_contact(b"i" * 16, B, 0)), is_open=True)
     assert hosts.contacts() == [B]
     assert hosts.settings(B).is_contact
     assert not hosts.settings("c.example:1").is_contact
+
+
+def test_a_contact_that_is_not_let_in_is_not_asked_for_what_it_has() -> None:
+    met = commit(new_contact(b"i" * 16, B, 0))
+    assert known(met).contacts() == []
+    assert known(met, said(B, "allow")).contacts() == [B]
+    assert known(met, said(B, "block"), is_open=True).contacts() == []
