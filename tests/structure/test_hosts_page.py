@@ -6,7 +6,10 @@ import pytest
 from connectrpc.code import Code
 
 from postbox.config import HostsConfig
+from postbox.hosts.backoff import FIRST_DELAY_S, LONGEST_DELAY_S
 from postbox.hosts.callers import REQUESTS_AT_ONCE, REQUESTS_OF_HOST, STRANGERS_PER_MINUTE
+from postbox.hosts.client import FOLLOW_IDLE_S, POST_S
+from postbox.hosts.course import MAX_TURNS_BACK
 from postbox.hosts.fetch_gate import (
     ALL_BURST,
     ALL_PER_MINUTE,
@@ -17,9 +20,18 @@ from postbox.hosts.fetch_gate import (
 from postbox.hosts.fetch_gate import STRANGERS_PER_MINUTE as FIRST_CONTACTS_PER_MINUTE
 from postbox.hosts.key_list import MAX_KEYS, MAX_REPLY_BYTES
 from postbox.hosts.keys import MAX_PEERS
+from postbox.hosts.receiver import (
+    AFTER_FAILURE_S,
+    AFTER_SUCCESS_S,
+    ASKED_AT_ONCE,
+    PLACE_S,
+    POLL_S,
+)
 from postbox.hosts.requests import LARGE_AT_ONCE, LARGE_OF_ADDRESS, SMALL_BODY_BYTES
+from postbox.hosts.sender import PROBING, SENDING, SLOW_S
 from postbox.hosts.server import ALIVE_S
 from postbox.hosts.tables import MAX_EVENT_BYTES
+from postbox.hosts.waking import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from postbox.hosts.wire import (
     CAPABILITIES,
     MAX_BATCH_BYTES,
@@ -100,3 +112,19 @@ def test_every_limit_of_tokens_and_keys_is_told(page: str) -> None:
     )
     assert [limit for limit in limits if limit not in told] == []
     assert AHEAD_MS == 4 * DAY_MS
+
+
+def test_every_wait_of_a_sender_and_of_who_asks_is_told(page: str) -> None:
+    told = " ".join(page.split())
+    waits = (
+        f"no answer within {POST_S:g} s",
+        f"{FIRST_DELAY_S:g} s, doubled with each attempt up to {LONGEST_DELAY_S / 3600:g} hour",
+        f"At most {SENDING} are sent to at once",
+        f"failed or took over {SLOW_S:g} s the last time share {PROBING} places",
+        f"at most {MAX_TURNS_BACK} times in a row",
+        f"worth one after {FIRST_PAUSE_S:g} s, doubled up to {LONGEST_PAUSE_S / 60:g} minutes",
+        f"whoever takes longer than {PLACE_S:g} s",
+        f"after {FOLLOW_IDLE_S:g} s without one the stream is opened again",
+    )
+    assert [wait for wait in waits if wait not in told] == []
+    assert (ASKED_AT_ONCE, AFTER_FAILURE_S, AFTER_SUCCESS_S, POLL_S) == (10, 60, 3600, 60)
