@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing
-from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -45,12 +44,24 @@ async def open_host(
     world, folder, host = world or system_world(), home_at(str(home)), host or Host()
     config = overridden(load(folder), settings)
     stop, is_ready = trio.Event(), trio.Event()
+
+    async def serve() -> None:
+        with trio.CancelScope(shield=True):  # however the block ends, the node ends in order
+            await run(
+                world,
+                folder,
+                config,
+                name,
+                stop=stop,
+                ready=lambda _url: is_ready.set(),
+                host=host,
+            )
+
     with ExitStack() as stack:
         if log_to is not None:
             stack.enter_context(closing(configure(config.log, world.clock, log_to)))
-        serving = partial(run, world, folder, config, name, stop=stop, host=host)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(serving, ready=lambda url: is_ready.set()))
+            nursery.start_soon(serve)
             try:
                 await is_ready.wait()
                 yield host

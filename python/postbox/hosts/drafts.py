@@ -77,6 +77,8 @@ class DraftTaker:
     async def take(self) -> int:
         """What is there by now, at most a batch; how many."""
         rows = await self._store.read(_open_drafts)
+        if not rows:
+            return 0
         postings, settled = [], []
         for row in rows:
             try:
