@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -50,6 +50,11 @@ class GrpcHost:
         found = await _in_thread(lambda: list(call(message, timeout=DEADLINE_S)))
         assert isinstance(found, list), found
         return found
+
+    async def followed(self, message: bytes) -> tuple[Callable[[], object], bytes]:
+        """What gives a stream up that stays open, and its first message."""
+        call = self._channel.unary_stream(wire.PATHS[wire.SYNC])(message, timeout=DEADLINE_S)
+        return call.cancel, await _in_thread(lambda: next(call))
 
     async def refused_stream(self, message: bytes) -> Refusal:
         call = self._channel.unary_stream(wire.PATHS[wire.SYNC])

@@ -9,11 +9,12 @@ import pytest
 
 from postbox.admin.listening import doubts, url_for_peers
 from postbox.config import Config
-from postbox.config.declaration import MeshConfig, ServeConfig
+from postbox.config.declaration import HostsConfig, MeshConfig, ServeConfig
 from postbox.config.kinds import Address
 from postbox.net.addresses import DEFAULT_NETWORKS
 
 CLOSED, UNNAMED = "nobody on this network can get in", "peers are told no URL of this node"
+UNPROVED = "no other host can reach this one"
 LISTENS = "http://where.it.listens"
 
 
@@ -25,11 +26,13 @@ def config_of(
     loopback: bool = False,
     tls: bool = False,
     url: str = "",
+    name: str = "",
 ) -> Config:
     file = Path("x.pem") if tls else None
     serve = ServeConfig(listen=Address(host, port), loopback=loopback, tls_cert=file, tls_key=file)
     secured = (ip_network(networks),) if networks else DEFAULT_NETWORKS
-    return Config(serve=serve, mesh=MeshConfig(networks=secured, url=url))
+    mesh, hosts = MeshConfig(networks=secured, url=url), HostsConfig(name=name)
+    return Config(serve=serve, mesh=mesh, hosts=hosts)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,9 @@ def config_of(
         (config_of("0.0.0.0"), [UNNAMED]),
         (config_of("::"), [UNNAMED]),
         (config_of("0.0.0.0", tls=True, url="https://box.example.org"), []),
+        (config_of("100.64.0.7", name="box.example"), [UNPROVED]),
+        (config_of("100.64.0.7", name="box.example", tls=True), []),
+        (config_of("127.0.0.1", name="box.example", loopback=True), []),
     ],
 )
 def test_an_address_where_nobody_gets_in_or_that_nobody_can_call_is_doubtful(

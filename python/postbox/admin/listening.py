@@ -27,7 +27,7 @@ class Doubts(Struct, frozen=True):
 
 
 def doubts(config: Config) -> list[Doubt]:
-    found = (_closed(config), _unnamed(config))
+    found = (_closed(config), _unnamed(config), _unproved(config))
     return [doubt for doubt in found if doubt is not None]
 
 
@@ -59,6 +59,16 @@ def _unnamed(config: Config) -> Doubt | None:
     why = f"{host} is every address of this machine, and mesh.url is not set"
     cure = "set mesh.url to what peers call, as http://100.64.0.7:7433"
     return Doubt("peers are told no URL of this node", why, cure)
+
+
+def _unproved(config: Config) -> Doubt | None:
+    """Other hosts fetch the key by TLS, at the host's name."""
+    serve, name = config.serve, config.hosts.name
+    if not name or serve.loopback or serve.tls_cert is not None:
+        return None
+    why = f"hosts speak TLS, and this node, called {name} among them, has no certificate"
+    cure = "set serve.tls_cert and serve.tls_key: a certificate for that name"
+    return Doubt("no other host can reach this one", why, cure)
 
 
 def _is_every_address(host: str) -> bool:

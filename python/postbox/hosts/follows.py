@@ -52,6 +52,11 @@ class Follows:
             if self._open.get(host) is follow:
                 del self._open[host]
 
+    @property
+    def open_hosts(self) -> frozenset[str]:
+        """That have one."""
+        return frozenset(self._open)
+
     def end(self) -> None:
         """All of them, at once, and those that begin from now on."""
         self._is_over = True

@@ -118,5 +118,5 @@ async def test_a_stream_whose_host_went_away_leaves_nothing_behind(tmp_path: Pat
                 connection.start_soon(partial(stream.run, app, caller))
                 await stream.values(1)
                 asker.cancel()
-        assert door.hosts.follows._open == {}
+        assert not door.hosts.follows.open_hosts
         assert door.node.tail._waiting == {}

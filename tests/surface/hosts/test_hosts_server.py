@@ -18,7 +18,7 @@ from postbox.rpc.auth.v1.auth_pb import GetKeyReply
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.world import system_world
 from support.grpc_host import GrpcHost, Refusal, grpc_host
-from support.hosts_door import EPOCH, Caller, Door, door_at, note
+from support.hosts_door import EPOCH, Caller, Door, door_at, note, until
 from support.serving import served
 
 B = "b.example:2289"
@@ -273,3 +273,13 @@ async def test_requests_are_counted_by_what_became_of_them(tmp_path: Path) -> No
     told = metrics.render().decode()
     for rpc, code in (("PostEvent", "ok"), ("PostEvent", "invalid_argument"), ("Sync", "ok")):
         assert f'postbox_host_requests_total{{code="{code}",rpc="{rpc}"}} 1.0' in told
+
+
+async def test_a_stream_that_is_given_up_is_let_go_of(tmp_path: Path) -> None:
+    async with asked(tmp_path) as (door, host, caller):
+        await door.post(B, b"1")
+        cancel, first = await host.followed(caller.sync(follow=True))
+        assert numbers([first]) == [1]
+        assert set(door.hosts.follows.open_hosts) == {B}
+        cancel()
+        await until(lambda: not door.hosts.follows.open_hosts)
