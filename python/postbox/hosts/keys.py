@@ -83,7 +83,7 @@ class HostSettings(NamedTuple):
 
     refusal: str | None  # why it is not let in; None: it is
     is_plain: bool  # it may use plain tokens
-    is_contact: bool  # it was in contact before, or something was posted to it
+    is_known: bool  # it was in contact before, something was posted to it, or the operator named it
 
 
 class Caller(NamedTuple):
@@ -229,7 +229,7 @@ class KeyCache:
     async def _fetch_for(
         self, host: str, token: Token, source: str | None, settings: HostSettings
     ) -> None:
-        is_stranger = host not in self._peers and not settings.is_contact
+        is_stranger = host not in self._peers and not settings.is_known
         if is_stranger and len(self._peers) >= MAX_PEERS:
             raise Busy(
                 f"this host knows {MAX_PEERS} others already: its operator lets {host} in by"

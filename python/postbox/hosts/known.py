@@ -70,7 +70,9 @@ class KnownHosts:
         """Of a canonical name."""
         said = list(self._about(host))
         tokens = next((row.tokens for row in said if row.tokens), "")
-        return HostSettings(self._refusal(host, said), tokens == PLAIN, host in self._contacts)
+        is_named = any((row.host, row.admit) == (host, ALLOW) for row in said)
+        is_known = is_named or host in self._contacts
+        return HostSettings(self._refusal(host, said), tokens == PLAIN, is_known)
 
     def contacts(self) -> list[str]:
         """Every host that there ever was contact with, or a posting for, by name, if it is let in:

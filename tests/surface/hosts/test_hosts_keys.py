@@ -524,7 +524,7 @@ async def test_no_more_hosts_are_kept_than_may_be(
             await ask(cache, town.token(host), host)
         with pytest.raises(Busy, match="knows 3 others already"):
             await ask(cache, town.token(hosts[0]), hosts[0])
-        town.settings[hosts[0]] = HostSettings(None, False, is_contact=True)
+        town.settings[hosts[0]] = HostSettings(None, False, is_known=True)
         await trio.sleep(60)
         await ask(cache, town.token(hosts[0]), hosts[0])
     assert len(town.saved) == 4
@@ -669,7 +669,7 @@ async def test_more_wishes_than_can_be_served_are_told_so(autojump_clock: MockCl
 
 # -- plain peers ---------------------------------------------------------------------------------
 
-PLAIN = HostSettings(None, is_plain=True, is_contact=False)
+PLAIN = HostSettings(None, is_plain=True, is_known=False)
 
 
 async def test_a_plain_token_is_taken_from_a_host_that_is_marked(autojump_clock: MockClock) -> None:

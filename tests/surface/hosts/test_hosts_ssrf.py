@@ -115,7 +115,7 @@ async def open_keys(world: World, net: Spy, *, loopback: bool = False) -> AsyncI
             replace(world, net=net),
             OWN,
             is_local=loopback,
-            settings=lambda host: HostSettings(None, is_plain=False, is_contact=True),
+            settings=lambda host: HostSettings(None, is_plain=False, is_known=True),
             fetch=calls.get_key,
             save=save,
             counts_as=Reach((), loopback).counts_as,

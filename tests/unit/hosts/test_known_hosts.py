@@ -79,8 +79,14 @@ def test_the_most_specific_word_on_tokens_counts() -> None:
 def test_whom_we_posted_to_or_heard_of_is_a_contact() -> None:
     hosts = known(commit(new_contact(b"i" * 16, B, 0)), is_open=True)
     assert hosts.contacts() == [B]
-    assert hosts.settings(B).is_contact
-    assert not hosts.settings("c.example:1").is_contact
+    assert hosts.settings(B).is_known
+    assert not hosts.settings("c.example:1").is_known
+
+
+def test_a_host_that_the_operator_allowed_by_name_is_no_stranger() -> None:
+    assert known(said(B, "allow")).settings(B).is_known
+    assert not known(said("*.example", "allow")).settings(B).is_known  # who is below, anyone says
+    assert not known(said(B, "", "plain")).settings(B).is_known
 
 
 def test_a_contact_that_is_not_let_in_is_not_asked_for_what_it_has() -> None:
