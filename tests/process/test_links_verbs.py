@@ -220,6 +220,16 @@ def test_status_counts_what_is_worth_a_look(home: Path, call: Call) -> None:
     assert said.split(maxsplit=1) == ["hosts", f"{counts}; this one is not named"]
 
 
+def test_doctor_finds_what_fails_and_what_was_given_up(home: Path, call: Call) -> None:
+    found = {
+        one["what"]: one for one in told(call, "doctor", "--home", home, "--json").json["findings"]
+    }
+    assert found["hosts"]["state"] == found["dead letters"]["state"] == "warning"
+    assert found["hosts"]["text"] == "2 known, 1 queued; failing: 1"
+    assert found["dead letters"]["text"] == "given up: 2 events"
+    assert "postbox retry HOST" in found["dead letters"]["cure"]
+
+
 def test_a_serving_node_tells_the_same(home: Path, call: Call) -> None:
     verbs = (["inbox", "--json"], ["inbox"], ["dead", "--json"], ["dead"])
     stopped = [told(call, *verb, "--home", home).out for verb in verbs]

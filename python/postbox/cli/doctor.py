@@ -17,7 +17,7 @@ from postbox.admin.command import Nothing, Operator
 from postbox.admin.examining import EXAMINE_HOST, ExamineHost
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS, Seen
-from postbox.admin.status import STATUS
+from postbox.admin.status import STATUS, HostsStatus
 from postbox.cli import open_files
 from postbox.cli.certificate import Unbelievable, valid_until
 from postbox.cli.node import operated
@@ -171,6 +171,7 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
         text = f"unproven are {unproven:,} of {total}: their signers' keys are not known"
         cure = "postbox trust import FILE, or trust add NAME KEY"
         found.append(Finding("keys", "warning", text, cure))
+    found += _hosts(status.hosts)
     met = await operator.call(PEERS, Nothing())
     if met.waiting:
         text = f"waiting to be let in: {met.waiting:,}"
@@ -178,6 +179,22 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
         found.append(Finding("introductions", "warning", text, cure))
     now_ns = world.clock.now_ns()
     return [*found, *(_peer(peer, now_ns) for peer in met.peers)]
+
+
+def _hosts(hosts: HostsStatus | None) -> Iterator[Finding]:
+    """Of the links with them; where there are none, nothing is said."""
+    if hosts is None or not hosts.links:
+        return
+    text = f"{hosts.links:,} known, {hosts.queued:,} queued"
+    if hosts.failing:
+        cure = "postbox links says why; postbox doctor HOST walks the way to one"
+        yield Finding("hosts", "warning", f"{text}; failing: {hosts.failing:,}", cure)
+    else:
+        yield Finding("hosts", "ok", text)
+    if hosts.dead:
+        text = f"given up: {events(hosts.dead)}"
+        cure = "postbox dead shows them; postbox retry HOST tries them again"
+        yield Finding("dead letters", "warning", text, cure)
 
 
 def _hypercorn() -> Finding:
