@@ -127,8 +127,9 @@ async def test_a_call_that_takes_too_long_ends_here_and_there(
     port: int, behaviour: Behaviour
 ) -> None:
     async with channel_to(port) as channel:
-        with pytest.raises(RpcError, match=r"no complete answer within 0\.2 s") as raised:
-            await ask(channel, "never", deadline_s=0.2)
+        await ask(channel, "echo")  # so that the next one begins at once
+        with pytest.raises(RpcError, match="no complete answer within 1 s") as raised:
+            await ask(channel, "never", deadline_s=1)
         assert raised.value.code is Code.DEADLINE_EXCEEDED
         assert await is_set(behaviour.cancelled)
 
@@ -150,19 +151,6 @@ async def test_a_stream_that_is_left_is_cancelled_there(port: int, behaviour: Be
         path = "/test.Test/silent"
         async with channel.stream(path, b"", idle_s=20, max_bytes=MIB) as messages:
             assert await anext(messages) == b"first"
-        assert await is_set(behaviour.cancelled)
-
-
-async def test_a_stream_that_says_nothing_for_too_long_is_given_up(
-    port: int, behaviour: Behaviour
-) -> None:
-    async with channel_to(port) as channel:
-        path = "/test.Test/silent"
-        async with channel.stream(path, b"", idle_s=0.3, max_bytes=MIB) as messages:
-            assert await anext(messages) == b"first"
-            with pytest.raises(RpcError, match=r"no message within 0\.3 s") as raised:
-                await anext(messages)
-        assert raised.value.code is Code.DEADLINE_EXCEEDED
         assert await is_set(behaviour.cancelled)
 
 

@@ -586,6 +586,35 @@ async def test_a_server_that_never_answers_costs_the_deadline_and_no_more(
     assert trio.current_time() - first == pytest.approx(7, abs=0.01)
 
 
+async def test_a_stream_has_to_say_something_now_and_then(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """However long it lasts; what its reader takes of the time does not count, nor does a part of
+    a message."""
+
+    async def serve(wire: Wire) -> None:
+        stream_id = await wire.asked()
+        wire.h2.send_headers(stream_id, ANSWER)
+        for _ in range(10):
+            await trio.sleep(9)
+            wire.h2.send_data(stream_id, MESSAGE)
+            await wire.send()
+        for byte in MESSAGE:
+            await trio.sleep(4)
+            wire.h2.send_data(stream_id, bytes([byte]))
+            await wire.send()
+
+    async with channel_served_by(serve) as channel:
+        async with channel.stream(PATH, b"", idle_s=10, max_bytes=1000) as messages:
+            for _ in range(10):
+                assert await anext(messages) == b"good"
+                await trio.sleep(5)
+            with pytest.raises(RpcError, match="no message within 10 s") as raised:
+                await anext(messages)
+        assert raised.value.code is Code.DEADLINE_EXCEEDED
+        assert not raised.value.is_transport
+
+
 async def test_a_server_that_is_dead_is_asked_whether_it_lives_and_then_left(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
