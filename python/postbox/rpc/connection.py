@@ -62,7 +62,8 @@ class _Parser(H2Connection):
 
     def receive_data(self, data: Buffer) -> list[h2.events.Event]:
         events = super().receive_data(data)
-        length = int.from_bytes(self.incoming_buffer._data[:3], "big")
+        gathered = getattr(self.incoming_buffer, "_data", b"")  # h2's own name for it
+        length = int.from_bytes(gathered[:3], "big")
         if length > self.max_inbound_frame_size:
             raise FrameTooLargeError(f"a frame of {length} bytes")
         return events

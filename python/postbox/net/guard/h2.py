@@ -114,7 +114,8 @@ class GuardedH2(H2Protocol):
                 await self._handle_event(event)
         await self._flush()
         # h2 gathers a frame of up to 16 MiB before it finds that too much.
-        length = int.from_bytes(self.connection.incoming_buffer._data[:3], "big")
+        gathered = getattr(self.connection.incoming_buffer, "_data", b"")
+        length = int.from_bytes(gathered[:3], "big")
         if length > self.connection.max_inbound_frame_size:
             raise _TooMuch(ErrorCodes.FRAME_SIZE_ERROR)
 
