@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from postbox.net.addresses import DEFAULT_NETWORKS, Kind, Reach, kind_of
+from postbox.net.addresses import DEFAULT_NETWORKS, Kind, Reach, kind_of, reach_of_hosts
 
 OURS = (
     *DEFAULT_NETWORKS,
@@ -147,6 +147,18 @@ def test_what_is_set_aside_must_be_among_the_networks(address: str) -> None:
     named = Reach((*OURS, ipaddress.ip_network(address)), loopback=False)
     assert named.refusal(address, is_tls=False) is None
     assert named.may_call_us(address, is_tls=False) is None
+
+
+@pytest.mark.parametrize("address", [*PRIVATE, *SPECIAL, *GLOBAL, *LOOPBACK, *NEVER])
+@pytest.mark.parametrize("loopback", [False, True])
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_for_hosts_the_networks_of_the_mesh_count_nothing_and_are_not_spoken_of(
+    address: str, loopback: bool, is_tls: bool
+) -> None:
+    hosts = reach_of_hosts(loopback=loopback).refusal(address, is_tls=is_tls)
+    assert "mesh" not in str(hosts)
+    mesh = Reach((), loopback=loopback).refusal(address, is_tls=is_tls)
+    assert (hosts is None) == (mesh is None)
 
 
 def test_a_unix_socket_is_its_owners() -> None:

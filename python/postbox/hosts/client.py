@@ -29,7 +29,7 @@ from postbox.hosts.own_keys import OwnKeys
 from postbox.hosts.place import Place
 from postbox.hosts.tables import MAX_EVENT_BYTES
 from postbox.logs import get, limited
-from postbox.net.addresses import Reach
+from postbox.net.addresses import reach_of_hosts
 from postbox.net.dial import Dial, dial_h2, dial_tcp
 from postbox.net.faults import Forbidden
 from postbox.net.tls import h2_client_tls
@@ -86,7 +86,7 @@ def dial_hosts(net: Net, config: Config) -> tuple[Dial, bool]:
     be read."""
     serve = config.serve
     is_tls = not serve.loopback or serve.tls_cert is not None or config.hosts.ca is not None
-    dial = dial_tcp(net, Reach((), serve.loopback), is_tls=is_tls)
+    dial = dial_tcp(net, reach_of_hosts(loopback=serve.loopback), is_tls=is_tls)
     if is_tls:
         dial = dial_h2(dial, h2_client_tls(config.hosts.ca))
     return partial(_in_time, dial), is_tls

@@ -39,7 +39,7 @@ from postbox.log.leases import Work
 from postbox.log.outbox import Outbox
 from postbox.log.tail import Tail
 from postbox.metrics import Metrics
-from postbox.net.addresses import Reach
+from postbox.net.addresses import reach_of_hosts
 from postbox.store.runner import StoreRunner
 from postbox.trust.keys import Identity
 from postbox.world import World
@@ -94,7 +94,7 @@ class Hosts:
 
         if not self.name:
             return without_a_name
-        reach = Reach((), self.config.serve.loopback)
+        reach = reach_of_hosts(loopback=self.config.serve.loopback)
         callers = Callers(
             self.world.clock,
             self.keys,
@@ -166,7 +166,7 @@ async def _assemble(
         settings=known.settings,
         fetch=calls.get_key,
         save=save,
-        counts_as=Reach((), is_local).counts_as,
+        counts_as=reach_of_hosts(loopback=is_local).counts_as,
         count=metrics.key_fetch,
     )
     for follower in (known, own_keys, keys):

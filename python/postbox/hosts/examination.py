@@ -15,7 +15,7 @@ from postbox.hosts.client import Clients, HostFault
 from postbox.hosts.connecting import Blocked, Step, addresses_of, connected, shake_hands
 from postbox.hosts.key_list import BadKeyReply, Read, read_reply
 from postbox.hosts.place import NOWHERE
-from postbox.net.addresses import Reach
+from postbox.net.addresses import reach_of_hosts
 from postbox.net.tls import h2_client_tls
 from postbox.rpc.faults import Code
 from postbox.rpc.postbox.v1.hosts_pb import View
@@ -67,7 +67,7 @@ class Examination:
 
     async def _connection(self, host: str) -> None:
         net, is_tls = self.world.net, self.clients.calls.is_tls
-        reach = Reach((), self.config.serve.loopback)
+        reach = reach_of_hosts(loopback=self.config.serve.loopback)
         addresses = await addresses_of(net, host, reach, is_tls=is_tls)
         async with connected(net, host, addresses, self.found) as stream:
             if not is_tls:

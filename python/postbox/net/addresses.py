@@ -10,8 +10,8 @@ table names is not allowed.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -94,16 +94,36 @@ def kind_of(address: IPAddress) -> Kind:
     return Kind.NEVER
 
 
+_OF_THE_MESH = {
+    Kind.SPECIAL: "is {kind}: add its network to mesh.networks if one is there",
+    Kind.PRIVATE: "is {kind}: add its network to mesh.networks if the wire to it is secure, or"
+    " start with --loopback",
+    Kind.GLOBAL: "is outside of mesh.networks, where plain HTTP is not safe: use https, or add its"
+    " network if the wire to it is secure",
+}
+_OF_HOSTS = {
+    Kind.SPECIAL: "is {kind}: hosts have public addresses",
+    Kind.PRIVATE: "is {kind}: hosts have public addresses; for tests, start with --loopback",
+    Kind.GLOBAL: "is outside of this machine's networks, where plain HTTP is not safe: without"
+    " --loopback, or with hosts.ca or a certificate, hosts are called by https",
+}
+"""What a refusal says to do; the networks of the mesh are not those of hosts."""
+
+
 @dataclass(frozen=True)
 class Reach:
     """Whom a node calls and by whom it may be called.
 
     `networks`: where the wire itself is secure, so that plain HTTP will do. `loopback`: this
-    machine and private addresses count as well, for tests and demonstrations.
+    machine and private addresses count as well, for tests and demonstrations. `cures`: what a
+    refusal to call says to do.
     """
 
     networks: tuple[IPNetwork, ...]
     loopback: bool
+    cures: Mapping[Kind, str] = field(
+        default_factory=lambda: _OF_THE_MESH, repr=False, compare=False
+    )
 
     def refusal(self, address: str, *, is_tls: bool) -> str | None:
         """Why `address`, an IP literal, may not be called like this; None: it may."""
@@ -118,24 +138,14 @@ class Reach:
                 return None
             case Kind.LOOPBACK if not self.loopback:
                 return f"{address} is {kind.value}: start with --loopback to call it"
-            case Kind.SPECIAL:
-                return (
-                    f"{address} is {kind.value}: add its network to mesh.networks if one is there"
-                )
-            case Kind.PRIVATE if not self.loopback:
-                return (
-                    f"{address} is {kind.value}: add its network to mesh.networks if the wire to"
-                    " it is secure, or start with --loopback"
-                )
-            case Kind.LOOPBACK | Kind.PRIVATE:
+            case Kind.LOOPBACK:
                 return None
-            case Kind.GLOBAL if not is_tls:
-                return (
-                    f"{address} is outside of mesh.networks, where plain HTTP is not safe:"
-                    " use https, or add its network if the wire to it is secure"
-                )
-            case Kind.GLOBAL:
+            case Kind.PRIVATE if self.loopback:
                 return None
+            case Kind.GLOBAL if is_tls:
+                return None
+            case Kind.SPECIAL | Kind.PRIVATE | Kind.GLOBAL:
+                return f"{address} {self.cures[kind].format(kind=kind.value)}"
 
     def may_call_us(self, address: str | None, *, is_tls: bool) -> str | None:
         """Why a caller at `address` is refused, None if it is not. An `address` of None is a
@@ -196,6 +206,12 @@ class Reach:
         if isinstance(found, ipaddress.IPv4Address) or _is_in(found, self.networks):
             return str(found)
         return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
+
+
+def reach_of_hosts(*, loopback: bool) -> Reach:
+    """Of the hosts' door, which never trusts a wire: only public addresses, and with `loopback`
+    this machine and private ones."""
+    return Reach((), loopback, _OF_HOSTS)
 
 
 def _parse(address: str) -> IPAddress | None:

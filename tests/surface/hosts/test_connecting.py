@@ -17,14 +17,14 @@ import trio.testing
 import trustme
 
 from postbox.hosts.connecting import Blocked, Step, addresses_of, connected, shake_hands
-from postbox.net.addresses import Reach
+from postbox.net.addresses import reach_of_hosts
 from postbox.net.tls import server_tls
 from postbox.world import SystemClock
 from support.memory_net import MemoryNet
 
 HOST, DOMAIN = "b.example:2289", "b.example"
 ADDRESS, OTHER, DEAF = "93.184.1.5", "93.184.1.6", "93.184.1.7"
-PUBLIC = Reach((), loopback=False)
+PUBLIC = reach_of_hosts(loopback=False)
 NOW_S = SystemClock().now_ns() / 1e9
 NOW = datetime.fromtimestamp(NOW_S, UTC)
 
