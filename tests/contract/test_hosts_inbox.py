@@ -11,7 +11,7 @@ import trio
 from postbox.hosts.events import Event
 from postbox.hosts.handlers import Delivery, Loss
 from postbox.hosts.host import Host
-from postbox.hosts.inbox import FIRST_RETRY_S, MAX_ATTEMPTS
+from postbox.hosts.inbox import FIRST_RETRY_S, MAX_ATTEMPTS, Inbox
 from postbox.hosts.tables import in_reader
 from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
 from postbox.store.application import Connection, execute
@@ -271,6 +271,24 @@ async def test_a_handler_posts_in_the_transaction_of_its_effect(world: World, pl
         await it.arrive(*map(order, (1, 2, 3)))
         await trio.sleep(30)
         assert [event.value for event in await it.sent(B)] == [b"1", b"2", b"3"]
+
+
+@simulated
+async def test_two_that_both_believe_to_hold_the_lease_have_the_effect_once(
+    world: World, place: str
+) -> None:
+    async with open_host_kernel(world, place, host=host_in_transaction()) as it:
+        it.run(CREATE)
+        other = Inbox(world, it.outbox, it.kernel.admission, it.host.handlers, place)
+        it.kernel.tail.follow(other)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.run)
+            for number in range(40):
+                await it.arrive(order(number), start=number + 1)
+            await trio.sleep(5)
+            nursery.cancel_scope.cancel()
+        assert [row[0] for row in it.run("select message from effect")] == [*map(str, range(40))]
+        assert it.run("select count(*) from handled") == [(0,)]
 
 
 @simulated

@@ -150,13 +150,13 @@ class Host:
 
     # Guilds and invites. Users are `name@host`.
 
-    async def deal(self, user: str, host: str) -> None:
-        """A user of this node has dealt with that host, which may from now on put its guilds into
-        the user's list, and invite."""
+    async def deal(self, user: str, host: str, *, is_over: bool = False) -> None:
+        """A user of this node deals with that host, which may from now on put its guilds into the
+        user's list, and invite. `is_over`: it may not any more."""
         parts = await self._open()
         who = self._own(parts, user)
         there = canonical_host(host, is_local=parts.is_local)
-        draft = Deal(parts.world.new_id(), PAYER, str(who), there)
+        draft = Deal(parts.world.new_id(), PAYER, str(who), there, is_over)
         await self._submit(lambda parts: parts.rules, draft)
 
     async def guilds_of(self, user: str) -> list[Guild]:
