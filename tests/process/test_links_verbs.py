@@ -3,13 +3,15 @@ come, waits, failed and was given up."""
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 import trio
 from protobuf.wkt.google.protobuf.any_pb import Any
 
-from postbox.config import Config
+from postbox.config import Config, NodeConfig
 from postbox.hosts import place
 from postbox.hosts.arrivals import Arrival, Arrived
 from postbox.hosts.events import PREFIX
@@ -47,10 +49,11 @@ def lost(seq: int, upto: int) -> Arrived:
     return Arrived(event.to_binary(), EPOCH, seq, 1, upto=upto, reason="lost")
 
 
-async def fill(home: Path) -> None:
+async def fill(home: Path, database: str = "") -> None:
     """To b three events, of which the second was refused and the third waits; from b five numbers,
     of which two are lost; the first could not be handled. From c one event."""
-    async with open_node(system_world(), home, Config()) as node:
+    config = Config(node=NodeConfig(store=database))
+    async with open_node(system_world(), home, config) as node:
         new_id, now_ms = node.world.new_id, node.world.clock.now_ns() // 10**6
         events = [posted(new_id(), PREFIX + "a.Note", b'{"n": %d}' % n, now_ms) for n in (1, 2, 3)]
         arrivals = [
@@ -238,3 +241,20 @@ def test_a_serving_node_tells_the_same(home: Path, call: Call) -> None:
         assert [
             link["host"] for link in told(call, "links", "--home", home, "--json").json["links"]
         ] == [B, C]
+
+
+def test_a_node_on_postgres_tells_the_same(
+    home: Path, tmp_path: Path, database: str, call: Call
+) -> None:
+    other = tmp_path / "other"
+    trio.run(fill, other, database)
+    for verb in ("inbox", "links", "dead", "hosts list", "retry --all", "dead", "status"):
+        words = (*verb.split(), "--json")
+        one, two = (told(call, *words, "--home", each).out for each in (home, other))
+        if verb == "status":
+            one, two = (json.loads(each)["hosts"] for each in (one, two))
+        assert timeless(one) == timeless(two), verb
+
+
+def timeless(out: object) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "then", str(out))

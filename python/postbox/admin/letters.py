@@ -14,8 +14,8 @@ from postbox.hosts.reports import Letter, LettersPage
 from postbox.hosts.tables import in_reader, out_reader
 from postbox.rules import Rejected
 
-PAGE = 100
-"""Letters in an answer; each may have an event of 1 MiB."""
+PAGE = 30
+"""Letters in an answer, each with an event of 1 MiB at most: in base64 40 MiB, and 64 are taken."""
 
 
 class AskLetters(Struct, frozen=True, forbid_unknown_fields=True):
