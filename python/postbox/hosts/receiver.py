@@ -210,6 +210,8 @@ class _Asker:
                 if is_followed and taken is not None:
                     await self.client.ack(taken.place)
                     self._answered()
+                elif _is_overtaken(taken, events):
+                    break
                 if is_followed or trio.current_time() > turn.begun_s + PLACE_S:
                     turn.give_back()
         if is_followed:
@@ -257,6 +259,12 @@ class _Turn:
         if self._is_mine:
             self._is_mine = False
             self._places.release_on_behalf_of(self)
+
+
+def _is_overtaken(taken: Taken | None, events: Sequence[Arrived]) -> bool:
+    """The host has begun to send by itself, which is faster: what is still to come on its stream
+    would arrive for the second time."""
+    return taken is not None and taken.place.seq > (events[-1].upto or events[-1].seq)
 
 
 def _refused(taken: Taken | None) -> Refused | None:
