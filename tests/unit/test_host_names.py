@@ -85,6 +85,8 @@ NO_NAMES = [
     "b.example:*",
     "a" * 64 + ".example",
     ".".join(["a" * 60] * 5),
+    "xn--" + "9" * 60 + ".example",
+    "ü" * 64 + ".example",
     "xn--.example",
     "xn--a.example",
     "xn--bcher-kva1.example",

@@ -11,15 +11,16 @@ from contextlib import contextmanager
 
 from postbox.hosts import wire
 from postbox.hosts.contacts import Contacts
-from postbox.hosts.keys import Caller, KeyCache, Unauthenticated
+from postbox.hosts.keys import Busy, Caller, KeyCache, Refused, Unauthenticated
 from postbox.hosts.replies import TooOften
 from postbox.net.rates import AtOnce, Rate, TooMany
 from postbox.trust.tokens import Rpc
 from postbox.world import Clock
 
 STRANGERS_PER_MINUTE = 300
-"""Requests of an address that prove nothing: those whose token is refused, and questions for the
-key, which need none. A load balancer's address is that of many hosts, and theirs are good."""
+"""Requests of an address that prove nothing: those whose token is refused or cannot be checked now,
+and questions for the key, which need none. A load balancer's address is that of many hosts, and
+theirs are good."""
 
 REQUESTS_OF_HOST, REQUESTS_AT_ONCE = 16, 256
 """Under way. A sender has one at a time, and Sync and Ack beside it; the rest is for nodes of
@@ -53,7 +54,7 @@ class Callers:
         digest = wire.digest(bound)
         try:
             caller = await self._keys.authenticate(asked.host, asked.token, rpc, digest, address)
-        except Unauthenticated:
+        except (Unauthenticated, Refused, Busy):
             self.require_patience(address)
             raise
         wait_s = self._rate.wait_s(caller.host, self._clock.elapsed_s())
