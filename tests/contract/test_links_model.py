@@ -3,30 +3,21 @@
 Two nodes with real logs; what one sends, the test hands over: late, twice, out of order, or never.
 Commits and their answers get lost, nodes crash, and either is put back to any of its backups, also
 to a newer one after an older one. The model is two lists: what was posted in the history that the
-sender has now, and what came in the one that the receiver has.
+sender has now, and what came in the one that the receiver has. Every walk ends at rest, and then
+each event is where it should be. A walk is repeated by its seed.
 """
 
 from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
+import pytest
 import trio
-import trio._core._run as trio_run
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
 
 from postbox.hosts.arrivals import Arrived
 from postbox.hosts.intake import Taken
@@ -35,14 +26,13 @@ from postbox.hosts.retention import Keep
 from postbox.hosts.wire import read_event
 from postbox.rules import Accepted
 from support.faulty import When
-from support.link_ends import BAD, GOOD, End, MemoryShelf, Shelf
-from support.live_loop import LiveLoop
+from support.link_ends import BAD, GOOD, End, MemoryShelf, ServerShelf, Shelf
+from support.postgres import Server
+from support.simulate import Simulation, simulate
 
 T = TypeVar("T")
 
-
-faults = st.sampled_from([None, None, *When])
-kinds = st.sampled_from([GOOD, GOOD, GOOD, BAD])
+STEPS = 70
 
 
 @dataclass
@@ -57,11 +47,11 @@ class ReceiverModel:
     seq: int = 0  # of the inbox, up to which is known
 
 
-class LinkMachine(RuleBasedStateMachine):
-    def __init__(self) -> None:
-        super().__init__()
-        self.loop = LiveLoop()
-        self.is_open = False
+class Walk:
+    def __init__(self, simulation: Simulation, a: End, b: End) -> None:
+        self.random = simulation.random
+        self.a = a
+        self.b = b
         self.sender = SenderModel()
         self.receiver = ReceiverModel()
         self.kinds: dict[bytes, str] = {}
@@ -72,257 +62,232 @@ class LinkMachine(RuleBasedStateMachine):
         self.backups: list[tuple[int, SenderModel]] = []
         self.receiver_backups: list[tuple[int, ReceiverModel]] = []
 
-    def shelf(self, name: str) -> Shelf:
-        return MemoryShelf()
+    async def run(self) -> None:
+        steps: list[tuple[int, Callable[[], Awaitable[None]]]] = [
+            (3, self.post),
+            (6, self.push),
+            (2, self.arrive_late),
+            (1, self.be_answered_late),
+            (2, self.sync),
+            (1, self.settle_letters),
+            (2, self.let_time_pass),
+            (1, self.crash),
+            (2, self.back_up),
+            (2, self.put_back),
+            (1, self.come_to_rest),
+        ]
+        weighted = [step for weight, step in steps for _ in range(weight)]
+        await self.post()
+        for _ in range(STEPS):
+            await self.pick(weighted)()
+            await self.look()
+        await self.come_to_rest()
 
-    @initialize(schedule=st.integers(0, 2**32))
-    def start(self, schedule: int) -> None:
-        trio_run._r.seed(schedule)  # Trio's order of tasks is part of the example
-        self.run(self._open)
+    def pick(self, choices: Sequence[T]) -> T:
+        return choices[int(self.random.fraction() * len(choices))]
 
-    async def _open(self) -> None:
-        nursery = self.loop.nursery
-        self.a = End("a.example:2289", "b.example:2289", self.shelf("a"), nursery)
-        self.b = End("b.example:2289", "a.example:2289", self.shelf("b"), nursery)
-        await self.a.start()
-        await self.b.start()
-        self.is_open = True
+    def is_so(self, chance: float) -> bool:
+        return self.random.fraction() < chance
 
-    def run(self, function: Callable[[], Awaitable[T]]) -> T:
-        return self.loop.run(function)
+    def fault(self) -> When | None:
+        choices: list[When | None] = [None, None, None, *When]
+        return self.pick(choices)
 
     # What applications and operators do.
 
-    @rule(kinds=st.lists(kinds, min_size=1, max_size=4), fault=faults)
-    def post(self, kinds: list[str], fault: When | None) -> None:
+    async def post(self) -> None:
+        kinds = [self.pick([GOOD, GOOD, BAD]) for _ in range(self.pick([1, 2, 3, 5]))]
         names = [b"%d" % (len(self.kinds) + at) for at in range(len(kinds))]
         self.kinds |= dict(zip(names, kinds, strict=True))
-        self.a.fail_next = fault
-        seq = self.run(partial(self.a.post, list(zip(kinds, names, strict=True))))
+        self.a.fail_next = self.fault()
+        seq = await self.a.post(list(zip(kinds, names, strict=True)))
         self.sender.posted += names
         assert seq == len(self.sender.posted) - len(names) + 1
 
-    @rule(takes=st.booleans())
-    def change_policy(self, takes: bool) -> None:
-        self.b.policy.takes_bad = takes
-
-    @rule(data=st.data(), is_again=st.booleans())
-    def settle_letter(self, data: st.DataObject, is_again: bool) -> None:
-        letters = self.run(self.a.links.letters).letters
-        if letters:
-            letter = data.draw(st.sampled_from(list(letters)))
+    async def settle_letters(self) -> None:
+        self.b.policy.takes_bad = self.is_so(0.5)
+        for letter in (await self.a.links.letters()).letters:
             name = letter.came.value
-            assert self.kinds[name] == BAD
-            act = self.a.links.retry if is_again else self.a.links.forget
-            assert isinstance(self.run(partial(act, letter)), Accepted)
+            assert self.kinds[name] == BAD, "given up, and was not refused"
+            is_again = self.is_so(0.5)
+            settle = self.a.links.retry if is_again else self.a.links.forget
+            assert isinstance(await settle(letter), Accepted)
             if is_again:
                 self.sender.posted.append(name)
                 self.reposted[name] += 1
 
-    @rule(count=st.integers(1, 5))
-    def handle(self, count: int) -> None:
-        self.run(partial(self.b.handle, count))
-
-    @rule(hours=st.integers(1, 30))
-    def let_time_pass(self, hours: int) -> None:
-        self.run(partial(trio.sleep, hours * 3_600))
-
-    @rule(days=st.integers(0, 1))
-    def trim(self, days: int) -> None:
-        self.run(partial(self._trim, Keep(days, 1)))
-
-    async def _trim(self, keep: Keep) -> None:
-        await self._look()
+    async def let_time_pass(self) -> None:
+        """And what was done long ago goes."""
+        await self.b.handle(self.pick([0, 2, 100]))
+        await trio.sleep(self.pick([1, 20, 30]) * 3_600)
         before = await self.a.kept()
-        labels = {each: await self._epoch_of(each) for each in before}
+        labels = {seq: await self.epoch_of(seq) for seq in before}
+        keep = Keep(self.pick([0, 1]), 1)
         await self.a.trim(keep)
         await self.b.trim(keep)
         self.trimmed |= {(labels[seq], seq) for seq in before - await self.a.kept()}
 
-    async def _epoch_of(self, seq: int) -> bytes:
+    async def epoch_of(self, seq: int) -> bytes:
         [numbered] = await self.a.links.numbered(self.a.other, seq - 1, 1)
         return numbered.epoch
 
     # What goes between them.
 
-    @rule(
-        data=st.data(),
-        limit=st.integers(1, 4),
-        is_sent=st.booleans(),
-        is_answered=st.booleans(),
-        fault=faults,
-    )
-    def push(
-        self,
-        data: st.DataObject,
-        limit: int,
-        is_sent: bool,
-        is_answered: bool,
-        fault: When | None,
-    ) -> None:
+    async def push(self) -> None:
         """From where the sender believes the receiver to be, or from anywhere."""
-        view = self.run(partial(self.a.links.view_of, self.b.host))
-        anywhere = st.integers(0, len(self.sender.posted))
-        after = data.draw(st.one_of(st.just(view.acknowledged), anywhere))
-        batch = self.run(partial(self._batch, after, limit))
-        if batch and not is_sent:
+        after = (await self.a.links.view_of(self.b.host)).acknowledged
+        if self.is_so(0.2):
+            after = self.pick(range(len(self.sender.posted) + 1))
+        batch = await self.batch(after, self.pick([1, 2, 5]))
+        if batch:
             self.flying.append(batch)
-        elif batch:
-            self.b.fail_next = fault
-            taken = self.run(partial(self.b.take, batch))
-            if is_answered:
-                self.run(partial(self._answered, taken))
-            else:
-                self.replies.append(taken)
+            if self.is_so(0.8):
+                await self.arrive(batch)
 
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data(), is_answered=st.booleans())
-    def arrive_late(self, data: st.DataObject, is_answered: bool) -> None:
+    async def arrive(self, batch: list[Arrived]) -> None:
+        self.b.fail_next = self.fault()
+        taken = await self.b.take(batch)
+        self.b.fail_next = None
+        self.replies.append(taken)
+        if self.is_so(0.7):
+            await self.answered(taken)
+
+    async def arrive_late(self) -> None:
         """Perhaps once more, or in another life of either."""
-        taken = self.run(partial(self.b.take, data.draw(st.sampled_from(self.flying))))
-        if is_answered:
-            self.run(partial(self._answered, taken))
+        if self.flying:
+            await self.arrive(self.pick(self.flying))
 
-    @precondition(lambda self: self.replies)
-    @rule(data=st.data())
-    def be_answered_late(self, data: st.DataObject) -> None:
-        self.run(partial(self._answered, data.draw(st.sampled_from(self.replies))))
+    async def be_answered_late(self) -> None:
+        if self.replies:
+            await self.answered(self.pick(self.replies))
 
-    @rule(limit=st.integers(1, 4), is_acknowledged=st.booleans())
-    def sync(self, limit: int, is_acknowledged: bool) -> None:
-        self.run(partial(self._sync, limit))
-        if is_acknowledged:
-            self.run(self._acknowledge)
-
-    async def _batch(self, after: int, limit: int) -> list[Arrived]:
+    async def batch(self, after: int, limit: int) -> list[Arrived]:
         numbered = await self.a.links.numbered(self.b.host, after, limit)
         return [read_event(each.body) for each in numbered]
 
-    async def _answered(self, taken: Taken) -> int:
+    async def answered(self, taken: Taken) -> int:
         """Where to go on."""
-        links = self.a.links
         reached = 0
         with suppress(UnknownPlace):
-            reached = await links.acknowledge(self.b.host, taken.place)
+            reached = await self.a.links.acknowledge(self.b.host, taken.place)
         if taken.refusal is not None:
             place = taken.refusal.place
-            await links.refused(self.b.host, place.epoch, place.seq, "bad", "")
+            await self.a.links.refused(self.b.host, place.epoch, place.seq, "bad", "")
         return reached
 
-    async def _sync(self, limit: int) -> bool:
+    async def sync(self) -> None:
+        await self.ask(self.pick([1, 2, 5]))
+        if self.is_so(0.6):
+            await self.acknowledge()
+
+    async def ask(self, limit: int) -> bool:
         """Whether anything came."""
         place = await self.b.links.place_of(self.a.host)
         after = 0
         with suppress(UnknownPlace):
             after = await self.a.links.acknowledge(self.b.host, place)
-        events = await self._batch(after, limit)
+        events = await self.batch(after, limit)
         if events:
             await self.b.take(events)
         return bool(events)
 
-    async def _acknowledge(self) -> None:
+    async def acknowledge(self) -> None:
         link = await self.b.links.received(self.a.host)
-        with suppress(UnknownPlace):
-            await self._answered(Taken(link.current, is_gap=False, refusal=link.refusal))
+        await self.answered(Taken(link.current, is_gap=False, refusal=link.refusal))
 
     # What befalls them.
 
-    @rule(is_sender=st.booleans())
-    def crash(self, is_sender: bool) -> None:
-        end = self.a if is_sender else self.b
-        self.run(end.crash)
-        self.run(end.start)
+    async def crash(self) -> None:
+        end = self.pick([self.a, self.b])
+        await end.crash()
+        await end.start()
 
-    @rule()
-    def back_up_sender(self) -> None:
-        self.backups.append((self.run(self.a.save), copy.deepcopy(self.sender)))
+    async def back_up(self) -> None:
+        if self.is_so(0.5):
+            self.backups.append((await self.a.save(), copy.deepcopy(self.sender)))
+        else:
+            self.receiver_backups.append((await self.b.save(), copy.deepcopy(self.receiver)))
 
-    @rule()
-    def back_up_receiver(self) -> None:
-        self.run(self._look)
-        saved = self.run(self.b.save), copy.deepcopy(self.receiver)
-        self.receiver_backups.append(saved)
-
-    @precondition(lambda self: self.backups)
-    @rule(data=st.data())
-    def put_sender_back(self, data: st.DataObject) -> None:
-        saved, model = data.draw(st.sampled_from(self.backups))
-        self.run(partial(self.a.put_back, saved))
-        self.sender = copy.deepcopy(model)
-
-    @precondition(lambda self: self.receiver_backups)
-    @rule(data=st.data())
-    def put_receiver_back(self, data: st.DataObject) -> None:
-        saved, model = data.draw(st.sampled_from(self.receiver_backups))
-        self.run(partial(self.b.put_back, saved))
-        self.receiver = copy.deepcopy(model)
+    async def put_back(self) -> None:
+        if self.is_so(0.5) and self.backups:
+            saved, sender = self.pick(self.backups)
+            await self.a.put_back(saved)
+            self.sender = copy.deepcopy(sender)
+        elif self.receiver_backups:
+            saved, receiver = self.pick(self.receiver_backups)
+            await self.b.put_back(saved)
+            self.receiver = copy.deepcopy(receiver)
 
     # What must hold.
 
-    @invariant()
-    def nothing_is_doubled(self) -> None:
-        if self.is_open:
-            self.run(self._look)
-
-    async def _look(self) -> None:
+    async def look(self) -> None:
         for seq, event in await self.b.inbox(self.receiver.seq):
             self.receiver.seq = seq
             if event.upto:
-                self.receiver.lost |= {
-                    (event.epoch, seq) for seq in range(event.seq, event.upto + 1)
-                }
+                numbers = range(event.seq, event.upto + 1)
+                self.receiver.lost |= {(event.epoch, number) for number in numbers}
             else:
                 self.receiver.came.append(event.value)
         assert self.receiver.lost <= self.trimmed, "said to be lost, and is not"
         for name, times in Counter(self.receiver.came).items():
             assert times <= 1 + self.reposted[name], f"doubled: {name!r}"
 
-    def come_to_rest(self) -> None:
-        self.run(self._come_to_rest)
-        self.run(self._look)
-        self.run(self._compare)
-
-    async def _come_to_rest(self) -> None:
+    async def come_to_rest(self) -> None:
         """As sender and receiver do by themselves when nothing is in the way."""
         for _ in range(4 * len(self.sender.posted) + 8):
             view = await self.a.links.view_of(self.b.host)
             if not view.queued:
                 break
-            after, batch = view.acknowledged, [Arrived(b"")]
+            batch = await self.batch(view.acknowledged, 3)
             while batch:
-                batch = await self._batch(after, 3)
-                if batch:
-                    after = await self._answered(await self.b.take(batch))
+                after = await self.answered(await self.b.take(batch))
+                batch = await self.batch(after, 3)
         assert not (await self.a.links.view_of(self.b.host)).queued
         for _ in range(4 * len(self.sender.posted) + 8):
-            if not await self._sync(3):
-                return
-            await self._acknowledge()
-        raise AssertionError("the receiver does not come to an end of asking")
+            if not await self.ask(3):
+                break
+            await self.acknowledge()
+        else:
+            raise AssertionError("the receiver does not come to an end of asking")
+        await self.look()
+        await self.compare()
 
-    async def _compare(self) -> None:
+    async def compare(self) -> None:
         came = self.receiver.came
-        order = [name for name in came if self.kinds[name] == GOOD]
-        wanted = [name for name in self.sender.posted if self.kinds[name] == GOOD]
-        there = set(wanted)
-        assert [name for name in order if name in there] == [
-            name for name in wanted if name in set(order)
-        ], "out of order"
+        good = [name for name in self.sender.posted if self.kinds[name] == GOOD]
+        there = [name for name in came if name in good]
+        assert there == [name for name in good if name in came], "out of order"
         for seq, name in enumerate(self.sender.posted, start=1):
             if self.kinds[name] == GOOD and name not in came:
-                assert (await self._epoch_of(seq), seq) in self.receiver.lost, f"lost: {name!r}"
+                assert (await self.epoch_of(seq), seq) in self.receiver.lost, f"lost: {name!r}"
         assert await self.a.problems() == []
         assert await self.b.problems() == []
 
-    def teardown(self) -> None:
-        if self.is_open:
-            self.come_to_rest()
-            self.run(self.a.stop)
-            self.run(self.b.stop)
-        self.loop.close()
+
+def walk(seed: int, a_shelf: Shelf, b_shelf: Shelf) -> None:
+    async def main(simulation: Simulation) -> None:
+        async with trio.open_nursery() as nursery:
+            a = End("a.example:2289", "b.example:2289", a_shelf, nursery)
+            b = End("b.example:2289", "a.example:2289", b_shelf, nursery)
+            await a.start()
+            await b.start()
+            await Walk(simulation, a, b).run()
+            await a.stop()
+            await b.stop()
+
+    simulate(seed, main, limit_s=1_000 * 86_400)
 
 
-FEW = settings(max_examples=60, stateful_step_count=30, deadline=None, derandomize=True)
+@pytest.mark.parametrize("seed", range(24))
+def test_a_link_loses_doubles_and_reorders_nothing(seed: int) -> None:
+    walk(seed, MemoryShelf(), MemoryShelf())
 
-TestLinksAreAsTheModel = LinkMachine.TestCase
-TestLinksAreAsTheModel.settings = FEW
+
+def test_a_link_from_postgresql_loses_doubles_and_reorders_nothing(postgres: Server) -> None:
+    with closing(ServerShelf(postgres, "link_from")) as shelf:
+        walk(1, shelf, MemoryShelf())
+
+
+def test_a_link_to_postgresql_loses_doubles_and_reorders_nothing(postgres: Server) -> None:
+    with closing(ServerShelf(postgres, "link_to")) as shelf:
+        walk(2, MemoryShelf(), shelf)

@@ -148,6 +148,7 @@ class End:
 
     async def start(self) -> None:
         self._lives += 1
+        self.fail_next = None
         seed = self._lives << 8 | ord(self.host[0])
         self._node = Node(MemoryNet(), self.shelf.disk, seed)
         self._scope = trio.CancelScope()
