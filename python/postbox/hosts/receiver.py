@@ -51,6 +51,8 @@ AFTER_SUCCESS_S = 3600.0
 """The same. What it has since then it sends, and our own signs of life tell it when."""
 POLL_S = 60.0
 """With `hosts.follow`, of a host that knows no streams which stay open."""
+NEW_ONES_S = 5.0
+"""With `hosts.follow`, until a host that there was no contact with before is followed, too."""
 STORE_RETRY_S = 5.0
 
 
@@ -75,40 +77,43 @@ class Receiver:
         self._is_following = is_following
         self._places = trio.CapacityLimiter(ASKED_AT_ONCE)
         self._askers: dict[str, _Asker] = {}
-        self._nursery: trio.Nursery | None = None
         waker.listen(self._heard_from)
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
-            async with trio.open_nursery() as self._nursery:
-                for host in self._contacts():
-                    self._heard_from(host)
+            async with trio.open_nursery() as nursery:
+                self._ask_new_ones(nursery)
+                while self._is_following:
+                    await trio.sleep(NEW_ONES_S)
+                    self._ask_new_ones(nursery)
                 await trio.sleep_forever()
         finally:
-            self._nursery = None
             self._askers.clear()
 
+    def _ask_new_ones(self, nursery: trio.Nursery) -> None:
+        for host in self._contacts():
+            if host not in self._askers:
+                self._ask(host, nursery)
+
     def _heard_from(self, host: str) -> None:
-        """What it could not send while we were away it may have."""
-        if self._nursery is None:
-            return
+        """What it could not send while we were away it may have. Not so a host that there was no
+        contact with when the node started."""
         asker = self._askers.get(host)
         if asker is not None:
             asker.wake()
-            return
-        client = self._client_of(host)
-        asker = _Asker(
+
+    def _ask(self, host: str, nursery: trio.Nursery) -> None:
+        asker = self._askers[host] = _Asker(
             self._world,
             self._links,
             self._intake,
-            client,
+            self._client_of(host),
             self._waker,
             self._places,
             self._is_following,
         )
-        self._askers[host] = asker
-        self._nursery.start_soon(asker.run)
+        nursery.start_soon(asker.run)
 
 
 @dataclass

@@ -12,10 +12,12 @@ Runs where the lease is. Two senders at once do no harm: the receiver knows ever
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from functools import partial
+from typing import TypeVar, assert_never
 
+import outcome
 import trio
 
 from postbox.errors import Full, Unavailable
@@ -33,7 +35,7 @@ from postbox.hosts.client import HostClient, HostFault, failure_of
 from postbox.hosts.course import Course, Reply, Stuck
 from postbox.hosts.links import Links
 from postbox.hosts.numbered import Numbered
-from postbox.hosts.place import UnknownPlace
+from postbox.hosts.place import Place, UnknownPlace
 from postbox.hosts.tables import out_reader, out_stream
 from postbox.log.committed import Committed
 from postbox.log.outbox import Due, Outbox, UnknownReader
@@ -53,6 +55,9 @@ SLOW_S = 2.0
 """An answer that takes longer comes from a host that has trouble."""
 LINGER_S = 10.0
 """The task of a host waits this long for more."""
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 _OUT = out_stream("")
 _READERS = out_reader("")
@@ -140,6 +145,7 @@ class _Link:
     is_touched: bool = True
     _was_slow: bool = False
     _is_signed_again: bool = False
+    _noted: Place | None = None  # how far the host has come, and nobody was told yet
     _retries: Retries = field(default_factory=Retries)
 
     async def run(self) -> None:
@@ -177,20 +183,33 @@ class _Link:
         seq = due.entries[0].seq
         assert seq is not None, "what goes to a host is numbered"
         course, is_doubtful = Course(seq - 1), due.reader.attempts > 0
+        ahead: Sequence[Numbered] = ()
         while True:
             batch: Sequence[Numbered] = ()
             try:
                 most = min(course.most_events, await self.client.most_events())
-                batch = await self.links.numbered(self.host, course.after, most)
+                batch = ahead or await self._read_on(course.after, most)
                 if not batch:
                     return
-                reply = await self._post(batch, is_doubtful=is_doubtful or self._was_slow)
+                reply, ahead = await _beside(
+                    partial(self._post, batch, is_doubtful=is_doubtful or self._was_slow),
+                    partial(self._read_on, batch[-1].upto, most),
+                )
                 await self._went(course, batch, reply)
+                is_doubtful = False
             except (HostFault, Stuck, UnknownPlace) as error:
                 if not await self._failed(failure_of(error), course, batch):
                     return
-            else:
-                is_doubtful = False
+            if course.after != batch[-1].upto:
+                ahead = ()
+
+    async def _read_on(self, after: int, most: int) -> Sequence[Numbered]:
+        """What comes next, once it is noted how far the host has come: both while it has a batch to
+        work on."""
+        place, self._noted = self._noted, None
+        if place is not None:
+            await self.links.acknowledge(self.host, place)
+        return await self.links.numbered(self.host, after, most)
 
     async def _post(self, batch: Sequence[Numbered], *, is_doubtful: bool) -> Reply:
         async with self.places.of(is_doubtful=is_doubtful):
@@ -201,10 +220,14 @@ class _Link:
                 self._was_slow = trio.current_time() - begun_s > SLOW_S
 
     async def _went(self, course: Course, batch: Sequence[Numbered], reply: Reply) -> None:
-        reached = await self._acknowledge(reply)
-        if reply.refused is None:
-            course.went(batch, reached, is_gap=reply.is_gap)
+        last = batch[-1]
+        if reply == Reply(Place(last.epoch, last.upto)):
+            self._noted = reply.received
+            course.went(batch, last.upto, is_gap=False)
+        elif reply.refused is None:
+            course.went(batch, await self._acknowledge(reply), is_gap=reply.is_gap)
         else:
+            await self._acknowledge(reply)
             refused = reply.refused
             await self._give_up(course.refused(batch, refused.seq), refused.code, refused.text)
         self._is_signed_again = False
@@ -260,3 +283,18 @@ class _Link:
 
     def _now_ms(self) -> int:
         return self.world.clock.now_ns() // 1_000_000
+
+
+async def _beside(
+    first: Callable[[], Awaitable[S]], second: Callable[[], Awaitable[T]]
+) -> tuple[S, T]:
+    """Both at once. What either raises comes out alone, and not in a group."""
+    answered: list[outcome.Outcome[S]] = []
+
+    async def answer() -> None:
+        answered.append(await outcome.acapture(first))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        read = await outcome.acapture(second)
+    return answered[0].unwrap(), read.unwrap()
