@@ -114,7 +114,8 @@ class Inbox:
             woken = self._working[host] = trio.Event()
             asked_ms = self._now_ms()
             try:
-                due = await self._outbox.page(in_reader(host), PAGE_ENTRIES)
+                limit = PAGE_ENTRIES if self._handlers.has_any else 1
+                due = await self._outbox.page(in_reader(host), limit)
                 if due.entries:
                     await self._handle(host, due, transactions)
                 elif due.reader.retry_ms > asked_ms:
