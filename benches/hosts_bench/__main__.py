@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from hosts_bench import pending, posting
+from hosts_bench import delivery, pending, posting, restarting
 from hosts_bench.disk import syncs_per_s
 from kernel_bench.__main__ import show
 from kernel_bench.places import places
@@ -14,6 +14,8 @@ from kernel_bench.places import places
 PARTS = {
     "posting": posting.rows,
     "pending": pending.rows,
+    "delivery": delivery.rows,
+    "restarting": restarting.rows,
 }
 
 

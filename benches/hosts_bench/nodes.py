@@ -25,7 +25,7 @@ from postbox.cli.demo.nodes import free_urls
 from postbox.net.client import open_local_client
 from postbox.world import system_world
 
-POLL_S = 0.05
+POLL_S = 0.05  # a look takes the node two milliseconds
 AT_ONCE = 1_000
 WORLD = system_world()
 
@@ -41,9 +41,7 @@ class Host:
         """Returned when it says that it is ready."""
         words = [sys.executable, "-m", "postbox", "serve", "--home", str(self.home)]
         with self.home.with_suffix(".log").open("ab") as log:
-            run = partial(
-                trio.run_process, words, stdout=subprocess.PIPE, stderr=log, check=False
-            )
+            run = partial(trio.run_process, words, stdout=subprocess.PIPE, stderr=log, check=False)
             process: trio.Process = await self.nursery.start(run)
         assert process.stdout is not None
         line = await process.stdout.receive_some()
@@ -87,11 +85,16 @@ class Host:
 
     async def wait_sent(self, other: str) -> None:
         """Until the other one has confirmed all."""
-        while (await self.link(other)).queued:
+        while True:
+            if not (await self.link(other)).queued:
+                return
             await trio.sleep(POLL_S)
 
-    async def wait_received(self, other: str, seq: int) -> None:
-        while (await self.link(other)).received < seq:
+    async def wait_received(self, other: str, seq: int) -> float:
+        """When it was there, by trio's clock."""
+        while True:
+            if (await self.link(other)).received >= seq:
+                return trio.current_time()
             await trio.sleep(POLL_S)
 
 
