@@ -129,6 +129,10 @@ def test_only_a_node_that_serves_without_loopback_knows_that_it_calls_no_address
     with running("serve", "--home", home, "--listen", "127.0.0.1:0") as node:
         ready_url(node)
         assert "addresses count with --loopback alone" in post().err
+        assert call("hosts", "allow", "127.0.0.1:7433", "--home", home).code == 1
+        for words in (["hosts", "block"], ["hosts", "forget"], ["retry"], ["inbox", "--host"]):
+            done = call(*words, "127.0.0.1:7433", "--home", home)
+            assert done.code == 0, f"what there is already can be spoken of: {done}"
 
 
 def test_calls_that_are_wrong_exit_2(home: Path, tmp_path: Path, call: Call) -> None:

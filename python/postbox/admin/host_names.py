@@ -32,9 +32,17 @@ def destination(desk: Desk, text: str) -> str:
     return _read(lambda: canonical_destination(text, own=own, is_local=_is_local(desk)))
 
 
-def pattern(desk: Desk, text: str) -> str:
-    """A host, or several. Raises BadName."""
-    return _read(lambda: canonical_pattern(text, is_local=_is_local(desk)))
+def known(text: str) -> str:
+    """A host that there may be something of already, whatever it was called under. Raises
+    BadName."""
+    return _read(lambda: canonical_host(text, is_local=True))
+
+
+def pattern(desk: Desk, text: str, *, grants: bool) -> str:
+    """A host, or several. `grants`: to one that may mean nothing here, nothing is granted. Raises
+    BadName."""
+    is_local = _is_local(desk) or not grants
+    return _read(lambda: canonical_pattern(text, is_local=is_local))
 
 
 def _is_local(desk: Desk) -> bool:

@@ -57,7 +57,8 @@ async def _list(desk: Desk, _: Nothing, tell: Tell) -> Hosts:
 
 async def _set(desk: Desk, request: SetHost, tell: Tell) -> HostSeen:
     """What is said of the host now."""
-    host = pattern(desk, request.host)
+    grants = request.admit == "allow" or bool(request.tokens)
+    host = pattern(desk, request.host, grants=grants)
     draft = host_rules.SetHost(desk.node.world.new_id(), host, request.admit, request.tokens)
     await desk.node.admission.submit(HostRules(), [draft])
     rows = await desk.node.store.read(lambda reader: reader.rows(HOST, [(host,)]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Tell
-from postbox.admin.host_names import destination
+from postbox.admin.host_names import known
 from postbox.admin.links import links_of
 from postbox.hosts.reports import InboxPage
 
@@ -21,7 +21,7 @@ class ReadInbox(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def _inbox(desk: Desk, request: ReadInbox, tell: Tell) -> InboxPage:
-    host = None if request.host is None else destination(desk, request.host)
+    host = None if request.host is None else known(request.host)
     return await links_of(desk).inbox_page(host, request.after_seq, request.after, request.limit)
 
 

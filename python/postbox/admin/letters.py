@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Tell
-from postbox.admin.host_names import destination
+from postbox.admin.host_names import known
 from postbox.admin.links import links_of
 from postbox.hosts.reports import Letter, LettersPage
 from postbox.hosts.tables import in_reader, out_reader
@@ -47,7 +47,7 @@ async def _letters(desk: Desk, request: AskLetters, tell: Tell) -> LettersPage:
 
 
 async def _settle(desk: Desk, request: SettleLetters, tell: Tell) -> Settled:
-    host = None if request.host is None else destination(desk, request.host)
+    host = None if request.host is None else known(request.host)
     links = links_of(desk)
     count, refused = 0, []
     async for letter in _each(desk, host, request.seq):
