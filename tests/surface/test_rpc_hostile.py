@@ -152,6 +152,11 @@ WRONG: dict[str, tuple[Serve, Code, str]] = {
         Code.UNIMPLEMENTED,
         "HTTP status 404: " + ("%41" * 167)[:500],
     ),
+    "a status of HTTP without end": (
+        answering(status(b"4" * 5000)),
+        Code.UNKNOWN,
+        "HTTP status 000",
+    ),
     "a status of HTTP that is none": (answering(status(b"abc")), Code.UNKNOWN, "HTTP status 000"),
 }
 

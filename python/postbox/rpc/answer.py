@@ -175,7 +175,7 @@ def _is_grpc(content_type: bytes) -> bool:
 
 def _of_http(headers: Mapping[bytes, bytes], body: bytes) -> RpcError:
     status = headers.get(b":status", b"")
-    number = int(status) if status.isdigit() else 0
+    number = int(status) if len(status) == 3 and status.isdigit() else 0
     said = _printable(body).strip()
     text = f"HTTP status {number:03}" + (f": {said}" if said else " instead of an answer")
     code = _BY_HTTP_STATUS.get(number, Code.UNKNOWN)

@@ -242,6 +242,8 @@ class Connection:
         except ProtocolError as error:
             spoken = "HTTP/1" if data.startswith(b"HTTP/1") else "no HTTP/2"
             self._break(f"what answers there speaks {spoken} ({error})")
+        except Exception as error:  # a stranger's bytes must not be what ends a node
+            self._break(f"what answers there is not understood ({error!r})")
         if self._idlings > IDLINGS_BURST or len(self._unsent) > UNSENT_BYTES:
             self._break("the server floods it with what answers nothing")
 
