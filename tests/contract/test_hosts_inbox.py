@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from postbox.errors import Full
 from postbox.hosts.events import Event
 from postbox.hosts.handlers import Delivery, Loss
 from postbox.hosts.host import Host
@@ -15,6 +16,7 @@ from postbox.hosts.inbox import FIRST_RETRY_S, MAX_ATTEMPTS, Inbox
 from postbox.hosts.tables import in_reader
 from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
 from postbox.store.application import Connection, execute
+from postbox.store.contract import Store
 from postbox.world import World
 from support.faulty import FaultyStore, When
 from support.host_kernel import A, B, C, open_host_kernel
@@ -237,6 +239,32 @@ async def test_a_crash_between_effect_and_acknowledgement_does_not_double_the_ef
         await trio.sleep(5)
         assert it.run("select message from effect") == [("1",), ("2",), ("3",)]
         assert it.run("select count(*) from handled") == [(0,)]
+
+
+@simulated
+async def test_a_full_disk_delays_handlers_and_drafts_and_counts_as_no_attempt(
+    world: World, place: str
+) -> None:
+    is_full, handler = [False], Recording()
+
+    def wrap(store: Store) -> Store:
+        def fails(write: int) -> When | None:
+            return When.BEFORE_COMMIT if is_full[0] else None
+
+        return FaultyStore(store, fails, lambda: Full("no room"))
+
+    async with open_host_kernel(world, place, host=host_with(handler), wrap=wrap) as it:
+        await it.arrive(order(1))
+        is_full[0] = True
+        post = "insert into draft (id, host, type_url, value) values (?, ?, ?, ?)"
+        it.run(post, b"i" * 16, C, OTHER, b"2")
+        await trio.sleep(ALL_S)
+        is_full[0] = False
+        await trio.sleep(30)
+        assert await it.is_idle()
+        assert set(handler.seen) == {b"1"}
+        assert [event.value for event in await it.sent(C)] == [b"2"]
+        assert await it.outbox.dead() == []
 
 
 @simulated

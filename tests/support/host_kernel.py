@@ -3,7 +3,7 @@ from the log. Any engine, no network."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ from postbox.hosts.tables import LINK_IN, MIGRATIONS, in_reader, out_stream
 from postbox.log.outbox import Outbox
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
 from postbox.store.application import execute, open_for_application
-from postbox.store.contract import Entry, Lane, Window
+from postbox.store.contract import Entry, Lane, Store, Window
 from postbox.world import World
 from support.faulty import never
 from support.kernel import Kernel, open_kernel
@@ -100,10 +100,11 @@ async def open_host_kernel(
     *,
     host: Host | None = None,
     policy: GuildPolicy | None = None,
+    wrap: Callable[[Store], Store] = lambda store: store,
 ) -> AsyncIterator[HostKernel]:
     """With the inbox and the taker at work."""
-    host = host or Host()
-    async with open_kernel(world, fails, migrations=(MIGRATIONS,), database=place) as kernel:
+    host, sets = host or Host(), (MIGRATIONS,)
+    async with open_kernel(world, fails, migrations=sets, wrap=wrap, database=place) as kernel:
         outbox = Outbox(world, kernel.runner, kernel.tail, kernel.admission)
         inbox = Inbox(world, outbox, kernel.admission, host.handlers, place)
         kernel.tail.follow(outbox)

@@ -12,7 +12,7 @@ from typing import assert_never
 
 import trio
 
-from postbox.errors import Unavailable
+from postbox.errors import Full, Unavailable
 from postbox.hosts.draft_rules import PAYER, Settle, SettleRules
 from postbox.hosts.draft_tables import OPEN_DRAFTS, DraftRow, draft_row
 from postbox.hosts.events import BadEvent, Event, check
@@ -65,7 +65,7 @@ class DraftTaker:
         while True:
             try:
                 taken = await self.take()
-            except Unavailable:
+            except (Unavailable, Full):
                 await retries.wait()
                 continue
             retries.succeeded()

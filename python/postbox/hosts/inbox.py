@@ -14,7 +14,7 @@ from functools import partial
 
 import trio
 
-from postbox.errors import Unavailable, in_one_line, leaves
+from postbox.errors import Full, Unavailable, in_one_line, leaves
 from postbox.hosts.handlers import Delivery, Handlers, Loss, Task
 from postbox.hosts.inbox_rules import InboxRules, Settled
 from postbox.hosts.tables import KIND_EVENT, KIND_LOST, in_reader, in_stream
@@ -122,7 +122,7 @@ class Inbox:
                     await self._wait(due.reader.retry_ms, woken)
                 elif not woken.is_set():
                     del self._working[host]
-            except Unavailable:
+            except (Unavailable, Full):
                 await retries.wait()
             except UnknownReader:
                 del self._working[host]
