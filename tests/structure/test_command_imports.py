@@ -51,6 +51,12 @@ def test_a_verb_on_a_home_that_is_not_served_loads_no_http(tmp_path: Path) -> No
     assert not {name for name in loaded if name.split(".")[0] in ("httpx2", "hypercorn", "quart")}
 
 
+def test_a_verb_that_speaks_with_no_host_loads_nothing_that_hosts_speak(tmp_path: Path) -> None:
+    loaded = loaded_by("status", "--home", str(tmp_path))
+    assert "postbox.hosts.summary" in loaded, "the test has lost its way"
+    assert not {name for name in loaded if name.split(".")[0] in ("protobuf", "joserfc", "h2")}
+
+
 def test_a_verb_that_does_not_serve_loads_no_server() -> None:
     loaded = loaded_by("status", "--help")
     assert "apsw" in loaded or "trio" in loaded, "the test has lost its way"

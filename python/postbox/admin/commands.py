@@ -9,15 +9,15 @@ from typing import Any
 from postbox.admin.command import Command
 from postbox.admin.events import EVENTS, SETTLE, TAKE
 from postbox.admin.examining import EXAMINE_HOST
-from postbox.admin.host_keys import ROTATE_KEYS
 from postbox.admin.hosts import LIST_HOSTS, SET_HOST
 from postbox.admin.inbox import INBOX
+from postbox.admin.keys import ROTATE_KEYS, SHOW_KEY
 from postbox.admin.letters import LETTERS, SETTLE_LETTERS
 from postbox.admin.links import LINKS
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS
 from postbox.admin.posting import POST
-from postbox.admin.status import SHOW_KEY, STATUS
+from postbox.admin.status import STATUS
 from postbox.admin.sync import SYNC
 from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS
 from postbox.admin.verify import VERIFY

@@ -10,7 +10,7 @@ from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.admin.host_names import own_host
 from postbox.hosts.link_rules import HostRules
 from postbox.hosts.links import Links
-from postbox.hosts.reports import LinkSummary
+from postbox.hosts.summary import LinkSummary
 from postbox.rpc.postbox.v1.hosts_pb import View
 
 

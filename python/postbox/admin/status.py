@@ -5,10 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
-from postbox.admin.host_keys import OwnHostKey, host_keys
 from postbox.admin.host_names import own_host
-from postbox.admin.links import links_of
 from postbox.core import service_names
+from postbox.hosts.summary import read_summary
 from postbox.log.epoch import Renewal, last_renewal
 from postbox.store.contract import Size
 from postbox.world import Pool
@@ -54,17 +53,6 @@ class Status(Struct, frozen=True):
     hosts: HostsStatus | None = None
 
 
-class OwnKey(Struct, frozen=True):
-    """The fields of `keys show --json`. `host`: what other hosts call this node, None without such
-    a name; `host_keys`: by which they know it, the one that is used now first."""
-
-    name: str
-    public_key: bytes
-    id: str
-    host: str | None = None
-    host_keys: list[OwnHostKey] = []
-
-
 async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
     node, serving = desk.node, desk.serving
     index = node.ledger.index
@@ -92,7 +80,7 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
 
 
 async def _hosts(desk: Desk) -> HostsStatus:
-    links = await links_of(desk).summary()
+    links = await desk.node.store.read(read_summary)
     return HostsStatus(
         name=own_host(desk),
         links=len(links),
@@ -103,11 +91,4 @@ async def _hosts(desk: Desk) -> HostsStatus:
     )
 
 
-async def _show_key(desk: Desk, _: Nothing, tell: Tell) -> OwnKey:
-    identity = desk.node.identity
-    host, keys = own_host(desk), await host_keys(desk.node)
-    return OwnKey(identity.name, identity.public_key, identity.id, host, keys)
-
-
 STATUS = Command("status", Nothing, Status, _status)
-SHOW_KEY = Command("show-key", Nothing, OwnKey, _show_key)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from postbox.admin.command import Nothing
-from postbox.admin.host_keys import ROTATE_KEYS, OwnHostKey, RotateKeys
-from postbox.admin.status import SHOW_KEY
+from postbox.admin.keys import ROTATE_KEYS, SHOW_KEY, OwnHostKey, RotateKeys
 from postbox.cli.node import operated
 from postbox.cli.options import FLAG, Common, run
 from postbox.cli.output import print_json, print_pairs

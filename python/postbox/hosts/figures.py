@@ -9,7 +9,7 @@ import trio
 
 from postbox.errors import Fault
 from postbox.hosts.links import Links
-from postbox.hosts.reports import LinkSummary
+from postbox.hosts.summary import LinkSummary
 from postbox.metrics import Metrics
 
 EVERY_S = 30.0

@@ -27,12 +27,14 @@ from postbox.hosts.reports import (
     InboxPage,
     Letter,
     LettersPage,
-    LinkSummary,
-    LinkView,
     entry_at,
-    read_contacts,
     read_inbox,
     read_letters,
+)
+from postbox.hosts.summary import (
+    LinkSummary,
+    LinkView,
+    read_contacts,
     read_summary,
     read_view,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postbox.hosts.figures import GAUGES, counts
-from postbox.hosts.reports import LinkSummary
+from postbox.hosts.summary import LinkSummary
 
 
 def link(**more: int) -> LinkSummary:

@@ -1,4 +1,5 @@
-"""This host's own keys, by which other hosts know it, and their change."""
+"""The node's own keys: the one by which peers know it, and those by which other hosts do, with
+their change."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from postbox.admin.command import Command, Desk, Tell
+from postbox.admin.command import Command, Desk, Nothing, Tell
+from postbox.admin.host_names import own_host
 from postbox.admin.links import time_of
 from postbox.errors import Fault
 from postbox.hosts.key_rules import OWN_ROTATION, HostKeyRules, Rotate, rotation
@@ -26,6 +28,17 @@ class OwnHostKey(Struct, frozen=True):
     use: Literal["now", "next", "former"]
     begins: datetime | None
     ends: datetime | None
+
+
+class OwnKey(Struct, frozen=True):
+    """The fields of `keys show --json`. `host`: what other hosts call this node, None without such
+    a name; `host_keys`: by which they know it, the one that is used now first."""
+
+    name: str
+    public_key: bytes
+    id: str
+    host: str | None = None
+    host_keys: list[OwnHostKey] = []
 
 
 class RotateKeys(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,6 +78,12 @@ def _use(number: int, used: int) -> Literal["now", "next", "former"]:
     return "next" if number > used else "former"
 
 
+async def _show_key(desk: Desk, _: Nothing, tell: Tell) -> OwnKey:
+    identity = desk.node.identity
+    host, keys = own_host(desk), await host_keys(desk.node)
+    return OwnKey(identity.name, identity.public_key, identity.id, host, keys)
+
+
 async def _rotate(desk: Desk, request: RotateKeys, tell: Tell) -> HostKeys:
     node = desk.node
     draft = Rotate(node.world.new_id(), request.at_once)
@@ -74,4 +93,5 @@ async def _rotate(desk: Desk, request: RotateKeys, tell: Tell) -> HostKeys:
     return HostKeys(await host_keys(node))
 
 
+SHOW_KEY = Command("show-key", Nothing, OwnKey, _show_key)
 ROTATE_KEYS = Command("rotate-keys", RotateKeys, HostKeys, _rotate)
