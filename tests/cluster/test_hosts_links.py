@@ -12,9 +12,18 @@ from postbox.config import Config, ServeConfig
 from postbox.hosts import wire
 from postbox.hosts.client import Calls, dial_hosts
 from postbox.hosts.events import Event, event_of
+from postbox.hosts.sender import PROBING
 from postbox.rpc.faults import Code, RpcError
 from postbox.rpc.postbox.v1.hosts_pb import GuildLeft
-from support.hosts_cluster import NOTHING, HostsCluster, Member, among_hosts, hosts_cluster, until
+from support.hosts_cluster import (
+    NOTHING,
+    PORT,
+    HostsCluster,
+    Member,
+    among_hosts,
+    hosts_cluster,
+    until,
+)
 from support.simulate import MemoryDisk, Simulation, simulate
 
 AGAIN_S = 2.0
@@ -120,21 +129,25 @@ async def test_signs_of_life_of_a_host_that_cannot_be_reached_are_worth_few_atte
 
 @among_hosts
 async def test_hosts_that_are_down_or_silent_are_in_nobodys_way(cluster: HostsCluster) -> None:
-    """More of them than there are places for those that failed."""
+    """More of them than there are places for those that failed, and some that were well once."""
     ann, bob = await two(cluster)
-    silent = [cluster.add(f"silent{number}") for number in range(3)]
-    await cluster.start(*silent)
-    for one in silent:
-        one.mood.status = NOTHING
-    down = [cluster.add(f"down{number}") for number in range(60)]
-    for one in (*down, *silent):
+    once = [cluster.add(f"once{number}") for number in range(3)]
+    await cluster.start(*once)
+    down = [cluster.add(f"down{number}") for number in range(30)]
+    silent = [cluster.add(f"silent{number}") for number in range(PROBING + 10)]
+    for one in silent:  # there is somebody, who never says a word
+        await cluster.simulation.net.listen(one.address, PORT)
+    for one in once:
         await ann.post(one, [b"0"])
-    await trio.sleep(100)
-    for number in range(5):
+        await until(partial(has, one, ann, [b"0"]))
+        one.mood.status = NOTHING
+    for one in (*once, *down, *silent):
+        await ann.post(one, [b"1"])
+    for number in range(10):
         await ann.post(bob, [b"%d" % number])
         expected = [b"%d" % each for each in range(number + 1)]
         assert await until(partial(has, bob, ann, expected)) < 1
-        await trio.sleep(10)
+        await trio.sleep(5)
 
 
 @among_hosts

@@ -1,7 +1,9 @@
 """Asking other hosts for their keys: each of them once at a time, whoever wants to know.
 
-A fetch runs in a task of its own, never in that of the request that caused it: a caller that hangs
-up stops nothing, and no caller can have more of them under way than there are tasks.
+A fetch that a request causes runs in a task of its own, never in that of the request: a caller
+that hangs up stops nothing, and no caller can have more of them under way than there are tasks.
+What this node wants to know for itself is fetched where it is wanted: whoever calls hosts bounds
+how many, and those that never answer keep nobody else waiting.
 """
 
 from __future__ import annotations
@@ -76,8 +78,11 @@ class KeyFetching:
         """What `host` answers: to the question that is under way, else to a new one. Raises
         KeyUnavailable."""
         flight = self._flights.get(host)
-        if flight is None:
-            flight = self._start(_Flight(host, is_ours=is_ours), is_stranger=is_stranger)
+        if flight is None and is_ours:
+            flight = self._flights[host] = _Flight(host, is_ours=True)
+            await self._fly(flight)
+        elif flight is None:
+            flight = self._start(_Flight(host, is_ours=False), is_stranger=is_stranger)
         with trio.move_on_after(WAIT_S):
             await flight.landed.wait()
         if flight.peer is None:
@@ -103,14 +108,16 @@ class KeyFetching:
 
     async def _run(self, queue: trio.MemoryReceiveChannel[_Flight]) -> None:
         while True:
-            flight = await queue.receive()
-            try:
-                await self._fly(flight)
-            finally:
-                del self._flights[flight.host]
-                flight.landed.set()
+            await self._fly(await queue.receive())
 
     async def _fly(self, flight: _Flight) -> None:
+        try:
+            await self._ask(flight)
+        finally:
+            del self._flights[flight.host]
+            flight.landed.set()
+
+    async def _ask(self, flight: _Flight) -> None:
         host = flight.host
         try:
             raw = await self._fetch(host)

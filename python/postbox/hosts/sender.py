@@ -143,7 +143,8 @@ class _Link:
     client: HostClient
     places: Places
     is_touched: bool = True
-    _was_slow: bool = False
+    _is_doubtful: bool = False
+    _took_s: float = 0.0  # the last call
     _is_signed_again: bool = False
     _noted: Place | None = None  # how far the host has come, and nobody was told yet
     _retries: Retries = field(default_factory=Retries)
@@ -182,28 +183,29 @@ class _Link:
         """All that there is, or until something is in the way."""
         seq = due.entries[0].seq
         assert seq is not None, "what goes to a host is numbered"
-        course, is_doubtful = Course(seq - 1), due.reader.attempts > 0
-        ahead: Sequence[Numbered] = ()
+        self._is_doubtful = self._is_doubtful or due.reader.attempts > 0
+        course, ahead = Course(seq - 1), list[Numbered]()
         while True:
             batch: Sequence[Numbered] = ()
             try:
-                most = min(course.most_events, await self.client.most_events())
+                most = min(course.most_events, await self._call(self.client.most_events))
                 batch = ahead or await self._read_on(course.after, most)
                 if not batch:
                     return
                 reply, ahead = await _beside(
-                    partial(self._post, batch, is_doubtful=is_doubtful or self._was_slow),
+                    partial(self._call, partial(self.client.post, batch)),
                     partial(self._read_on, batch[-1].upto, most),
                 )
+                self._is_doubtful = self._took_s > SLOW_S
                 await self._went(course, batch, reply)
-                is_doubtful = False
+                if course.after != batch[-1].upto:
+                    ahead = []
             except (HostFault, Stuck, UnknownPlace) as error:
+                ahead = []
                 if not await self._failed(failure_of(error), course, batch):
                     return
-            if course.after != batch[-1].upto:
-                ahead = ()
 
-    async def _read_on(self, after: int, most: int) -> Sequence[Numbered]:
+    async def _read_on(self, after: int, most: int) -> list[Numbered]:
         """What comes next, once it is noted how far the host has come: both while it has a batch to
         work on."""
         place, self._noted = self._noted, None
@@ -211,13 +213,14 @@ class _Link:
             await self.links.acknowledge(self.host, place)
         return await self.links.numbered(self.host, after, most)
 
-    async def _post(self, batch: Sequence[Numbered], *, is_doubtful: bool) -> Reply:
-        async with self.places.of(is_doubtful=is_doubtful):
+    async def _call(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """In one of the places for such hosts."""
+        async with self.places.of(is_doubtful=self._is_doubtful):
             begun_s = trio.current_time()
             try:
-                return await self.client.post(batch)
+                return await ask()
             finally:
-                self._was_slow = trio.current_time() - begun_s > SLOW_S
+                self._took_s = trio.current_time() - begun_s
 
     async def _went(self, course: Course, batch: Sequence[Numbered], reply: Reply) -> None:
         last = batch[-1]

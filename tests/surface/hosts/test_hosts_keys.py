@@ -649,21 +649,38 @@ async def test_what_cannot_be_stored_is_an_error_of_ours_and_known_all_the_same(
         assert town.saved
 
 
-async def test_more_wishes_than_can_be_served_are_told_so(autojump_clock: MockClock) -> None:
+async def test_what_this_node_wants_to_know_waits_for_no_other_host(
+    autojump_clock: MockClock,
+) -> None:
     hosts = [f"{at}.example:2289" for at in range(MAX_QUEUE + FETCHERS + 5)]
     town = town_of(*hosts, delay_s=5.0)
-    refused: list[str] = []
+    begun_s = trio.current_time()
+    async with open_cache(town) as cache:
+        async with trio.open_nursery() as nursery:
+            for host in hosts:
+                nursery.start_soon(cache.keys_of, host)
+        assert trio.current_time() - begun_s == pytest.approx(5)
+    assert sorted(town.asked) == sorted(hosts)
 
-    async def want(host: str) -> None:
+
+async def test_more_requests_than_can_be_looked_into_are_told_to_come_again(
+    autojump_clock: MockClock,
+) -> None:
+    hosts = [f"{at}.example:2289" for at in range(MAX_QUEUE + FETCHERS + 5)]
+    town = town_of(*hosts, delay_s=5.0)
+    town.settings = {host: HostSettings(None, False, is_known=True) for host in hosts}
+    tokens, busy = {host: town.token(host) for host in hosts}, list[str]()
+
+    async def send(host: str, source: str) -> None:
         try:
-            await cache.keys_of(host)
-        except KeyUnavailable as error:
-            refused.append(str(error))
+            await ask(cache, tokens[host], host, source=source)
+        except Busy as error:
+            busy.append(str(error))
 
     async with open_cache(town) as cache, trio.open_nursery() as nursery:
-        for host in hosts:
-            nursery.start_soon(want, host)
-    assert len([text for text in refused if "100 others wait already" in text]) >= 1
+        for at, host in enumerate(hosts):
+            nursery.start_soon(send, host, f"192.0.2.{at}")
+    assert len(busy) >= 5
     assert len(town.asked) <= MAX_QUEUE + FETCHERS
 
 
