@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from support.command import Call, ready_url, running, served
+from support.plain_peer import Event, plain_peer
 
 LOOKS = 300  # at a fifth of a second and more: for a machine that is busy with everything else
 
@@ -63,3 +64,26 @@ def test_what_is_posted_to_a_host_that_is_down_arrives_when_it_is_back(
             assert (known["host"], known["last_contact"] is None) == (here, False)
             assert told("hosts", "block", here, "--home", b)["admit"] == "block"
             assert steps(1)["token"] == "wrong"
+
+
+def test_a_plain_host_is_asked_for_its_key_and_nothing_else(tmp_path: Path, call: Call) -> None:
+    """It forgets what it once gave to a Sync."""
+    home, own = tmp_path / "home", "127.0.0.1:7433"
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text(f'serve.loopback = true\nhosts.name = "{own}"\n')
+    with plain_peer() as peer:
+        peer.waiting[own].append(Event("a/b", b"for us"))
+
+        def step(what: str) -> tuple[str, str]:
+            done = call("doctor", peer.name, "--home", home, "--json")
+            assert done.code == 0, done
+            found = {step["what"]: step for step in done.json["findings"]}
+            return found[what]["state"], found[what]["cure"]
+
+        state, cure = step("key")
+        assert state == "warning"
+        assert cure.startswith(f"postbox hosts set {peer.name} --tokens plain")
+        assert call("hosts", "set", peer.name, "--tokens", "plain", "--home", home).code == 0
+        assert step("key") == ("ok", "")
+        assert step("token")[0] == "warning"
+        assert (peer.tokens, len(peer.waiting[own])) == ([], 1)
