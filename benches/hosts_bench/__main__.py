@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from hosts_bench import delivery, pending, posting, restarting
+from hosts_bench import delivery, destinations, pending, posting, restarting
 from hosts_bench.disk import syncs_per_s
 from kernel_bench.__main__ import show
 from kernel_bench.places import places
@@ -15,6 +15,7 @@ PARTS = {
     "posting": posting.rows,
     "pending": pending.rows,
     "delivery": delivery.rows,
+    "destinations": destinations.rows,
     "restarting": restarting.rows,
 }
 

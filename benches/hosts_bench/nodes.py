@@ -99,6 +99,20 @@ class Host:
 
 
 @asynccontextmanager
+async def one_host(folder: Path) -> AsyncIterator[Host]:
+    """On SQLite, over plain HTTP."""
+    [url] = await free_urls(WORLD, 1)
+    name, home = url.removeprefix("http://"), folder / "a"
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text(_config(home, name, None, None))
+    async with trio.open_nursery() as nursery:
+        host = Host(name, home, nursery)
+        await host.start()
+        yield host
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
 async def two_hosts(
     folder: Path, databases: Sequence[str], *, tls: bool = False
 ) -> AsyncIterator[tuple[Host, Host]]:
