@@ -104,6 +104,7 @@ def test_clocks_that_differ_a_little_are_told(ahead_s: float, state: str) -> Non
     step = clock_step(round(ahead_s * 1e3))
     assert (step.state, bool(step.cure)) == (state, state != "ok")
     assert f"{ahead_s:+.1f} s off ours" in step.text
+    assert clock_step(-40).text == "+0.0 s off ours"
 
 
 @among_hosts

@@ -54,7 +54,7 @@ async def addresses_of(net: Net, host: str, reach: Reach, *, is_tls: bool) -> li
         raise Blocked("address", text, "look at this machine's resolver") from error
     except OSError as error:
         cure = f"is {domain} spelt right, and in the DNS? Its operator adds an A or AAAA record"
-        text = f"{domain} has no address: {error.strerror or error}"
+        text = f"{domain} has no address: {_said(error)}"
         raise Blocked("address", text, cure) from error
     for address in addresses:
         refusal = reach.refusal(address, is_tls=is_tls)
@@ -106,8 +106,14 @@ async def _connection(
     except trio.TooSlowError:
         silent.append(f"{address} port {port} (no answer within {CONNECT_S:.0f} s)")
     except OSError as error:
-        silent.append(f"{address} port {port} ({error.strerror or error})")
+        silent.append(f"{address} port {port} ({_said(error)})")
     return None
+
+
+def _said(error: OSError) -> str:
+    """By the system, whose error is the cause of trio's."""
+    told = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    return told.strerror or str(told)
 
 
 async def shake_hands(

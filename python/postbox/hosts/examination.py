@@ -156,7 +156,7 @@ def _cure_of_key(host: str, fault: HostFault) -> str:
 
 def clock_step(off_ms: int) -> Step:
     """Of another host's clock less ours. Raises Blocked beyond what tokens bear."""
-    text = f"{off_ms / 1e3:+.1f} s off ours"
+    text = f"{round(off_ms / 1e3, 1) + 0.0:+.1f} s off ours"  # there is no -0.0
     cure = f"set the clocks, here or there: beyond {LEEWAY_S} s tokens are refused"
     if abs(off_ms) > LEEWAY_S * 1_000:
         raise Blocked("clock", text, cure)
