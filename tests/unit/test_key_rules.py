@@ -254,9 +254,19 @@ def test_of_a_host_there_is_one_entry_however_often_it_was_asked() -> None:
 
 def test_what_another_process_learned_later_stays() -> None:
     rows, rules = Rows(), HostKeyRules()
-    rows.decide(rules, LearnKeys(peer(A, 1, at_ms=NOW_MS + 9)), NOW_MS)
-    decision = rows.decide(rules, LearnKeys(peer(A, 0, at_ms=NOW_MS)), NOW_MS)
+    rows.decide(rules, LearnKeys(peer(A, 1, at_ms=NOW_MS + 9)), NOW_MS + 9)
+    decision = rows.decide(rules, LearnKeys(peer(A, 0, at_ms=NOW_MS)), NOW_MS + 9)
     assert (decision.entries, decision.puts, decision.refuse) == ((), (), None)
+
+
+def test_what_was_learned_while_the_clock_was_wrong_does_not_stand_in_the_way() -> None:
+    rows, rules, ahead_ms = Rows(), HostKeyRules(), 86_400_000
+    early = peer(A, 0, at_ms=NOW_MS + ahead_ms)
+    assert early.usable(NOW_MS + ahead_ms)
+    assert not early.usable(NOW_MS)
+    rows.decide(rules, LearnKeys(early), NOW_MS + ahead_ms)
+    rows.decide(rules, LearnKeys(peer(A, 1)), NOW_MS)
+    assert peer_keys(rows.rows[PEER_KEY.name, (A,)]) == peer(A, 1)
 
 
 def test_a_rotation_is_one_row_and_is_refused_while_one_is_under_way() -> None:

@@ -56,18 +56,19 @@ class PeerKeys(Struct, frozen=True):
 
     def usable(self, now_ms: int) -> list[PeerKey]:
         """The keys that tokens may be signed with now. None at all once the answer is too old: the
-        host could not be asked since."""
-        if now_ms >= self.fetched_at_ms + KEEP_MS:
-            return []
+        host could not be asked since. Nor if it is of a time to come: our clock was wrong."""
         begun_ms = now_ms + LEEWAY_S * 1000
+        if self.fetched_at_ms > begun_ms or now_ms >= self.fetched_at_ms + KEEP_MS:
+            return []
         return [
             key
             for key in self.keys
             if key.not_before_ms <= begun_ms and now_ms < key.valid_until_ms
         ]
 
-    def refresh_at_ms(self) -> int:
-        return self.fetched_at_ms + KEEP_MS // 2
+    def is_fresh(self, now_ms: int) -> bool:
+        """Not to be asked for again yet."""
+        return bool(self.usable(now_ms)) and now_ms < self.fetched_at_ms + KEEP_MS // 2
 
     def says_the_same(self, other: PeerKeys | None) -> bool:
         """But for times, which move on with every answer."""
@@ -142,8 +143,10 @@ class HostKeyRules:
 
 def _learned(draft: LearnKeys, state: State, at_ms: int) -> Decision:
     row = state[PEER_KEY, (draft.peer.host,)]
-    if row is not None and peer_keys(row).fetched_at_ms >= draft.peer.fetched_at_ms:
-        return Decision()  # another process has asked since
+    if row is not None:
+        known = peer_keys(row)
+        if known.fetched_at_ms >= draft.peer.fetched_at_ms and known.usable(at_ms):
+            return Decision()  # another process has asked since
     stored = state.entry(Lane.HOSTS, draft.id)
     return Decision(
         entries=(_entry(draft.id, KIND_PEER_KEY, at_ms, draft.peer),),

@@ -119,7 +119,7 @@ class KeyCache:
         self._settings = settings
         self._save = save
         self._counts_as = counts_as
-        self._started_s = self._clock.now_ns() // 10**6 / 1000  # as exact as a token's iat
+        self._started_s = self._clock.elapsed_s()
         self._peers: dict[str, PeerKeys] = {}
         self._unproved: dict[str, PeerKeys] = {}  # oldest first
         self._replays = Replays()
@@ -135,7 +135,8 @@ class KeyCache:
         for entry in committed.streams.get((Lane.HOSTS, STREAM), ()):
             if entry.kind == KIND_PEER_KEY:
                 assert entry.body is not None
-                self._keep(msgspec.json.decode(entry.body, type=PeerKeys))
+                peer = msgspec.json.decode(entry.body, type=PeerKeys)
+                self._peers[peer.host] = peer
 
     def known(self, host: str) -> PeerKeys | None:
         """What is known of a host's keys, nobody being asked."""
@@ -185,7 +186,7 @@ class KeyCache:
                     rpc=rpc,
                     bh=bh,
                     now_s=self._now_s(),
-                    issued_after_s=self._started_s,
+                    issued_after_s=self._issued_after_s(),
                 )
                 self._check_unused(host, token)
             case PlainToken() if not settings.is_plain:
@@ -254,7 +255,7 @@ class KeyCache:
         """A good token of this host was seen: its keys are worth keeping."""
         peer = self._unproved.pop(host, None)
         if peer is not None:
-            self._keep(peer)
+            self._peers[host] = peer
             await self._save(peer)
 
     # -- whom we ask ----------------------------------------------------------------------------
@@ -281,8 +282,8 @@ class KeyCache:
             self._unproved[peer.host] = peer
             if len(self._unproved) > MAX_UNPROVED:
                 del self._unproved[next(iter(self._unproved))]
-        elif not peer.says_the_same(known) or known.refresh_at_ms() <= peer.fetched_at_ms:
-            self._keep(peer)
+        elif not (peer.says_the_same(known) and known.is_fresh(self._now_ms())):
+            self._peers[peer.host] = peer
             await self._save(peer)
 
     async def _run_refresh(self) -> None:
@@ -298,15 +299,16 @@ class KeyCache:
         """What nobody has answered for all of its time is asked for no more, until it is needed."""
         peer = self._peers[host]
         return (
-            peer.refresh_at_ms() <= self._now_ms()
+            not peer.is_fresh(self._now_ms())
             and bool(peer.usable(self._now_ms()))
             and self._settings(host).refusal is None
         )
 
-    def _keep(self, peer: PeerKeys) -> None:
-        known = self._peers.get(peer.host)
-        if known is None or known.fetched_at_ms <= peer.fetched_at_ms:
-            self._peers[peer.host] = peer
+    def _issued_after_s(self) -> float:
+        """When this process started, by the clock as it goes now: one that was wrong then, and was
+        set right, must not make all tokens look too old. As exact as a token's `iat`."""
+        up_s = self._clock.elapsed_s() - self._started_s
+        return int((self._now_s() - up_s) * 1000) / 1000
 
     def _now_s(self) -> float:
         return self._clock.now_ns() / 1e9

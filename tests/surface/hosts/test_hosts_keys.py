@@ -36,7 +36,7 @@ from postbox.net.addresses import Reach
 from postbox.store.contract import Entry, Lane
 from postbox.trust.host_keys import FIRST, KEEP_MS, HostKey, Rotation, host_key, rotated
 from postbox.trust.tokens import Rpc, sign_plain, sign_strict
-from postbox.world import World
+from postbox.world import Clock, World
 from support.memory_net import MemoryNet
 from support.simulate import InlineThreads, Life, MemoryDisk, SeededRandom, VirtualClock
 
@@ -119,9 +119,9 @@ class Town:
 
 
 @asynccontextmanager
-async def open_cache(town: Town) -> AsyncIterator[KeyCache]:
+async def open_cache(town: Town, clock: Clock | None = None) -> AsyncIterator[KeyCache]:
     world = World(
-        VirtualClock(),
+        clock or VirtualClock(),
         SeededRandom(2),
         MemoryNet(),
         InlineThreads(SeededRandom(3), Life()),
@@ -682,6 +682,34 @@ async def test_more_requests_than_can_be_looked_into_are_told_to_come_again(
             nursery.start_soon(send, host, f"192.0.2.{at}")
     assert len(busy) >= 5
     assert len(town.asked) <= MAX_QUEUE + FETCHERS
+
+
+async def test_a_clock_that_was_wrong_and_is_set_right_leaves_nothing_behind(
+    autojump_clock: MockClock,
+) -> None:
+    """A machine that starts with a clock a day ahead, which is then set."""
+    town = town_of(A)
+    clock = WrongClock(86_400)
+    async with open_cache(town, clock) as cache:
+        await ask(cache, town.token(now_s=clock.now_ns() / 1e9))
+        clock.ahead_s = 0
+        await ask(cache, town.token())
+        town.hosts[A].rotate()
+        await trio.sleep(60)
+        await ask(cache, town.token(number=1))
+        await ask(cache, town.token(number=1))
+    assert [len(peer.keys) for peer in town.saved] == [1, 1, 2]
+
+
+class WrongClock:
+    def __init__(self, ahead_s: float) -> None:
+        self.ahead_s = ahead_s
+
+    def now_ns(self) -> int:
+        return VirtualClock().now_ns() + int(self.ahead_s * 1e9)
+
+    def elapsed_s(self) -> float:
+        return VirtualClock().elapsed_s()
 
 
 # -- plain peers ---------------------------------------------------------------------------------
