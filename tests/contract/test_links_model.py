@@ -33,6 +33,7 @@ from support.simulate import Simulation, simulate
 T = TypeVar("T")
 
 STEPS = 70
+STEPS_ON_POSTGRESQL = 20  # there each backup is a database of its own
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Walk:
         self.backups: list[tuple[int, SenderModel]] = []
         self.receiver_backups: list[tuple[int, ReceiverModel]] = []
 
-    async def run(self) -> None:
+    async def run(self, count: int) -> None:
         steps: list[tuple[int, Callable[[], Awaitable[None]]]] = [
             (3, self.post),
             (6, self.push),
@@ -78,7 +79,7 @@ class Walk:
         ]
         weighted = [step for weight, step in steps for _ in range(weight)]
         await self.post()
-        for _ in range(STEPS):
+        for _ in range(count):
             await self.pick(weighted)()
             await self.look()
         await self.come_to_rest()
@@ -122,10 +123,13 @@ class Walk:
         await trio.sleep(self.pick([1, 20, 30]) * 3_600)
         before = await self.a.kept()
         labels = {seq: await self.epoch_of(seq) for seq in before}
+        confirmed = (await self.a.links.view_of(self.b.host)).acknowledged
         keep = Keep(self.pick([0, 1]), 1)
         await self.a.trim(keep)
         await self.b.trim(keep)
-        self.trimmed |= {(labels[seq], seq) for seq in before - await self.a.kept()}
+        gone = before - await self.a.kept()
+        assert max(gone, default=0) <= confirmed
+        self.trimmed |= {(labels[seq], seq) for seq in gone}
 
     async def epoch_of(self, seq: int) -> bytes:
         [numbered] = await self.a.links.numbered(self.a.other, seq - 1, 1)
@@ -234,16 +238,15 @@ class Walk:
 
     async def come_to_rest(self) -> None:
         """As sender and receiver do by themselves when nothing is in the way."""
-        for _ in range(4 * len(self.sender.posted) + 8):
-            view = await self.a.links.view_of(self.b.host)
-            if not view.queued:
+        tries = 4 * len(self.sender.posted) + 8
+        after = (await self.a.links.view_of(self.b.host)).acknowledged
+        for _ in range(tries):
+            batch = await self.batch(after, 3)
+            if not batch:
                 break
-            batch = await self.batch(view.acknowledged, 3)
-            while batch:
-                after = await self.answered(await self.b.take(batch))
-                batch = await self.batch(after, 3)
-        assert not (await self.a.links.view_of(self.b.host)).queued
-        for _ in range(4 * len(self.sender.posted) + 8):
+            after = await self.answered(await self.b.take(batch))
+        assert not (await self.a.links.view_of(self.b.host)).queued, "what waits never arrives"
+        for _ in range(tries):
             if not await self.ask(3):
                 break
             await self.acknowledge()
@@ -264,30 +267,30 @@ class Walk:
         assert await self.b.problems() == []
 
 
-def walk(seed: int, a_shelf: Shelf, b_shelf: Shelf) -> None:
+def walk(seed: int, a_shelf: Shelf, b_shelf: Shelf, steps: int = STEPS) -> None:
     async def main(simulation: Simulation) -> None:
         async with trio.open_nursery() as nursery:
             a = End("a.example:2289", "b.example:2289", a_shelf, nursery)
             b = End("b.example:2289", "a.example:2289", b_shelf, nursery)
             await a.start()
             await b.start()
-            await Walk(simulation, a, b).run()
+            await Walk(simulation, a, b).run(steps)
             await a.stop()
             await b.stop()
 
     simulate(seed, main, limit_s=1_000 * 86_400)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(16))
 def test_a_link_loses_doubles_and_reorders_nothing(seed: int) -> None:
     walk(seed, MemoryShelf(), MemoryShelf())
 
 
 def test_a_link_from_postgresql_loses_doubles_and_reorders_nothing(postgres: Server) -> None:
     with closing(ServerShelf(postgres, "link_from")) as shelf:
-        walk(1, shelf, MemoryShelf())
+        walk(1, shelf, MemoryShelf(), STEPS_ON_POSTGRESQL)
 
 
 def test_a_link_to_postgresql_loses_doubles_and_reorders_nothing(postgres: Server) -> None:
     with closing(ServerShelf(postgres, "link_to")) as shelf:
-        walk(2, MemoryShelf(), shelf)
+        walk(2, MemoryShelf(), shelf, STEPS_ON_POSTGRESQL)

@@ -108,24 +108,24 @@ class Walked(NamedTuple):
 
 def walk(link: Incoming, events: Iterable[Arrived]) -> Walked:
     """As far as numbers follow each other."""
-    places = {place.epoch: place.seq for place in reversed(link.places)}
+    places = {place.epoch: place.seq for place in reversed(link.places)}  # the current one last
+    epoch, last = link.current.epoch, link.current.seq
     fresh = []
     for event in events:
-        last = places.get(event.epoch)
-        if last is None:
-            if event.first > 1 and places.get(event.before, 0) < event.first - 1:
-                break  # what was given before this epoch is not all here
-            last = event.first - 1
-        elif event.seq > last + 1:
-            break
-        places.pop(event.epoch, None)
-        places[event.epoch] = last  # the current one is the last
-        upto = event.upto or event.seq
+        if event.epoch != epoch:
+            known = places.pop(event.epoch, None)
+            if known is None:
+                if event.first > 1 and places.get(event.before, 0) < event.first - 1:
+                    break  # what was given before this epoch is not all here
+                known = event.first - 1
+            epoch, last = event.epoch, known
+            places[epoch] = last
         if event.seq > last + 1:
             break
+        upto = event.upto or event.seq
         if upto > last:
             fresh.append((event, last + 1))
-            places[event.epoch] = upto
+            places[epoch] = last = upto
     found = tuple([Place(epoch, seq) for epoch, seq in reversed(places.items())])
     return Walked(_moved(link, found[:MAX_EPOCHS]), tuple(fresh))
 
