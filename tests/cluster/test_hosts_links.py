@@ -12,6 +12,7 @@ from postbox.config import Config, ServeConfig
 from postbox.hosts import wire
 from postbox.hosts.client import Calls, dial_hosts
 from postbox.hosts.events import Event, event_of
+from postbox.hosts.receiver import ASKED_AT_ONCE
 from postbox.hosts.sender import PROBING
 from postbox.rpc.faults import Code, RpcError
 from postbox.rpc.postbox.v1.hosts_pb import GuildLeft
@@ -166,6 +167,21 @@ async def test_a_host_that_nobody_can_call_receives_at_once_what_it_follows(
         assert await until(partial(has, bob, ann, expected)) < 1
         assert await until(partial(_is_confirmed, ann, bob)) < 1
         await trio.sleep(100)
+
+
+@among_hosts
+async def test_more_hosts_are_followed_than_are_asked_at_once(cluster: HostsCluster) -> None:
+    bob = cluster.add("bob", follow=True)
+    others = [cluster.add(f"ann{number}") for number in range(ASKED_AT_ONCE + 2)]
+    await cluster.start(bob, *others)
+    for one in others:
+        await bob.post(one, [b"a"])
+    bob.mood.status = 500
+    await trio.sleep(20)
+    for one in others:
+        await one.post(bob, [b"1"])
+    for one in others:
+        assert await until(partial(has, bob, one, [b"1"])) < 1
 
 
 @among_hosts

@@ -250,7 +250,7 @@ class HostsCluster:
         self.simulation.net.heal(one.address, other.address)
 
 
-async def until(done: Callable[[], Awaitable[bool]], at_most_s: float = 3 * 3600.0) -> float:
+async def until(done: Callable[[], Awaitable[bool]], at_most_s: float = 600.0) -> float:
     """When it is so, on the virtual clock: the seconds that it took, a tenth more at most."""
     begun_s = trio.current_time()
     with trio.fail_after(at_most_s):

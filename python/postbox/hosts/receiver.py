@@ -207,6 +207,8 @@ class _Asker:
             _Turn(self.places) as turn,
             self.client.sync(known, refused, follow=is_followed) as arriving,
         ):
+            if is_followed:  # it is to last
+                turn.give_back()
             taken = None
             while events := await arriving.batch():
                 taken = await self._take(events)
@@ -217,7 +219,7 @@ class _Asker:
                     self._answered()
                 elif _is_overtaken(taken, events):
                     break
-                if is_followed or trio.current_time() > turn.begun_s + PLACE_S:
+                if trio.current_time() > turn.begun_s + PLACE_S:
                     turn.give_back()
         if is_followed:
             raise self._fault("it has ended the stream, which was to stay open")
