@@ -77,9 +77,17 @@ class Caller:
         together = wire.events_of(events)
         return wire.post_request(self.asked(wire.POST_EVENTS, together), together)
 
-    def sync(self, ack: Place | None = None, *, follow: bool = False, **how: bool) -> bytes:
+    def sync(
+        self,
+        ack: Place | None = None,
+        refused: pb.Refusal | None = None,
+        *,
+        follow: bool = False,
+        is_plain: bool = False,
+    ) -> bytes:
         """A SyncRequest."""
-        return self.asked(wire.SYNC, wire.asking(ack, follow=follow), **how)
+        asking = wire.asking(ack, follow=follow, refused=refused)
+        return self.asked(wire.SYNC, asking, is_plain=is_plain)
 
     def ack(self, place: Place, refused: pb.Refusal | None = None) -> bytes:
         """An AckRequest."""

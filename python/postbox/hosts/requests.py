@@ -89,8 +89,7 @@ class Requests:
         return None
 
     def _refusal_of_plain_http(self, scope: HTTPScope) -> Reply | None:
-        address = address_of(scope)
-        if self._reach.loopback and self._reach.is_home(address):
+        if self._reach.is_home(address_of(scope)):
             return None
         return text(
             403,

@@ -4,24 +4,30 @@ good as before."""
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import trio
 import trio.testing
 from hypercorn.typing import ASGIFramework
 
 from postbox.hosts import wire
+from postbox.hosts.callers import REQUESTS_OF_HOST, STRANGERS_PER_MINUTE, Callers
+from postbox.hosts.keys import Caller as CallerOf
+from postbox.hosts.replies import TooOften
 from postbox.hosts.requests import LARGE_OF_ADDRESS, SMALL_BODY_BYTES
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.world import system_world
 from support.asgi_call import GRPC, Call, call, framed
 from support.hosts_door import EPOCH, Caller, Door, door_at, note
-from support.serving import logged
+from support.serving import FixedClock, logged
 
 B = "b.example:2289"
 WORLD = system_world()
@@ -86,6 +92,18 @@ ATTACKS = {
     "GET": Attack(SYNC, status=405, scope={"method": "GET"}),
     "gRPC over HTTP/1.1": Attack(SYNC, status=505, scope={"http_version": "1.1"}),
     "plain HTTP from elsewhere": Attack(SYNC, status=403, scope={"client": ("8.8.8.8", 1)}),
+    "a deadline in the past": Attack(
+        SYNC, (framed(b""),), code="16", scope={"headers": ((b"grpc-timeout", b"0n"),)}
+    ),
+    "a deadline that is none": Attack(
+        SYNC, (framed(b""),), code="16", scope={"headers": ((b"grpc-timeout", b"soon"),)}
+    ),
+    "a header that is no text": Attack(
+        SYNC, (framed(b""),), code="16", scope={"headers": ((b"x-thing", b"\xff"),)}
+    ),
+    "a compression": Attack(
+        SYNC, (framed(b""),), code="12", scope={"headers": ((b"grpc-encoding", b"gzip"),)}
+    ),
     "no content type": Attack(POST_EVENT, content_type="", status=415),
     "HTML": Attack(POST_EVENT, content_type="text/html", status=415),
     "a content type that is no ASCII": Attack(POST_EVENT, content_type="é", status=400),
@@ -234,6 +252,30 @@ async def test_a_fault_of_ours_is_told_as_one_and_no_more(tmp_path: Path) -> Non
     assert code_of(found) in ("13", "14")
     told = f"{found.headers} {found.trailers}"
     assert [word for word in INSIDE if word in told] == []
+
+
+async def test_an_address_whose_tokens_are_refused_is_told_to_wait(tmp_path: Path) -> None:
+    async with opened(tmp_path, world=replace(WORLD, clock=FixedClock())) as (_, app, _caller):
+        asker = framed(wire.signed(b"", "a.b.c", B))
+        codes = Counter([code_of(await call(app, SYNC, asker)) for _ in range(310)])
+        assert codes == {"16": STRANGERS_PER_MINUTE, "8": 310 - STRANGERS_PER_MINUTE}
+        elsewhere = await call(app, SYNC, asker, client=("127.0.0.2", 1))
+        assert code_of(elsewhere) == "16"
+
+
+async def test_requests_of_one_host_under_way_are_bounded(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        hosts, heard = door.hosts, list[str]()
+        callers = Callers(
+            WORLD.clock, hosts.keys, hosts.contacts, str, heard.append, requests_per_minute=1
+        )
+        with ExitStack() as under_way:
+            for _ in range(REQUESTS_OF_HOST):
+                under_way.enter_context(callers.one(CallerOf(B, False, b"")))
+            with pytest.raises(TooOften), callers.one(CallerOf(B, False, b"")):
+                pass
+            with callers.one(CallerOf("c.example:2289", False, b"")):
+                pass
 
 
 async def test_large_bodies_of_one_address_are_bounded(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trustme
 
 from postbox.hosts import wire
 from postbox.hosts.host_rules import SetHost
-from postbox.hosts.place import Place
+from postbox.hosts.place import NOWHERE, Place
 from postbox.metrics import Metrics
 from postbox.rpc.auth.v1.auth_pb import GetKeyReply
 from postbox.rpc.postbox.v1 import hosts_pb as pb
@@ -123,13 +124,17 @@ async def test_a_place_that_says_nothing_of_the_link_acknowledges_nothing(tmp_pa
         assert (await door.hosts.links.view_of(B)).acknowledged == 0
 
 
-async def test_what_the_asker_refuses_for_good_is_a_tombstone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by_ack", [True, False])
+async def test_what_the_asker_refuses_for_good_is_a_tombstone(tmp_path: Path, by_ack: bool) -> None:
     async with asked(tmp_path) as (door, host, caller):
         await door.post(B, b"1", b"2", b"3")
         epoch = pb.PostboxEvent.from_binary((await host.drained(caller.sync()))[0]).epoch
         no = pb.Refusal(seq=2, code="unwanted", text="not this one")
-        await host.answer(wire.ACK, caller.ack(Place(epoch, 1), no))
-        bodies = await host.drained(caller.sync(Place(epoch, 1)))
+        if by_ack:
+            await host.answer(wire.ACK, caller.ack(Place(epoch, 1), no))
+            bodies = await host.drained(caller.sync(Place(epoch, 1)))
+        else:
+            bodies = await host.drained(caller.sync(Place(epoch, 1), no))
         events = [pb.PostboxEvent.from_binary(body) for body in bodies]
         assert [(event.seq, event.tombstone is None) for event in events] == [
             (2, False),
@@ -154,6 +159,26 @@ async def test_a_plain_token_is_taken_from_hosts_that_the_operator_marked_alone(
         assert await door.texts(B) == [b"hello"], "the same request again is a duplicate"
         await host.answer(wire.POST_EVENT, caller.post(note(0), is_plain=True))
         assert await door.texts(B) == [b"hello"] * 2
+
+
+async def test_numbers_that_come_with_a_plain_token_are_not_believed(tmp_path: Path) -> None:
+    """Whoever saw the token can send another event with it."""
+    async with asked(tmp_path) as (door, host, caller):
+        await say(door, tokens="plain")
+        assert await host.answer(wire.POST_EVENT, caller.post(note(7), is_plain=True)) == b""
+        assert await door.texts(B) == [b"hello"]
+        assert await door.hosts.links.place_of(B) == NOWHERE
+
+
+async def test_a_plain_host_is_given_no_tombstones(tmp_path: Path) -> None:
+    """It would read an event without content."""
+    async with asked(tmp_path) as (door, host, caller):
+        await door.post(B, b"1", b"2")
+        epoch = pb.PostboxEvent.from_binary((await host.drained(caller.sync()))[0]).epoch
+        no = pb.Refusal(seq=1, code="unwanted", text="not this one")
+        await door.hosts.links.refused(B, epoch, no.seq, no.code, no.text)
+        await say(door, tokens="plain")
+        assert numbers(await host.drained(caller.sync(is_plain=True))) == [2]
 
 
 async def test_who_never_acknowledges_is_given_everything_each_time(tmp_path: Path) -> None:
