@@ -3,6 +3,7 @@ from its name to a connection on which gRPC can be spoken."""
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Literal
 import trio
 from msgspec import Struct
 
+from postbox.errors import leaves
 from postbox.net.addresses import Reach
 from postbox.net.client import CONNECT_S
 from postbox.net.dial import MAX_ADDRESSES
@@ -112,8 +114,14 @@ async def _connection(
 
 def _said(error: OSError) -> str:
     """By the system, whose error is the cause of trio's."""
-    told = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    return told.strerror or str(told)
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = leaves(cause.__cause__)[0]
+    match cause:
+        case OSError(errno=int(number)) if number > 0:  # below: of resolving
+            return os.strerror(number)
+        case _:
+            return error.strerror or str(error)
 
 
 async def shake_hands(

@@ -142,7 +142,7 @@ async def test_where_nothing_answers_each_address_is_named(
         async with connected(Town(), HOST, [OTHER, DEAF], []):
             pass
     what, _, text, cure = blocked(caught)
-    refused = f"{OTHER} port 2289 (nobody listens on {OTHER}:2289)"
+    refused = f"{OTHER} port 2289 (Connection refused)"
     silent = f"{DEAF} port 2289 (no answer within 5 s)"
     assert (what, text) == ("address", f"nothing answers at {refused}; {silent}")
     assert "does it listen on port 2289, and does every firewall" in cure
