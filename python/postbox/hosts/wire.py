@@ -8,7 +8,7 @@ unpacked here. docs/protocol/hosts.md says what the messages mean.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -121,7 +121,10 @@ def read_events(message: bytes) -> tuple[Arrived, ...]:
     """The `events` of a PostEventsRequest. Raises Malformed."""
     if len(message) > MAX_BATCH_BYTES:
         raise Malformed(f"the events have {len(message)} bytes: at most {MAX_BATCH_BYTES} at once")
-    bodies = list(_repeated(message, _EVENT))
+    try:
+        bodies = raw.each(message, _EVENT)
+    except ValueError as error:
+        raise Malformed(f"this is no Events: {error}") from error
     if not 0 < len(bodies) <= MAX_BATCH_EVENTS:
         raise Malformed(f"there are {len(bodies)} events: 1 to {MAX_BATCH_EVENTS} at once")
     return tuple([read_event(body) for body in bodies])
@@ -192,15 +195,6 @@ def _part(message: bytes, number: int) -> bytes:
         return raw.only(message, number)
     except ValueError as error:
         raise Malformed(f"this is no message of the protocol: {error}") from error
-
-
-def _repeated(message: bytes, number: int) -> Iterator[bytes]:
-    try:
-        for field in raw.fields(message):
-            if field.number == number:
-                yield message[field.value : field.end]
-    except ValueError as error:
-        raise Malformed(f"this is no Events: {error}") from error
 
 
 # -- what we ask, and answer --------------------------------------------------------------------

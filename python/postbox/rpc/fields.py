@@ -56,6 +56,21 @@ def only(message: bytes, number: int) -> bytes:
     return message[found[0].value : found[0].end] if found else b""
 
 
+def each(message: bytes, number: int) -> list[bytes]:
+    """The values of that field, which holds bytes, in their order; others are passed over. Raises
+    ValueError."""
+    tag, at, found = number << 3 | BYTES, 0, []
+    while at < len(message) and message[at] == tag < 0x80:  # a list of thousands has nothing else
+        length, at = _varint(message, at + 1)
+        if at + length > len(message):
+            raise ValueError("a field that ends beyond the message")
+        found.append(message[at : at + length])
+        at += length
+    rest = message[at:]
+    found += [rest[f.value : f.end] for f in fields(rest) if (f.number, f.kind) == (number, BYTES)]
+    return found
+
+
 def without(message: bytes, numbers: Iterable[int]) -> bytes:
     """The message less these fields, the others as they are."""
     left_out = frozenset(numbers)

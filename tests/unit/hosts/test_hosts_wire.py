@@ -157,3 +157,21 @@ def test_fields_are_told_apart_whatever_their_types_are() -> None:
     assert raw.only(message, 3) == b"abc"
     assert raw.only(message, 6) == b""
     assert raw.without(message, (1, 2, 4, 5_000)) == raw.bytes_field(3, b"abc")
+
+
+def test_the_values_of_a_field_are_those_of_its_number_and_type_alone() -> None:
+    values = [b"", b"a", b"b" * 200, b"c" * 20_000]
+    listed = b"".join(raw.bytes_field(1, value) for value in values)
+    assert raw.each(listed, 1) == values
+    others = raw.varint_field(1, 7) + raw.bytes_field(2, b"x")
+    assert raw.each(others + listed + others + listed, 1) == values * 2
+    assert raw.each(raw.bytes_field(300, b"x") * 2, 300) == [b"x"] * 2
+    for end in range(1, len(listed)):
+        with_part = listed[:end]
+        try:
+            assert raw.each(with_part, 1) == values[: len(raw.each(with_part, 1))]
+        except ValueError:
+            continue
+        assert any(
+            with_part == b"".join(raw.bytes_field(1, v) for v in values[:n]) for n in (1, 2, 3)
+        )
