@@ -11,6 +11,7 @@ from postbox.hosts.arrivals import Arrived
 from postbox.hosts.intake import Taken
 from postbox.hosts.place import Place, UnknownPlace
 from postbox.hosts.retention import Keep
+from postbox.hosts.summary import LinkSummary
 from postbox.hosts.wire import read_event
 from postbox.rules import Accepted, Rejected
 from support.link_ends import BAD, GOOD, End, MemoryShelf
@@ -20,11 +21,13 @@ A, B = "a.example:2289", "b.example:2289"
 EVERYTHING = Keep(0, 1)
 
 
-def between_two(main: Callable[[End, End], Awaitable[None]]) -> None:
+def between_two(main: Callable[[End, End], Awaitable[None]], place: str = "node.db") -> None:
+    """`place`: the database of the second."""
+
     async def run(_: Simulation) -> None:
         async with trio.open_nursery() as nursery:
             a = End(A, B, MemoryShelf(), nursery)
-            b = End(B, A, MemoryShelf(), nursery)
+            b = End(B, A, MemoryShelf(place), nursery)
             await a.start()
             await b.start()
             await main(a, b)
@@ -307,6 +310,40 @@ def test_a_place_that_cannot_be_true_acknowledges_nothing_and_the_error_says_why
         assert (await a.links.view_of(B)).acknowledged == 1
 
     between_two(main)
+
+
+def test_the_operator_sees_both_directions_of_a_link(place: str) -> None:
+    async def main(a: End, b: End) -> None:
+        await post(a, "x", "y")
+        await a.post([(BAD, b"no")])
+        await send(a, b, 0)
+        await post(b, "u", "v")
+        await b.links.refused(A, (await batch_to(b, A))[0].epoch, 1, "bad", "it is bad")
+        assert await b.links.summary() == [
+            LinkSummary(A, 1, 1, 0, 0, "", 2, 2, 1, 0, b""),
+        ]
+        [letter] = (await b.links.letters()).letters
+        assert (letter.way, letter.came.host, letter.came.seq) == ("to", A, 1)
+        assert await b.links.contacts() == [A]
+        page = await b.links.inbox_page(A, 1, limit=1)
+        assert [(each.host, each.seq, each.type_url, each.value) for each in page.came] == [
+            (A, 2, GOOD, b"y")
+        ]
+        view = await b.links.view_of(A)
+        assert (view.queued, view.acknowledged, view.received.seq) == (1, 1, 2)
+        assert (await b.links.received(A)).refusal is not None
+        await trio.sleep(1)
+        await b.handle(1)
+        await b.trim(EVERYTHING)
+        assert await b.kept() == {1, 2}  # a dead letter keeps what came after it
+        assert [seq for seq, _ in await b.inbox(0)] == [2]
+        assert await b.problems() == []
+
+    between_two(main, place)
+
+
+async def batch_to(end: End, host: str) -> list[Arrived]:
+    return [read_event(each.body) for each in await end.links.numbered(host, 0)]
 
 
 def test_the_inbox_is_read_by_host_and_number_or_as_a_whole() -> None:

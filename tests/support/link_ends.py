@@ -71,9 +71,10 @@ class Shelf(Protocol):
 
 
 class MemoryShelf:
-    database = "node.db"
+    """`database` may be a URL where no copies are made."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: str = "node.db") -> None:
+        self.database = database
         self.disk = MemoryDisk()
         self._copies: list[apsw.Connection] = []
 
