@@ -108,6 +108,9 @@ def test_a_sender_that_was_put_back_goes_on_without_loss_or_repetition() -> None
         await a.put_back(backup)
         await post(a, "z")
         assert [event.first for event in await batch(a)] == [1, 1, 3]
+        # The receiver's number 3 is another one.
+        assert await a.links.acknowledge(B, await b.links.place_of(A)) == 2
+        assert (await a.links.view_of(B)).queued == 1
         await send(a, b, 0)
         assert await came(b) == ["x", "y", "forgotten", "z"]
         assert (await a.links.view_of(B)).queued == 0

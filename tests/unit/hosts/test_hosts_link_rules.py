@@ -24,7 +24,7 @@ from postbox.hosts.tables import (
     in_stream,
     out_stream,
 )
-from postbox.log.outbox_tables import OUTBOX
+from postbox.log.outbox_tables import OUTBOX, DurableReader, reader_row
 from postbox.rules import Decision, NewEntry, Payer, Put, Reason, RowKey, State
 from postbox.store.contract import IDENTITY, Lane, Table
 from support.rows import Rows
@@ -229,6 +229,16 @@ def test_a_plain_event_is_stored_under_the_id_of_its_request() -> None:
 
 def test_a_confirmation_without_a_link_is_refused() -> None:
     assert node().decide(HostRules(), Confirm(an_id(1), HOST_NAME, 7), 5).refuse is not None
+
+
+def test_a_late_confirmation_neither_goes_back_nor_forgets_a_dead_letter() -> None:
+    rows = node()
+    name = f"to/{HOST_NAME}"
+    reader = DurableReader(name, Lane.HOSTS, (out_stream(HOST_NAME),), 7)
+    rows.rows[OUTBOX.name, (name,)] = reader_row(reader)
+    assert rows.decide(HostRules(), Confirm(an_id(1), HOST_NAME, 7), 5) == Decision()
+    assert rows.decide(HostRules(), Confirm(an_id(2), HOST_NAME, 6), 5) == Decision()
+    assert rows.decide(HostRules(), Confirm(an_id(3), HOST_NAME, 8), 5).puts
 
 
 def test_a_place_is_compared_an_epoch_at_a_time() -> None:
