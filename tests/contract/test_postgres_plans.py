@@ -16,6 +16,10 @@ import pytest
 
 from postbox.hosts.draft_tables import DRAFT, HANDLED, OPEN_DRAFTS
 from postbox.hosts.guild_tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
+from postbox.hosts.numbered import LETTERS_BETWEEN, POSITION
+from postbox.hosts.retention import BYTES_DONE, FIRST_LETTER, OLDEST_DONE
+from postbox.hosts.summary import FIRST_OPEN
+from postbox.hosts.tables import CONSENT, CONTACT, HOST, HOST_KEY, LINK_IN, LINK_OUT, PEER_KEY
 from postbox.hosts.tables import MIGRATIONS as HOSTS
 from postbox.log.outbox_tables import BACKLOG, DEAD, DEAD_LETTERS, FIRST_REVIVED, OUTBOX, READERS
 from postbox.store.contract import IDENTITY, Lane, Query
@@ -30,6 +34,7 @@ from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT
 ROWS = 100_000
 TABLES = [IDENTITY, OUTBOX, DEAD, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
 TABLES += [GUILD, INVITE, QUOTA, DRAFT, HANDLED]
+TABLES += [HOST, CONTACT, CONSENT, LINK_IN, LINK_OUT, PEER_KEY, HOST_KEY]
 SQL_TYPES = {"integer": "bigint", "real": "double precision", "text": "text", "blob": "bytea"}
 
 
@@ -95,11 +100,31 @@ def asked_about_guilds() -> Iterator[tuple[str, Asked]]:
     yield "drafts", asked(unnamed(OPEN_DRAFTS), number, by="draft_open")
 
 
+def asked_about_links() -> Iterator[tuple[str, Asked]]:
+    number, text, blob = "bigint", "text", "bytea"
+    stretch = (blob, blob, number)
+    stream = "entry_stream_3"
+    yield "position", asked(unnamed(POSITION), *stretch, by="entry_number")
+    yield "letters", asked(unnamed(LETTERS_BETWEEN), *(text, number) * 2, by="dead_pkey")
+    yield "first open", asked(unnamed(FIRST_OPEN), blob, number, blob, by=stream)
+    yield "oldest done", asked(unnamed(OLDEST_DONE), *stretch, number, by=stream)
+    yield "bytes done", asked(unnamed(BYTES_DONE), *stretch, by=stream)
+    yield "first letter", asked(unnamed(FIRST_LETTER), text, by="dead_pkey")
+
+
 def unnamed(query: Query) -> str:
     return re.sub(r"%\(\w+\)s", "%s", statements.named(query))
 
 
-ALL = dict([*asked_of_the_log(), *asked_of_tables(), *asked_by_readers(), *asked_about_guilds()])
+ALL = dict(
+    [
+        *asked_of_the_log(),
+        *asked_of_tables(),
+        *asked_by_readers(),
+        *asked_about_guilds(),
+        *asked_about_links(),
+    ]
+)
 
 
 def fill(session: Session) -> None:

@@ -26,7 +26,7 @@ _EPOCH, _SEQ, _FIRST, _TOMBSTONE, _BEFORE = 17, 18, 19, 21, 24
 _UPTO, _REASON = 1, 2
 
 # A keeper, which carries the newest number of what was removed, counts: it has a position, too.
-_POSITION = Query(
+POSITION = Query(
     "position_of_number",
     "select pos from entry where stream = :stream and seq <= :seq and seq is not null"
     " order by seq desc limit 1",
@@ -35,7 +35,7 @@ _POSITION = Query(
     " order by stream desc, seq desc limit 1",
 )
 
-_LETTERS = Query(
+LETTERS_BETWEEN = Query(
     "letters_between",
     "select pos from dead where reader = :reader and pos > :after and pos <= :upto",
     postgres="select pos from dead where (reader, pos) > (%(reader)s, %(after)s)"
@@ -55,7 +55,7 @@ class Numbered(Struct, frozen=True, gc=False):
 
 def position_in(snapshot: Reader, stream: bytes, seq: int) -> int:
     """Of the entry with this number, or of the last one before it that left a trace; 0: none."""
-    match snapshot.query(_POSITION, stream=stream, seq=seq):
+    match snapshot.query(POSITION, stream=stream, seq=seq):
         case [(int(pos),)]:
             return pos
         case _:
@@ -72,7 +72,7 @@ def read_numbered(
         return []
     pos = position_in(snapshot, out_stream(host), after)
     page = snapshot.page(Lane.HOSTS, [Window(out_stream(host))], pos, limit, max_bytes)
-    dead = snapshot.query(_LETTERS, reader=out_reader(host), after=pos, upto=page.next)
+    dead = snapshot.query(LETTERS_BETWEEN, reader=out_reader(host), after=pos, upto=page.next)
     refused = frozenset(row[0] for row in dead)
     upto = 0 if page.more else link.last_seq
     return _fitting(_numbered(link, page.entries, after, upto, refused), limit, max_bytes)

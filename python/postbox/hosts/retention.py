@@ -35,20 +35,20 @@ _DONE_POSTGRES = (
     " and (stream, pos) <= (%(stream)s, %(upto)s)"
 )
 
-_OLDEST = Query(
+OLDEST_DONE = Query(
     "oldest_done",
     f"select pos, at_ms, coalesce(length(body), 0) from {_DONE} order by pos limit :limit",
     postgres=f"select pos, at_ms, coalesce(octet_length(body), 0) from {_DONE_POSTGRES}"
     " order by stream, pos limit %(limit)s",
 )
 
-_BYTES = Query(
+BYTES_DONE = Query(
     "bytes_done",
     f"select coalesce(sum(length(body)), 0) from {_DONE}",
     postgres=f"select coalesce(sum(octet_length(body)), 0)::bigint from {_DONE_POSTGRES}",
 )
 
-_FIRST_LETTER = Query(
+FIRST_LETTER = Query(
     "first_letter",
     "select min(pos) from dead where reader = :reader",
     postgres="select min(pos) from dead where reader = %(reader)s",
@@ -122,11 +122,11 @@ class _Rest(NamedTuple):
 
 def _done(reader: DurableReader, stream: bytes, snapshot: Reader) -> tuple[int, int]:
     """The position up to which the stream may be trimmed, and how much that is."""
-    [(letter,)] = snapshot.query(_FIRST_LETTER, reader=reader.name)
+    [(letter,)] = snapshot.query(FIRST_LETTER, reader=reader.name)
     upto = reader.acknowledged
     if isinstance(letter, int):
         upto = min(upto, letter - 1)
-    [(size_bytes,)] = snapshot.query(_BYTES, stream=stream, upto=upto)
+    [(size_bytes,)] = snapshot.query(BYTES_DONE, stream=stream, upto=upto)
     assert isinstance(size_bytes, int)
     return upto, size_bytes
 
@@ -134,7 +134,7 @@ def _done(reader: DurableReader, stream: bytes, snapshot: Reader) -> tuple[int, 
 def _gone(stream: bytes, rest: _Rest, snapshot: Reader) -> tuple[tuple[int, ...], _Rest]:
     """The positions of the next step, and what is left then."""
     gone, excess_bytes = [], rest.excess_bytes
-    for row in snapshot.query(_OLDEST, stream=stream, upto=rest.upto, limit=STEP_ENTRIES):
+    for row in snapshot.query(OLDEST_DONE, stream=stream, upto=rest.upto, limit=STEP_ENTRIES):
         done = msgspec.convert(row, _Done)
         if done.at_ms >= rest.before_ms and excess_bytes <= 0:
             break

@@ -16,7 +16,7 @@ from postbox.store.contract import MAX_POS, Lane, Query, Reader, Row
 
 # The number of the first entry that its reader is not done with: how many there are beyond is the
 # difference of two numbers, however many it is.
-_FIRST_OPEN = Query(
+FIRST_OPEN = Query(
     "first_open_number",
     f"select seq from entry where lane = {Lane.HOSTS:d} and stream = :stream and pos > :after"
     " order by pos limit 1",
@@ -102,7 +102,7 @@ def read_view(host: str, snapshot: Reader) -> LinkView:
         return LinkView(0, 0, received, 0, "")
     reader = durable_reader(row)
     stream, after = out_stream(host), reader.acknowledged
-    match snapshot.query(_FIRST_OPEN, stream=stream, after=after):
+    match snapshot.query(FIRST_OPEN, stream=stream, after=after):
         case [(int(seq),)]:
             acknowledged = seq - 1
         case _:
