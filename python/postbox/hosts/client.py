@@ -9,10 +9,12 @@ stranger's bytes, and must not be what ends a task.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -65,6 +67,10 @@ class HostFault(Fault):
         self.failure = failure
 
 
+class BadAuthorities(Fault):
+    """The file of further authorities is of no use."""
+
+
 class Sign(Protocol):
     """A token for one request to `host`, which binds what it is about."""
 
@@ -82,14 +88,22 @@ class Sending(Sent, Protocol):
 
 
 def dial_hosts(net: Net, config: Config) -> tuple[Dial, bool]:
-    """How hosts are called, and whether that is by TLS. Raises a fault for authorities that cannot
-    be read."""
+    """How hosts are called, and whether that is by TLS. Raises BadAuthorities."""
     serve = config.serve
     is_tls = not serve.loopback or serve.tls_cert is not None or config.hosts.ca is not None
     dial = dial_tcp(net, reach_of_hosts(loopback=serve.loopback), is_tls=is_tls)
     if is_tls:
-        dial = dial_h2(dial, h2_client_tls(config.hosts.ca))
+        dial = dial_h2(dial, _tls(config.hosts.ca))
     return partial(_in_time, dial), is_tls
+
+
+def _tls(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return h2_client_tls(ca)
+    except (OSError, ssl.SSLError) as error:
+        is_pem = not isinstance(error, ssl.SSLError)
+        why = error.strerror if is_pem else "there is no certificate in it, in PEM"
+        raise BadAuthorities(f"hosts.ca: cannot use {ca}: {why}") from error
 
 
 async def _in_time(dial: Dial, host: str, port: int) -> trio.abc.Stream:

@@ -19,6 +19,7 @@ from postbox.hosts.client import (
     MAX_KEY_BYTES,
     POST_S,
     Arriving,
+    BadAuthorities,
     Calls,
     HostClient,
     HostFault,
@@ -315,6 +316,18 @@ async def test_hosts_are_called_by_tls_but_for_tests_on_one_machine(
     world: World, serve: ServeConfig, hosts: HostsConfig, is_tls: bool
 ) -> None:
     assert dial_hosts(world.net, Config(serve=serve, hosts=hosts))[1] is is_tls
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+@simulated
+async def test_authorities_that_cannot_be_read_are_named(
+    world: World, content: bytes | None, tmp_path: Path
+) -> None:
+    ca = tmp_path / "ca.pem"
+    if content is not None:
+        ca.write_bytes(content)
+    with pytest.raises(BadAuthorities, match=f"hosts.ca: cannot use {ca}: "):
+        dial_hosts(world.net, Config(hosts=HostsConfig(ca=ca)))
 
 
 @simulated
