@@ -26,12 +26,13 @@ RULES = HostRules()
 
 
 def rows(places: dict[str, Place]) -> Iterator[Sequence[str]]:
-    yield ("engine", "pending", "single posts/s", "p50 ms", "p99 ms", "batches of 1,000, events/s")
+    heads = ("engine", "pending", "single posts/s", "p50 ms", "p99 ms", "CPU µs")
+    yield (*heads, "batches of 1,000 until then, events/s")
     for engine, place in places.items():
         with place() as database:
             found = trio.run(_measure, database)
         for pending, (single, filled_per_s) in found.items():
-            times = f"{single.p50_ms:.1f}", f"{single.p99_ms:.1f}"
+            times = f"{single.p50_ms:.1f}", f"{single.p99_ms:.1f}", f"{single.cpu_us:.0f}"
             batched = f"{filled_per_s:,.0f}" if filled_per_s else ""
             yield engine, f"{pending:,}", f"{single.per_s:,.0f}", *times, batched
 

@@ -14,14 +14,15 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 import trustme
 
-from postbox.world import SystemClock
+from postbox.cli.demo.nodes import free_urls
+from postbox.world import SystemClock, system_world
 from support.command import POSTBOX, environment, postbox, told
 from support.simulate import SeededRandom
 from torture.account import Broken
@@ -258,7 +259,8 @@ def three_nodes(folder: Path, stores: Sequence[str], nap: Nap) -> list[Node]:
     """Configured, each with a certificate; not started."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-    names = [f"127.0.0.1:{port}" for port in trio.run(free_ports, 3)]
+    urls = trio.run(free_urls, system_world(), 3)
+    names = [url.removeprefix("http://") for url in urls]
     nodes = []
     for at, name in enumerate(names):
         home = folder / "abc"[at]
@@ -274,14 +276,3 @@ def three_nodes(folder: Path, stores: Sequence[str], nap: Nap) -> list[Node]:
         links = {other: Link() for other in names if other != name}
         nodes.append(Node(name, home, nap, links))
     return nodes
-
-
-async def free_ports(count: int) -> list[int]:
-    """Free a moment ago: a node keeps its port from life to life, so it has to have a number."""
-    async with AsyncExitStack() as stack:
-        ports = []
-        for _ in range(count):
-            [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-            await stack.enter_async_context(listener)
-            ports.append(listener.socket.getsockname()[1])
-        return ports
