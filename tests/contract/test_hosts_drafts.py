@@ -136,6 +136,25 @@ async def test_a_draft_that_can_never_be_posted_is_kept_with_its_problem_and_sto
         assert (row, bool(problem)) == ([host, value], True)
 
 
+@pytest.mark.parametrize(
+    ("host", "type_url"),
+    [("b.example\0" + "x" * 400, ORDER), ("b.example", f"{ORDER}\0" + "x" * 600)],
+    ids=["host", "type"],
+)
+@simulated
+async def test_a_draft_with_a_nul_in_a_text_stops_nobody(
+    world: World, place: str, host: str, type_url: str
+) -> None:
+    async with open_host_kernel(world, place) as it:
+        try:
+            it.run(INSERT, b"i" * 16, host, type_url, b"1")
+        except Exception as error:
+            assert "NUL" in str(error), "PostgreSQL takes none"  # noqa: PT017
+        it.run(INSERT, b"j" * 16, B, ORDER, b"2")
+        await trio.sleep(5)
+        assert await values(it) == [b"2"]
+
+
 @simulated
 async def test_the_database_refuses_a_row_that_no_event_can_be(world: World, place: str) -> None:
     rows = [

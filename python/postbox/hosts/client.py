@@ -212,15 +212,16 @@ class HostClient:
         async with AsyncExitStack() as stack:
             with _as_host_fault(self.host):  # and not around what the caller does with it
                 messages = await stack.enter_async_context(stream)
-            yield Arriving(self.host, messages)
+            yield Arriving(self.host, messages, is_to_last=follow)
 
 
 class Arriving:
     """What comes on a stream, as many at once as are there."""
 
-    def __init__(self, host: str, messages: AsyncIterator[bytes]) -> None:
+    def __init__(self, host: str, messages: AsyncIterator[bytes], *, is_to_last: bool) -> None:
         self._host = host
         self._messages = messages
+        self._is_to_last = is_to_last
         self._ahead: Arrived | None = None  # of another kind than those before it
         self._fault: HostFault | None = None  # met after what was given
 
@@ -252,7 +253,8 @@ class Arriving:
             return None
 
     async def _next(self) -> Arrived | None:
-        """None at the end. Signs of life only show that it is not silent."""
+        """None at the end. Signs of life only show that it is not silent, on a stream that is to
+        last: on another they would keep us waiting, and who is asked next, for ever."""
         if self._fault is not None:
             raise self._fault
         with _as_host_fault(self._host):
@@ -263,6 +265,8 @@ class Arriving:
                 event = wire.read_streamed(message)
                 if isinstance(event, Arrived):
                     return event
+                if not self._is_to_last:
+                    raise wire.Malformed("a sign of life on a stream that is to end")
 
 
 @dataclass(frozen=True)

@@ -91,9 +91,9 @@ class Course:
             raise Stuck(f"it has all up to number {reached}, and does not take what follows")
         self.after = reached
 
-    def refusable(self, batch: Sequence[Sent]) -> int:
-        """How many events of it may turn out to be what the receiver does not take for good."""
-        return sum(one.is_event and one.seq not in self._given_up for one in batch)
+    def refusable(self, batch: Sequence[Sent]) -> list[int]:
+        """The events of it that may turn out to be what the receiver does not take for good."""
+        return [one.seq for one in batch if one.is_event and one.seq not in self._given_up]
 
     def refused(self, batch: Sequence[S], seq: int) -> S:
         """The event of that number is not taken: it is to be given up, and what stands for it is

@@ -203,6 +203,7 @@ def _send(hosts: Hosts, nursery: trio.Nursery) -> None:
         hosts.links,
         hosts.intake,
         hosts.known.contacts,
+        hosts.known.settings,
         client_of,
         hosts.waker,
         is_following=hosts.config.hosts.follow,

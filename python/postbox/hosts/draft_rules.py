@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from postbox.hosts.draft_tables import DRAFT
 from postbox.rules import Decision, Payer, Put, RowKey, State
-from postbox.store.contract import Found, Lane
+from postbox.store.contract import Found, Lane, Scalar
 
 PAYER = Payer("operator", "drafts")
 
@@ -42,7 +42,13 @@ class SettleRules:
             return Decision()
         if not draft.problem:
             return Decision(drops=(RowKey(DRAFT, (draft.n,)),))
-        return Decision(puts=(Put(DRAFT, (*row[:-1], draft.problem)),))
+        return Decision(puts=(Put(DRAFT, (*map(_storable, row[:-1]), draft.problem)),))
 
     def replaces(self, draft: Settle, stored: Found) -> bool:
         return False
+
+
+def _storable(value: Scalar) -> Scalar:
+    """SQLite lets an application write a text with NUL, which counts up to there alone, and which
+    no store takes from us. Nobody is called by what is left of it."""
+    return value.partition("\0")[0] if isinstance(value, str) else value

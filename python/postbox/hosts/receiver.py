@@ -19,7 +19,7 @@ from typing import assert_never
 
 import trio
 
-from postbox.errors import Full, Unavailable
+from postbox.errors import DraftFault, Full, Unavailable
 from postbox.hosts import wire
 from postbox.hosts.arrivals import Arrived
 from postbox.hosts.backoff import (
@@ -35,10 +35,12 @@ from postbox.hosts.backoff import (
 from postbox.hosts.client import HostClient, HostFault
 from postbox.hosts.course import Refused
 from postbox.hosts.intake import Intake, Taken
+from postbox.hosts.keys import HostSettings
 from postbox.hosts.links import Links
 from postbox.hosts.place import NOWHERE
 from postbox.hosts.waking import Waker
 from postbox.logs import get, limited
+from postbox.rpc.faults import Code
 from postbox.world import World
 
 ASKED_AT_ONCE = 10
@@ -63,6 +65,7 @@ class Receiver:
         links: Links,
         intake: Intake,
         contacts: Callable[[], Sequence[str]],
+        settings: Callable[[str], HostSettings],
         client_of: Callable[[str], HostClient],
         waker: Waker,
         *,
@@ -72,6 +75,7 @@ class Receiver:
         self._links = links
         self._intake = intake
         self._contacts = contacts
+        self._settings = settings
         self._client_of = client_of
         self._waker = waker
         self._is_following = is_following
@@ -108,6 +112,7 @@ class Receiver:
             self._world,
             self._links,
             self._intake,
+            self._settings,
             self._client_of(host),
             self._waker,
             self._places,
@@ -123,6 +128,7 @@ class _Asker:
     world: World
     links: Links
     intake: Intake
+    settings: Callable[[str], HostSettings]
     client: HostClient
     waker: Waker
     places: trio.CapacityLimiter
@@ -158,6 +164,8 @@ class _Asker:
             return self._failed(fault.failure)
         except (Unavailable, Full):  # the store says so itself
             return STORE_RETRY_S
+        except DraftFault as error:  # what it sent is nobody else's trouble
+            return self._failed(Failure(None, f"what it sends cannot be stored: {error}"))
         self._answered()
         return POLL_S if self.is_following else math.inf
 
@@ -185,6 +193,7 @@ class _Asker:
 
     async def _ask(self) -> None:
         """Until it has nothing more for us, or the stream that is followed breaks."""
+        self._require_let_in()
         can = await self.client.capabilities()
         is_followed = self.is_following and wire.FOLLOW in can
         refused: Refused | None = None
@@ -227,7 +236,14 @@ class _Asker:
             await self.client.ack(taken.place)
         return taken
 
+    def _require_let_in(self) -> None:
+        """The operator may have changed his mind since it was asked."""
+        refusal = self.settings(self.client.host).refusal
+        if refusal is not None:
+            raise HostFault(self.client.host, Failure(Code.PERMISSION_DENIED, refusal))
+
     async def _take(self, events: Sequence[Arrived]) -> Taken | None:
+        self._require_let_in()
         if all(event.seq for event in events):
             taken = await self.intake.take(self.client.host, events)
             if taken.is_gap:

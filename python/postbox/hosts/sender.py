@@ -253,14 +253,16 @@ class _Link:
     async def _failed(self, failure: Failure, course: Course, batch: Sequence[Numbered]) -> bool:
         """Whether there is still something to do now."""
         due = await self.outbox.page(self._reader, limit=1)
-        tried = Tried(due.reader.attempts, course.refusable(batch), self._is_signed_again)
+        refusable = course.refusable(batch)
+        tried = Tried(due.reader.attempts, len(refusable), self._is_signed_again)
         match next_step(failure, tried, fraction_of(self.world.random.bytes(4))):
             case SignAgain():
                 self._is_signed_again = True
             case SendSingly():
                 course.send_singly(batch)
-            case Bury(code, text):
-                await self._give_up(course.refused(batch, batch[0].seq), code, text)
+            case Bury(code, text):  # the one event of it: tombstones may be around it
+                [seq] = refusable
+                await self._give_up(course.refused(batch, seq), code, text)
             case Wait(delay_s):
                 await self._put_off(due, failure, delay_s)
                 return False

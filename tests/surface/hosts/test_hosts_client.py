@@ -211,12 +211,22 @@ async def batches(arriving: Arriving) -> list[list[int]]:
 
 
 @simulated
+async def test_signs_of_life_keep_no_stream_open_that_is_to_end(world: World) -> None:
+    alive = pb.PostboxEvent(alive=True).to_binary()
+    async with channel_served_by(streaming(number(1).body, alive, is_whole=False)) as channel:
+        async with client_on(channel).sync(None, follow=False) as arriving:
+            assert [event.seq for event in await arriving.batch()] == [1]
+            failure = await failure_of(arriving.batch)
+    assert "to end" in failure.text
+
+
+@simulated
 async def test_what_is_there_is_taken_at_once_with_numbers_or_without(world: World) -> None:
     alive = pb.PostboxEvent(alive=True).to_binary()
     bare = bytes_field(1, b"")
     bodies = [number(1).body, alive, number(2).body, bare, bare, number(3).body]
     async with channel_served_by(streaming(*bodies)) as channel:
-        async with client_on(channel).sync(None, follow=False) as arriving:
+        async with client_on(channel).sync(None, follow=True) as arriving:
             assert await batches(arriving) == [[1, 2], [0, 0], [3]]
             assert await arriving.batch() == []
 

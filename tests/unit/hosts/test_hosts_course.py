@@ -82,9 +82,16 @@ def test_what_was_not_sent_cannot_be_refused(seq: int) -> None:
 
 def test_what_is_no_event_cannot_be_refused() -> None:
     course, batch = Course(4), [Item(5, 7, is_event=False)]
-    assert course.refusable(batch) == 0
+    assert course.refusable(batch) == []
     with pytest.raises(Stuck):
         course.refused(batch, 5)
+
+
+def test_what_may_be_refused_is_named_wherever_it_is() -> None:
+    batch = [Item(5, 7, is_event=False), Item(8, 8), Item(9, 9)]
+    course = Course(4)
+    course.refused(batch, 9)
+    assert course.refusable(batch) == [8]
 
 
 def test_a_batch_that_is_refused_as_a_whole_is_sent_one_by_one() -> None:

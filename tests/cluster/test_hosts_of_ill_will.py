@@ -1,0 +1,94 @@
+"""Hosts that answer or send what no good one would: it ends nothing but their own link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
+
+from postbox.hosts import wire
+from postbox.hosts.events import Event, event_of
+from postbox.hosts.host_rules import SetHost
+from postbox.hosts.place import MAX_EPOCHS
+from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
+from support.hosts_cluster import TYPE_URL, HostsCluster, Member, Mood, among_hosts, until
+
+TOO_LARGE = 413
+
+
+async def has(receiver: Member, sender: Member, values: list[bytes]) -> bool:
+    return await receiver.received(sender) == values
+
+
+@dataclass
+class TakesNoSecond(Mood):
+    """The second post is too large for it."""
+
+    posts: int = 0
+
+    def over(self, app: ASGIFramework) -> ASGIFramework:
+        answer_in_mood = super().over(app)
+
+        async def answer(
+            scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        ) -> None:
+            if scope["type"] == "http" and scope["path"] == wire.PATHS[wire.POST_EVENTS]:
+                self.posts += 1
+                self.status = TOO_LARGE if self.posts == 2 else 0
+            await answer_in_mood(scope, receive, send)
+
+        return answer
+
+
+@among_hosts
+async def test_an_event_behind_a_tombstone_is_given_up_if_its_batch_is_never_taken(
+    cluster: HostsCluster,
+) -> None:
+    ann, bob = cluster.add("ann"), cluster.add("bob")
+    bob.mood = mood = TakesNoSecond()
+    await cluster.start(ann, bob)
+    refused = event_of(GuildJoined(user=f"eve@{bob.host}", guild="g", name="g"))
+    await ann.post_events(bob, [refused, Event(TYPE_URL, b"1")])
+    await until(partial(_has_letters, ann, 2))
+    assert mood.posts >= 2
+    await ann.post(bob, [b"2"])
+    await until(partial(has, bob, ann, [b"2"]))
+
+
+async def _has_letters(member: Member, count: int) -> bool:
+    return len((await member.door.links.letters()).letters) == count
+
+
+@among_hosts
+async def test_a_host_that_sends_what_cannot_be_stored_stops_nobody(cluster: HostsCluster) -> None:
+    """More epochs than are remembered, and then the first one's events again."""
+    ann, bob = cluster.add("ann"), cluster.add("bob")
+    await cluster.start(ann, bob)
+    await bob.post(ann, [b"1"])
+    await until(partial(has, ann, bob, [b"1"]))
+    for number in range(MAX_EPOCHS):
+        body = wire.numbered(b"\x0a\x00", 1, 1, bytes((number,)) * wire.EPOCH_BYTES, b"")
+        await ann.door.intake.take(bob.host, [wire.read_event(body)])
+    await cluster.restart(ann)  # which asks bob, who has to begin with the first one
+    await trio.sleep(10)
+    assert len(await ann.inbox(bob)) == 1 + MAX_EPOCHS
+    await ann.post(bob, [b"2"])
+    await until(partial(has, bob, ann, [b"2"]))
+
+
+@among_hosts
+async def test_of_a_host_that_is_blocked_nothing_is_taken_from_a_stream_that_is_open(
+    cluster: HostsCluster,
+) -> None:
+    ann, bob = cluster.add("ann", follow=True), cluster.add("bob")
+    await cluster.start(ann, bob)
+    await bob.post(ann, [b"1"])
+    await until(partial(has, ann, bob, [b"1"]))
+    await trio.sleep(30)  # ann follows bob by then
+    block = SetHost(ann.node.world.new_id(), bob.host, admit="block")
+    await ann.node.admission.submit(ann.door.rules, [block])
+    await bob.post(ann, [b"2"])
+    await trio.sleep(30)
+    assert await ann.received(bob) == [b"1"]
