@@ -30,7 +30,7 @@ from hyperframe.frame import (
 )
 
 from postbox.rpc.client import Channel
-from postbox.rpc.connection import KEEP_S, PING_S, PONG_S
+from postbox.rpc.connection import KEEP_S, PING_S, PONG_S, TURN_BYTES
 from postbox.rpc.faults import Code, RpcError
 from support.h2_server import ANSWER, GOOD, Header, Serve, Wire, channel_served_by
 
@@ -302,6 +302,47 @@ async def test_a_flood_of_frames_that_answer_nothing_ends_the_connection(
     fault = await fault_of(serve)
     assert fault.is_transport
     assert "floods" in fault.text
+
+
+async def test_a_server_that_opens_windows_bit_by_bit_is_not_taken_for_a_flood(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """As gRPC's own do while a large request comes in."""
+
+    async def serve(wire: Wire) -> None:
+        heard = 0
+        while heard < 3_000_000:
+            await wire.hear()
+            more = len(wire.bodies.get(1, b"")) - heard
+            heard += more
+            opening = WindowUpdateFrame(0, window_increment=1)
+            await wire.send(*[opening] * (more // 1500))
+        await wire.answer(await wire.asked())
+
+    async with channel_served_by(serve) as channel:
+        assert await ask(channel, bytes(3_000_000)) == b"good"
+
+
+async def test_a_server_that_takes_all_at_once_gets_a_turn_at_a_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """What waits to be sent stays little, whatever frames and windows a server has."""
+
+    async def serve(wire: Wire) -> None:
+        codes = h2.settings.SettingCodes
+        large = {codes.INITIAL_WINDOW_SIZE: 2**30, codes.MAX_FRAME_SIZE: 2**24 - 1}
+        wire.h2.update_settings(large)
+        wire.h2.increment_flow_control_window(2**30)
+        await wire.send()
+        await wire.answer(await wire.asked())
+        stream_id = await wire.asked()
+        frames = [event for event in wire.heard if isinstance(event, h2.events.DataReceived)]
+        assert max(len(frame.data or b"") for frame in frames) == TURN_BYTES
+        await wire.answer(stream_id)
+
+    async with channel_served_by(serve) as channel:
+        assert await ask(channel) == b"good"
+        assert await ask(channel, bytes(3_000_000)) == b"good"
 
 
 async def test_a_flood_of_headers_that_are_none_yet_ends_the_connection(
