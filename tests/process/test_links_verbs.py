@@ -163,6 +163,8 @@ def test_the_inbox_is_read_on_by_a_hosts_numbers(
     assert numbers("--host", "B.example", "--after", 2) == ([(B, 3), (B, 4)], False)
     assert numbers("--host", B, "--limit", 1, "--after", 0) == ([(B, 1)], True)
     assert numbers("--host", "d.example") == ([], False)
+    assert numbers("--host", B, "--after", 2**63 - 1) == ([], False)
+    assert call("inbox", "--host", B, "--after", 2**63, "--home", home).code == 2
     assert call("inbox", "--after", 2, "--home", home).code == 2
     assert call("inbox", "--limit", 0, "--home", home).code == 2
 

@@ -17,16 +17,18 @@ from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import events, print_json, print_rows, print_text, printable
 from postbox.hosts.events import PREFIX, to_json
 from postbox.hosts.reports import Came
+from postbox.store.contract import MAX_POS
 
 DEFAULT_LIMIT = 1_000
 PAGE = 500
 """Events in an answer: with 1 MiB at most of them, in base64 half as much again."""
+_NUMBER = Number(gte=0, lte=MAX_POS)  # what a database can compare with
 
 
 def inbox(
     *,
     limit: Annotated[int, Parameter(validator=Number(gte=1), metavar="N")] = DEFAULT_LIMIT,
-    after: Annotated[int | None, Parameter(validator=Number(gte=0), metavar="SEQ")] = None,
+    after: Annotated[int | None, Parameter(validator=_NUMBER, metavar="SEQ")] = None,
     host: Annotated[str | None, Parameter(metavar="HOST")] = None,
     common: Common | None = None,
 ) -> int:
