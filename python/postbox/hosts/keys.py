@@ -55,6 +55,9 @@ MAX_PEERS = 10_000
 MAX_UNPROVED = 1_000
 """Fetched keys of hosts of which no good token was seen yet. In memory only."""
 
+PLAIN_RPCS: tuple[Rpc, ...] = ("PostEvent", "Sync")
+"""All that the specification has. What is ours beyond it would only help who saw such a token."""
+
 REFRESH_EVERY_S = 3600.0
 """How often it is looked which keys are at half of their time, which is 3.5 days; so the longest
 pause between two questions to a host that does not answer, too."""
@@ -194,6 +197,11 @@ class KeyCache:
                     "it is a plain one, which says neither for whom nor for what it was made, so"
                     " that whoever sees it can use it again. Send a token with typ postbox+jwt; or"
                     f" the operator here allows it: postbox hosts set {host} --tokens plain"
+                )
+            case PlainToken() if rpc not in PLAIN_RPCS:
+                raise BadToken(
+                    f"it is a plain one, which is for {' and '.join(PLAIN_RPCS)} alone: sign one"
+                    f" for {rpc}"
                 )
             case PlainToken():
                 pass

@@ -136,7 +136,7 @@ class HostsServer:
             asked = wire.read_asked(message)
             caller = await self._caller(asked, wire.SYNC, asked.bound, context)
             with self._course(caller, asked) as follow:
-                after = await self._acknowledged(caller.host, asked)
+                after = await self._acknowledged(caller, asked)
                 async with aclosing(self._from(caller, after, follow)) as bodies:
                     async for body in bodies:
                         yield body
@@ -144,7 +144,7 @@ class HostsServer:
     @contextmanager
     def _course(self, caller: Caller, asked: wire.Asked) -> Iterator[Follow | None]:
         """A stream that stays open is one a host, and none of its requests under way."""
-        if asked.follow:
+        if asked.follow and not caller.is_plain:
             with self._follows.one(caller.host) as follow:
                 yield follow
         else:
@@ -169,17 +169,17 @@ class HostsServer:
                 elif not await follow.wait(watch, head, ALIVE_S):
                     yield await self._alive(caller.host)
 
-    async def _acknowledged(self, host: str, asked: wire.Asked) -> int:
+    async def _acknowledged(self, caller: Caller, asked: wire.Asked) -> int:
         """The number up to which the asker has all. A place that says nothing about this link is
         that of a host whose log, or ours, was put back: it is sent everything, and takes what it
-        does not have."""
-        if asked.ack is None:
+        does not have. A plain token's is not believed: it may be another's word."""
+        if asked.ack is None or caller.is_plain:
             return 0
         try:
-            reached = await self._links.acknowledge(host, asked.ack)
+            reached = await self._links.acknowledge(caller.host, asked.ack)
         except UnknownPlace:
             return 0
-        await self._bury(host, asked.ack, asked.refused)
+        await self._bury(caller.host, asked.ack, asked.refused)
         return reached
 
     async def _bury(self, host: str, place: Place, refused: pb.Refusal | None) -> None:

@@ -181,6 +181,23 @@ async def test_a_plain_host_is_given_no_tombstones(tmp_path: Path) -> None:
         assert numbers(await host.drained(caller.sync(is_plain=True))) == [2]
 
 
+async def test_nothing_is_acknowledged_refused_or_followed_by_a_plain_token(tmp_path: Path) -> None:
+    """Whoever saw it could so keep from the host what waits for it."""
+    async with asked(tmp_path) as (door, host, caller):
+        await say(door, tokens="plain")
+        await door.post(B, b"1", b"2")
+        epoch = pb.PostboxEvent.from_binary((await host.drained(caller.sync()))[0]).epoch
+        no = pb.Refusal(seq=2, code="unwanted", text="not this one")
+        forged = caller.sync(Place(epoch, 1), no, follow=True, is_plain=True)
+        assert numbers(await host.drained(forged)) == [1, 2]
+        bound = wire.asking(Place(epoch, 2))
+        ack = wire.ack_request(caller.asked(wire.ACK, bound, is_plain=True))
+        refusal = await host.refusal(wire.ACK, ack)
+        assert (refusal.code, "PostEvent and Sync" in refusal.text) == ("UNAUTHENTICATED", True)
+        assert (await door.hosts.links.view_of(B)).acknowledged == 0
+        assert (await door.hosts.links.letters()).letters == []
+
+
 async def test_who_never_acknowledges_is_given_everything_each_time(tmp_path: Path) -> None:
     async with asked(tmp_path) as (door, host, caller):
         await say(door, tokens="plain")
