@@ -330,8 +330,7 @@ async def test_a_server_that_takes_all_at_once_gets_a_turn_at_a_time(
 
     async def serve(wire: Wire) -> None:
         codes = h2.settings.SettingCodes
-        large = {codes.INITIAL_WINDOW_SIZE: 2**30, codes.MAX_FRAME_SIZE: 2**24 - 1}
-        wire.h2.update_settings(large)
+        wire.h2.update_settings({codes.INITIAL_WINDOW_SIZE: 2**30, codes.MAX_FRAME_SIZE: 2**24 - 1})
         wire.h2.increment_flow_control_window(2**30)
         await wire.send()
         await wire.answer(await wire.asked())
