@@ -7,14 +7,17 @@ from collections.abc import Iterator
 
 from postbox.hosts.postings import Posted, Posting, posted
 from postbox.rules import Payer
+from postbox.world import system_world
 
 TYPE_URL = "type.googleapis.com/bench.Event"
 VALUE = os.urandom(200)
 AT_MS = 1_763_700_000_000
+_WORLD = system_world()
 
 
 def event() -> Posted:
-    return posted(os.urandom(16), TYPE_URL, VALUE, AT_MS)
+    """Its id is as a node makes them: those made later sort later."""
+    return posted(_WORLD.new_id(), TYPE_URL, VALUE, AT_MS)
 
 
 def postings(count: int, at_once: int, *, hosts: int = 1, payers: int = 1) -> list[Posting]:

@@ -251,8 +251,9 @@ def _check(nodes: Sequence[Node]) -> None:
                     other.links[node.name].check(node.arrived(other.name))
                 except Broken as broken:
                     raise Broken(f"from {other.name} to {node.name}: {broken}") from broken
-        if "Traceback" in node.log.read_text():
-            raise Broken(f"{node.name} logged a traceback: {node.log.read_text()[-5_000:]}")
+        said = node.log.read_text()
+        if "Traceback" in said:
+            raise Broken(f"{node.name} logged: {said[said.index('Traceback') :][:5_000]}")
 
 
 def three_nodes(folder: Path, stores: Sequence[str], nap: Nap) -> list[Node]:
