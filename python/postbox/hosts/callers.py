@@ -26,6 +26,10 @@ REQUESTS_OF_HOST, REQUESTS_AT_ONCE = 16, 256
 """Under way. A sender has one at a time, and Sync and Ack beside it; the rest is for nodes of
 several processes. All together are half the connections that the store and its threads serve."""
 
+FOLLOWED_OF_HOST, FOLLOWED_AT_ONCE = 4, 10_000
+"""Streams that stay open. A host listens to its newest one; those before are ended, but one that it
+does not read has up to a MiB in memory until the connection gives it up."""
+
 
 class Callers:
     def __init__(
@@ -48,6 +52,7 @@ class Callers:
         self._rate = Rate(requests_per_minute, requests_per_minute)
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE)
         self._under_way = AtOnce(REQUESTS_OF_HOST, REQUESTS_AT_ONCE)
+        self._followed = AtOnce(FOLLOWED_OF_HOST, FOLLOWED_AT_ONCE)
 
     async def known(self, asked: wire.Asked, rpc: Rpc, bound: bytes, address: str | None) -> Caller:
         """The host that asks, let in. Raises what `replies.refusal` names."""
@@ -71,10 +76,11 @@ class Callers:
             raise TooOften("too many requests from this address that prove nothing", wait_s)
 
     @contextmanager
-    def one(self, caller: Caller) -> Iterator[None]:
+    def one(self, caller: Caller, *, is_followed: bool = False) -> Iterator[None]:
         """While it is being answered. Raises TooOften."""
+        places = self._followed if is_followed else self._under_way
         try:
-            with self._under_way.one(caller.host):
+            with places.one(caller.host):
                 yield
         except TooMany:
             raise TooOften("too many requests are under way", 1) from None

@@ -145,7 +145,10 @@ class HostsServer:
     def _course(self, caller: Caller, asked: wire.Asked) -> Iterator[Follow | None]:
         """A stream that stays open is one a host, and none of its requests under way."""
         if asked.follow and not caller.is_plain:
-            with self._follows.one(caller.host) as follow:
+            with (
+                self._callers.one(caller, is_followed=True),
+                self._follows.one(caller.host) as follow,
+            ):
                 yield follow
         else:
             with self._callers.one(caller):

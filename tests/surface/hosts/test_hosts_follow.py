@@ -9,9 +9,16 @@ from pathlib import Path
 
 import trio
 import trio.testing
-from hypercorn.typing import ASGIFramework
+from hypercorn.typing import (
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    Scope,
+)
 
 from postbox.hosts import wire
+from postbox.hosts.callers import FOLLOWED_OF_HOST
 from postbox.hosts.server import ALIVE_S
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.world import system_world
@@ -19,6 +26,7 @@ from support.asgi_call import Call, call, framed
 from support.hosts_door import Caller, Door, door_at
 
 B = "b.example:2289"
+RESOURCE_EXHAUSTED = "8"
 WORLD = system_world()
 SYNC = wire.PATHS[wire.SYNC]
 
@@ -94,6 +102,33 @@ async def test_a_host_has_one_open_stream_and_the_newest_counts(tmp_path: Path) 
         await door.post(B, b"two")
         assert await new.values(2) == [b"one", b"two"]
         assert len(old.answer.messages) == 1
+
+
+def unread(app: ASGIFramework) -> ASGIFramework:
+    """Its answers are begun, and nobody takes anything of them."""
+
+    async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        async def begin(event: ASGISendEvent) -> None:
+            await send(event)
+            if event["type"] == "http.response.body":
+                await trio.sleep_forever()
+
+        await app(scope, receive, begin)
+
+    return answer
+
+
+async def test_a_host_that_does_not_read_its_streams_is_given_few(tmp_path: Path) -> None:
+    """Each of them has a batch in memory, also when a newer one has ended it."""
+    async with following(tmp_path) as (door, app, caller, nursery):
+        await door.post(B, b"one")
+        for _ in range(FOLLOWED_OF_HOST):
+            stream = Stream()
+            nursery.start_soon(stream.run, unread(app), caller)
+            await stream.values(1)
+        one_more = Stream()
+        await one_more.run(app, caller)
+        assert one_more.answer.trailers["grpc-status"] == RESOURCE_EXHAUSTED
 
 
 async def test_open_streams_end_when_the_node_stops(tmp_path: Path) -> None:
