@@ -13,10 +13,11 @@ from postbox.hosts.events import Event
 from postbox.hosts.handlers import Delivery, Loss
 from postbox.hosts.host import Host
 from postbox.hosts.inbox import FIRST_RETRY_S, MAX_ATTEMPTS, Inbox
-from postbox.hosts.tables import in_reader
+from postbox.hosts.retention import Keep, Retention
+from postbox.hosts.tables import in_reader, in_stream
 from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
 from postbox.store.application import Connection, execute
-from postbox.store.contract import Store
+from postbox.store.contract import Lane, Store, Window
 from postbox.world import World
 from support.faulty import FaultyStore, When
 from support.host_kernel import A, B, C, open_host_kernel
@@ -265,6 +266,38 @@ async def test_a_full_disk_delays_handlers_and_drafts_and_counts_as_no_attempt(
         assert set(handler.seen) == {b"1"}
         assert [event.value for event in await it.sent(C)] == [b"2"]
         assert await it.outbox.dead() == []
+
+
+@simulated
+async def test_what_is_kept_too_long_waits_for_room_on_a_full_disk(
+    world: World, place: str
+) -> None:
+    is_full = [False]
+
+    def wrap(store: Store) -> Store:
+        def fails(write: int) -> When | None:
+            return When.BEFORE_COMMIT if is_full[0] else None
+
+        return FaultyStore(store, fails, lambda: Full("no room"))
+
+    async with open_host_kernel(world, place, host=host_with(Recording()), wrap=wrap) as it:
+        await it.arrive(order(1))
+        await trio.sleep(30)
+        assert await it.is_idle()
+        is_full[0] = True
+        parts = (it.kernel.runner, it.outbox, it.kernel.admission, it.rules)
+        retention = Retention(world, *parts, Keep(days=0, mib=0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(retention.run)
+            await trio.sleep(ALL_S)
+            is_full[0] = False
+            await trio.sleep(30)
+            nursery.cancel_scope.cancel()
+        windows = [Window(in_stream(B))]
+        page = await it.kernel.runner.read(
+            lambda reader: reader.page(Lane.HOSTS, windows, 0, 10, 2**20)
+        )
+        assert [entry for entry in page.entries if entry.body] == []
 
 
 @simulated

@@ -13,10 +13,12 @@ from typing import NamedTuple
 import msgspec
 import trio
 
+from postbox.errors import Full, Unavailable
 from postbox.hosts.link_rules import HostRules, Trim
 from postbox.log.admission import Admission
 from postbox.log.outbox import Outbox
 from postbox.log.outbox_tables import DurableReader
+from postbox.log.retries import Retries
 from postbox.store.contract import Lane, Query, Reader
 from postbox.store.runner import StoreRunner
 from postbox.world import World
@@ -87,8 +89,17 @@ class Retention:
 
     async def run(self) -> None:
         """Until cancelled; in one process of the node."""
+        retries = Retries()
         while True:
-            await self.trim()
+            try:
+                await self.trim()
+            except (
+                Unavailable,
+                Full,
+            ):  # the store says so itself; what is kept too long harms none
+                await retries.wait()
+                continue
+            retries.succeeded()
             await trio.sleep(LOOK_S)
 
     async def trim(self) -> None:

@@ -96,12 +96,23 @@ class Sender:
         """Until cancelled."""
         try:
             async with trio.open_nursery() as self._nursery:
-                for reader in await self._outbox.readers():
-                    self._serve(reader.name)
+                await self._serve_all()
                 await trio.sleep_forever()
         finally:
             self._nursery = None
             self._at_work.clear()
+
+    async def _serve_all(self) -> None:
+        retries = Retries()
+        while True:
+            try:
+                readers = await self._outbox.readers()
+            except Unavailable:
+                await retries.wait()
+                continue
+            for reader in readers:
+                self._serve(reader.name)
+            return
 
     def applied(self, committed: Committed) -> None:
         if self._nursery is None:
