@@ -195,6 +195,10 @@ def test_what_was_given_up_is_told_tried_again_and_forgotten(home: Path, call: C
     [b, _] = told(call, "links", "--home", home, "--json").json["links"]
     assert (b["queued"], b["acknowledged"]) == (2, 2), "the refused event has a new number"
     assert told(call, "dead", "--forget", B, "--home", home, "--json").json["forgotten"] == 1
+    for verb in (("retry", B), ("dead", "--forget", B)):
+        missing = call(*verb, "--seq", "77", "--home", home)
+        assert missing.code == 1
+        assert f"no event with number 77 to or from {B} was given up" in missing.err
     assert given_up() == []
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 from postbox.admin.command import Command, Desk, Tell
 from postbox.admin.host_names import known
 from postbox.admin.links import links_of
+from postbox.errors import Fault
 from postbox.hosts.reports import Letter, LettersPage
 from postbox.hosts.tables import in_reader, out_reader
 from postbox.rules import Rejected
@@ -42,6 +43,10 @@ class Settled(Struct, frozen=True):
     refused: list[str]
 
 
+class NoLetter(Fault):
+    """What the operator names is not there."""
+
+
 async def _letters(desk: Desk, request: AskLetters, tell: Tell) -> LettersPage:
     return await links_of(desk).letters(request.after, PAGE)
 
@@ -56,6 +61,11 @@ async def _settle(desk: Desk, request: SettleLetters, tell: Tell) -> Settled:
             refused.append(f"{letter.came.host} {letter.came.seq:,}: {settled.reason.text}")
         else:
             count += 1
+    if request.seq is not None and not count and not refused:
+        raise NoLetter(
+            f"no event with number {request.seq:,} to or from {host} was given up: `postbox dead`"
+            " has those that were"
+        )
     is_all = not request.forget and request.seq is None
     return Settled(count, await _hurry(desk, host) if is_all else 0, refused)
 

@@ -115,7 +115,10 @@ def _event(document: Document, type_url: str) -> Document:
 def _in_part(fault: Fault, count: int, next_: Document) -> str:
     if not count:
         return str(fault)
-    return f"{fault}. {events(count)} before that are posted: go on from {next_.where}"
+    return (
+        f"{events(count)} posted, and not to be posted again: look with `postbox links` how far it"
+        f" came, and post from {next_.where} on. What ended it: {fault}"
+    )
 
 
 def _print(posted: Posted, as_json: bool) -> None:
