@@ -19,6 +19,7 @@ from support.simulate import Simulation, simulate
 
 A, B = "a.example:2289", "b.example:2289"
 EVERYTHING = Keep(0, 1)
+DAY_S = 86_400.0
 
 
 def between_two(main: Callable[[End, End], Awaitable[None]], place: str = "node.db") -> None:
@@ -34,7 +35,7 @@ def between_two(main: Callable[[End, End], Awaitable[None]], place: str = "node.
             await a.stop()
             await b.stop()
 
-    simulate(1, run)
+    simulate(1, run, limit_s=30 * DAY_S)
 
 
 async def post(end: End, *names: str, kind: str = GOOD) -> None:
@@ -212,6 +213,26 @@ def test_only_so_much_is_kept_of_what_is_done() -> None:
         await send(a, b, 0, limit=1)
         await send(a, b, 1, limit=1)
         await a.trim(Keep(30, 1))
+        assert await a.kept() == {2, 3}
+
+    between_two(main)
+
+
+def test_what_waited_for_long_is_kept_from_when_it_was_confirmed() -> None:
+    async def main(a: End, b: End) -> None:
+        await post(a, "x")
+        await trio.sleep(9 * DAY_S)
+        await send(a, b, 0)
+        await post(a, "y")
+        await a.trim(Keep(7, 1))
+        assert await a.kept() == {1, 2}
+        await trio.sleep(6 * DAY_S)
+        await send(a, b, 1)
+        await post(a, "z")
+        await a.trim(Keep(7, 1))
+        assert await a.kept() == {1, 2, 3}
+        await trio.sleep(2 * DAY_S)
+        await a.trim(Keep(7, 1))
         assert await a.kept() == {2, 3}
 
     between_two(main)

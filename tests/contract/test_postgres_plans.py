@@ -17,7 +17,7 @@ import pytest
 from postbox.hosts.draft_tables import DRAFT, HANDLED, OPEN_DRAFTS
 from postbox.hosts.guild_tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
 from postbox.hosts.numbered import LETTERS_BETWEEN, POSITION
-from postbox.hosts.retention import BYTES_DONE, FIRST_LETTER, OLDEST_DONE
+from postbox.hosts.retention import BYTES_DONE, FIRST_LETTER, MARKS_OF, OLDEST_DONE
 from postbox.hosts.summary import FIRST_OPEN
 from postbox.hosts.tables import CONSENT, CONTACT, HOST, HOST_KEY, LINK_IN, LINK_OUT, PEER_KEY
 from postbox.hosts.tables import MIGRATIONS as HOSTS
@@ -109,6 +109,7 @@ def asked_about_links() -> Iterator[tuple[str, Asked]]:
     yield "first open", asked(unnamed(FIRST_OPEN), blob, number, blob, by=stream)
     yield "oldest done", asked(unnamed(OLDEST_DONE), *stretch, number, by=stream)
     yield "bytes done", asked(unnamed(BYTES_DONE), *stretch, by=stream)
+    yield "marks", asked(unnamed(MARKS_OF), text, by="done_pkey")
     yield "first letter", asked(unnamed(FIRST_LETTER), text, by="dead_pkey")
 
 

@@ -62,7 +62,8 @@ async def fill(home: Path, database: str = "") -> None:
             came(3, f"a.No{ESCAPE}te", b"\xff\x00"),
             lost(4, 5),
         ]
-        view = View(now_ms=now_ms - 120_000, queued=2, received=Place(epoch=EPOCH, seq=1))
+        stored = Place(epoch=EPOCH, seq=1)
+        view = View(now_ms=now_ms - 120_000, queued=3, acknowledged=4, received=stored)
         view.last_error = f"no way{ESCAPE}"
         await submit(
             node,

@@ -15,8 +15,9 @@ from postbox.rpc.postbox.v1.hosts_pb import View
 
 
 class Theirs(Struct, frozen=True):
-    """The link as the other host sees it, told at `at`: how many events it has for us, the last
-    number of ours that it stored, when it sends again, and how its last attempt failed."""
+    """The link as the other host saw it at `at`: how many events it had for us that have not come
+    since, the last number of ours that it stored, when it sends again, and how its last attempt
+    failed."""
 
     at: datetime
     queued: int
@@ -88,11 +89,11 @@ def _seen(link: LinkSummary) -> LinkSeen:
         unhandled=link.unhandled,
         dead=link.dead,
         last_contact=time_of(link.last_contact_ms),
-        theirs=_theirs(link.view),
+        theirs=_theirs(link.view, link.received),
     )
 
 
-def _theirs(raw: bytes) -> Theirs | None:
+def _theirs(raw: bytes, received: int) -> Theirs | None:
     """None for what a host said that cannot be read."""
     try:
         view = View.from_binary(raw)
@@ -102,8 +103,9 @@ def _theirs(raw: bytes) -> Theirs | None:
         return None
     if at is None:
         return None
-    received = 0 if view.received is None else view.received.seq
-    return Theirs(at, view.queued, received, next_attempt, view.last_error)
+    queued = max(0, min(view.queued, view.acknowledged + view.queued - received))
+    stored = 0 if view.received is None else view.received.seq
+    return Theirs(at, queued, stored, next_attempt, view.last_error)
 
 
 LINKS = Command("links", Nothing, LinksSeen, _links)

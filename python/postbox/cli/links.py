@@ -75,9 +75,11 @@ def notes(link: LinkSeen, now: datetime) -> Iterator[str]:
 
 
 def _their_notes(link: LinkSeen, theirs: Theirs, now: datetime) -> Iterator[str]:
-    """Of what it told us about itself, what we could not know."""
+    """Of what it told us about itself, what we could not know. When all that it had has come, it is
+    of no interest any more why it did not at first."""
+    if not theirs.queued:
+        return
     when = ago(now - theirs.at)
-    if theirs.queued:
-        yield f"has {events(theirs.queued)} for us ({when})"
+    yield f"has {events(theirs.queued)} for us ({when})"
     if theirs.error:
         yield f"cannot send to us ({when}): {printable(theirs.error)}"

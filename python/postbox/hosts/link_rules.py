@@ -1,8 +1,8 @@
 """The rules of the hosts' door: which of its drafts is decided where.
 
 What goes out is decided in `postings`, what comes in in `arrivals`, and what is known of hosts in
-`host_rules`. Two drafts are so short that they are decided here: how far the other end has come
-(`Confirm`), and what is kept no longer (`Trim`).
+`host_rules`. Three drafts are so short that they are decided here: how far the other end has come
+(`Confirm`), since when it has (`Mark`), and what is kept no longer (`Trim`).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from postbox.hosts.postings import (
     needs_of,
     needs_of_letter,
 )
-from postbox.hosts.tables import CONSENT, CONTACT, HOST, LINK_IN, LINK_OUT, out_reader
+from postbox.hosts.tables import CONSENT, CONTACT, DONE, HOST, LINK_IN, LINK_OUT, out_reader
 from postbox.log.outbox_rules import advanced
 from postbox.log.outbox_tables import DEAD, OUTBOX
-from postbox.rules import Decision, Payer, RowKey, State, StreamKey
+from postbox.rules import Decision, Payer, Put, RowKey, State, StreamKey
 from postbox.store.contract import IDENTITY, Found, Lane, Table
 
 
@@ -50,6 +50,25 @@ class Confirm(Struct, frozen=True):
     @property
     def payer(self) -> Payer:
         return Payer("host", self.host)
+
+    @property
+    def size_bytes(self) -> int:
+        return 256
+
+
+class Mark(Struct, frozen=True):
+    """The reader is done with everything up to `pos` at `at_ms`; what was noted at the times in
+    `drops` is of no use any more."""
+
+    id: bytes
+    reader: str
+    at_ms: int
+    pos: int
+    drops: tuple[int, ...] = ()
+
+    @property
+    def payer(self) -> Payer:
+        return Payer("operator", "retention")
 
     @property
     def size_bytes(self) -> int:
@@ -80,6 +99,7 @@ LinkDraft: TypeAlias = (
     | Arrival
     | PlainArrival
     | Confirm
+    | Mark
     | Trim
     | SetHost
     | Contact
@@ -94,7 +114,7 @@ class HostRules:
         """`policy`: what of other hosts' contents is taken, and what it changes."""
         self._policy = policy or TakesAll()
         self.tables: tuple[Table, ...] = (
-            *(HOST, CONTACT, CONSENT, LINK_OUT, LINK_IN, DRAFT, HANDLED),
+            *(HOST, CONTACT, CONSENT, LINK_OUT, LINK_IN, DONE, DRAFT, HANDLED),
             *(OUTBOX, DEAD, IDENTITY),
             *self._policy.tables,
         )
@@ -109,7 +129,7 @@ class HostRules:
                 return needs_of_letter(draft)
             case Confirm():
                 return (RowKey(OUTBOX, (out_reader(draft.host),)),)
-            case Trim():
+            case Mark() | Trim():
                 return ()
             case SetHost() | Contact() | Deal():
                 return (row_of(draft),)
@@ -130,6 +150,11 @@ class HostRules:
                 return decide_letter(draft, state, at_ms)
             case Confirm():
                 return advanced(state, out_reader(draft.host), draft.pos)
+            case Mark():
+                drops = tuple([RowKey(DONE, (draft.reader, at_ms)) for at_ms in draft.drops])
+                return Decision(
+                    puts=(Put(DONE, (draft.reader, draft.at_ms, draft.pos)),), drops=drops
+                )
             case Trim():
                 return Decision(removes=draft.removes)
             case SetHost() | Contact() | Deal():

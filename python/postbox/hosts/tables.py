@@ -107,6 +107,13 @@ CONSENT = Table(
 )
 """A user of this node has dealt with that host, first at this time."""
 
+DONE = Table(
+    "done",
+    (Column("reader", "text"), Column("at_ms", "integer"), Column("pos", "integer")),
+    key=2,
+)
+"""The reader of a link was done with everything up to `pos` at this time, or earlier."""
+
 ALL_HOSTS = Query("all_hosts", "select host, admit, tokens from host order by host")
 
 ALL_CONTACTS = Query(
