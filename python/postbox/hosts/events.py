@@ -18,6 +18,7 @@ from protobuf.wkt.google.protobuf.any_pb import Any
 from postbox.rpc.postbox.v1.hosts_pb import DirectInvite, GuildJoined, GuildLeft, InviteAnswered
 
 PREFIX = "type.googleapis.com/"
+OWN_PACKAGE = "postbox.v1."
 MAX_TYPE_CHARS = 255  # of a type URL; protobuf sets no limit, and a name of a package is short
 MAX_VALUE_BYTES = 1_000_000
 """So that an event, with what its entry says besides, fits into an entry of the log (1 MiB)."""
@@ -108,9 +109,12 @@ def unpacked(type_url: str, value: bytes) -> Typed | None:
 
 
 def type_url_of(name: str) -> str:
-    """Of a type's name; what has a slash is one already. Raises BadEvent."""
+    """Of a type's name; what has a slash is one already. Raises BadEvent, also for a type of ours
+    that there is none of: whoever mistypes one means another."""
     type_url = name if "/" in name else PREFIX + name
     _check_type(type_url)
+    if name.startswith(OWN_PACKAGE) and name not in REGISTERED:
+        raise BadEvent(f"there is no {name}: those of that package are {', '.join(REGISTERED)}")
     return type_url
 
 

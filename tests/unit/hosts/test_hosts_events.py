@@ -116,6 +116,11 @@ def test_a_type_url_stays_as_it_is_and_what_is_before_its_slash_means_nothing() 
     assert type_name("example.org/x/a.B") == "a.B" == type_name("a.B")
 
 
+def test_a_type_of_ours_that_is_mistyped_is_refused_with_those_there_are() -> None:
+    with pytest.raises(BadEvent, match=r"no postbox\.v1\.GuildJoin: .*postbox\.v1\.GuildJoined"):
+        type_url_of("postbox.v1.GuildJoin")
+
+
 def test_what_an_application_posts_is_checked_before_it_is_stored() -> None:
     with pytest.raises(BadEvent, match="too large"):
         event_of(Event(type_url_of("a.B"), bytes(MAX_VALUE_BYTES + 1)))
