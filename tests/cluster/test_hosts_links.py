@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from postbox.config import Config, ServeConfig
-from postbox.hosts import wire
+from postbox.hosts import bodies, wire
 from postbox.hosts.client import Calls, dial_hosts
 from postbox.hosts.events import Event, event_of
 from postbox.hosts.receiver import ASKED_AT_ONCE
@@ -220,7 +220,7 @@ def _unwanted() -> Event:
 @among_hosts
 async def test_a_third_host_cannot_use_a_token_that_it_was_given(cluster: HostsCluster) -> None:
     ann, bob = await two(cluster)
-    event = wire.numbered(b"", 1, 1, b"e" * 16, b"")
+    event = bodies.label(b"e" * 16, 1, b"") + bodies.number(1)
     token = ann.door.clients._sign("cid.example:2289", wire.POST_EVENT, event)
     async with trio.open_nursery() as nursery:
         local = Config(serve=ServeConfig(loopback=True))

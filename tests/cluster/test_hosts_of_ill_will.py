@@ -9,6 +9,7 @@ import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from postbox.hosts import wire
+from postbox.hosts.bodies import label, number
 from postbox.hosts.events import Event, event_of
 from postbox.hosts.host_rules import SetHost
 from postbox.hosts.place import MAX_EPOCHS
@@ -68,8 +69,9 @@ async def test_a_host_that_sends_what_cannot_be_stored_stops_nobody(cluster: Hos
     await cluster.start(ann, bob)
     await bob.post(ann, [b"1"])
     await until(partial(has, ann, bob, [b"1"]))
-    for number in range(MAX_EPOCHS):
-        body = wire.numbered(b"\x0a\x00", 1, 1, bytes((number,)) * wire.EPOCH_BYTES, b"")
+    for n in range(MAX_EPOCHS):
+        epoch = bytes((n,)) * wire.EPOCH_BYTES
+        body = b"\x0a\x00" + label(epoch, 1, b"") + number(1)
         await ann.door.intake.take(bob.host, [wire.read_event(body)])
     await cluster.restart(ann)  # which asks bob, who has to begin with the first one
     await trio.sleep(10)

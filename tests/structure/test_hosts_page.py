@@ -30,12 +30,10 @@ from postbox.hosts.receiver import (
 from postbox.hosts.requests import LARGE_AT_ONCE, LARGE_OF_ADDRESS, SMALL_BODY_BYTES
 from postbox.hosts.sender import PROBING, SENDING, SLOW_S
 from postbox.hosts.server import ALIVE_S
-from postbox.hosts.tables import MAX_EVENT_BYTES
+from postbox.hosts.tables import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.hosts.waking import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from postbox.hosts.wire import (
     CAPABILITIES,
-    MAX_BATCH_BYTES,
-    MAX_BATCH_EVENTS,
     MAX_REQUEST_BYTES,
     PATHS,
 )

@@ -18,22 +18,14 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from postbox.hosts.bodies import REFUSED, label, tombstone
 from postbox.hosts.place import MAX_EPOCHS, Incoming, Place, Refusal, incoming, incoming_row
 from postbox.hosts.policy import Content, Policy
 from postbox.hosts.tables import KIND_EVENT, KIND_LOST, LINK_IN, in_reader, in_stream
 from postbox.log.outbox_rules import added
 from postbox.log.outbox_tables import MAX_ERROR_CHARS, OUTBOX
-from postbox.rpc.fields import bytes_field, varint_field
 from postbox.rules import Decision, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
 from postbox.store.contract import Lane
-
-REFUSED = "refused"
-"""The reason of a tombstone in whose place was an event that the receiver itself did not take. With
-any other reason, numbers are lost."""
-
-# Of a PostboxEvent, and of a Tombstone.
-_EPOCH, _SEQ, _FIRST, _TOMBSTONE, _BEFORE = 17, 18, 19, 21, 24
-_UPTO, _REASON = 1, 2
 
 _ID_DOMAIN = b"postbox: event of a link\0"
 
@@ -221,16 +213,8 @@ def _entries(host: str, walked: Walked, at_ms: int) -> tuple[NewEntry, ...]:
 
 def _lost(event: Arrived, seq: int) -> bytes:
     """A PostboxEvent: of the tombstone's numbers, those that had not come before."""
-    tombstone = varint_field(_UPTO, event.upto) + bytes_field(_REASON, event.reason.encode())
-    return b"".join(
-        (
-            bytes_field(_EPOCH, event.epoch),
-            varint_field(_SEQ, seq),
-            varint_field(_FIRST, event.first),
-            bytes_field(_TOMBSTONE, tombstone),
-            bytes_field(_BEFORE, event.before),
-        )
-    )
+    grave = tombstone(seq, event.upto, event.reason)
+    return label(event.epoch, event.first, event.before) + grave
 
 
 def decide_plain(draft: PlainArrival, state: State, at_ms: int, policy: Policy) -> Decision:

@@ -25,11 +25,11 @@ from postbox.hosts import wire
 from postbox.hosts.arrivals import Arrived
 from postbox.hosts.backoff import Failure
 from postbox.hosts.contacts import Contacts
-from postbox.hosts.course import MAX_BATCH_EVENTS, Refused, Reply, Sent
+from postbox.hosts.course import Refused, Reply, Sent
 from postbox.hosts.keys import Busy, HostSettings, KeyCache
 from postbox.hosts.own_keys import OwnKeys
 from postbox.hosts.place import Place
-from postbox.hosts.tables import MAX_EVENT_BYTES
+from postbox.hosts.tables import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.logs import get, limited
 from postbox.net.addresses import reach_of_hosts
 from postbox.net.dial import Dial, dial_h2, dial_tcp

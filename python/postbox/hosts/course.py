@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from postbox.errors import Fault
 from postbox.hosts.place import Place
+from postbox.hosts.tables import MAX_BATCH_EVENTS
 
-MAX_BATCH_EVENTS = 1_000
 MAX_TURNS_BACK = 8
 """One for a gap, and one for each epoch that the receiver has not heard of: nodes are put back
 rarely."""

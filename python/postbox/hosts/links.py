@@ -38,7 +38,15 @@ from postbox.hosts.summary import (
     read_summary,
     read_view,
 )
-from postbox.hosts.tables import LINK_IN, LINK_OUT, in_reader, out_reader, out_stream
+from postbox.hosts.tables import (
+    LINK_IN,
+    LINK_OUT,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_EVENTS,
+    in_reader,
+    out_reader,
+    out_stream,
+)
 from postbox.log.admission import Admission
 from postbox.log.outbox import Outbox, storable
 from postbox.log.outbox_tables import OUTBOX, durable_reader
@@ -48,10 +56,6 @@ from postbox.store.runner import StoreRunner
 from postbox.world import World
 
 T = TypeVar("T")
-
-MAX_NUMBERED = 1_000
-MAX_NUMBERED_BYTES = 2**20
-"""What a batch on the wire has at most."""
 
 _OPERATOR = Payer("operator", "")
 
@@ -85,8 +89,8 @@ class Links:
         self,
         host: str,
         after: int,
-        limit: int = MAX_NUMBERED,
-        max_bytes: int = MAX_NUMBERED_BYTES,
+        limit: int = MAX_BATCH_EVENTS,
+        max_bytes: int = MAX_BATCH_BYTES,
     ) -> list[Numbered]:
         """The numbers beyond `after`, without a hole, ready to be sent: at most `limit` and
         `max_bytes`, but at least one if there is one."""

@@ -11,19 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from postbox.hosts import bodies
+from postbox.hosts.bodies import LOST, REFUSED
 from postbox.hosts.place import Outgoing, outgoing
 from postbox.hosts.tables import LINK_OUT, out_reader, out_stream
-from postbox.rpc.fields import bytes_field, varint_field
 from postbox.store.contract import Entry, Lane, Query, Reader, Window
 
-LOST = "lost"
-REFUSED = "refused"
-
 FRAME_BYTES = 8  # around each event of a batch: a tag, and a length of up to 1 MiB
-
-# Of a PostboxEvent, and of a Tombstone.
-_EPOCH, _SEQ, _FIRST, _TOMBSTONE, _BEFORE = 17, 18, 19, 21, 24
-_UPTO, _REASON = 1, 2
 
 # A keeper, which carries the newest number of what was removed, counts: it has a position, too.
 POSITION = Query(
@@ -102,7 +96,7 @@ def _numbered(
             continue
         if seq > label_end:
             label, label_end = _label(link, seq), link.end_of(seq)
-        body = b"%b%b%b" % (entry.body, label.fields, varint_field(_SEQ, seq))
+        body = b"%b%b%b" % (entry.body, label.fields, bodies.number(seq))
         yield Numbered(seq, seq, True, label.epoch, body)
     yield from _tombstones(link, after + 1, upto, LOST)
 
@@ -111,9 +105,8 @@ def _tombstones(link: Outgoing, seq: int, upto: int, reason: str) -> Iterator[Nu
     """One a label."""
     while seq <= upto:
         label, end = _label(link, seq), min(upto, link.end_of(seq))
-        tombstone = varint_field(_UPTO, end) + bytes_field(_REASON, reason.encode())
-        fields = varint_field(_SEQ, seq) + bytes_field(_TOMBSTONE, tombstone)
-        yield Numbered(seq, end, False, label.epoch, label.fields + fields)
+        body = label.fields + bodies.tombstone(seq, end, reason)
+        yield Numbered(seq, end, False, label.epoch, body)
         seq = end + 1
 
 
@@ -125,6 +118,5 @@ class _Label(Struct, frozen=True):
 
 
 def _label(link: Outgoing, seq: int) -> _Label:
-    epoch, first, before = link.label_of(seq)
-    fields = bytes_field(_EPOCH, epoch) + varint_field(_FIRST, first)
-    return _Label(epoch, fields + bytes_field(_BEFORE, before) if before else fields)
+    label = link.label_of(seq)
+    return _Label(label.epoch, bodies.label(*label))

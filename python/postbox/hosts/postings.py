@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from postbox.hosts.bodies import content
 from postbox.hosts.draft_tables import DRAFT
 from postbox.hosts.host_rules import check_host, new_contact
 from postbox.hosts.place import outgoing, outgoing_row
@@ -25,16 +26,11 @@ from postbox.hosts.tables import (
 )
 from postbox.log.outbox_rules import Bury, added, buried
 from postbox.log.outbox_tables import DEAD, OUTBOX
-from postbox.rpc.fields import bytes_field, varint_field
 from postbox.rules import Decision, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
 from postbox.store.contract import IDENTITY, Key, Lane
 
 LABEL_BYTES = 128
 """More than a number takes that is put to an event when it is sent: two epochs and two varints."""
-
-# Of a PostboxEvent, and of an Any.
-_EVENT, _ID, _AT_MS = 1, 16, 20
-_TYPE_URL, _VALUE = 1, 2
 
 _EPOCH: Key = ("epoch",)
 _CONTACT_DOMAIN = b"postbox: first posting to a host\0"
@@ -49,12 +45,7 @@ class Posted(Struct, frozen=True, gc=False):
 
 def posted(event_id: bytes, type_url: str, value: bytes, at_ms: int) -> Posted:
     """Raises ValueError, with a text for people, for what no host would take."""
-    content = bytes_field(_TYPE_URL, type_url.encode()) + bytes_field(_VALUE, value)
-    body = b"%b%b%b" % (
-        bytes_field(_EVENT, content),
-        bytes_field(_ID, event_id),
-        varint_field(_AT_MS, at_ms),
-    )
+    body = content(event_id, type_url, value, at_ms)
     if len(body) > MAX_EVENT_BYTES - LABEL_BYTES:
         raise ValueError(
             f"the event takes {len(body):,} bytes, and {MAX_EVENT_BYTES - LABEL_BYTES:,} are the"

@@ -18,6 +18,10 @@ MAX_EVENT_BYTES = MAX_BODY_BYTES - 1_024
 """Of an event as it is stored. What is added when it is sent (its number, two epochs, the message
 around it) takes less than the rest, so that every event fits alone into a batch of 1 MiB."""
 
+MAX_BATCH_EVENTS = 1_000
+MAX_BATCH_BYTES = 2**20
+"""Of the events that are sent at once: a batch is one commit at its receiver."""
+
 KIND_EVENT = 1
 """The kind of entry that is an event: posted here, or come from another host. Its body is a
 PostboxEvent; without one it was erased, and its number is a tombstone."""

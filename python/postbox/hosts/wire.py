@@ -14,9 +14,10 @@ from typing import Final
 from msgspec import Struct
 
 from postbox.errors import WireError
-from postbox.hosts.arrivals import REFUSED, Arrived
+from postbox.hosts.arrivals import Arrived
+from postbox.hosts.bodies import LOST, REFUSED
 from postbox.hosts.place import NOWHERE, Place
-from postbox.hosts.tables import MAX_EVENT_BYTES
+from postbox.hosts.tables import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 
@@ -41,9 +42,6 @@ STRICT, FOLLOW = "strict", "follow"
 CAPABILITIES: Final = (STRICT, POST_EVENTS, ACK, FOLLOW)
 """What a host of ours can do beyond the specification, as its list of keys says."""
 
-MAX_BATCH_EVENTS = 1_000
-MAX_BATCH_BYTES = 2**20
-"""Of `events`. A batch is one commit at its receiver."""
 MAX_REQUEST_BYTES = 3 * 2**19
 """With a token and names around it, and in base64, as JSON has it."""
 
@@ -54,10 +52,7 @@ MAX_NUMBER = 2**63 - 1
 # Of the messages in proto/postbox/v1/hosts.proto, as far as their fields are told apart here.
 _ASKER, _POSTED = 1, 2
 _TOKEN, _HOST = 1, 2
-_EVENT, _EPOCH, _SEQ, _FIRST, _BEFORE = 1, 17, 18, 19, 24
-
-LOST = "lost"
-"""Beside `REFUSED`, a tombstone's reason."""
+_EVENTS = 1
 
 
 class Malformed(WireError):
@@ -122,7 +117,7 @@ def read_events(message: bytes) -> tuple[Arrived, ...]:
     if len(message) > MAX_BATCH_BYTES:
         raise Malformed(f"the events have {len(message)} bytes: at most {MAX_BATCH_BYTES} at once")
     try:
-        bodies = raw.each(message, _EVENT)
+        bodies = raw.each(message, _EVENTS)
     except ValueError as error:
         raise Malformed(f"this is no Events: {error}") from error
     if not 0 < len(bodies) <= MAX_BATCH_EVENTS:
@@ -225,14 +220,7 @@ def post_request(asked: bytes, events: bytes) -> bytes:
 
 def events_of(bodies: Iterable[bytes]) -> bytes:
     """An Events."""
-    return b"".join([raw.bytes_field(_EVENT, body) for body in bodies])
-
-
-def numbered(body: bytes, seq: int, first: int, epoch: bytes, before: bytes) -> bytes:
-    """A stored PostboxEvent as it is sent: which number it has is known only when it is stored."""
-    label = raw.bytes_field(_EPOCH, epoch) + raw.varint_field(_SEQ, seq)
-    label += raw.varint_field(_FIRST, first)
-    return body + label + (raw.bytes_field(_BEFORE, before) if before else b"")
+    return b"".join([raw.bytes_field(_EVENTS, body) for body in bodies])
 
 
 def place_of(place: Place) -> pb.Place:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from postbox.hosts.course import MAX_BATCH_EVENTS, MAX_TURNS_BACK, Course, Stuck
+from postbox.hosts.course import MAX_TURNS_BACK, Course, Stuck
+from postbox.hosts.tables import MAX_BATCH_EVENTS
 
 
 @dataclass(frozen=True)

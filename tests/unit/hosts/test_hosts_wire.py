@@ -6,8 +6,9 @@ import pytest
 from protobuf.wkt import Any
 
 from postbox.hosts import wire
+from postbox.hosts.bodies import LOST, label, number
 from postbox.hosts.place import Place
-from postbox.hosts.tables import MAX_EVENT_BYTES
+from postbox.hosts.tables import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 
@@ -44,11 +45,11 @@ def test_what_a_token_for_sync_binds_is_all_but_the_token_and_the_name() -> None
 
 def test_a_stored_event_is_sent_with_its_number_and_read_with_it() -> None:
     stored = pb.PostboxEvent(event=CONTENT, id=b"i" * 16, at_ms=5).to_binary()
-    sent = wire.numbered(stored, 300, 200, EPOCH, b"f" * 16)
+    sent = stored + label(EPOCH, 200, b"f" * 16) + number(300)
     read = wire.read_event(sent)
     assert (read.seq, read.first, read.epoch, read.before) == (300, 200, EPOCH, b"f" * 16)
     assert (read.type_url, read.value, read.upto) == (CONTENT.type_url, CONTENT.value, 0)
-    assert wire.read_event(wire.numbered(stored, 1, 1, EPOCH, b"")).before == b""
+    assert wire.read_event(stored + label(EPOCH, 1, b"") + number(1)).before == b""
 
 
 def test_events_come_together_in_their_order_and_as_they_were_sent() -> None:
@@ -57,9 +58,9 @@ def test_events_come_together_in_their_order_and_as_they_were_sent() -> None:
 
 
 def test_a_tombstone_is_for_the_numbers_up_to_its_last() -> None:
-    grave = pb.Tombstone(upto=9, reason=wire.LOST)
+    grave = pb.Tombstone(upto=9, reason=LOST)
     read = wire.read_event(event(4, event=None, tombstone=grave))
-    assert (read.seq, read.upto, read.reason, read.type_url) == (4, 9, wire.LOST, "")
+    assert (read.seq, read.upto, read.reason, read.type_url) == (4, 9, LOST, "")
 
 
 def test_a_sign_of_life_is_none_among_events() -> None:
@@ -136,11 +137,11 @@ def test_a_malformed_event_is_refused(what: str) -> None:
 def test_too_many_events_and_too_large_batches_are_refused() -> None:
     one = event()
     with pytest.raises(wire.Malformed, match="1 to 1000"):
-        wire.read_events(wire.events_of([one] * (wire.MAX_BATCH_EVENTS + 1)))
+        wire.read_events(wire.events_of([one] * (MAX_BATCH_EVENTS + 1)))
     with pytest.raises(wire.Malformed, match="1 to 1000"):
         wire.read_events(b"")
     with pytest.raises(wire.Malformed, match="at most 1048576"):
-        wire.read_events(b"x" * (wire.MAX_BATCH_BYTES + 1))
+        wire.read_events(b"x" * (MAX_BATCH_BYTES + 1))
 
 
 def test_fields_are_told_apart_whatever_their_types_are() -> None:
