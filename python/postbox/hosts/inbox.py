@@ -15,6 +15,7 @@ from functools import partial
 import trio
 
 from postbox.errors import Full, Unavailable, in_one_line, leaves
+from postbox.hosts.due import Direction
 from postbox.hosts.handlers import Delivery, Handlers, Loss, Task
 from postbox.hosts.inbox_rules import InboxRules, Settled
 from postbox.hosts.tables import KIND_EVENT, KIND_LOST, in_reader, in_stream
@@ -22,11 +23,10 @@ from postbox.hosts.transactions import Transactions
 from postbox.log.admission import Admission
 from postbox.log.committed import Committed
 from postbox.log.outbox import LOOK_S, Due, Outbox, UnknownReader
-from postbox.log.outbox_tables import DEAD, OUTBOX
 from postbox.log.retries import Retries
 from postbox.logs import get, limited
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
-from postbox.store.contract import Entry, Lane
+from postbox.store.contract import Entry
 from postbox.world import Pool, World
 
 PAGE_ENTRIES = 100
@@ -36,8 +36,7 @@ MAX_ATTEMPTS = 8
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 """Doubling: two minutes in all, over which a restart of whatever the handler needs is no loss."""
 
-_READERS = in_reader("")
-_STREAMS = in_stream("")
+_DIRECTION = Direction(in_stream, in_reader)
 
 
 class Inbox:
@@ -62,19 +61,15 @@ class Inbox:
 
     def applied(self, committed: Committed) -> None:
         """The follower's call."""
-        for lane, stream in committed.streams:
-            if lane is Lane.HOSTS and stream.startswith(_STREAMS):
-                self._wake(stream.removeprefix(_STREAMS).decode())
-        for table in (OUTBOX, DEAD):  # hurried, or revived
-            for key in committed.rows.get(table.name, ()):
-                if str(key[0]).startswith(_READERS):
-                    self._wake(str(key[0]).removeprefix(_READERS))
+        for host in _DIRECTION.touched(committed):
+            self._wake(host)
 
     async def run(self) -> None:
         """Until cancelled."""
         transactions = Transactions(self._world.disk, self._database)
         try:
-            await self._wake_all()
+            for host in await _DIRECTION.wait_all(self._outbox):
+                self._wake(host)
             async with trio.open_nursery() as nursery:
                 while True:
                     await self._has_due.wait()
@@ -93,19 +88,6 @@ class Inbox:
         else:
             self._due[host] = None
             self._has_due.set()
-
-    async def _wake_all(self) -> None:
-        retries = Retries()
-        while True:
-            try:
-                readers = await self._outbox.readers()
-            except Unavailable:
-                await retries.wait()
-                continue
-            for reader in readers:
-                if reader.name.startswith(_READERS):
-                    self._wake(reader.name.removeprefix(_READERS))
-            return
 
     async def _work(self, host: str, transactions: Transactions) -> None:
         """Until there is nothing left to be done for this host."""

@@ -22,7 +22,7 @@ from postbox.hosts.place import (
     incoming,
     outgoing,
 )
-from postbox.hosts.postings import Forget, Posted, Refuse, Repost
+from postbox.hosts.postings import EPOCH, Forget, Posted, Refuse, Repost, epoch_of
 from postbox.hosts.reports import (
     InboxPage,
     Letter,
@@ -192,11 +192,8 @@ class Links:
 def _sent(host: str, snapshot: Reader) -> _Sent:
     row = snapshot.rows(OUTBOX, [(out_reader(host),)])[out_reader(host),]
     link = outgoing(host, snapshot.rows(LINK_OUT, [(host,)])[host,])
-    match snapshot.rows(IDENTITY, [("epoch",)])["epoch",]:
-        case (_, bytes(epoch)):
-            return _Sent(link, epoch, 0 if row is None else durable_reader(row).acknowledged)
-        case other:
-            raise ValueError(f"the log has no epoch: {other!r}")
+    epoch = epoch_of(snapshot.rows(IDENTITY, [EPOCH])[EPOCH])
+    return _Sent(link, epoch, 0 if row is None else durable_reader(row).acknowledged)
 
 
 def _reached(host: str, place: Place, snapshot: Reader) -> tuple[int, int]:

@@ -27,12 +27,12 @@ from postbox.hosts.tables import (
 from postbox.log.outbox_rules import Bury, added, buried
 from postbox.log.outbox_tables import DEAD, OUTBOX
 from postbox.rules import Decision, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
-from postbox.store.contract import IDENTITY, Key, Lane
+from postbox.store.contract import IDENTITY, Key, Lane, Row
 
 LABEL_BYTES = 128
 """More than a number takes that is put to an event when it is sent: two epochs and two varints."""
 
-_EPOCH: Key = ("epoch",)
+EPOCH: Key = ("epoch",)
 _CONTACT_DOMAIN = b"postbox: first posting to a host\0"
 
 
@@ -132,7 +132,7 @@ class Refuse(Struct, frozen=True):
 def needs_of(host: str) -> tuple[RowKey | StreamKey, ...]:
     """What `posted_in` looks at."""
     return (
-        RowKey(IDENTITY, _EPOCH),
+        RowKey(IDENTITY, EPOCH),
         RowKey(LINK_OUT, (host,)),
         RowKey(OUTBOX, (out_reader(host),)),
         StreamKey(out_stream(host)),
@@ -141,7 +141,8 @@ def needs_of(host: str) -> tuple[RowKey | StreamKey, ...]:
 
 def posted_in(state: State, host: str, events: Sequence[Posted], at_ms: int) -> Decision:
     row = state[LINK_OUT, (host,)]
-    link = outgoing(host, row).extended(epoch_in(state), len(events))
+    epoch = epoch_of(state[IDENTITY, EPOCH])
+    link = outgoing(host, row).extended(epoch, len(events))
     stream = out_stream(host)
     entries = [_entry(stream, event, at_ms) for event in events]
     if row is None:
@@ -154,9 +155,9 @@ def _contact_id(host: str) -> bytes:
     return hashlib.sha256(_CONTACT_DOMAIN + host.encode()).digest()[:16]
 
 
-def epoch_in(state: State) -> bytes:
-    """The log's, now."""
-    match state[IDENTITY, _EPOCH]:
+def epoch_of(row: Row | None) -> bytes:
+    """The log's now, by the row of `EPOCH`."""
+    match row:
         case (_, bytes(epoch)):
             return epoch
         case other:

@@ -33,16 +33,15 @@ from postbox.hosts.backoff import (
 )
 from postbox.hosts.client import HostClient, HostFault, failure_of
 from postbox.hosts.course import Course, Reply, Stuck
+from postbox.hosts.due import Direction
 from postbox.hosts.links import Links
 from postbox.hosts.numbered import Numbered
 from postbox.hosts.place import Place, UnknownPlace
 from postbox.hosts.tables import out_reader, out_stream
 from postbox.log.committed import Committed
 from postbox.log.outbox import Due, Outbox, UnknownReader
-from postbox.log.outbox_tables import OUTBOX
 from postbox.log.retries import Retries
 from postbox.logs import Log, get, limited
-from postbox.store.contract import Lane
 from postbox.world import World
 
 SENDERS = "hosts"
@@ -59,8 +58,7 @@ LINGER_S = 10.0
 S = TypeVar("S")
 T = TypeVar("T")
 
-_OUT = out_stream("")
-_READERS = out_reader("")
+_DIRECTION = Direction(out_stream, out_reader)
 
 
 class Places:
@@ -96,51 +94,34 @@ class Sender:
         """Until cancelled."""
         try:
             async with trio.open_nursery() as self._nursery:
-                await self._serve_all()
+                for host in await _DIRECTION.wait_all(self._outbox):
+                    self._serve(host)
                 await trio.sleep_forever()
         finally:
             self._nursery = None
             self._at_work.clear()
 
-    async def _serve_all(self) -> None:
-        retries = Retries()
-        while True:
-            try:
-                readers = await self._outbox.readers()
-            except Unavailable:
-                await retries.wait()
-                continue
-            for reader in readers:
-                self._serve(reader.name)
-            return
-
     def applied(self, committed: Committed) -> None:
         if self._nursery is None:
             return
-        for lane, stream in committed.streams:
-            if lane is Lane.HOSTS and stream.startswith(_OUT):
-                self._serve(out_reader(stream.removeprefix(_OUT).decode()))
-        for (name,) in committed.rows.get(OUTBOX.name, ()):
-            self._serve(str(name))
+        for host in _DIRECTION.touched(committed):
+            self._serve(host)
 
-    def _serve(self, reader: str) -> None:
+    def _serve(self, host: str) -> None:
         """What a task is about to end without having seen, it looks at before it does."""
         assert self._nursery is not None
-        if not reader.startswith(_READERS):
-            return
-        link = self._at_work.get(reader)
+        link = self._at_work.get(host)
         if link is not None:
             link.is_touched = True
             return
-        host = reader.removeprefix(_READERS)
         client = self._client_of(host)
         link = _Link(host, self._world, self._outbox, self._links, client, self._places)
-        self._at_work[reader] = link
-        self._nursery.start_soon(self._work, reader, link)
+        self._at_work[host] = link
+        self._nursery.start_soon(self._work, link)
 
-    async def _work(self, reader: str, link: _Link) -> None:
+    async def _work(self, link: _Link) -> None:
         await link.run()
-        del self._at_work[reader]
+        del self._at_work[link.host]
 
 
 @dataclass

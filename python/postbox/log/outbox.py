@@ -186,7 +186,7 @@ class Outbox:
     def applied(self, committed: Committed) -> None:
         """The follower's call: whoever waits looks again when its row or a dead letter changed."""
         if self._waiting:
-            for name in _readers_in(committed):
+            for name in readers_in(committed):
                 for event in self._waiting.get(name, ()):
                     event.set()
 
@@ -269,7 +269,8 @@ def _check(reader: str, lane: Lane, streams: Sequence[bytes]) -> None:
         raise ValueError(f"the names of {reader}'s streams take over {MAX_STREAMS_BYTES} bytes")
 
 
-def _readers_in(committed: Committed) -> Iterator[str]:
+def readers_in(committed: Committed) -> Iterator[str]:
+    """Those whose row or dead letters changed."""
     for table in (OUTBOX, DEAD):
         for key in committed.rows.get(table.name, ()):
             yield str(key[0])
