@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from postbox.hosts import wire
-from postbox.hosts.key_list import make_reply
-from postbox.hosts.place import Place
+from postbox.hosts.keys.key_list import make_reply
+from postbox.hosts.links.place import Place
 from postbox.net.asgi import read_body
 from postbox.net.limits import DEFAULT_LIMITS
 from postbox.net.server import TcpAddress, serve

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from postbox.hosts.postings import Posted, Posting, posted
+from postbox.hosts.links.postings import Posted, Posting, posted
 from postbox.rules import Payer
 from postbox.world import system_world
 

@@ -14,7 +14,7 @@ from hosts_bench.events import postings
 from kernel_bench.doors import Door
 from kernel_bench.places import Place
 from kernel_bench.writing import Setting, Written, admitting, submit_all
-from postbox.hosts.link_rules import HostRules
+from postbox.hosts.links.rules import HostRules
 from postbox.hosts.tables import MIGRATIONS
 from postbox.log.admission import Admission
 

@@ -11,16 +11,16 @@ from importlib import import_module
 _EVENTS = "postbox.rpc.postbox.v1.hosts_pb"
 
 _WHERE = {
-    "Delivery": "postbox.hosts.handlers",
+    "Delivery": "postbox.hosts.applications.handlers",
     "DirectInvite": _EVENTS,
-    "Event": "postbox.hosts.events",
+    "Event": "postbox.hosts.applications.events",
     "GuildJoined": _EVENTS,
     "GuildLeft": _EVENTS,
-    "Host": "postbox.hosts.host",
+    "Host": "postbox.hosts.applications.host",
     "InviteAnswered": _EVENTS,
-    "Loss": "postbox.hosts.handlers",
+    "Loss": "postbox.hosts.applications.handlers",
     "open_host": "postbox.library",
-    "post_in": "postbox.hosts.own_connection",
+    "post_in": "postbox.hosts.applications.own_connection",
 }
 
 

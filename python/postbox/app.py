@@ -27,9 +27,9 @@ from postbox.admin.server import serve_operator
 from postbox.config import Config
 from postbox.errors import Full, HistoryChanged, Stopped, Unavailable, in_one_line, leaves
 from postbox.home import open_home
+from postbox.hosts.applications.host import Host
 from postbox.hosts.door import SENDERS, Hosts
-from postbox.hosts.host import Host
-from postbox.hosts.naming import named
+from postbox.hosts.serving.naming import named
 from postbox.hosts.wire import PATHS as HOST_PATHS
 from postbox.hosts.wire import SERVICES
 from postbox.log.disk_use import DiskUse

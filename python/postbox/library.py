@@ -18,7 +18,7 @@ import trio
 from postbox.app import run
 from postbox.config import load, overridden
 from postbox.home import home_at
-from postbox.hosts.host import Host
+from postbox.hosts.applications.host import Host
 from postbox.logs import configure
 from postbox.world import World, system_world
 

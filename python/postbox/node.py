@@ -50,8 +50,8 @@ from postbox.trust.waiting import Waiting
 from postbox.world import Pool, World
 
 if TYPE_CHECKING:
+    from postbox.hosts.applications.host import Host
     from postbox.hosts.door import Hosts
-    from postbox.hosts.host import Host
     from postbox.mesh.door import Mesh
     from postbox.metrics import Metrics
 
@@ -107,7 +107,7 @@ class Node:
     ) -> AbstractAsyncContextManager[Hosts]:
         """The hosts' door. `host`: an application's, which runs this node."""
         from postbox.hosts import door  # gRPC and tokens: slow to load, too
-        from postbox.hosts import host as application
+        from postbox.hosts.applications import host as application
 
         database = database_of(self.home, self.config.node.store)
         log = door.Log(self.store, self.tail, self.admission, self.outbox, database)

@@ -11,8 +11,8 @@ from pathlib import Path
 import trio
 
 import postbox
-from postbox.hosts.guild_tables import Answer
-from postbox.hosts.host import GuildReason, Host
+from postbox.hosts.applications.host import GuildReason, Host
+from postbox.hosts.guilds.tables import Answer
 from postbox.store.application import execute
 from support.town import Town, in_town
 

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 import trio
 
-from postbox.hosts.connecting import Step
-from postbox.hosts.examination import Examination, clock_step
-from postbox.hosts.host_rules import SetHost
+from postbox.hosts.links.host_rules import SetHost
+from postbox.hosts.sending.connecting import Step
+from postbox.hosts.sending.examination import Examination, clock_step
 from support.hosts_cluster import HostsCluster, Member, among_hosts
 
 

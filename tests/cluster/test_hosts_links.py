@@ -9,11 +9,12 @@ import pytest
 import trio
 
 from postbox.config import Config, ServeConfig
-from postbox.hosts import bodies, wire
-from postbox.hosts.client import Calls, dial_hosts
-from postbox.hosts.events import Event, event_of
-from postbox.hosts.receiver import ASKED_AT_ONCE
-from postbox.hosts.sender import PROBING
+from postbox.hosts import wire
+from postbox.hosts.applications.events import Event, event_of
+from postbox.hosts.links import bodies
+from postbox.hosts.sending.client import Calls, dial_hosts
+from postbox.hosts.sending.receiver import ASKED_AT_ONCE
+from postbox.hosts.sending.sender import PROBING
 from postbox.rpc.faults import Code, RpcError
 from postbox.rpc.postbox.v1.hosts_pb import GuildLeft
 from support.hosts_cluster import (

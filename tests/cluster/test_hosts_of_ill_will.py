@@ -9,10 +9,10 @@ import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from postbox.hosts import wire
-from postbox.hosts.bodies import label, number
-from postbox.hosts.events import Event, event_of
-from postbox.hosts.host_rules import SetHost
-from postbox.hosts.place import MAX_EPOCHS
+from postbox.hosts.applications.events import Event, event_of
+from postbox.hosts.links.bodies import label, number
+from postbox.hosts.links.host_rules import SetHost
+from postbox.hosts.links.place import MAX_EPOCHS
 from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
 from support.hosts_cluster import TYPE_URL, HostsCluster, Member, Mood, among_hosts, until
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from postbox.hosts.key_rules import HostKeyRules, Rotate
+from postbox.hosts.keys.rules import HostKeyRules, Rotate
 from postbox.rules import Accepted
 from support.hosts_cluster import HostsCluster, Member, among_hosts, until
 

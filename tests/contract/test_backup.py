@@ -13,10 +13,10 @@ import pytest
 from msgspec.structs import replace
 
 from postbox.errors import Full, SchemaTooNew
-from postbox.hosts.draft_tables import DRAFT
-from postbox.hosts.events import Event
-from postbox.hosts.guild_tables import GUILD
-from postbox.hosts.own_connection import insert
+from postbox.hosts.applications.draft_tables import DRAFT
+from postbox.hosts.applications.events import Event
+from postbox.hosts.applications.own_connection import insert
+from postbox.hosts.guilds.tables import GUILD
 from postbox.hosts.tables import MIGRATIONS as HOSTS
 from postbox.store.application import execute, open_for_application
 from postbox.store.backup import (

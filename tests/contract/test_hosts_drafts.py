@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 import trio
 
-from postbox.hosts.drafts import IDLE_S
-from postbox.hosts.events import BadEvent, Event
-from postbox.hosts.host import Host
-from postbox.hosts.own_connection import post_in
+from postbox.hosts.applications.drafts import IDLE_S
+from postbox.hosts.applications.events import BadEvent, Event
+from postbox.hosts.applications.host import Host
+from postbox.hosts.applications.own_connection import post_in
 from postbox.store.application import execute, in_transaction, open_for_application
 from postbox.trust.host_names import BadHostName
 from postbox.world import World

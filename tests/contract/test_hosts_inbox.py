@@ -9,11 +9,11 @@ import pytest
 import trio
 
 from postbox.errors import Full
-from postbox.hosts.events import Event
-from postbox.hosts.handlers import Delivery, Loss
-from postbox.hosts.host import Host
-from postbox.hosts.inbox import FIRST_RETRY_S, MAX_ATTEMPTS, Inbox
-from postbox.hosts.retention import Keep, Retention
+from postbox.hosts.applications.events import Event
+from postbox.hosts.applications.handlers import Delivery, Loss
+from postbox.hosts.applications.host import Host
+from postbox.hosts.applications.inbox import FIRST_RETRY_S, MAX_ATTEMPTS, Inbox
+from postbox.hosts.links.retention import Keep, Retention
 from postbox.hosts.tables import in_reader, in_stream
 from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
 from postbox.store.application import Connection, execute
@@ -357,7 +357,7 @@ async def test_who_comes_late_with_a_lease_that_is_lost_does_nothing(
     world: World, place: str
 ) -> None:
     """The event was acknowledged meanwhile, and its note is gone."""
-    from postbox.hosts.transactions import Transactions
+    from postbox.hosts.applications.transactions import Transactions
 
     async with open_host_kernel(world, place, host=host_in_transaction()) as it:
         it.run(CREATE)

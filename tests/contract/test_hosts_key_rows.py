@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from postbox.hosts.key_list import make_reply, read_reply
-from postbox.hosts.key_rules import (
+from postbox.hosts.keys.key_list import make_reply, read_reply
+from postbox.hosts.keys.own_keys import OwnKeys
+from postbox.hosts.keys.rules import (
     ALL_PEER_KEYS,
     STREAM,
     HostKeyRules,
@@ -12,7 +13,6 @@ from postbox.hosts.key_rules import (
     Rotate,
     peer_keys,
 )
-from postbox.hosts.own_keys import OwnKeys
 from postbox.hosts.tables import MIGRATIONS
 from postbox.rules import Accepted, Outcome, Rejected
 from postbox.store.contract import Lane, Reader, Window

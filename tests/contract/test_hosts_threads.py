@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from postbox.hosts.events import Event
-from postbox.hosts.handlers import Delivery
-from postbox.hosts.host import Host
+from postbox.hosts.applications.events import Event
+from postbox.hosts.applications.handlers import Delivery
+from postbox.hosts.applications.host import Host
 from postbox.hosts.tables import out_stream
 from postbox.log.committed import Interest
 from postbox.store.application import Connection, execute, in_transaction

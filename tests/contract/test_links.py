@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from postbox.hosts.arrivals import Arrived
-from postbox.hosts.intake import Taken
-from postbox.hosts.place import Place, UnknownPlace
-from postbox.hosts.retention import Keep
-from postbox.hosts.summary import LinkSummary
+from postbox.hosts.links.arrivals import Arrived
+from postbox.hosts.links.place import Place, UnknownPlace
+from postbox.hosts.links.retention import Keep
+from postbox.hosts.links.summary import LinkSummary
+from postbox.hosts.sending.intake import Taken
 from postbox.hosts.wire import read_event
 from postbox.rules import Accepted, Rejected
 from support.link_ends import BAD, GOOD, End, MemoryShelf

@@ -19,10 +19,10 @@ from typing import TypeVar
 import pytest
 import trio
 
-from postbox.hosts.arrivals import Arrived
-from postbox.hosts.intake import Taken
-from postbox.hosts.place import UnknownPlace
-from postbox.hosts.retention import Keep
+from postbox.hosts.links.arrivals import Arrived
+from postbox.hosts.links.place import UnknownPlace
+from postbox.hosts.links.retention import Keep
+from postbox.hosts.sending.intake import Taken
 from postbox.hosts.wire import read_event
 from postbox.rules import Accepted
 from support.faulty import When

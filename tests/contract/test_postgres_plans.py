@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from postbox.hosts.draft_tables import DRAFT, HANDLED, OPEN_DRAFTS
-from postbox.hosts.guild_tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
-from postbox.hosts.numbered import LETTERS_BETWEEN, POSITION
-from postbox.hosts.retention import BYTES_DONE, FIRST_LETTER, MARKS_OF, OLDEST_DONE
-from postbox.hosts.summary import FIRST_OPEN
+from postbox.hosts.applications.draft_tables import DRAFT, HANDLED, OPEN_DRAFTS
+from postbox.hosts.guilds.tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
+from postbox.hosts.links.numbered import LETTERS_BETWEEN, POSITION
+from postbox.hosts.links.retention import BYTES_DONE, FIRST_LETTER, MARKS_OF, OLDEST_DONE
+from postbox.hosts.links.summary import FIRST_OPEN
 from postbox.hosts.tables import CONSENT, CONTACT, HOST, HOST_KEY, LINK_IN, LINK_OUT, PEER_KEY
 from postbox.hosts.tables import MIGRATIONS as HOSTS
 from postbox.log.outbox_tables import BACKLOG, DEAD, DEAD_LETTERS, FIRST_REVIVED, OUTBOX, READERS

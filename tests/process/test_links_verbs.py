@@ -12,13 +12,13 @@ import trio
 from protobuf.wkt.google.protobuf.any_pb import Any
 
 from postbox.config import Config, NodeConfig
-from postbox.hosts import place
-from postbox.hosts.arrivals import Arrival, Arrived
-from postbox.hosts.events import PREFIX
-from postbox.hosts.host_rules import Contact
-from postbox.hosts.link_rules import HostRules, LinkDraft
-from postbox.hosts.links import Links
-from postbox.hosts.postings import Posting, posted
+from postbox.hosts.applications.events import PREFIX
+from postbox.hosts.links import place
+from postbox.hosts.links.arrivals import Arrival, Arrived
+from postbox.hosts.links.host_rules import Contact
+from postbox.hosts.links.links import Links
+from postbox.hosts.links.postings import Posting, posted
+from postbox.hosts.links.rules import HostRules, LinkDraft
 from postbox.node import Node, open_node
 from postbox.rpc.postbox.v1.hosts_pb import GuildLeft, Place, PostboxEvent, Tombstone, View
 from postbox.rules import Payer, Rejected

@@ -6,32 +6,32 @@ import pytest
 from connectrpc.code import Code
 
 from postbox.config import HostsConfig
-from postbox.hosts.backoff import FIRST_DELAY_S, LONGEST_DELAY_S
-from postbox.hosts.callers import REQUESTS_AT_ONCE, REQUESTS_OF_HOST, STRANGERS_PER_MINUTE
-from postbox.hosts.client import FOLLOW_IDLE_S, POST_S
-from postbox.hosts.course import MAX_TURNS_BACK
-from postbox.hosts.fetch_gate import (
+from postbox.hosts.keys.fetch_gate import (
     ALL_BURST,
     ALL_PER_MINUTE,
     COOLDOWN_S,
     MAX_COOLDOWN_S,
     SOURCE_PER_MINUTE,
 )
-from postbox.hosts.fetch_gate import STRANGERS_PER_MINUTE as FIRST_CONTACTS_PER_MINUTE
-from postbox.hosts.key_list import MAX_KEYS, MAX_REPLY_BYTES
-from postbox.hosts.keys import MAX_PEERS
-from postbox.hosts.receiver import (
+from postbox.hosts.keys.fetch_gate import STRANGERS_PER_MINUTE as FIRST_CONTACTS_PER_MINUTE
+from postbox.hosts.keys.key_list import MAX_KEYS, MAX_REPLY_BYTES
+from postbox.hosts.keys.keys import MAX_PEERS
+from postbox.hosts.sending.backoff import FIRST_DELAY_S, LONGEST_DELAY_S
+from postbox.hosts.sending.client import FOLLOW_IDLE_S, POST_S
+from postbox.hosts.sending.course import MAX_TURNS_BACK
+from postbox.hosts.sending.receiver import (
     AFTER_FAILURE_S,
     AFTER_SUCCESS_S,
     ASKED_AT_ONCE,
     PLACE_S,
     POLL_S,
 )
-from postbox.hosts.requests import LARGE_AT_ONCE, LARGE_OF_ADDRESS, SMALL_BODY_BYTES
-from postbox.hosts.sender import PROBING, SENDING, SLOW_S
-from postbox.hosts.server import ALIVE_S
+from postbox.hosts.sending.sender import PROBING, SENDING, SLOW_S
+from postbox.hosts.sending.waking import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from postbox.hosts.serving.callers import REQUESTS_AT_ONCE, REQUESTS_OF_HOST, STRANGERS_PER_MINUTE
+from postbox.hosts.serving.requests import LARGE_AT_ONCE, LARGE_OF_ADDRESS, SMALL_BODY_BYTES
+from postbox.hosts.serving.server import ALIVE_S
 from postbox.hosts.tables import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
-from postbox.hosts.waking import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from postbox.hosts.wire import (
     CAPABILITIES,
     MAX_REQUEST_BYTES,

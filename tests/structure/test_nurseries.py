@@ -12,9 +12,9 @@ MAY_OPEN = {
     "app.py",
     "cli",
     "hosts/door.py",  # connections to hosts, and what fetches their keys
-    "hosts/inbox.py",  # a task a host that has something to be handled
-    "hosts/receiver.py",  # a task a host that is asked, as the sender has one a host to send to
-    "hosts/sender.py",
+    "hosts/applications/inbox.py",  # a task a host that has something to be handled
+    "hosts/sending/receiver.py",  # a task a host that is asked, as the sender has one to send to
+    "hosts/sending/sender.py",
     "library.py",
     "log/tail.py",
     "log/audit.py",  # pages that are checked beside each other; none outlives the audit

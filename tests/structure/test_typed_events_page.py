@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from postbox.hosts import guild_policy, inbox
-from postbox.hosts.events import REGISTERED
+from postbox.hosts.applications import inbox
+from postbox.hosts.applications.events import REGISTERED
+from postbox.hosts.guilds import policy as guild_policy
 from structure.tree import ROOT
 
 PAGE = (ROOT / "docs" / "protocol" / "hosts.md").read_text(encoding="utf-8")

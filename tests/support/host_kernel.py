@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import trio
 from protobuf import Message
 
-from postbox.hosts.arrivals import Arrival, Arrived
-from postbox.hosts.drafts import DraftTaker
-from postbox.hosts.events import Event, event_of
-from postbox.hosts.guild_policy import GuildPolicy
-from postbox.hosts.host import Host, Parts
-from postbox.hosts.inbox import Inbox
-from postbox.hosts.link_rules import HostRules
-from postbox.hosts.place import incoming
-from postbox.hosts.postings import posted
+from postbox.hosts.applications.drafts import DraftTaker
+from postbox.hosts.applications.events import Event, event_of
+from postbox.hosts.applications.host import Host, Parts
+from postbox.hosts.applications.inbox import Inbox
+from postbox.hosts.guilds.policy import GuildPolicy
+from postbox.hosts.links.arrivals import Arrival, Arrived
+from postbox.hosts.links.place import incoming
+from postbox.hosts.links.postings import posted
+from postbox.hosts.links.rules import HostRules
 from postbox.hosts.tables import LINK_IN, MIGRATIONS, in_reader, out_stream
 from postbox.log.outbox import Outbox
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent

@@ -22,10 +22,10 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from msgspec.structs import replace as with_name
 
 from postbox.config import Config, HostsConfig, NodeConfig, ServeConfig
+from postbox.hosts.applications.events import Event
+from postbox.hosts.applications.host import Host
 from postbox.hosts.door import Hosts
-from postbox.hosts.events import Event
-from postbox.hosts.host import Host
-from postbox.hosts.postings import Posting, posted
+from postbox.hosts.links.postings import Posting, posted
 from postbox.hosts.tables import KIND_EVENT, KIND_LOST, in_stream, out_stream
 from postbox.log.committed import Committed
 from postbox.metrics import Metrics

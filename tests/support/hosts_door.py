@@ -14,11 +14,11 @@ from protobuf.wkt import Any as AnyMessage
 from postbox.config import Config, HostsConfig, NodeConfig, ServeConfig
 from postbox.hosts import wire
 from postbox.hosts.door import Hosts
-from postbox.hosts.key_list import read_reply
-from postbox.hosts.key_rules import HostKeyRules, LearnKeys
-from postbox.hosts.own_keys import OwnKeys
-from postbox.hosts.place import Place
-from postbox.hosts.postings import Posting, posted
+from postbox.hosts.keys.key_list import read_reply
+from postbox.hosts.keys.own_keys import OwnKeys
+from postbox.hosts.keys.rules import HostKeyRules, LearnKeys
+from postbox.hosts.links.place import Place
+from postbox.hosts.links.postings import Posting, posted
 from postbox.hosts.tables import in_stream
 from postbox.metrics import Metrics
 from postbox.node import Node, open_node

@@ -13,14 +13,14 @@ import apsw
 import trio
 
 from postbox.errors import Fatal
-from postbox.hosts.arrivals import Arrived
-from postbox.hosts.audit import find_broken_links
-from postbox.hosts.intake import Intake, Taken
-from postbox.hosts.link_rules import HostRules
-from postbox.hosts.links import Links
-from postbox.hosts.policy import Content, Judged
-from postbox.hosts.postings import Posting, posted
-from postbox.hosts.retention import Keep, Retention
+from postbox.hosts.links.arrivals import Arrived
+from postbox.hosts.links.audit import find_broken_links
+from postbox.hosts.links.links import Links
+from postbox.hosts.links.policy import Content, Judged
+from postbox.hosts.links.postings import Posting, posted
+from postbox.hosts.links.retention import Keep, Retention
+from postbox.hosts.links.rules import HostRules
+from postbox.hosts.sending.intake import Intake, Taken
 from postbox.hosts.tables import MIGRATIONS, in_reader, in_stream, out_stream
 from postbox.hosts.wire import read_event
 from postbox.log.audit import find_gaps

@@ -7,7 +7,7 @@ from pathlib import Path
 import trio
 
 from postbox.app import ROUTES, _Listener, _Serving
-from postbox.hosts.host import Host
+from postbox.hosts.applications.host import Host
 from postbox.metrics import Metrics
 from postbox.net.asgi import Reply
 from postbox.net.health import Front

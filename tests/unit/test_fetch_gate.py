@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbox.hosts.fetch_gate import (
+from postbox.hosts.keys.fetch_gate import (
     ALL_BURST,
     ALL_PER_MINUTE,
     MAX_HOSTS,

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbox.hosts.key_list import (
+from postbox.hosts.keys.key_list import (
     MAX_KEYS,
     MAX_REPLY_BYTES,
     BadKeyReply,
     make_reply,
     read_reply,
 )
-from postbox.hosts.key_rules import (
+from postbox.hosts.keys.own_keys import OwnKeys
+from postbox.hosts.keys.rules import (
     STREAM,
     HostKeyRules,
     LearnKeys,
@@ -26,7 +27,6 @@ from postbox.hosts.key_rules import (
     peer_row,
     rotation,
 )
-from postbox.hosts.own_keys import OwnKeys
 from postbox.hosts.tables import HOST_KEY, PEER_KEY
 from postbox.hosts.wire import CAPABILITIES
 from postbox.log.committed import Committed

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from postbox.hosts.naming import named
+from postbox.hosts.serving.naming import named
 from postbox.metrics import Metrics
 from postbox.node import Node
 

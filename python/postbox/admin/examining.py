@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Tell
-from postbox.hosts.connecting import Step
+from postbox.hosts.sending.connecting import Step
 
 
 class ExamineHost(Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,7 +20,7 @@ class Examined(Struct, frozen=True):
 
 
 async def _examine(desk: Desk, request: ExamineHost, tell: Tell) -> Examined:
-    from postbox.hosts.examination import Examination  # gRPC: slow to load
+    from postbox.hosts.sending.examination import Examination  # gRPC: slow to load
 
     async with desk.hosts() as hosts:
         examination = Examination(hosts.world, hosts.config, hosts.name, hosts.clients)

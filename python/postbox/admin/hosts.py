@@ -10,8 +10,8 @@ from msgspec import Struct
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.admin.host_names import own_host, pattern
 from postbox.admin.links import links_of, time_of
-from postbox.hosts import host_rules
-from postbox.hosts.link_rules import HostRules
+from postbox.hosts.links import host_rules
+from postbox.hosts.links.rules import HostRules
 from postbox.hosts.tables import ALL_HOSTS, HOST
 
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from postbox.admin.command import Command, Desk, Tell
 from postbox.admin.host_names import known
 from postbox.admin.links import links_of
-from postbox.hosts.reports import InboxPage
+from postbox.hosts.links.reports import InboxPage
 
 
 class ReadInbox(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.admin.host_names import own_host
 from postbox.admin.links import time_of
 from postbox.errors import Fault
-from postbox.hosts.key_rules import OWN_ROTATION, HostKeyRules, Rotate, rotation
+from postbox.hosts.keys.rules import OWN_ROTATION, HostKeyRules, Rotate, rotation
 from postbox.node import Node
 from postbox.rules import Rejected
 from postbox.trust.host_keys import Published, host_key, published

@@ -11,7 +11,7 @@ from postbox.admin.command import Command, Desk, Tell
 from postbox.admin.host_names import known
 from postbox.admin.links import links_of
 from postbox.errors import Fault
-from postbox.hosts.reports import Letter, LettersPage
+from postbox.hosts.links.reports import Letter, LettersPage
 from postbox.hosts.tables import in_reader, out_reader
 from postbox.rules import Rejected
 

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.admin.host_names import own_host
-from postbox.hosts.link_rules import HostRules
-from postbox.hosts.links import Links
-from postbox.hosts.summary import LinkSummary
+from postbox.hosts.links.links import Links
+from postbox.hosts.links.rules import HostRules
+from postbox.hosts.links.summary import LinkSummary
 from postbox.rpc.postbox.v1.hosts_pb import View
 
 

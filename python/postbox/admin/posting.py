@@ -7,9 +7,9 @@ from msgspec import Struct
 from postbox.admin.command import Command, Desk, Tell
 from postbox.admin.host_names import destination
 from postbox.errors import Fault
-from postbox.hosts.link_rules import HostRules
-from postbox.hosts.postings import Posting
-from postbox.hosts.postings import posted as as_posted
+from postbox.hosts.links.postings import Posting
+from postbox.hosts.links.postings import posted as as_posted
+from postbox.hosts.links.rules import HostRules
 from postbox.mesh.chunks import chunks
 from postbox.rules import Payer, Rejected
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.admin.host_names import own_host
 from postbox.core import service_names
-from postbox.hosts.summary import read_summary
+from postbox.hosts.links.summary import read_summary
 from postbox.log.epoch import Renewal, last_renewal
 from postbox.store.contract import Size
 from postbox.world import Pool

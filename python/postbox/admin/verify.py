@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Progress, Tell
 from postbox.event import Standing
-from postbox.hosts.audit import find_broken_links
+from postbox.hosts.links.audit import find_broken_links
 from postbox.log.audit import check_beside
 from postbox.mesh.audit import Audit, audit, compare
 

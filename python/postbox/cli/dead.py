@@ -18,7 +18,7 @@ from postbox.cli.inbox import Shown, cells, shown
 from postbox.cli.node import operated
 from postbox.cli.options import FLAG, Common, Usage, run
 from postbox.cli.output import print_json, print_rows, print_text, printable
-from postbox.hosts.reports import Letter
+from postbox.hosts.links.reports import Letter
 
 
 class ShownLetter(Struct, frozen=True):

@@ -15,8 +15,8 @@ from postbox.admin.inbox import INBOX, ReadInbox
 from postbox.cli.node import operated
 from postbox.cli.options import Common, Usage, run
 from postbox.cli.output import events, print_json, print_rows, print_text, printable
-from postbox.hosts.events import PREFIX, to_json
-from postbox.hosts.reports import Came
+from postbox.hosts.applications.events import PREFIX, to_json
+from postbox.hosts.links.reports import Came
 from postbox.store.contract import MAX_POS
 
 DEFAULT_LIMIT = 1_000

@@ -19,7 +19,7 @@ from postbox.cli.output import events, print_json
 from postbox.cli.progress import Show, progress
 from postbox.cli.stdin import readable
 from postbox.errors import Fault
-from postbox.hosts.events import MAX_VALUE_BYTES, BadEvent, from_json, type_url_of
+from postbox.hosts.applications.events import MAX_VALUE_BYTES, BadEvent, from_json, type_url_of
 from postbox.world import Pool, World, system_world
 
 BATCH_EVENTS = 4_000

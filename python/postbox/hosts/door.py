@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING
 import trio
 
 from postbox.config import Config
-from postbox.hosts.callers import Callers
-from postbox.hosts.client import Calls, Clients, dial_hosts
-from postbox.hosts.contacts import Contacts
-from postbox.hosts.drafts import DraftTaker
-from postbox.hosts.figures import Figures
-from postbox.hosts.follows import Follows
-from postbox.hosts.guild_policy import GuildPolicy
-from postbox.hosts.host import Host, Parts
-from postbox.hosts.inbox import Inbox
-from postbox.hosts.intake import Intake
-from postbox.hosts.key_rules import HostKeyRules, LearnKeys, PeerKeys
-from postbox.hosts.keys import KeyCache
-from postbox.hosts.known import KnownHosts
-from postbox.hosts.link_rules import HostRules
-from postbox.hosts.links import Links
-from postbox.hosts.own_keys import OwnKeys
-from postbox.hosts.receiver import Receiver
-from postbox.hosts.retention import Keep, Retention
-from postbox.hosts.sender import SENDERS, Sender
-from postbox.hosts.waking import Waker
+from postbox.hosts.applications.drafts import DraftTaker
+from postbox.hosts.applications.host import Host, Parts
+from postbox.hosts.applications.inbox import Inbox
+from postbox.hosts.guilds.policy import GuildPolicy
+from postbox.hosts.keys.keys import KeyCache
+from postbox.hosts.keys.own_keys import OwnKeys
+from postbox.hosts.keys.rules import HostKeyRules, LearnKeys, PeerKeys
+from postbox.hosts.links.links import Links
+from postbox.hosts.links.retention import Keep, Retention
+from postbox.hosts.links.rules import HostRules
+from postbox.hosts.sending.client import Calls, Clients, dial_hosts
+from postbox.hosts.sending.intake import Intake
+from postbox.hosts.sending.receiver import Receiver
+from postbox.hosts.sending.sender import SENDERS, Sender
+from postbox.hosts.sending.waking import Waker
+from postbox.hosts.serving.callers import Callers
+from postbox.hosts.serving.contacts import Contacts
+from postbox.hosts.serving.figures import Figures
+from postbox.hosts.serving.follows import Follows
+from postbox.hosts.serving.known import KnownHosts
 from postbox.log.admission import Admission
 from postbox.log.leases import Work
 from postbox.log.outbox import Outbox
@@ -89,8 +89,10 @@ class Hosts:
 
     def make_app(self) -> ASGIFramework:
         """What answers, at the paths of `wire.PATHS`."""
-        from postbox.hosts.requests import without_a_name  # connectrpc takes a while to load
-        from postbox.hosts.server import HostsServer, make_app
+        from postbox.hosts.serving.requests import (
+            without_a_name,  # connectrpc takes a while to load
+        )
+        from postbox.hosts.serving.server import HostsServer, make_app
 
         if not self.name:
             return without_a_name

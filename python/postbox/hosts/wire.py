@@ -14,9 +14,9 @@ from typing import Final
 from msgspec import Struct
 
 from postbox.errors import WireError
-from postbox.hosts.arrivals import Arrived
-from postbox.hosts.bodies import LOST, REFUSED
-from postbox.hosts.place import NOWHERE, Place
+from postbox.hosts.links.arrivals import Arrived
+from postbox.hosts.links.bodies import LOST, REFUSED
+from postbox.hosts.links.place import NOWHERE, Place
 from postbox.hosts.tables import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb

@@ -16,7 +16,7 @@ import trio
 import trio.testing
 import trustme
 
-from postbox.hosts.connecting import Blocked, Step, addresses_of, connected, shake_hands
+from postbox.hosts.sending.connecting import Blocked, Step, addresses_of, connected, shake_hands
 from postbox.net.addresses import reach_of_hosts
 from postbox.net.tls import server_tls
 from postbox.world import SystemClock

@@ -12,8 +12,11 @@ import trio.testing
 
 from postbox.config import Config, HostsConfig, ServeConfig
 from postbox.hosts import wire
-from postbox.hosts.backoff import Failure
-from postbox.hosts.client import (
+from postbox.hosts.keys.keys import Busy
+from postbox.hosts.links.numbered import Numbered
+from postbox.hosts.links.place import Place
+from postbox.hosts.sending.backoff import Failure
+from postbox.hosts.sending.client import (
     FOLLOW_IDLE_S,
     IDLE_S,
     MAX_KEY_BYTES,
@@ -25,10 +28,7 @@ from postbox.hosts.client import (
     HostFault,
     dial_hosts,
 )
-from postbox.hosts.course import Refused, Reply
-from postbox.hosts.keys import Busy
-from postbox.hosts.numbered import Numbered
-from postbox.hosts.place import Place
+from postbox.hosts.sending.course import Refused, Reply
 from postbox.net.faults import Forbidden
 from postbox.rpc.client import Channel
 from postbox.rpc.faults import Code

@@ -18,8 +18,8 @@ from hypercorn.typing import (
 )
 
 from postbox.hosts import wire
-from postbox.hosts.callers import FOLLOWED_OF_HOST
-from postbox.hosts.server import ALIVE_S
+from postbox.hosts.serving.callers import FOLLOWED_OF_HOST
+from postbox.hosts.serving.server import ALIVE_S
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.world import system_world
 from support.asgi_call import Call, call, framed

@@ -18,10 +18,10 @@ import trio.testing
 from hypercorn.typing import ASGIFramework
 
 from postbox.hosts import wire
-from postbox.hosts.callers import REQUESTS_OF_HOST, STRANGERS_PER_MINUTE, Callers
-from postbox.hosts.keys import Caller as CallerOf
-from postbox.hosts.replies import TooOften
-from postbox.hosts.requests import LARGE_OF_ADDRESS, SMALL_BODY_BYTES
+from postbox.hosts.keys.keys import Caller as CallerOf
+from postbox.hosts.serving.callers import REQUESTS_OF_HOST, STRANGERS_PER_MINUTE, Callers
+from postbox.hosts.serving.replies import TooOften
+from postbox.hosts.serving.requests import LARGE_OF_ADDRESS, SMALL_BODY_BYTES
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.world import system_world

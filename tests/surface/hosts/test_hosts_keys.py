@@ -17,12 +17,11 @@ import trio
 from trio.testing import MockClock
 
 from postbox.errors import Full
-from postbox.hosts import keys as keys_module
-from postbox.hosts.fetch_gate import SOURCE_PER_MINUTE, STRANGERS_PER_MINUTE
-from postbox.hosts.key_fetching import FETCHERS, MAX_QUEUE, KeyUnavailable
-from postbox.hosts.key_list import make_reply
-from postbox.hosts.key_rules import KIND_PEER_KEY, STREAM, LearnKeys, PeerKeys
-from postbox.hosts.keys import (
+from postbox.hosts.keys import keys as keys_module
+from postbox.hosts.keys.fetch_gate import SOURCE_PER_MINUTE, STRANGERS_PER_MINUTE
+from postbox.hosts.keys.fetching import FETCHERS, MAX_QUEUE, KeyUnavailable
+from postbox.hosts.keys.key_list import make_reply
+from postbox.hosts.keys.keys import (
     REFRESH_EVERY_S,
     Busy,
     Caller,
@@ -31,6 +30,7 @@ from postbox.hosts.keys import (
     Refused,
     Unauthenticated,
 )
+from postbox.hosts.keys.rules import KIND_PEER_KEY, STREAM, LearnKeys, PeerKeys
 from postbox.log.committed import Committed
 from postbox.net.addresses import Reach
 from postbox.store.contract import Entry, Lane

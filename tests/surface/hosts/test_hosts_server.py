@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from postbox.hosts import wire
-from postbox.hosts.host_rules import SetHost
-from postbox.hosts.place import NOWHERE, Place
+from postbox.hosts.links.host_rules import SetHost
+from postbox.hosts.links.place import NOWHERE, Place
 from postbox.metrics import Metrics
 from postbox.rpc.auth.v1.auth_pb import GetKeyReply
 from postbox.rpc.postbox.v1 import hosts_pb as pb

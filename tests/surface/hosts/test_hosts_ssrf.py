@@ -15,8 +15,8 @@ import pytest
 import trio
 
 from postbox.config import Config, ServeConfig
-from postbox.hosts.client import Calls, HostFault, dial_hosts
-from postbox.hosts.keys import Busy, HostSettings, KeyCache, Unauthenticated
+from postbox.hosts.keys.keys import Busy, HostSettings, KeyCache, Unauthenticated
+from postbox.hosts.sending.client import Calls, HostFault, dial_hosts
 from postbox.net.addresses import Reach
 from postbox.trust.host_keys import host_key
 from postbox.trust.host_names import BadHostName, canonical_host

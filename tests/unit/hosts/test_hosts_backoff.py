@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from postbox.hosts.backoff import (
+from postbox.hosts.sending.backoff import (
     FIRST_DELAY_S,
     JITTER,
     LONGEST_DELAY_S,

@@ -7,7 +7,7 @@ import json
 import pytest
 from protobuf.wkt import Any
 
-from postbox.hosts.codecs import JsonCodec, RawCodec
+from postbox.hosts.serving.codecs import JsonCodec, RawCodec
 from postbox.rpc.postbox.v1.hosts_pb import (
     Place,
     PostboxEvent,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from postbox.hosts.summary import LinkSummary
+from postbox.hosts.links.summary import LinkSummary
 from support.hosts_door import Door, door_at
 
 B = "b.example:2289"

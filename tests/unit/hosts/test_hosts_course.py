@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from postbox.hosts.course import MAX_TURNS_BACK, Course, Stuck
+from postbox.hosts.sending.course import MAX_TURNS_BACK, Course, Stuck
 from postbox.hosts.tables import MAX_BATCH_EVENTS
 
 

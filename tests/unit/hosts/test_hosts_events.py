@@ -8,7 +8,7 @@ import pytest
 from protobuf import Message
 from protobuf.wkt.google.protobuf.any_pb import Any
 
-from postbox.hosts.events import (
+from postbox.hosts.applications.events import (
     MAX_VALUE_BYTES,
     BadEvent,
     Event,

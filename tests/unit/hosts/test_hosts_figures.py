@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from postbox.hosts.figures import GAUGES, counts
-from postbox.hosts.summary import LinkSummary
+from postbox.hosts.links.summary import LinkSummary
+from postbox.hosts.serving.figures import GAUGES, counts
 
 
 def link(**more: int) -> LinkSummary:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from protobuf import Message
 
-from postbox.hosts.events import event_of
-from postbox.hosts.guild_policy import (
+from postbox.hosts.applications.events import event_of
+from postbox.hosts.guilds.policy import (
     INVITE_MS,
     INVITES_AT_ONCE,
     MAX_GUILDS,
     STRANGERS_AT_ONCE,
     GuildPolicy,
 )
-from postbox.hosts.guild_tables import (
+from postbox.hosts.guilds.tables import (
     GUILD,
     INVITE,
     QUOTA,
@@ -26,7 +26,7 @@ from postbox.hosts.guild_tables import (
     quota_of,
     row_of,
 )
-from postbox.hosts.policy import Content, Judged
+from postbox.hosts.links.policy import Content, Judged
 from postbox.hosts.tables import CONSENT
 from postbox.rpc.postbox.v1.hosts_pb import DirectInvite, GuildJoined, GuildLeft, InviteAnswered
 from postbox.rules import RowKey, Unread

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from postbox.hosts.events import unpacked
-from postbox.hosts.guild_rules import Act, Ask, GuildDraft, GuildRules, Join, Leave, Reply
-from postbox.hosts.guild_tables import GUILD, INVITE, Answer, Direction, Invite, invite_of, row_of
+from postbox.hosts.applications.events import unpacked
+from postbox.hosts.guilds.rules import Act, Ask, GuildDraft, GuildRules, Join, Leave, Reply
+from postbox.hosts.guilds.tables import GUILD, INVITE, Answer, Direction, Invite, invite_of, row_of
+from postbox.hosts.guilds.users import User
 from postbox.hosts.tables import CONSENT, out_stream
-from postbox.hosts.users import User
 from postbox.rpc.postbox.v1.hosts_pb import (
     DirectInvite,
     GuildJoined,

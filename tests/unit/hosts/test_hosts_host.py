@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from postbox.hosts.events import BadEvent, Event
-from postbox.hosts.guild_tables import Answer, Invite
-from postbox.hosts.host import Host, Refused
-from postbox.hosts.users import BadUser
+from postbox.hosts.applications.events import BadEvent, Event
+from postbox.hosts.applications.host import Host, Refused
+from postbox.hosts.guilds.tables import Answer, Invite
+from postbox.hosts.guilds.users import BadUser
 from postbox.trust.host_names import BadHostName
 from postbox.world import World
 from support.host_kernel import A, B, open_host_kernel

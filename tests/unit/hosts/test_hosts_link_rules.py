@@ -6,12 +6,20 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from postbox.hosts.arrivals import Arrival, Arrived, PlainArrival, event_id, plain_id
-from postbox.hosts.host_rules import MAX_VIEW_BYTES, Contact, Deal, SetHost
-from postbox.hosts.link_rules import Confirm, HostRules
-from postbox.hosts.place import MAX_EPOCHS, Outgoing, Place, Span, UnknownPlace, incoming, outgoing
-from postbox.hosts.policy import Content, Judged
-from postbox.hosts.postings import Posting, needs_of, posted, posted_in
+from postbox.hosts.links.arrivals import Arrival, Arrived, PlainArrival, event_id, plain_id
+from postbox.hosts.links.host_rules import MAX_VIEW_BYTES, Contact, Deal, SetHost
+from postbox.hosts.links.place import (
+    MAX_EPOCHS,
+    Outgoing,
+    Place,
+    Span,
+    UnknownPlace,
+    incoming,
+    outgoing,
+)
+from postbox.hosts.links.policy import Content, Judged
+from postbox.hosts.links.postings import Posting, needs_of, posted, posted_in
+from postbox.hosts.links.rules import Confirm, HostRules
 from postbox.hosts.tables import (
     CONSENT,
     CONTACT,

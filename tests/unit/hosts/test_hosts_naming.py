@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postbox.config import BadConfig, Config, HostsConfig, ServeConfig
-from postbox.hosts.naming import named
+from postbox.hosts.serving.naming import named
 
 URL = "http://127.0.0.1:7433"
 

@@ -10,9 +10,9 @@ from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import Headers, RequestContext
 
 from postbox.errors import Full, Stopped, Unavailable
-from postbox.hosts.keys import Busy, Refused, Unauthenticated
-from postbox.hosts.place import UnknownPlace
-from postbox.hosts.replies import TooOften, refusal
+from postbox.hosts.keys.keys import Busy, Refused, Unauthenticated
+from postbox.hosts.links.place import UnknownPlace
+from postbox.hosts.serving.replies import TooOften, refusal
 from postbox.hosts.wire import Malformed
 from support.serving import logged
 

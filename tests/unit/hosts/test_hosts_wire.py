@@ -6,8 +6,8 @@ import pytest
 from protobuf.wkt import Any
 
 from postbox.hosts import wire
-from postbox.hosts.bodies import LOST, label, number
-from postbox.hosts.place import Place
+from postbox.hosts.links.bodies import LOST, label, number
+from postbox.hosts.links.place import Place
 from postbox.hosts.tables import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb

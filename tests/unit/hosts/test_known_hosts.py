@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from postbox.hosts.host_rules import Admit, SetHost, Tokens, decide_host, new_contact
-from postbox.hosts.known import KnownHosts
+from postbox.hosts.links.host_rules import Admit, SetHost, Tokens, decide_host, new_contact
+from postbox.hosts.serving.known import KnownHosts
 from postbox.hosts.tables import HOST
 from postbox.log.committed import Committed
 from postbox.rules import NewEntry, State
