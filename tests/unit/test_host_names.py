@@ -219,8 +219,9 @@ def test_a_pattern_has_one_spelling(text: str, canonical: str) -> None:
     "text", ["*", "*.", "**.example", "*.*.example", "a.*.example", "*b.example", "*.1", "*:2289"]
 )
 def test_what_is_no_pattern_is_refused(text: str) -> None:
-    with pytest.raises(BadHostName, match="is no name or pattern of hosts"):
+    with pytest.raises(BadHostName, match="is no name or pattern of hosts") as refused:
         canonical_pattern(text, is_local=False)
+    assert "'x." not in str(refused.value), "a name that nobody typed"
 
 
 def test_a_host_is_meant_by_itself_and_by_every_pattern_above_it() -> None:

@@ -37,7 +37,11 @@ _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
 
 class BadHostName(ValueError):
-    """This names no host; the text says why."""
+    """This names no host; the text says why. `why`: the reason alone."""
+
+    def __init__(self, text: str, why: str = "") -> None:
+        super().__init__(text)
+        self.why = why or text
 
 
 def canonical_host(text: str, *, is_local: bool) -> str:
@@ -71,7 +75,7 @@ def canonical_pattern(text: str, *, is_local: bool) -> str:
     try:
         domain, _, port = canonical_host(named, is_local=is_local).rpartition(":")
     except BadHostName as error:
-        raise BadHostName(f"{text[:80]!r} is no name or pattern of hosts: {error}") from error
+        raise BadHostName(f"{text[:80]!r} is no name or pattern of hosts: {error.why}") from error
     if not is_below:
         return f"{domain}:*" if is_any_port else f"{domain}:{port}"
     below = "*" + domain.removeprefix("x")
@@ -179,4 +183,4 @@ def _check_public(domain: str, port: int, text: str) -> None:
 
 
 def _bad(text: str, why: str) -> BadHostName:
-    return BadHostName(f"{text[:80]!r} names no host: {why}")
+    return BadHostName(f"{text[:80]!r} names no host: {why}", why)
