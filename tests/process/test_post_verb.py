@@ -159,14 +159,34 @@ def test_what_is_said_of_hosts_is_kept_listed_and_taken_back(home: Path, call: C
         said("set", "b.example", "--tokens", "plain")
         assert said("list").json["admits"] == "open"  # under --loopback
     assert listed() == [
-        ("*.example.org", "allow", ""),
+        ("*.example.org", "allow", "strict"),
         ("b.example:2289", "allow", "plain"),
-        ("bad.example:2289", "block", ""),
+        ("bad.example:2289", "block", "strict"),
     ]
     said("forget", "b.example:2289")
     assert said("forget", "*.example.org").json["admit"] == ""
     assert [host for host, *_ in listed()] == ["bad.example:2289"]
     assert said("allow", "b c").code == 1
+
+
+def test_a_host_has_the_tokens_that_a_pattern_gives_it_and_the_node_itself_none(
+    home: Path, call: Call
+) -> None:
+    (home / "config.toml").write_text('hosts.name = "me.example"\n')
+    call("hosts", "allow", "b.example", "--home", home)
+    call("hosts", "set", "*.example", "--tokens", "plain", "--home", home)
+    listed = call("hosts", "list", "--home", home, "--json").json["hosts"]
+    assert {host["host"]: host["tokens"] for host in listed} == {
+        "*.example": "plain",
+        "b.example:2289": "plain",
+    }
+    strict = call("hosts", "set", "b.example", "--tokens", "strict", "--home", home)
+    assert strict.out == "b.example:2289: may post here, strict tokens\n"
+    for words in (("allow", "Me.example"), ("set", "me.example:2289", "--tokens", "plain")):
+        done = call("hosts", *words, "--home", home)
+        assert (done.code, done.out) == (1, "")
+        assert "me.example:2289 is this node itself" in done.err
+    assert call("hosts", "forget", "me.example", "--home", home).code == 0
 
 
 def test_lists_of_hosts_are_said_in_words(home: Path, call: Call) -> None:

@@ -39,10 +39,13 @@ def known(text: str) -> str:
 
 
 def pattern(desk: Desk, text: str, *, grants: bool) -> str:
-    """A host, or several. `grants`: to one that may mean nothing here, nothing is granted. Raises
-    BadName."""
+    """A host, or several. `grants`: to one that may mean nothing here, nothing is granted, nor to
+    this node itself. Raises BadName."""
     is_local = _is_local(desk) or not grants
-    return _read(lambda: canonical_pattern(text, is_local=is_local))
+    host = _read(lambda: canonical_pattern(text, is_local=is_local))
+    if grants and host == own_host(desk):
+        raise BadName(f"{host} is this node itself: name the other host")
+    return host
 
 
 def _is_local(desk: Desk) -> bool:

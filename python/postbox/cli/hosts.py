@@ -85,7 +85,10 @@ def _set(request: SetHost, common: Common | None) -> int:
     async def verb() -> int:
         async with operated(options) as operator:
             changed = await operator.call(SET_HOST, request)
-        (print_json if options.json else _print_changed)(changed)
+        if options.json:
+            print_json(changed)
+        else:
+            _print_changed(changed, is_of_tokens=bool(request.tokens))
         return 0
 
     return run(verb, as_json=options.json)
@@ -107,12 +110,13 @@ _ADMITS = {
 
 def _row(host: HostSeen) -> tuple[str, ...]:
     contact = "-" if host.last_contact is None else f"{host.last_contact:%F %T} UTC"
-    return (host.host, host.admit or "-", host.tokens or "strict", contact)
+    return (host.host, host.admit or "-", host.tokens, contact)
 
 
-def _print_changed(changed: HostSeen) -> None:
+def _print_changed(changed: HostSeen, *, is_of_tokens: bool) -> None:
+    says_tokens = is_of_tokens or changed.tokens == "plain"
     said = ", ".join(
-        filter(None, (_SAID[changed.admit], changed.tokens and f"{changed.tokens} tokens"))
+        filter(None, (_SAID[changed.admit], says_tokens and f"{changed.tokens} tokens"))
     )
     print(f"{changed.host}: {said or 'nothing is said of it any more'}")
 
