@@ -114,10 +114,9 @@ def _row(host: HostSeen) -> tuple[str, ...]:
 
 
 def _print_changed(changed: HostSeen, *, is_of_tokens: bool) -> None:
-    says_tokens = is_of_tokens or changed.tokens == "plain"
-    said = ", ".join(
-        filter(None, (_SAID[changed.admit], says_tokens and f"{changed.tokens} tokens"))
-    )
+    is_worth_saying = is_of_tokens or changed.tokens == "plain"
+    tokens = f"{changed.tokens} tokens" if is_worth_saying else ""
+    said = ", ".join(filter(None, (_SAID[changed.admit], tokens)))
     print(f"{changed.host}: {said or 'nothing is said of it any more'}")
 
 

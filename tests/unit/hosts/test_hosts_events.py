@@ -25,6 +25,15 @@ JOINED = "type.googleapis.com/postbox.v1.GuildJoined"
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
+def test_what_is_no_event_is_refused_with_what_is_one() -> None:
+    with pytest.raises(TypeError, match=r"GuildJoined\(\.\.\.\), or an Event\(.*: str"):
+        event_of("hello")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"its value \(bytes\): \(str, str\)"):
+        Event("x/shop.Order", "text")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"\(bytes, bytes\)"):
+        Event(b"x/shop.Order", b"")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("message", "name", "fields"),
     [

@@ -37,6 +37,15 @@ async def test_guilds_and_invites_between_users_of_one_host_need_no_other(world:
 
 
 @simulated
+async def test_an_answer_takes_the_invite_and_not_its_name(world: World) -> None:
+    async with open_host_kernel(world, DB) as it:
+        name = await it.host.invite(ANN, ZOE, "talk")
+        with pytest.raises(TypeError, match=r"await host\.invites_of\(user\)`: str"):
+            await it.host.answer(ZOE, name, is_accepted=True)  # type: ignore[arg-type]
+        assert len(await it.host.invites_of(ZOE)) == 1
+
+
+@simulated
 async def test_an_invite_under_a_name_of_the_applications_own_is_made_once(world: World) -> None:
     async with open_host_kernel(world, DB) as it:
         for _ in range(2):

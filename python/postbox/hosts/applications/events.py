@@ -35,10 +35,15 @@ class BadEvent(ValueError):
 
 
 class Event(Struct, frozen=True):
-    """What is posted: an Any. `value` is opaque to all but who knows the type."""
+    """What is posted: an Any. `value` is opaque to all but who knows the type. Raises TypeError."""
 
     type_url: str
     value: bytes
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.type_url, str) or not isinstance(self.value, bytes):
+            given = f"({type(self.type_url).__name__}, {type(self.value).__name__})"
+            raise TypeError(f"an Event is made of a type URL (str) and its value (bytes): {given}")
 
     @property
     def type(self) -> str:
@@ -56,14 +61,19 @@ def type_name(type_url: str) -> str:
 
 
 def event_of(what: Message | Event) -> Event:
-    """Raises BadEvent for what no host takes."""
+    """Raises BadEvent for what no host takes, TypeError for what is no event."""
     match what:
         case Event():
             event = what
         case Any():
             event = Event(what.type_url, what.value)
-        case _:
+        case Message():
             event = Event(PREFIX + what.desc().type_name, _encoded(what))
+        case _:
+            raise TypeError(
+                "what is posted is a message, as GuildJoined(...), or an Event(type_url, value):"
+                f" {type(what).__name__}"
+            )
     check(event)
     return event
 

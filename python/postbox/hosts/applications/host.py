@@ -204,6 +204,11 @@ class Host:
     async def answer(self, user: str, invite: Invite, *, is_accepted: bool) -> None:
         """A user of this node answers an invite (`invites_of`). The first answer stands: raises
         Refused for another one."""
+        if not isinstance(invite, Invite):
+            raise TypeError(
+                "what is answered is one of the invites of `await host.invites_of(user)`:"
+                f" {type(invite).__name__}"
+            )
         parts = await self._open()
         check_form(InviteAnswered(invite=invite.invite, accepted=is_accepted))
         answer = Answer.ACCEPTED if is_accepted else Answer.DECLINED
