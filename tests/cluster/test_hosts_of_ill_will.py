@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import pytest
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -94,3 +95,27 @@ async def test_of_a_host_that_is_blocked_nothing_is_taken_from_a_stream_that_is_
     await bob.post(ann, [b"2"])
     await trio.sleep(30)
     assert await ann.received(bob) == [b"1"]
+
+
+@pytest.mark.parametrize("by_sync", [False, True])
+@among_hosts
+async def test_a_host_that_sends_too_much_keeps_it_until_there_is_room(
+    cluster: HostsCluster, by_sync: bool
+) -> None:
+    ann, bob = cluster.add("ann"), cluster.add("bob", retain_mib=1, follow=by_sync)
+    await cluster.start(ann, bob)
+    await bob.post(ann, [b"a"])
+    await until(partial(has, ann, bob, [b"a"]))
+    bob.mood.status = 500 if by_sync else 0
+    await trio.sleep(10)  # until it follows
+    for n in range(8):
+        await ann.post(bob, [b"%d" % n * 600_000])
+    await until(partial(_has_come_to, bob, ann, 4))
+    await trio.sleep(5)
+    assert await ann.queued(bob) == 4
+    await until(partial(_has_come_to, bob, ann, 8))
+    assert await bob.lost(ann) == 0
+
+
+async def _has_come_to(receiver: Member, sender: Member, seq: int) -> bool:
+    return (await receiver.door.links.place_of(sender.host)).seq == seq

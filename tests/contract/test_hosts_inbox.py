@@ -14,6 +14,7 @@ from postbox.hosts.applications.handlers import Delivery, Loss
 from postbox.hosts.applications.host import Host
 from postbox.hosts.applications.inbox import FIRST_RETRY_S, MAX_ATTEMPTS, Inbox
 from postbox.hosts.links.retention import Keep, Retention
+from postbox.hosts.links.room import Room
 from postbox.hosts.tables import in_reader, in_stream
 from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
 from postbox.store.application import Connection, execute
@@ -286,7 +287,8 @@ async def test_what_is_kept_too_long_waits_for_room_on_a_full_disk(
         assert await it.is_idle()
         is_full[0] = True
         parts = (it.kernel.runner, it.outbox, it.kernel.admission, it.rules)
-        retention = Retention(world, *parts, Keep(days=0, mib=0))
+        room = Room(world.clock, it.kernel.runner, retain_mib=1)
+        retention = Retention(world, *parts, Keep(days=0, mib=0), room)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(retention.run)
             await trio.sleep(ALL_S)

@@ -17,7 +17,8 @@ import pytest
 from postbox.hosts.applications.draft_tables import DRAFT, HANDLED, OPEN_DRAFTS
 from postbox.hosts.guilds.tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
 from postbox.hosts.links.numbered import LETTERS_BETWEEN, POSITION
-from postbox.hosts.links.retention import BYTES_DONE, FIRST_LETTER, MARKS_OF, OLDEST_DONE
+from postbox.hosts.links.retention import FIRST_LETTER, MARKS_OF, OLDEST_DONE
+from postbox.hosts.links.room import BYTES_KEPT
 from postbox.hosts.links.summary import FIRST_OPEN
 from postbox.hosts.tables import CONSENT, CONTACT, HOST, HOST_KEY, LINK_IN, LINK_OUT, PEER_KEY
 from postbox.hosts.tables import MIGRATIONS as HOSTS
@@ -108,7 +109,7 @@ def asked_about_links() -> Iterator[tuple[str, Asked]]:
     yield "letters", asked(unnamed(LETTERS_BETWEEN), *(text, number) * 2, by="dead_pkey")
     yield "first open", asked(unnamed(FIRST_OPEN), blob, number, blob, by=stream)
     yield "oldest done", asked(unnamed(OLDEST_DONE), *stretch, number, by=stream)
-    yield "bytes done", asked(unnamed(BYTES_DONE), *stretch, by=stream)
+    yield "bytes kept", asked(unnamed(BYTES_KEPT), *stretch, by=stream)
     yield "marks", asked(unnamed(MARKS_OF), text, by="done_pkey")
     yield "first letter", asked(unnamed(FIRST_LETTER), text, by="dead_pkey")
 

@@ -19,6 +19,7 @@ from postbox.hosts.links.links import Links
 from postbox.hosts.links.policy import Content, Judged
 from postbox.hosts.links.postings import Posting, posted
 from postbox.hosts.links.retention import Keep, Retention
+from postbox.hosts.links.room import Room
 from postbox.hosts.links.rules import HostRules
 from postbox.hosts.sending.intake import Intake, Taken
 from postbox.hosts.tables import MIGRATIONS, in_reader, in_stream, out_stream
@@ -139,6 +140,7 @@ class End:
         self.rules = HostRules(self.policy)
         self.fail_next: When | None = None
         self.posted = 0
+        self.retain_mib = 256
         self._nursery = nursery
         self._lives = 0
         self._is_crashing = False
@@ -146,6 +148,7 @@ class End:
         self.outbox: Outbox
         self.links: Links
         self.intake: Intake
+        self.room: Room
 
     async def start(self) -> None:
         self._lives += 1
@@ -169,7 +172,9 @@ class End:
                     self.outbox = Outbox(world, runner, kernel.tail, admission)
                     kernel.tail.follow(self.outbox)
                     self.links = Links(world, runner, self.outbox, admission, self.rules)
-                    self.intake = Intake(world, admission, self.rules, self.links)
+                    self.room = Room(world.clock, runner, self.retain_mib)
+                    kernel.tail.follow(self.room)
+                    self.intake = Intake(world, admission, self.rules, self.links, self.room)
                     task_status.started()
                     await trio.sleep_forever()
         except* (Severed, Fatal):  # what a crash looks like from inside
@@ -238,11 +243,16 @@ class End:
                 await self.outbox.ack(reader, due.entries[-1].pos)
 
     async def trim(self, keep: Keep) -> None:
-        kernel = self._kernel
-        world = self._node.world
-        await Retention(
-            world, kernel.runner, self.outbox, kernel.admission, self.rules, keep
-        ).trim()
+        await self._retention(keep).trim()
+
+    async def retain(self, keep: Keep) -> None:
+        """Until cancelled."""
+        await self._retention(keep).run()
+
+    def _retention(self, keep: Keep) -> Retention:
+        kernel, world = self._kernel, self._node.world
+        parts = (world, kernel.runner, self.outbox, kernel.admission, self.rules)
+        return Retention(*parts, keep, self.room)
 
     async def kept(self) -> set[int]:
         """The numbers of postings that are in the log."""

@@ -23,6 +23,7 @@ from postbox.hosts.keys.own_keys import OwnKeys
 from postbox.hosts.keys.rules import HostKeyRules, LearnKeys, PeerKeys
 from postbox.hosts.links.links import Links
 from postbox.hosts.links.retention import Keep, Retention
+from postbox.hosts.links.room import Room
 from postbox.hosts.links.rules import HostRules
 from postbox.hosts.sending.client import Calls, Clients, dial_hosts
 from postbox.hosts.sending.intake import Intake
@@ -70,6 +71,7 @@ class Hosts:
     rules: HostRules
     links: Links
     intake: Intake
+    room: Room
     known: KnownHosts
     own_keys: OwnKeys
     keys: KeyCache
@@ -175,13 +177,16 @@ async def _assemble(
         await log.tail.join(follower, follower.load)
     contacts = Contacts(world, log.admission, rules)
     links = Links(world, log.store, log.outbox, log.admission, rules)
+    room = Room(world.clock, log.store, config.hosts.retain_mib)
+    log.tail.follow(room)
     return Hosts(
         world=world,
         config=config,
         log=log,
         rules=rules,
         links=links,
-        intake=Intake(world, log.admission, rules, links),
+        intake=Intake(world, log.admission, rules, links, room),
+        room=room,
         known=known,
         own_keys=own_keys,
         keys=keys,
@@ -228,7 +233,9 @@ def _handle(hosts: Hosts, host: Host) -> None:
     taker = DraftTaker(world, log.store, log.admission, hosts.rules, hosts.name, is_local)
     log.tail.follow(inbox)
     keep = Keep(hosts.config.hosts.retain_days, hosts.config.hosts.retain_mib)
-    retention = Retention(world, log.store, log.outbox, log.admission, hosts.rules, keep)
+    retention = Retention(
+        world, log.store, log.outbox, log.admission, hosts.rules, keep, hosts.room
+    )
     hosts.once.extend((inbox.run, taker.run, retention.run))
     host.attach(
         Parts(

@@ -12,6 +12,7 @@ from connectrpc.request import Headers, RequestContext
 from postbox.errors import Full, Stopped, Unavailable
 from postbox.hosts.keys.keys import Busy, Refused, Unauthenticated
 from postbox.hosts.links.place import UnknownPlace
+from postbox.hosts.links.room import NoRoom
 from postbox.hosts.serving.replies import TooOften, refusal
 from postbox.hosts.wire import Malformed
 from support.serving import logged
@@ -30,6 +31,7 @@ TOLD = [
     (Refused("why"), Code.PERMISSION_DENIED, ""),
     (Busy("why", 2.1), Code.RESOURCE_EXHAUSTED, "3"),
     (TooOften("why", 0.2), Code.RESOURCE_EXHAUSTED, "1"),
+    (NoRoom("why"), Code.RESOURCE_EXHAUSTED, "30"),
     (Malformed("why"), Code.INVALID_ARGUMENT, ""),
     (UnknownPlace("why"), Code.FAILED_PRECONDITION, ""),
 ]

@@ -10,7 +10,7 @@ it was done at a time, and an event is kept for as long as no mark that is old e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from postbox.errors import Full, Unavailable
+from postbox.hosts.links.room import ENTRY_BYTES, Room, size_kept
 from postbox.hosts.links.rules import HostRules, Mark, Trim
 from postbox.hosts.tables import DONE
 from postbox.log.admission import Admission
@@ -30,6 +31,9 @@ from postbox.world import World
 
 # Retention is counted in days; what is beyond it for an hour more does no harm.
 LOOK_S = 3_600.0
+
+# At what came from hosts that have sent much since: they are refused at a little more.
+SOON_S = 15.0
 
 # In one commit: some 20 ms of it, so that nobody who posts waits for longer.
 STEP_ENTRIES = 500
@@ -47,15 +51,9 @@ _DONE_POSTGRES = (
 
 OLDEST_DONE = Query(
     "oldest_done",
-    f"select pos, coalesce(length(body), 0) from {_DONE} order by pos limit :limit",
-    postgres=f"select pos, coalesce(octet_length(body), 0) from {_DONE_POSTGRES}"
+    f"select pos, {ENTRY_BYTES} + coalesce(length(body), 0) from {_DONE} order by pos limit :limit",
+    postgres=f"select pos, {ENTRY_BYTES} + coalesce(octet_length(body), 0) from {_DONE_POSTGRES}"
     " order by stream, pos limit %(limit)s",
-)
-
-BYTES_DONE = Query(
-    "bytes_done",
-    f"select coalesce(sum(length(body)), 0) from {_DONE}",
-    postgres=f"select coalesce(sum(octet_length(body)), 0)::bigint from {_DONE_POSTGRES}",
 )
 
 FIRST_LETTER = Query(
@@ -93,6 +91,7 @@ class Retention:
         admission: Admission,
         rules: HostRules,
         keep: Keep,
+        room: Room,
     ) -> None:
         self._world = world
         self._store = store
@@ -100,6 +99,7 @@ class Retention:
         self._admission = admission
         self._rules = rules
         self._keep = keep
+        self._room = room
 
     async def run(self) -> None:
         """Until cancelled; in one process of the node."""
@@ -107,18 +107,27 @@ class Retention:
         while True:
             try:
                 await self.trim()
+                retries.succeeded()
+                with trio.move_on_after(LOOK_S):
+                    await self._trim_crowded()
             except (Unavailable, Full):  # the store says so; what is kept too long harms none
                 await retries.wait()
-                continue
-            retries.succeeded()
-            await trio.sleep(LOOK_S)
 
-    async def trim(self) -> None:
-        """Once, over all links."""
+    async def _trim_crowded(self) -> None:
+        """For as long as it is not cancelled."""
+        while True:
+            await trio.sleep(SOON_S)
+            if crowded := self._room.crowded():
+                await self.trim(crowded)
+
+    async def trim(self, crowded: Collection[bytes] | None = None) -> None:
+        """Once; None: over all links."""
         for reader in await self._outbox.readers():
             if reader.lane is Lane.HOSTS:
                 for stream in reader.streams:
-                    await self._trim(reader, stream)
+                    if crowded is None or stream in crowded:
+                        await self._trim(reader, stream)
+                        await self._room.measure(stream)
 
     async def _trim(self, reader: DurableReader, stream: bytes) -> None:
         found = await self._store.read(partial(_look, reader, stream))
@@ -184,10 +193,8 @@ def _look(reader: DurableReader, stream: bytes, snapshot: Reader) -> _Found:
     upto = reader.acknowledged
     if isinstance(letter, int):
         upto = min(upto, letter - 1)
-    [(size_bytes,)] = snapshot.query(BYTES_DONE, stream=stream, upto=upto)
-    assert isinstance(size_bytes, int)
     marks = msgspec.convert(snapshot.query(MARKS_OF, reader=reader.name), list[_Mark])
-    return _Found(upto, size_bytes, marks)
+    return _Found(upto, size_kept(stream, snapshot, upto), marks)
 
 
 def _gone(stream: bytes, rest: _Rest, snapshot: Reader) -> tuple[tuple[int, ...], _Rest]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from postbox.hosts.links.arrivals import Arrival, Arrived, PlainArrival, plain_id
 from postbox.hosts.links.links import Links
 from postbox.hosts.links.place import Incoming, Place, Refusal
+from postbox.hosts.links.room import Room
 from postbox.hosts.links.rules import HostRules
 from postbox.log.admission import Admission
 from postbox.rules import Outcome, Reason, Rejected
@@ -30,21 +31,27 @@ class Taken(Struct, frozen=True):
 
 
 class Intake:
-    def __init__(self, world: World, admission: Admission, rules: HostRules, links: Links) -> None:
+    def __init__(
+        self, world: World, admission: Admission, rules: HostRules, links: Links, room: Room
+    ) -> None:
         self._world = world
         self._admission = admission
         self._rules = rules
         self._links = links
+        self._room = room
 
     async def take(self, host: str, events: Sequence[Arrived]) -> Taken:
-        """Numbered ones, in order, of a host that has proved who it is. At least one."""
+        """Numbered ones, in order, of a host that has proved who it is. At least one. Raises
+        NoRoom."""
+        await self._room.require(host)
         draft = Arrival(self._world.new_id(), host, tuple(events))
         [outcome] = await self._admission.submit(self._rules, [draft])
         _require_taken(outcome)
         return taken(await self._links.received(host), events)
 
     async def take_plain(self, host: str, event: Arrived, jti: bytes) -> Reason | None:
-        """One without a number. None: it is here, perhaps from before."""
+        """One without a number. None: it is here, perhaps from before. Raises NoRoom."""
+        await self._room.require(host)
         draft = PlainArrival(plain_id(host, jti, event.body), host, event)
         [outcome] = await self._admission.submit(self._rules, [draft])
         return outcome.reason if isinstance(outcome, Rejected) else None

@@ -25,6 +25,7 @@ from postbox.hosts.keys.keys import HostSettings
 from postbox.hosts.links.arrivals import Arrived
 from postbox.hosts.links.links import Links
 from postbox.hosts.links.place import NOWHERE
+from postbox.hosts.links.room import NoRoom
 from postbox.hosts.sending.backoff import (
     Bury,
     Failure,
@@ -164,6 +165,8 @@ class _Asker:
             return self._failed(fault.failure)
         except (Unavailable, Full):  # the store says so itself
             return STORE_RETRY_S
+        except NoRoom as error:
+            return self._failed(Failure(None, str(error), error.wait_s))
         except DraftFault as error:  # what it sent is nobody else's trouble
             return self._failed(Failure(None, f"what it sends cannot be stored: {error}"))
         self._answered()

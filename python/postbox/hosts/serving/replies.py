@@ -18,6 +18,7 @@ from connectrpc.request import RequestContext
 from postbox.errors import Full, Stopped, Unavailable, WireError
 from postbox.hosts.keys.keys import Busy, Refused, Unauthenticated
 from postbox.hosts.links.place import UnknownPlace
+from postbox.hosts.links.room import NoRoom
 from postbox.logs import get, limited
 from postbox.metrics import Metrics
 
@@ -65,7 +66,7 @@ def refusal(error: Exception, context: RequestContext[Any, Any]) -> ConnectError
             return ConnectError(Code.PERMISSION_DENIED, str(error))
         case Busy():
             return _later(context, Code.RESOURCE_EXHAUSTED, str(error), error.retry_s)
-        case TooOften():
+        case TooOften() | NoRoom():
             return _later(context, Code.RESOURCE_EXHAUSTED, str(error), error.wait_s)
         case UnknownPlace():
             return ConnectError(Code.FAILED_PRECONDITION, str(error))
