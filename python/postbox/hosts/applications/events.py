@@ -41,9 +41,12 @@ class Event(Struct, frozen=True):
     value: bytes
 
     def __post_init__(self) -> None:
-        if not isinstance(self.type_url, str) or not isinstance(self.value, bytes):
-            given = f"({type(self.type_url).__name__}, {type(self.value).__name__})"
-            raise TypeError(f"an Event is made of a type URL (str) and its value (bytes): {given}")
+        given: tuple[object, object] = (self.type_url, self.value)
+        if not (isinstance(given[0], str) and isinstance(given[1], bytes)):
+            kinds = ", ".join(type(one).__name__ for one in given)
+            raise TypeError(
+                f"an Event is made of a type URL (str) and its value (bytes): ({kinds})"
+            )
 
     @property
     def type(self) -> str:
