@@ -115,6 +115,7 @@ def test_help_says_what_every_argument_is(call: Call, verb: str) -> None:
         ("serve --listen nowhere --home HOME", "--listen: expected an IP address and a port"),
         ("serve --listen 127.0.0.1:99999 --home HOME", "--listen: expected an IP address"),
         ("serve --listen example.org:0 --home HOME", "--listen: expected an IP address"),
+        ("serve --host foo --home HOME", "postbox: hosts.name (--host): 'foo' names no host"),
     ],
 )
 def test_a_wrong_call_exits_2_and_says_what_is_wrong(
@@ -124,6 +125,7 @@ def test_a_wrong_call_exits_2_and_says_what_is_wrong(
     assert (done.code, done.out) == (2, "")
     assert says in done.err
     assert "Traceback" not in done.err
+    assert '"level"' not in done.err, "nothing is logged before"
 
 
 def test_the_process_exits_with_what_the_call_gave(home: Path, tmp_path: Path) -> None:

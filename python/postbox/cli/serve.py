@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from postbox.admin.listening import doubts
 from postbox.app import run as run_node
 from postbox.cli import open_files
-from postbox.cli.options import FLAG, Common, run
-from postbox.config import Config
+from postbox.cli.options import FLAG, Common, Usage, run
+from postbox.config import BadConfig, Config
+from postbox.hosts.serving.naming import named
 from postbox.logs import configure, get
 from postbox.world import system_world
 
@@ -69,6 +70,7 @@ def serve(
                 "mesh.peers": list(peer) or None,
             }
         )
+        _check_host(config, is_option=host is not None)
         world = system_world()
         with closing(configure(config.log, world.clock, sys.stderr)):
             _warn(config)
@@ -77,6 +79,16 @@ def serve(
         return 0
 
     return run(verb)
+
+
+def _check_host(config: Config, *, is_option: bool) -> None:
+    """Before anything is said of a host that is none."""
+    try:
+        named(config, "")
+    except BadConfig as error:
+        if is_option:
+            raise Usage(str(error)) from error
+        raise
 
 
 async def _until_told(node: Callable[..., Awaitable[None]]) -> None:
