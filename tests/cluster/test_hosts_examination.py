@@ -137,6 +137,18 @@ async def test_a_key_that_cannot_be_fetched_ends_it_at_the_token(cluster: HostsC
 
 
 @among_hosts
+async def test_a_host_that_is_marked_plain_and_is_none_ends_it_at_the_token_with_the_mark(
+    cluster: HostsCluster,
+) -> None:
+    a, b = await two(cluster)
+    await say(a, b.host, tokens="plain")
+    cure = f"postbox hosts set {b.host} --tokens strict"
+    found = await walked(a, b.host)
+    ends_with(found, "token", "it is a plain one", cure)
+    assert (found["key"].state, found["key"].cure) == ("warning", cure)
+
+
+@among_hosts
 async def test_a_host_without_a_name_can_prove_nothing(cluster: HostsCluster) -> None:
     a, b = await two(cluster)
     ends_with(await walked(a, b.host, own=""), "token", "has no name", "--host DOMAIN:PORT")

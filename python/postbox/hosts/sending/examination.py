@@ -99,7 +99,7 @@ class Examination:
             text = f"{kid}; it can {', '.join(read.peer.capabilities)}"
             if not is_plain:
                 return Step("key", "ok", text)
-            cure = f"postbox hosts set {host} --tokens strict"
+            cure = _STRICT.format(host)
             return Step("key", "warning", f"{text}, and is marked as a plain host", cure)
         text = f"{kid}; it knows no more than the PostBox specification"
         if is_plain:
@@ -120,7 +120,8 @@ class Examination:
         try:
             answer = await self.clients.of(host).ack(NOWHERE)
         except HostFault as fault:
-            raise _refused(host, self.own, fault) from fault
+            is_plain = self.clients.settings(host).is_plain
+            raise _refused(host, self.own, fault, is_plain=is_plain) from fault
         took_ms = (self.world.clock.elapsed_s() - before_s) * 1e3
         self.found.append(Step("token", "ok", f"{host} lets {self.own} in"))
         self.found.append(_answered(took_ms, answer.view or View(), self.own))
@@ -128,6 +129,9 @@ class Examination:
     def _now_ms(self) -> int:
         return self.world.clock.now_ns() // 10**6
 
+
+_STRICT = "postbox hosts set {} --tokens strict"
+"""Of one that is marked as plain, and is none: what it is asked is refused for its plain token."""
 
 _NOT_TRIED = Step(
     "token",
@@ -165,9 +169,11 @@ def clock_step(off_ms: int) -> Step:
     return Step("clock", "ok", text)
 
 
-def _refused(host: str, own: str, fault: HostFault) -> Blocked:
+def _refused(host: str, own: str, fault: HostFault, *, is_plain: bool) -> Blocked:
     text = fault.failure.text
     match fault.failure.code:
+        case Code.UNAUTHENTICATED if is_plain:
+            return Blocked("token", text, _STRICT.format(host))
         case Code.UNAUTHENTICATED | Code.RESOURCE_EXHAUSTED:
             cure = (
                 f"it must be able to fetch this host's key: if it cannot, postbox doctor {own}"
