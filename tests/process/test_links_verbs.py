@@ -201,6 +201,12 @@ def test_what_was_given_up_is_told_tried_again_and_forgotten(home: Path, call: C
         assert missing.code == 1
         assert f"no event with number 77 to or from {B} was given up" in missing.err
     assert given_up() == []
+    gone = call("dead", "--forget", B, "--home", home)
+    assert (gone.code, gone.out) == (1, "")
+    assert f"no event to or from {B} was given up" in gone.err
+    never = call("retry", "never.seen", "--home", home)
+    assert (never.code, never.out) == (1, "")
+    assert "nothing was posted to never.seen:2289" in never.err
 
 
 def test_a_link_that_waits_is_hurried(home: Path, call: Call) -> None:

@@ -61,12 +61,12 @@ async def _settle(desk: Desk, request: SettleLetters, tell: Tell) -> Settled:
             refused.append(f"{letter.came.host} {letter.came.seq:,}: {settled.reason.text}")
         else:
             count += 1
-    if request.seq is not None and not count and not refused:
-        raise NoLetter(
-            f"no event with number {request.seq:,} to or from {host} was given up: `postbox dead`"
-            " has those that were"
-        )
     is_all = not request.forget and request.seq is None
+    if host is not None and not is_all and not count and not refused:
+        number = "" if request.seq is None else f" with number {request.seq:,}"
+        raise NoLetter(
+            f"no event{number} to or from {host} was given up: `postbox dead` has those that were"
+        )
     return Settled(count, await _hurry(desk, host) if is_all else 0, refused)
 
 
@@ -83,13 +83,18 @@ async def _each(desk: Desk, host: str | None, seq: int | None) -> AsyncIterator[
 async def _hurry(desk: Desk, host: str | None) -> int:
     """Of how many links something waited."""
     outbox = desk.node.outbox
-    waiting = [reader.name for reader in await outbox.readers() if reader.retry_ms]
-    names = [
-        name for name in waiting if host is None or name in (out_reader(host), in_reader(host))
-    ]
-    for name in names:
+    readers = await outbox.readers()
+    if host is not None:
+        readers = [one for one in readers if one.name in (out_reader(host), in_reader(host))]
+        if not readers:
+            raise NoLetter(
+                f"nothing was posted to {host}, and nothing has come from there: `postbox links`"
+                " has the hosts that there are"
+            )
+    waiting = [reader.name for reader in readers if reader.retry_ms]
+    for name in waiting:
         await outbox.hurry(name)
-    return len(names)
+    return len(waiting)
 
 
 LETTERS = Command("letters", AskLetters, LettersPage, _letters)
