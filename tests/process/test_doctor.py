@@ -177,6 +177,8 @@ def test_a_database_that_is_none_is_found(call: Call, home: Path) -> None:
 def test_a_home_that_is_not_there_is_not_made(call: Call, tmp_path: Path) -> None:
     findings = found(call, tmp_path / "home", 0)
     assert [finding["state"] for finding in findings.values()] == ["warning"]
+    way = call("doctor", "b.example", "--home", tmp_path / "home")
+    assert (way.code, way.out.split()[:2]) == (1, ["wrong", "home"])
     assert os.listdir(tmp_path) == []
 
 

@@ -130,7 +130,12 @@ async def _examine(options: Common, world: World) -> list[Finding]:
 
 
 async def _walk(options: Common, host: str, *, loopback: bool) -> list[Finding]:
-    """The way to a host, from where the node runs."""
+    """The way to a host, from where the node runs. A home that is not there has none: who only
+    looks makes nothing."""
+    home = options.home_folder()
+    if not home.exists():
+        cure = "is --home spelt right? postbox serve makes a node there"
+        return [Finding("home", "wrong", f"{home} is not there", cure)]
     async with operated(options, loopback=loopback) as operator:
         examined = await operator.call(EXAMINE_HOST, ExamineHost(host))
     found = [Finding(step.what, step.state, step.text, step.cure) for step in examined.steps]
