@@ -115,15 +115,18 @@ def test_what_names_no_host_is_refused(home: Path, tmp_path: Path, call: Call, h
     assert "names no host" in done.err or "is this node itself" in done.err
 
 
-def test_only_a_node_that_serves_without_loopback_knows_that_it_calls_no_address(
+def test_what_counts_under_loopback_alone_is_posted_to_there_alone(
     home: Path, tmp_path: Path, call: Call
 ) -> None:
     notes = lines(tmp_path / "notes.jsonl", 1)
 
-    def post() -> Done:
-        return call("post", "127.0.0.1:7433", *NOTE, "--data", notes, "--home", home)
+    def post(*more: str) -> Done:
+        return call("post", "127.0.0.1:7433", *NOTE, "--data", notes, "--home", home, *more)
 
-    assert post().code == 0
+    assert post("--loopback").code == 0
+    stopped = post()
+    assert (stopped.code, stopped.out) == (1, "")
+    assert "addresses count with --loopback alone" in stopped.err
     with served(home):
         assert post().code == 0
     with running("serve", "--home", home, "--listen", "127.0.0.1:0") as node:

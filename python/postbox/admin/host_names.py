@@ -1,6 +1,7 @@
-"""Names of hosts as an operator writes them. On a node that does not serve nobody knows yet whether
-it will with `--loopback`, so names that mean something there alone are taken, too; a node that
-serves without it calls none of them."""
+"""Names of hosts as an operator writes them. What is posted to a name that means something under
+`--loopback` alone would wait for ever on a node without it, so it is taken where the node has it.
+To speak of such a name is harmless: on a node that does not serve nobody knows yet whether it will
+with `--loopback`."""
 
 from __future__ import annotations
 
@@ -27,9 +28,9 @@ def own_host(desk: Desk) -> str | None:
 
 
 def destination(desk: Desk, text: str) -> str:
-    """A host other than this one. Raises BadName."""
-    own = own_host(desk)
-    return _read(lambda: canonical_destination(text, own=own, is_local=_is_local(desk)))
+    """A host other than this one, which this node can call. Raises BadName."""
+    own, is_local = own_host(desk), desk.node.config.serve.loopback
+    return _read(lambda: canonical_destination(text, own=own, is_local=is_local))
 
 
 def known(text: str) -> str:

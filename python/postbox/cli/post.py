@@ -14,7 +14,7 @@ from postbox.admin.command import Operator
 from postbox.admin.posting import POST, Post, Posted
 from postbox.cli.documents import BadDocument, Document, Documents, batches
 from postbox.cli.node import operated
-from postbox.cli.options import Common, Usage, run
+from postbox.cli.options import FLAG, Common, Usage, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import Show, progress
 from postbox.cli.stdin import readable
@@ -37,6 +37,7 @@ def post(
     *,
     type_: Annotated[str, Parameter(name="--type", metavar="NAME")],
     data: Annotated[Path, Parameter(metavar="FILE", allow_leading_hyphen=True)],
+    loopback: Annotated[bool, FLAG] = False,
     common: Common | None = None,
 ) -> int:
     """Post events to HOST. They are on disk when this ends, whether HOST is up or down: a node that
@@ -52,6 +53,8 @@ def post(
     data
         A JSON document, or one a line in a file whose name ends in .jsonl. Stdin if it is a dash.
         Nothing is posted if one of them cannot be.
+    loopback
+        Of a stopped node that is served with --loopback: HOST may be an address, or have no dot.
     """
     options = common or Common()
     world = system_world()
@@ -64,7 +67,7 @@ def post(
         with readable(data) as path:
             documents = Documents(data, path, MAX_VALUE_BYTES)
             await _check(world, documents, type_url)
-            async with operated(options) as operator:
+            async with operated(options, loopback=loopback) as operator:
                 with progress(f"posting to {host}", world.clock) as show:
                     request = Post(host, type_url, [])
                     posted = await _post(world, operator, request, documents, show)
