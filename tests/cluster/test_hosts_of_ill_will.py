@@ -11,10 +11,15 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 from postbox.hosts import wire
 from postbox.hosts.applications.events import Event, event_of
+from postbox.hosts.keys import keys as key_cache
+from postbox.hosts.keys.key_list import make_reply, read_reply
+from postbox.hosts.keys.rules import HostKeyRules, LearnKeys
+from postbox.hosts.keys.strangers import AT_ONCE, UNUSED_MS
 from postbox.hosts.links.bodies import label, number
 from postbox.hosts.links.host_rules import SetHost
 from postbox.hosts.links.place import MAX_EPOCHS
 from postbox.rpc.postbox.v1.hosts_pb import GuildJoined
+from postbox.trust.host_keys import FIRST
 from support.hosts_cluster import TYPE_URL, HostsCluster, Member, Mood, among_hosts, until
 
 TOO_LARGE = 413
@@ -119,3 +124,43 @@ async def test_a_host_that_sends_too_much_keeps_it_until_there_is_room(
 
 async def _has_come_to(receiver: Member, sender: Member, seq: int) -> bool:
     return (await receiver.door.links.place_of(sender.host)).seq == seq
+
+
+@among_hosts
+async def test_strangers_that_never_sent_anything_are_forgotten_where_there_are_too_many(
+    cluster: HostsCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strangers = [f"{n}.wild.example:2289" for n in range(5)]
+    monkeypatch.setattr(key_cache, "MAX_PEERS", AT_ONCE + len(strangers))
+    ann, bob = cluster.add("ann"), cluster.add("bob")
+    await cluster.start(ann, bob)
+    await bob.post(ann, [b"1"])
+    await until(partial(has, ann, bob, [b"1"]))
+    await _let_in(ann, *strangers[:4])
+    named = SetHost(ann.node.world.new_id(), strangers[0], admit="allow")
+    await ann.node.admission.submit(ann.door.rules, [named])
+    await trio.sleep(UNUSED_MS / 1_000 + 60)
+    assert _known(ann, bob.host, *strangers) == {bob.host, *strangers[:4]}, "there is room"
+    await _let_in(ann, strangers[4])
+    await trio.sleep(61)
+    kept = {bob.host, strangers[0], strangers[4]}
+    assert _known(ann, bob.host, *strangers) == kept
+    assert set(ann.door.known.contacts()) == kept
+    await cluster.restart(ann)
+    assert _known(ann, bob.host, *strangers) == kept
+    assert set(ann.door.known.contacts()) == kept
+    await _let_in(ann, strangers[1])
+    assert strangers[1] in ann.door.known.contacts()
+
+
+async def _let_in(member: Member, *hosts: str) -> None:
+    """As after their first good token."""
+    now_ms = member.node.world.clock.now_ns() // 10**6
+    for host in hosts:
+        peer = read_reply(make_reply(host, bytes(32), FIRST, now_ms), host, now_ms).peer
+        await member.node.admission.submit(HostKeyRules(), [LearnKeys(peer)])
+        await member.door.contacts.met(host)
+
+
+def _known(member: Member, *hosts: str) -> set[str]:
+    return {host for host in hosts if member.door.keys.known(host)}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from postbox.hosts.keys.key_list import make_reply, read_reply
 from postbox.hosts.keys.own_keys import OwnKeys
 from postbox.hosts.keys.rules import (
     ALL_PEER_KEYS,
     STREAM,
+    ForgetStrangers,
     HostKeyRules,
     LearnKeys,
     PeerKeys,
     Rotate,
     peer_keys,
 )
-from postbox.hosts.tables import MIGRATIONS
+from postbox.hosts.keys.strangers import read_unused
+from postbox.hosts.links.host_rules import Contact, SetHost
+from postbox.hosts.links.rules import HostRules
+from postbox.hosts.tables import ALL_CONTACTS, MIGRATIONS
 from postbox.rules import Accepted, Outcome, Rejected
 from postbox.store.contract import Lane, Reader, Window
 from postbox.trust.host_keys import FIRST
@@ -44,6 +50,10 @@ def peers(reader: Reader) -> list[PeerKeys]:
     return [peer_keys(row) for row in reader.query(ALL_PEER_KEYS)]
 
 
+def contacts(reader: Reader) -> list[str]:
+    return [str(host) for (host,) in reader.query(ALL_CONTACTS)]
+
+
 def entries(reader: Reader) -> int:
     return len(reader.page(Lane.HOSTS, [Window(STREAM)], 0, 100, 2**20).entries)
 
@@ -64,6 +74,33 @@ async def test_of_each_host_the_last_answer_is_kept_and_one_entry(
         assert await kernel.runner.read(entries) == 2
     async with open_kernel(world, migrations=(MIGRATIONS,), database=place) as kernel:
         assert await kernel.runner.read(peers) == last
+
+
+@over_every_store
+@simulated
+async def test_a_stranger_is_forgotten_and_a_host_that_was_named_is_not(
+    world: World, place: str, fails: Fails
+) -> None:
+    now_ms = world.clock.now_ns() // 10**6
+    named = SetHost(b"s" * 16, B, tokens="plain")
+    async with open_kernel(world, fails, migrations=(MIGRATIONS,), database=place) as kernel:
+        for at, host in enumerate((A, B)):
+            await learn(kernel, peer_at(now_ms, host))
+            met = Contact(bytes((at,)) * 16, host, now_ms)
+            await kernel.admission.submit(HostRules(), [met])
+        stranger = await kernel.runner.read(partial(read_unused, now_ms))
+        assert stranger.hosts == (A, B)
+        await kernel.admission.submit(HostRules(), [named])
+        found = await kernel.runner.read(partial(read_unused, now_ms))
+        assert (found.hosts, found.contacts) == ((A,), stranger.contacts[:1])
+        assert (await kernel.runner.read(partial(read_unused, now_ms - 1))).hosts == ()
+        await kernel.admission.submit(HostKeyRules(), [ForgetStrangers((A, B), found.contacts)])
+        assert await kernel.runner.read(peers) == [peer_at(now_ms, B)]
+        assert await kernel.runner.read(entries) == 1
+        assert await kernel.runner.read(contacts) == [B]
+        await learn(kernel, peer_at(now_ms, A))
+        found = await kernel.runner.read(partial(read_unused, now_ms))
+        assert (found.hosts, found.contacts) == ((A,), ())
 
 
 @over_every_store

@@ -21,6 +21,7 @@ from postbox.hosts.guilds.policy import GuildPolicy
 from postbox.hosts.keys.keys import KeyCache
 from postbox.hosts.keys.own_keys import OwnKeys
 from postbox.hosts.keys.rules import HostKeyRules, LearnKeys, PeerKeys
+from postbox.hosts.keys.strangers import Strangers
 from postbox.hosts.links.links import Links
 from postbox.hosts.links.retention import Keep, Retention
 from postbox.hosts.links.room import Room
@@ -218,6 +219,7 @@ def _send(hosts: Hosts, nursery: trio.Nursery) -> None:
     log.tail.follow(sender)
     hosts.once.extend((sender.run, receiver.run))
     nursery.start_soon(hosts.waker.run)
+    hosts.once.append(Strangers(world, log.store, log.admission, hosts.keys).run)
     for lease, work in hosts.keys.loops():
         if lease is None:
             nursery.start_soon(work)

@@ -40,6 +40,10 @@ KIND_CONTACT = 23
 """A host that there was no contact with before: the first posting to it, or its first request. Its
 body is JSON, with its name as `host`."""
 
+KIND_FORGOTTEN = 24
+"""Strangers of whom nothing is known any more: its body is their names, as JSON. There is one such
+entry at a time."""
+
 HOST = Table(
     "host",
     (Column("host", "text"), Column("admit", "text"), Column("tokens", "text")),

@@ -30,6 +30,7 @@ from postbox.hosts.keys.rules import (
     PeerKeys,
     peer_keys,
 )
+from postbox.hosts.tables import HOSTS_STREAM, KIND_FORGOTTEN
 from postbox.log.committed import Committed
 from postbox.logs import get
 from postbox.metrics import KeyFetch
@@ -50,7 +51,8 @@ from postbox.trust.tokens import (
 from postbox.world import World
 
 MAX_PEERS = 10_000
-"""Hosts whose keys are kept, if strangers bring them: beyond that the operator allows them."""
+"""Hosts whose keys are kept, if strangers bring them. `strangers` makes room for new ones; where
+all have posted something, the operator allows a new one."""
 
 MAX_UNPROVED = 1_000
 """Fetched keys of hosts of which no good token was seen yet. In memory only."""
@@ -140,6 +142,15 @@ class KeyCache:
                 assert entry.body is not None
                 peer = msgspec.json.decode(entry.body, type=PeerKeys)
                 self._peers[peer.host] = peer
+        for entry in committed.streams.get((Lane.HOSTS, HOSTS_STREAM), ()):
+            if entry.kind == KIND_FORGOTTEN and entry.body is not None:
+                for host in msgspec.json.decode(entry.body, type=list[str]):
+                    self._peers.pop(host, None)
+
+    @property
+    def count(self) -> int:
+        """Of the hosts whose keys are kept."""
+        return len(self._peers)
 
     def known(self, host: str) -> PeerKeys | None:
         """What is known of a host's keys, nobody being asked."""

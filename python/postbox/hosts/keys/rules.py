@@ -14,7 +14,17 @@ from typing import TypeAlias, assert_never
 import msgspec
 from msgspec import Struct
 
-from postbox.hosts.tables import HOST_KEY, PEER_KEY
+from postbox.hosts.tables import (
+    CONTACT,
+    HOST,
+    HOST_KEY,
+    HOSTS_STREAM,
+    KIND_FORGOTTEN,
+    PEER_KEY,
+    in_reader,
+    out_reader,
+)
+from postbox.log.outbox_tables import OUTBOX
 from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, Reason, RowKey, State
 from postbox.store.contract import Found, Lane, Query, Row, Table
 from postbox.trust.host_keys import FIRST, KEEP_MS, Rotation, rotated
@@ -78,6 +88,10 @@ class PeerKeys(Struct, frozen=True):
         )
 
 
+def _learnt_id(host: str) -> bytes:
+    return hashlib.sha256(b"postbox: keys of a host\0" + host.encode()).digest()[:16]
+
+
 class LearnKeys(Struct, frozen=True):
     """A host has published these keys, and what it says of itself is believed."""
 
@@ -86,7 +100,7 @@ class LearnKeys(Struct, frozen=True):
     @property
     def id(self) -> bytes:
         """One a host: the entry that says so replaces the one before."""
-        return hashlib.sha256(b"postbox: keys of a host\0" + self.peer.host.encode()).digest()[:16]
+        return _learnt_id(self.peer.host)
 
     @property
     def payer(self) -> Payer:
@@ -112,12 +126,34 @@ class Rotate(Struct, frozen=True):
         return 256
 
 
-KeyDraft: TypeAlias = LearnKeys | Rotate
+class ForgetStrangers(Struct, frozen=True):
+    """Of these hosts nothing is known any more, unless the operator named them or something was
+    posted to them, or by them, meanwhile. `contacts`: the entries by which followers learnt of
+    them."""
+
+    hosts: tuple[str, ...]
+    contacts: tuple[int, ...]
+
+    @property
+    def id(self) -> bytes:
+        """One for all: the entry that says so replaces the one before."""
+        return hashlib.sha256(b"postbox: strangers that are forgotten\0").digest()[:16]
+
+    @property
+    def payer(self) -> Payer:
+        return Payer("operator", "strangers")
+
+    @property
+    def size_bytes(self) -> int:
+        return 256 * len(self.hosts)
+
+
+KeyDraft: TypeAlias = LearnKeys | Rotate | ForgetStrangers
 
 
 class HostKeyRules:
     lane: Lane = Lane.HOSTS
-    tables: tuple[Table, ...] = (PEER_KEY, HOST_KEY)
+    tables: tuple[Table, ...] = (PEER_KEY, HOST_KEY, CONTACT, HOST, OUTBOX)
 
     def needs(self, draft: KeyDraft, state: State) -> Iterable[RowKey | EntryKey]:
         match draft:
@@ -125,6 +161,10 @@ class HostKeyRules:
                 yield RowKey(PEER_KEY, (draft.peer.host,))
             case Rotate():
                 yield RowKey(HOST_KEY, (0,))
+            case ForgetStrangers():
+                for host in draft.hosts:
+                    yield from _ties(host)
+                    yield EntryKey(Lane.HOSTS, _learnt_id(host))
             case _ as never:
                 assert_never(never)
 
@@ -134,11 +174,13 @@ class HostKeyRules:
                 return _learned(draft, state, at_ms)
             case Rotate():
                 return _rotated(draft, state, at_ms)
+            case ForgetStrangers():
+                return _forgotten(draft, state, at_ms)
             case _ as never:
                 assert_never(never)
 
     def replaces(self, draft: KeyDraft, stored: Found) -> bool:
-        return isinstance(draft, LearnKeys)
+        return isinstance(draft, LearnKeys | ForgetStrangers)
 
 
 def _learned(draft: LearnKeys, state: State, at_ms: int) -> Decision:
@@ -166,6 +208,28 @@ def _rotated(draft: Rotate, state: State, at_ms: int) -> Decision:
             )
         case _ as never:
             assert_never(never)
+
+
+def _ties(host: str) -> tuple[RowKey, ...]:
+    """The rows of which one is there if the host is more than a stranger."""
+    readers = (out_reader(host), in_reader(host))
+    return (RowKey(HOST, (host,)), *[RowKey(OUTBOX, (reader,)) for reader in readers])
+
+
+def _forgotten(draft: ForgetStrangers, state: State, at_ms: int) -> Decision:
+    hosts = [host for host in draft.hosts if not any(state[tie] for tie in _ties(host))]
+    if not hosts:
+        return Decision()
+    names = [draft.id, *[_learnt_id(host) for host in hosts]]
+    stored = [state.entry(Lane.HOSTS, name) for name in names]
+    told = NewEntry(
+        Lane.HOSTS, HOSTS_STREAM, draft.id, KIND_FORGOTTEN, b"", at_ms, msgspec.json.encode(hosts)
+    )
+    return Decision(
+        entries=(told,),
+        drops=tuple([RowKey(table, (host,)) for host in hosts for table in (PEER_KEY, CONTACT)]),
+        removes=(*[found.pos for found in stored if found is not None], *draft.contacts),
+    )
 
 
 def _entry(entry_id: bytes, kind: int, at_ms: int, row: PeerKeys | Rotation) -> NewEntry:

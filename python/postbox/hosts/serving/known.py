@@ -20,6 +20,7 @@ from postbox.hosts.tables import (
     ALL_HOSTS,
     HOSTS_STREAM,
     KIND_CONTACT,
+    KIND_FORGOTTEN,
     KIND_SET_HOST,
 )
 from postbox.log.committed import Committed
@@ -65,6 +66,9 @@ class KnownHosts:
                 self._say(msgspec.json.decode(entry.body, type=Said))
             elif entry.kind == KIND_CONTACT and entry.body is not None:
                 self._contacts[msgspec.json.decode(entry.body, type=Contact).host] = None
+            elif entry.kind == KIND_FORGOTTEN and entry.body is not None:
+                for host in msgspec.json.decode(entry.body, type=list[str]):
+                    self._contacts.pop(host, None)
 
     def settings(self, host: str) -> HostSettings:
         """Of a canonical name."""
