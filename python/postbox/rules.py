@@ -83,7 +83,8 @@ class Reason(Struct, frozen=True):
 class Decision(Struct, frozen=True, gc=False):
     """What becomes of one draft. With `refuse` only `puts` may be given (a remembered refusal).
 
-    A decision without entries must be monotone: it may be made again after a failure.
+    A decision without entries must be monotone: it may be made again after a failure. `same_as`:
+    the draft says what that entry says, has none of its own, and is answered as its duplicate.
     """
 
     entries: tuple[NewEntry, ...] = ()
@@ -92,6 +93,7 @@ class Decision(Struct, frozen=True, gc=False):
     removes: tuple[int, ...] = ()
     blanks: tuple[int, ...] = ()
     refuse: Reason | None = None
+    same_as: Found | None = None
 
 
 class Unread(LookupError):
@@ -120,7 +122,7 @@ class Accepted(Struct, frozen=True, gc=False):
 
 
 class Duplicate(Struct, frozen=True, gc=False):
-    """The id is stored already: there, and with this number."""
+    """The id is stored already, or an entry that says the same: there, and with this number."""
 
     pos: int
     seq: int | None
@@ -154,5 +156,6 @@ class Rules(Protocol[D]):
     def decide(self, draft: D, state: State, at_ms: int) -> Decision: ...
 
     def replaces(self, draft: D, stored: Found) -> bool:
-        """The id is stored already. False: Duplicate. True: decide, which removes the old entry."""
+        """The id is stored already. False: Duplicate. True: decide, which removes the old entry, or
+        finds it the `same_as` the draft."""
         ...

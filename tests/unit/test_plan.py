@@ -6,10 +6,20 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from msgspec.structs import replace
 
 from postbox.log.plan import Numbers, Plan, has_landed, plan_batch
 from postbox.log.waiting import Failed
-from postbox.rules import Accepted, Duplicate, EntryKey, RowKey, State, StreamKey
+from postbox.rules import (
+    Accepted,
+    Decision,
+    Duplicate,
+    EntryKey,
+    Put,
+    RowKey,
+    State,
+    StreamKey,
+)
 from postbox.store.contract import (
     Change,
     EntryName,
@@ -201,3 +211,42 @@ def test_rules_that_fail_on_a_draft_fail_none_that_is_stored_already(store: Stor
     plan = store.write(lambda tx: plan_batch(items, tx, Numbers(), 0))
     assert plan.outcomes[0] == Duplicate(1, 1)
     assert isinstance(plan.outcomes[1], Failed)
+
+
+class SayingItOnce(ToyChat):
+    """What says what its target says needs no entry. Looks at what is stored already, too."""
+
+    def decide(self, draft: ChatDraft, state: State, at_ms: int) -> Decision:
+        same = state.entry(self.lane, draft.target or draft.id)
+        if same is None:
+            return super().decide(draft, state, at_ms)
+        return Decision(puts=(Put(VERDICT, (draft.id, "same")),), same_as=same)
+
+    def replaces(self, draft: ChatDraft, stored: Found) -> bool:
+        return True
+
+
+def test_what_says_the_same_as_an_entry_is_its_duplicate_and_may_put_rows(store: Store) -> None:
+    write(store, Numbers(), creates())
+    said = sends(1)[0]
+    same = ChatDraft(b"=" * 16, "send", b"a", target=said.id)
+    items = [(SayingItOnce(), draft) for draft in (said, same, said)]
+    plan = store.write(lambda tx: plan_batch(items, tx, Numbers(), 0))
+    assert plan.outcomes == [Accepted(4, 2), Duplicate(4, 2), Duplicate(4, 2)]
+    assert plan.change.puts[VERDICT] == [(same.id, "same"), (said.id, "same")]
+    assert len(plan.change.appends) == 1
+
+
+class SayingItTwice(ToyChat):
+    def decide(self, draft: ChatDraft, state: State, at_ms: int) -> Decision:
+        made = super().decide(draft, state, at_ms)
+        return replace(made, same_as=Found(1, b"a", 1, 1, 0, b""))
+
+
+def test_a_decision_that_finds_the_same_stored_and_has_an_entry_fails_its_draft(
+    store: Store,
+) -> None:
+    items = [(SayingItTwice(), draft) for draft in creates()[:1]]
+    plan = store.write(lambda tx: plan_batch(items, tx, Numbers(), 0))
+    assert isinstance(plan.outcomes[0], Failed)
+    assert plan.change.is_empty()

@@ -272,6 +272,8 @@ class Batch:
             decision.entries or decision.drops or decision.removes or decision.blanks
         ):
             raise ValueError("a decision that refuses may only put rows")
+        if decision.same_as is not None and (decision.entries or decision.refuse is not None):
+            raise ValueError("a decision that finds the same stored has no entry and no refusal")
         known = self._state.entries
         for new in decision.entries:
             stored = known.get((new.lane, new.id))
@@ -288,6 +290,8 @@ class Batch:
             self._remove(decision.removes)
         if decision.blanks:
             self._blanks += decision.blanks
+        if decision.same_as is not None:
+            return Duplicate(decision.same_as.pos, decision.same_as.seq)
         own = None
         for new in decision.entries:
             entry = self._append(new)
