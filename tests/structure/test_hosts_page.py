@@ -39,7 +39,8 @@ from postbox.hosts.wire import (
 )
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
 from postbox.trust.host_keys import AHEAD_MS, IN_FLIGHT_MS, KEEP_MS
-from postbox.trust.tokens import LEEWAY_S, LIFE_S, MAX_CHARACTERS
+from postbox.trust.jwt import MAX_CHARACTERS
+from postbox.trust.tokens import LEEWAY_S, LIFE_S
 from structure.tree import ROOT
 
 PAGE = ROOT / "docs" / "protocol" / "hosts.md"

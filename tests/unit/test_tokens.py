@@ -16,12 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbox.trust.host_keys import HostKey, host_key
+from postbox.trust.jwt import MAX_CHARACTERS, BadToken
 from postbox.trust.replays import Replays
 from postbox.trust.tokens import (
     LEEWAY_S,
     LIFE_S,
-    MAX_CHARACTERS,
-    BadToken,
     PlainToken,
     StrictToken,
     check_strict,

@@ -36,10 +36,10 @@ from postbox.logs import get
 from postbox.metrics import KeyFetch
 from postbox.store.contract import Lane, Reader
 from postbox.trust.host_names import BadHostName, canonical_host
+from postbox.trust.jwt import BadToken
 from postbox.trust.replays import Replays
 from postbox.trust.tokens import (
     LEEWAY_S,
-    BadToken,
     PlainToken,
     Rpc,
     StrictToken,
