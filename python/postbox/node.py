@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from postbox import core
+from postbox.clients.tables import MIGRATIONS as CLIENTS_MIGRATIONS
 from postbox.config import Config
 from postbox.errors import Fatal, Fault, Unavailable
 from postbox.home import DATABASE, database_of, open_home, remember_database
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
 HASH_KEY_BYTES = 16
 
-MIGRATIONS = (TRUST_MIGRATIONS, HOSTS_MIGRATIONS)
+MIGRATIONS = (TRUST_MIGRATIONS, HOSTS_MIGRATIONS, CLIENTS_MIGRATIONS)
 """Of the doors that a node has, beside the log's own."""
 
 

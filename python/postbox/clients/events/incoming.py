@@ -1,0 +1,147 @@
+"""What a device sends up: from the bytes of an Event to a value that rules can judge.
+
+Everything that can be said of an event without looking at what is stored is said here: it has a
+form, sizes and names are within their limits, and it claims nobody else's authorship. An event that
+does not is a value as well, with the reason in place of its content, since it is settled like any
+other: refused, remembered, and out of the way of what is behind it in the device's queue.
+
+A uuid by which a device names a conversation or a message may be the stored event's id, or the
+local uuid of an event that the same device made: which of them is for the rules to find out.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from postbox.clients.tables import Role
+from postbox.rules import Reason
+
+INVALID, TOO_LARGE, UNKNOWN_KIND = "INVALID", "TOO_LARGE", "UNKNOWN_KIND"
+
+
+class SetDisplayName(Struct, frozen=True, gc=False):
+    name: str  # may be empty
+
+
+class SetPicture(Struct, frozen=True, gc=False):
+    sha256: bytes  # empty: none
+    png: bytes
+
+
+class RenameConversation(Struct, frozen=True, gc=False):
+    name: str  # may be empty
+
+
+class CreateConversation(Struct, frozen=True):
+    name: str
+    members: tuple[bytes, ...]  # users, each once; the author may be among them
+
+
+class AddMember(Struct, frozen=True, gc=False):
+    """Or, if the user is in, change its role."""
+
+    user: bytes
+    role: Role
+    history: bool
+
+
+class RemoveMember(Struct, frozen=True, gc=False):
+    user: bytes  # the author itself, to leave
+
+
+class SendMessage(Struct, frozen=True, gc=False):
+    text: str
+    reply_to: bytes | None
+    other: bytes = b""
+    """What else is in the Message that this host knows nothing of, as it came."""
+
+
+class EditMessage(Struct, frozen=True, gc=False):
+    message: bytes
+    text: str
+    reply_to: bytes | None
+    other: bytes = b""
+
+
+class DeleteMessage(Struct, frozen=True, gc=False):
+    message: bytes
+
+
+class React(Struct, frozen=True, gc=False):
+    message: bytes
+    reaction: str
+
+
+class Unreact(Struct, frozen=True, gc=False):
+    message: bytes
+    reaction: str
+
+
+class Read(Struct, frozen=True, gc=False):
+    """Everything up to that message."""
+
+    message: bytes
+
+
+class Delivered(Struct, frozen=True, gc=False):
+    """The host's own: it comes from no device, but of what devices say they have."""
+
+    seq: int
+
+
+class AnswerInvite(Struct, frozen=True, gc=False):
+    host: str
+    invite: str
+    is_accepted: bool
+
+
+class Foreign(Struct, frozen=True, gc=False):
+    """An application's: the whole field, as it came."""
+
+    kind: int
+    field: bytes
+
+
+class Typing(Struct, frozen=True, gc=False):
+    """Transitory: it never reaches the rules, and needs no uuid."""
+
+    is_over: bool
+
+
+Content: TypeAlias = (
+    SetDisplayName
+    | SetPicture
+    | RenameConversation
+    | CreateConversation
+    | AddMember
+    | RemoveMember
+    | SendMessage
+    | EditMessage
+    | DeleteMessage
+    | React
+    | Unreact
+    | Read
+    | Delivered
+    | AnswerInvite
+    | Foreign
+)
+
+
+class Incoming(Struct, frozen=True):
+    """An event as a device sent it."""
+
+    client_uuid: str
+    """As the device wrote it, for the answer; empty if that was no uuid."""
+    local: bytes
+    """The same as 16 bytes. Of an event without one they follow from its bytes, so that it is
+    refused once, however often it comes."""
+    content: Content | Typing | Reason
+    """A Reason: it is none, and refused for that."""
+    size_bytes: int
+    conversation: bytes | None = None
+    """None: it names none. Where there must be one, there is."""
+    based_on: bytes | None = None
+    client_ms: int | None = None
+    """The author's claim; in milliseconds since 1970."""
