@@ -29,8 +29,7 @@ from postbox.hosts.sending.receiver import (
 from postbox.hosts.sending.sender import PROBING, SENDING, SLOW_S
 from postbox.hosts.sending.waking import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from postbox.hosts.serving.callers import REQUESTS_AT_ONCE, REQUESTS_OF_HOST, STRANGERS_PER_MINUTE
-from postbox.hosts.serving.requests import LARGE_AT_ONCE, LARGE_OF_ADDRESS, SMALL_BODY_BYTES
-from postbox.hosts.serving.server import ALIVE_S
+from postbox.hosts.serving.server import ALIVE_S, BOUNDS
 from postbox.hosts.tables import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.hosts.wire import (
     CAPABILITIES,
@@ -86,7 +85,8 @@ def test_every_limit_that_a_host_meets_is_told(page: str) -> None:
         f"{HostsConfig().requests_per_minute:,} requests a minute (`hosts.requests_per_minute`)",
         f"{REQUESTS_OF_HOST} requests under way, and {REQUESTS_AT_ONCE} of all hosts together",
         f"{STRANGERS_PER_MINUTE} requests a minute that prove nothing",
-        f"{LARGE_OF_ADDRESS} bodies of more than {SMALL_BODY_BYTES >> 10} KiB, and {LARGE_AT_ONCE}",
+        f"{BOUNDS.large_of_address} bodies of more than {BOUNDS.small_bytes >> 10} KiB, and",
+        f"and {BOUNDS.large_at_once}",
         f"{MAX_REQUEST_BYTES / 2**20:g} MiB | a body",
     )
     assert [limit for limit in limits if limit not in told] == []

@@ -92,10 +92,8 @@ class Hosts:
 
     def make_app(self) -> ASGIFramework:
         """What answers, at the paths of `wire.PATHS`."""
-        from postbox.hosts.serving.requests import (
-            without_a_name,  # connectrpc takes a while to load
-        )
-        from postbox.hosts.serving.server import HostsServer, make_app
+        # connectrpc takes a while to load
+        from postbox.hosts.serving.server import HostsServer, make_app, without_a_name
 
         if not self.name:
             return without_a_name

@@ -21,7 +21,7 @@ from postbox.hosts import wire
 from postbox.hosts.keys.keys import Caller as CallerOf
 from postbox.hosts.serving.callers import REQUESTS_OF_HOST, STRANGERS_PER_MINUTE, Callers
 from postbox.hosts.serving.replies import TooOften
-from postbox.hosts.serving.requests import LARGE_OF_ADDRESS, SMALL_BODY_BYTES
+from postbox.hosts.serving.server import BOUNDS
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.world import system_world
@@ -281,11 +281,11 @@ async def test_requests_of_one_host_under_way_are_bounded(tmp_path: Path) -> Non
 async def test_large_bodies_of_one_address_are_bounded(tmp_path: Path) -> None:
     """They are in memory before it is known who sent them."""
     async with opened(tmp_path) as (_, app, caller), trio.open_nursery() as nursery:
-        unfinished = partial(call, app, POST_EVENT, b"x" * 2 * SMALL_BODY_BYTES, None)
-        for _ in range(LARGE_OF_ADDRESS):
+        unfinished = partial(call, app, POST_EVENT, b"x" * 2 * BOUNDS.small_bytes, None)
+        for _ in range(BOUNDS.large_of_address):
             nursery.start_soon(unfinished)
         await trio.testing.wait_all_tasks_blocked()
-        large = framed(caller.post(note(1, b"x" * 2 * SMALL_BODY_BYTES)))
+        large = framed(caller.post(note(1, b"x" * 2 * BOUNDS.small_bytes)))
         found = await call(app, POST_EVENT, large)
         assert (found.status, found.headers["retry-after"]) == (429, "1")
         elsewhere = await call(app, POST_EVENT, large, client=("127.0.0.2", 1))

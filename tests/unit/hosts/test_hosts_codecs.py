@@ -7,7 +7,8 @@ import json
 import pytest
 from protobuf.wkt import Any
 
-from postbox.hosts.serving.codecs import JsonCodec, RawCodec
+from postbox.hosts.serving.codecs import CODECS
+from postbox.rpc.codecs import Encoded
 from postbox.rpc.postbox.v1.hosts_pb import (
     Place,
     PostboxEvent,
@@ -16,6 +17,7 @@ from postbox.rpc.postbox.v1.hosts_pb import (
     SyncRequest,
 )
 
+RAW, JSON = CODECS
 CONTENT = Any(type_url="type.googleapis.com/nobody.knows.This", value=b"\xfb\xff\xfe")
 POSTED = PostEventRequest(
     sync_request=SyncRequest(token="t", host="h"), event=PostboxEvent(event=CONTENT, seq=3)
@@ -30,27 +32,27 @@ def test_an_event_in_json_is_a_type_and_bytes_in_base64(name: str, value: str) -
         "event": {"event": {name: CONTENT.type_url, "value": value}, "seq": "3"},
         "unheardOf": [1, {"a": None}],
     }
-    assert JsonCodec().decode(json.dumps(document).encode(), PostEventRequest) == POSTED.to_binary()
+    assert JSON.decode(json.dumps(document).encode(), PostEventRequest) == POSTED.to_binary()
 
 
 def test_an_event_of_a_stream_is_written_as_it_is_read() -> None:
     kept = PostboxEvent(event=CONTENT, epoch=b"e" * 16, seq=2**60).to_binary()
-    tree = json.loads(JsonCodec().encode(kept))
+    tree = json.loads(JSON.encode(Encoded(PostboxEvent, kept)))
     assert tree["event"] == {"typeUrl": CONTENT.type_url, "value": "+//+"}
     assert tree["seq"] == str(2**60)
-    again = JsonCodec().decode(json.dumps({"event": tree}).encode(), PostEventRequest)
+    again = JSON.decode(json.dumps({"event": tree}).encode(), PostEventRequest)
     assert PostEventRequest.from_binary(again).event == PostboxEvent.from_binary(kept)
 
 
 def test_an_answer_is_written_in_json() -> None:
     reply = PostReply(received=Place(epoch=b"\0" * 3, seq=1))
-    assert json.loads(JsonCodec().encode(reply)) == {"received": {"epoch": "AAAA", "seq": "1"}}
+    assert json.loads(JSON.encode(reply)) == {"received": {"epoch": "AAAA", "seq": "1"}}
 
 
 def test_protobuf_is_handed_on_as_it_came() -> None:
-    assert RawCodec().decode(bytearray(b"\xff\x00"), PostEventRequest) == b"\xff\x00"
-    assert RawCodec().encode(b"kept") == b"kept"
-    assert RawCodec().encode(POSTED) == POSTED.to_binary()
+    assert RAW.decode(bytearray(b"\xff\x00"), PostEventRequest) == b"\xff\x00"
+    assert RAW.encode(Encoded(PostEventRequest, b"kept")) == b"kept"
+    assert RAW.encode(POSTED) == POSTED.to_binary()
 
 
 HOSTILE = {
@@ -75,4 +77,4 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_what_is_no_json_of_the_message_is_refused(what: str) -> None:
     with pytest.raises(ValueError):
-        JsonCodec().decode(HOSTILE[what], PostEventRequest)
+        JSON.decode(HOSTILE[what], PostEventRequest)

@@ -1,73 +1,45 @@
-"""The two spellings of a message: protobuf, which is handed on as it came, and Connect's JSON.
+"""An `Any` in JSON, which is opaque as it is in protobuf (facts: trap 4).
 
-A handler is given a request's protobuf bytes and gives a message, or the bytes of a PostboxEvent
-that was kept. So a token can bind what was sent, and what was stored is sent as it is. JSON becomes
-protobuf first: whoever speaks it signs that, the fields in the order of their numbers.
-
-An `Any` is opaque in both (facts: trap 4): its JSON is not `@type` and the fields of a message that
-this node would have to know, but `{"typeUrl": …, "value": …}`, the value in base64.
+It is not `@type` and the fields of a message that this node would have to know, but
+`{"typeUrl": …, "value": …}`, the value in base64. The rest is spelled as `rpc/codecs.py` does it.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, cast
 
-import msgspec
-from protobuf import Message, message_from_json_value, message_to_json_value
+from protobuf import Message
 from protobuf.wkt import Any as AnyMessage
 
+from postbox.rpc.codecs import JsonCodec, Kind, RawCodec, Tree, from_tree, to_tree
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent, PostEventRequest
-
-Tree: TypeAlias = dict[str, Any]
-"""An object of JSON."""
 
 EVENT = "event"
 
 
-class RawCodec:
-    """Protobuf: requests are the bytes that came."""
-
-    def name(self) -> str:
-        return "proto"
-
-    def encode(self, message: Message[Any] | bytes) -> bytes:
-        return message if isinstance(message, bytes) else message.to_binary()
-
-    def decode(self, data: bytes | bytearray, message_class: object) -> bytes:
-        return bytes(data)
+def _read(kind: Kind, tree: Tree) -> Message[Any]:
+    content = _take_content(tree) if kind is PostEventRequest else None
+    message = from_tree(kind, tree)
+    if content is not None:
+        request = cast("PostEventRequest", message)
+        request.event = request.event or PostboxEvent()
+        request.event.event = content
+    return message
 
 
-class JsonCodec:
-    """JSON: requests are what they are in protobuf. `decode` raises ValueError for what is none, or
-    does not fit the message; fields that the message does not have are passed over."""
+def _write(message: Message[Any]) -> Tree:
+    if not isinstance(message, PostboxEvent):
+        return to_tree(message)
+    content, message.event = message.event, None
+    tree = to_tree(message)
+    if content is not None:
+        tree[EVENT] = {"typeUrl": content.type_url, "value": b64encode(content.value).decode()}
+    return tree
 
-    def name(self) -> str:
-        return "json"
 
-    def encode(self, message: Message[Any] | bytes) -> bytes:
-        tree = (
-            _event_tree(message) if isinstance(message, bytes) else message_to_json_value(message)
-        )
-        return msgspec.json.encode(tree)
-
-    def decode(self, data: bytes | bytearray, message_class: type[Message[Any]]) -> bytes:
-        # Read by msgspec, which tells what is too deep: protobuf's own reader does not survive it.
-        try:
-            tree = msgspec.json.decode(data, type=Tree)
-        except RecursionError:
-            raise ValueError("it is too deep") from None
-        content = _take_content(tree) if message_class is PostEventRequest else None
-        try:
-            message = message_from_json_value(message_class, tree, ignore_unknown_fields=True)
-        except (TypeError, OverflowError) as error:
-            raise ValueError(str(error)) from error
-        if content is not None:
-            request = cast("PostEventRequest", message)
-            request.event = request.event or PostboxEvent()
-            request.event.event = content
-        return message.to_binary()
+CODECS: Final = (RawCodec(), JsonCodec(_read, _write))
 
 
 def _take_content(request: Tree) -> AnyMessage | None:
@@ -96,12 +68,3 @@ def _bytes(text: str) -> bytes:
         return b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError as error:
         raise ValueError(f"value is no base64: {error}") from error
-
-
-def _event_tree(body: bytes) -> Tree:
-    event = PostboxEvent.from_binary(body)
-    content, event.event = event.event, None
-    tree = cast("Tree", message_to_json_value(event))
-    if content is not None:
-        tree[EVENT] = {"typeUrl": content.type_url, "value": b64encode(content.value).decode()}
-    return tree

@@ -3,7 +3,7 @@
 A request is read as far as its token needs, then who asks is settled, then the rest is looked at.
 Of a request that is not authenticated nothing is stored. An answer that takes an event is given
 after the commit that has it. gRPC and Connect are `connectrpc`'s; what it is given of a request is
-for `hosts/serving/requests.py` to say.
+for `net/requests.py` to say.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ from postbox.hosts.links.links import Links
 from postbox.hosts.links.place import Place, UnknownPlace
 from postbox.hosts.sending.intake import Intake, Taken
 from postbox.hosts.serving.callers import Callers
-from postbox.hosts.serving.codecs import JsonCodec, RawCodec
+from postbox.hosts.serving.codecs import CODECS
 from postbox.hosts.serving.follows import Follow, Follows
 from postbox.hosts.serving.replies import answering
-from postbox.hosts.serving.requests import Requests
 from postbox.hosts.tables import out_stream
 from postbox.log.committed import Interest
 from postbox.log.tail import Tail
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
+from postbox.net.asgi import discard_body, send_reply, text
+from postbox.net.requests import Bounds, Requests, address_in
 from postbox.rpc.auth.v1 import auth_pb
 from postbox.rpc.auth.v1.auth_connect import AuthService, AuthServiceASGIApplication
+from postbox.rpc.codecs import Encoded
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.rpc.postbox.v1.hosts_connect import PostboxService, PostboxServiceASGIApplication
 from postbox.store.contract import Lane
@@ -39,7 +41,12 @@ from postbox.trust.tokens import Rpc
 from postbox.world import Clock
 
 if TYPE_CHECKING:
-    from hypercorn.typing import ASGIFramework
+    from hypercorn.typing import (
+        ASGIFramework,
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        Scope,
+    )
 
 Context: TypeAlias = RequestContext[Any, Any]
 
@@ -49,6 +56,14 @@ connection that is silent, and nothing does so within half a minute."""
 
 SYNC_EVENTS, SYNC_BYTES = 500, 2**20
 """That are read at once for a stream."""
+
+BOUNDS = Bounds(wire.MAX_REQUEST_BYTES, 16 * 2**10, large_of_address=16, large_at_once=128)
+"""Small is a token and a small event; of large bodies there are 192 MiB at the most."""
+
+PLAIN_HTTP = (
+    "hosts speak TLS: give this node a certificate (serve.tls_cert), or start it with --loopback to"
+    " be called by this machine and private addresses over plain HTTP"
+)
 
 
 class HostsServer:
@@ -129,7 +144,7 @@ class HostsServer:
                 await self._bury(caller.host, asked.ack, asked.refused)
                 return pb.AckReply(view=await self._view(caller.host))
 
-    async def sync(self, message: bytes, context: Context) -> AsyncGenerator[bytes]:
+    async def sync(self, message: bytes, context: Context) -> AsyncGenerator[Encoded]:
         """A PostboxEvent each. What the asker acknowledges is acknowledged first; to who never does
         everything is given that is there, each time."""
         with answering(wire.SYNC, context, self._metrics):
@@ -139,7 +154,7 @@ class HostsServer:
                 after = await self._acknowledged(caller, asked)
                 async with aclosing(self._from(caller, after, follow)) as bodies:
                     async for body in bodies:
-                        yield body
+                        yield Encoded(pb.PostboxEvent, body)
 
     @contextmanager
     def _course(self, caller: Caller, asked: wire.Asked) -> Iterator[Follow | None]:
@@ -211,25 +226,27 @@ class HostsServer:
         )
 
 
-def address_in(context: Context) -> str | None:
-    """The caller's address as a literal; None for a unix socket."""
-    client = context.client_address
-    return None if client is None else client.rpartition(":")[0]
-
-
 def make_app(server: HostsServer, reach: Reach) -> ASGIFramework:
     """Both services, for either protocol, without compression: what a request is when it is taken
     apart is not to be known before who sent it."""
-    codecs = (RawCodec(), JsonCodec())
     postbox = PostboxServiceASGIApplication(
-        cast("PostboxService", server), read_max_bytes=None, compressions=(), codecs=codecs
+        cast("PostboxService", server), read_max_bytes=None, compressions=(), codecs=CODECS
     )
     auth = AuthServiceASGIApplication(
-        cast("AuthService", server), read_max_bytes=None, compressions=(), codecs=codecs
+        cast("AuthService", server), read_max_bytes=None, compressions=(), codecs=CODECS
     )
     services = {wire.PATHS[rpc]: cast("ASGIFramework", postbox) for rpc in wire.RPCS}
     services[wire.PATHS[wire.GET_KEY]] = cast("ASGIFramework", auth)
-    return cast("ASGIFramework", Requests(services, reach))
+    in_front = Requests(services, reach, BOUNDS, who="a host", plain_http=PLAIN_HTTP)
+    return cast("ASGIFramework", in_front)
+
+
+async def without_a_name(
+    scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+) -> None:
+    """What a node answers that has no name among hosts."""
+    await discard_body(receive)
+    await send_reply(send, text(404, "this node has no name among hosts: serve --host DOMAIN:PORT"))
 
 
 def _reply(taken: Taken, view: pb.View) -> pb.PostReply:

@@ -1,25 +1,27 @@
-"""The hosts' side of HTTP, in front of `connectrpc`: what of a request it is given to see.
+"""HTTP in front of `connectrpc`: what of a request it is given to see.
 
-Of headers it gets those that choose a codec, and of bodies only whole ones. A deadline that a
-caller names is left out: who gives up resets its stream, and virtual time has no other clock. Plain
-HTTP is for nodes under `--loopback` alone, since whoever can change what is on the wire could give
-out another key; where a request over TLS comes from proves nothing, and is not asked.
+Of headers it gets those that a door names, and of bodies only whole ones. A deadline that a caller
+names is left out: who gives up resets its stream, and virtual time has no other clock. Plain HTTP
+is for where the wire itself is secure (`Reach.is_home`), since whoever can change what is on it
+could do so to keys and tokens; where a request over TLS comes from proves nothing, and is not
+asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
-from postbox.hosts.wire import MAX_REQUEST_BYTES, PATHS
 from postbox.net.addresses import Reach
 from postbox.net.asgi import Reply, address_of, discard_body, send_reply, text
 from postbox.net.rates import AtOnce, TooMany
 
 if TYPE_CHECKING:
+    from connectrpc.request import RequestContext
     from hypercorn.typing import (
         ASGIFramework,
         ASGIReceiveCallable,
@@ -32,27 +34,47 @@ if TYPE_CHECKING:
     Receive: TypeAlias = ASGIReceiveCallable
     Send: TypeAlias = ASGISendCallable
 
-HEADERS = (
+HEADERS: Final = (
     b"content-type",
     b"content-encoding",
     b"connect-protocol-version",
     b"connect-content-encoding",
     b"grpc-encoding",
 )
-SMALL_BODY_BYTES = 16 * 2**10
-"""A token and a small event. What is larger takes one of the places below, since the body is in
-memory before it is known who sent it."""
-LARGE_OF_ADDRESS, LARGE_AT_ONCE = 16, 128
-"""Large bodies in memory, of one address and in all: 192 MiB at the most."""
+"""That choose a codec."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one request may be, and how many large ones there may be at once: their bodies are in
+    memory before it is known who sent them. Small ones cost as much as headers."""
+
+    max_bytes: int
+    small_bytes: int
+    large_of_address: int
+    large_at_once: int
+    headers: tuple[bytes, ...] = HEADERS
 
 
 class Requests:
     """An ASGI app in front of those of the services, one a path."""
 
-    def __init__(self, services: Mapping[str, ASGIFramework], reach: Reach) -> None:
+    def __init__(
+        self,
+        services: Mapping[str, ASGIFramework],
+        reach: Reach,
+        bounds: Bounds,
+        *,
+        who: str,
+        plain_http: str,
+    ) -> None:
+        """`who` answers here, and why it does not do so over plain HTTP, for those who are told."""
         self._services = services
         self._reach = reach
-        self._large = AtOnce(LARGE_OF_ADDRESS, LARGE_AT_ONCE)
+        self._bounds = bounds
+        self._large = AtOnce(bounds.large_of_address, bounds.large_at_once)
+        self._who = who
+        self._plain_http = plain_http
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,7 +82,7 @@ class Requests:
         try:
             with ExitStack() as places:
                 service, body = await self._request(scope, receive, places)
-                await service(_narrowed(scope), _Replay(body, receive), send)
+                await service(self._narrowed(scope), _Replay(body, receive), send)
         except _Refused as refused:
             await send_reply(send, refused.reply)
 
@@ -77,28 +99,25 @@ class Requests:
         """What the headers alone deserve."""
         headers = dict(scope["headers"])
         if _path(scope) not in self._services:
-            return text(404, f"nothing is here: a host answers {', '.join(PATHS.values())}")
+            paths = ", ".join(self._services)
+            return text(404, f"nothing is here: {self._who} answers {paths}")
         if scope["method"] != "POST":
             return text(405, f"use POST {_path(scope)}", allow="POST")
-        if not all(headers.get(name, b"").isascii() for name in HEADERS):
+        if not all(headers.get(name, b"").isascii() for name in self._bounds.headers):
             return text(400, "a header of the request is no ASCII")
         if scope["http_version"] != "2" and _is_grpc(headers.get(b"content-type", b"")):
             return text(505, "gRPC needs HTTP/2; over HTTP/1.1 speak Connect or gRPC-Web")
-        if scope["scheme"] != "https":
-            return self._refusal_of_plain_http(scope)
+        if scope["scheme"] != "https" and not self._reach.is_home(address_of(scope)):
+            return text(403, self._plain_http)
         return None
 
-    def _refusal_of_plain_http(self, scope: HTTPScope) -> Reply | None:
-        if self._reach.is_home(address_of(scope)):
-            return None
-        return text(
-            403,
-            "hosts speak TLS: give this node a certificate (serve.tls_cert), or start it with"
-            " --loopback to be called by this machine and private addresses over plain HTTP",
-        )
+    def _narrowed(self, scope: HTTPScope) -> HTTPScope:
+        wanted = self._bounds.headers
+        headers = [(name, value) for name, value in scope["headers"] if name in wanted]
+        return {**scope, "path": _path(scope), "query_string": b"", "headers": headers}
 
     async def _body(self, scope: HTTPScope, receive: Receive, places: ExitStack) -> bytes:
-        body = bytearray()
+        body, bounds = bytearray(), self._bounds
         is_large = False
         while True:
             event = await receive()
@@ -106,10 +125,10 @@ class Requests:
                 await trio.sleep_forever()
                 raise AssertionError
             body += event["body"]
-            if len(body) > MAX_REQUEST_BYTES:
+            if len(body) > bounds.max_bytes:
                 await discard_body(receive)
-                raise _Refused(text(413, f"the body is larger than {MAX_REQUEST_BYTES} bytes"))
-            if len(body) > SMALL_BODY_BYTES and not is_large:
+                raise _Refused(text(413, f"the body is larger than {bounds.max_bytes} bytes"))
+            if len(body) > bounds.small_bytes and not is_large:
                 is_large = True
                 await self._take_place(scope, receive, places)
             if not event["more_body"]:
@@ -124,10 +143,10 @@ class Requests:
             raise _Refused(reply) from None
 
 
-async def without_a_name(scope: Scope, receive: Receive, send: Send) -> None:
-    """What a node answers that has no name among hosts."""
-    await discard_body(receive)
-    await send_reply(send, text(404, "this node has no name among hosts: serve --host DOMAIN:PORT"))
+def address_in(context: RequestContext[Any, Any]) -> str | None:
+    """The caller's address as a literal; None for a unix socket."""
+    client = context.client_address
+    return None if client is None else client.rpartition(":")[0]
 
 
 class _Refused(Exception):
@@ -147,11 +166,6 @@ class _Replay:
         if body is None:
             return await self._receive()
         return {"type": "http.request", "body": body, "more_body": False}
-
-
-def _narrowed(scope: HTTPScope) -> HTTPScope:
-    headers = [(name, value) for name, value in scope["headers"] if name in HEADERS]
-    return {**scope, "path": _path(scope), "query_string": b"", "headers": headers}
 
 
 def _path(scope: HTTPScope) -> str:
