@@ -30,6 +30,7 @@ from postbox.clients.tables import (
     Refusal,
     Role,
     Tomb,
+    Value,
     Watermark,
     account_of,
     account_row,
@@ -49,12 +50,7 @@ E1, E2 = event_id(PHONE, b"1" * 16), event_id(PHONE, b"2" * 16)
 SHA256 = bytes(range(32))
 
 ACCOUNT = Account(ANN, "ann", 5, "Ann 👩‍🚀", SHA256, E1, E2, (E1, E2))
-VALUES: list[
-    tuple[
-        Table,
-        Device | Conversation | Member | Period | ChangedMessage | Reaction | Watermark | Tomb,
-    ]
-] = [
+VALUES: list[tuple[Table, Value]] = [
     (tables.DEVICE, Device(ANN, "phone", PHONE, 1, 2, 3)),
     (tables.CONVERSATION, Conversation(E1, "", E1, 1_000, 1, 7)),
     (tables.MEMBER, Member(E1, ANN, True, Role.OWNER, 2)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -233,7 +233,12 @@ class Tomb(Struct, frozen=True, array_like=True):
     at_ms: int
 
 
-T = TypeVar("T", Device, Conversation, Member, Period, ChangedMessage, Reaction, Watermark, Tomb)
+Value: TypeAlias = (
+    Device | Conversation | Member | Period | ChangedMessage | Reaction | Watermark | Tomb
+)
+"""A row whose columns are its fields."""
+
+T = TypeVar("T", bound=Value)
 
 
 def read_row(kind: type[T], row: Row) -> T:
@@ -241,10 +246,8 @@ def read_row(kind: type[T], row: Row) -> T:
     return msgspec.convert(row, kind, strict=False)  # which takes 0 and 1 for booleans
 
 
-def row_of(
-    row: Device | Conversation | Member | Period | ChangedMessage | Reaction | Watermark | Tomb,
-) -> Row:
-    return tuple([int(field) if isinstance(field, int) else field for field in astuple(row)])
+def row_of(value: Value) -> Row:
+    return tuple([int(field) if isinstance(field, int) else field for field in astuple(value)])
 
 
 def account_of(row: Row) -> Account:
