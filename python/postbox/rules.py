@@ -84,7 +84,7 @@ class Decision(Struct, frozen=True, gc=False):
     """What becomes of one draft. With `refuse` only `puts` may be given (a remembered refusal).
 
     A decision without entries must be monotone: it may be made again after a failure. `same_as`:
-    the draft says what that entry says, has none of its own, and is answered as its duplicate.
+    where it is stored already what the draft says, which then has no entry of its own.
     """
 
     entries: tuple[NewEntry, ...] = ()
@@ -93,7 +93,7 @@ class Decision(Struct, frozen=True, gc=False):
     removes: tuple[int, ...] = ()
     blanks: tuple[int, ...] = ()
     refuse: Reason | None = None
-    same_as: Found | None = None
+    same_as: Duplicate | None = None
 
 
 class Unread(LookupError):

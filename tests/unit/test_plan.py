@@ -220,7 +220,8 @@ class SayingItOnce(ToyChat):
         same = state.entry(self.lane, draft.target or draft.id)
         if same is None:
             return super().decide(draft, state, at_ms)
-        return Decision(puts=(Put(VERDICT, (draft.id, "same")),), same_as=same)
+        puts = (Put(VERDICT, (draft.id, "same")),)
+        return Decision(puts=puts, same_as=Duplicate(same.pos, same.seq))
 
     def replaces(self, draft: ChatDraft, stored: Found) -> bool:
         return True
@@ -240,7 +241,7 @@ def test_what_says_the_same_as_an_entry_is_its_duplicate_and_may_put_rows(store:
 class SayingItTwice(ToyChat):
     def decide(self, draft: ChatDraft, state: State, at_ms: int) -> Decision:
         made = super().decide(draft, state, at_ms)
-        return replace(made, same_as=Found(1, b"a", 1, 1, 0, b""))
+        return replace(made, same_as=Duplicate(1, 1))
 
 
 def test_a_decision_that_finds_the_same_stored_and_has_an_entry_fails_its_draft(

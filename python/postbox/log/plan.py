@@ -291,7 +291,7 @@ class Batch:
         if decision.blanks:
             self._blanks += decision.blanks
         if decision.same_as is not None:
-            return Duplicate(decision.same_as.pos, decision.same_as.seq)
+            return decision.same_as
         own = None
         for new in decision.entries:
             entry = self._append(new)
