@@ -1,0 +1,147 @@
+"""What goes down to devices, as bytes: entries as Events, and the frames that carry them.
+
+Messages of protobuf concatenate, and two halves of a message that stands in a oneof are merged. So
+the Event of an entry is what is stored, with fields put behind it: those that everybody gets, which
+are made once, then those of the one device or the one frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from postbox.clients.events.kinds import Kind
+from postbox.clients.ids import NIL, author_of, conversation_of, text_of
+from postbox.rpc.fields import bytes_field, varint_field
+from postbox.store.contract import Entry
+
+# Of Event in proto/postbox/v1/clients.proto.
+_UUID, _ERASED, _CLIENT_UUID, _CONVERSATION, _SEQ, _AUTHOR = 1, 17, 40, 41, 42, 43
+_SERVER_TIME, _TOKEN, _PREVIOUS, _BACKFILL, _EVENTS = 44, 46, 47, 49, 51
+_SNAPSHOT_BEGIN, _SNAPSHOT_END, _CAUGHT_UP = 27, 28, 29
+# Of Erased, SnapshotBegin and CaughtUp, NewMessage, ProfilePictureChanged, Timestamp, HistoryPage.
+_WHY, _EPOCH, _CODE, _TEMPORARY_UUID, _PNG, _SECONDS, _NANOS = 1, 1, 2, 1, 2, 1, 2
+_PAGE_EVENTS, _PAGE_MORE = 1, 2
+
+_WHY_ERASED: dict[int, str] = {Kind.NEW_MESSAGE: "deleted", Kind.MESSAGE_EDITED: "edited"}
+
+BACKFILL = varint_field(_BACKFILL, 1)
+"""Behind an event that is part of a snapshot, or from before the user joined."""
+
+MAX_FRAME_EVENTS = 100
+MAX_FRAME_BYTES = 256 * 2**10
+"""Of the events of a frame that has several: no more of them than make the frame itself count for
+nothing, and few enough that a slow device gets its first in a moment."""
+
+
+class Sent(Struct, frozen=True, gc=False):
+    """An Event on its way to a device."""
+
+    place: int
+    """Who has it, and all before it, has everything up to this position of the log."""
+    event: bytes
+    packed: bytes
+    """What stands before it in a frame of several."""
+    previous: bytes
+    """The field by which the next frame names it; empty: it moves no cursor, and none does."""
+
+
+def sent(place: int, event: bytes, uuid: bytes = b"") -> Sent:
+    """`uuid`: of an event that moves cursors."""
+    packed = bytes_field(_EVENTS, event)
+    return Sent(place, event, packed[: len(packed) - len(event)], previous(uuid) if uuid else b"")
+
+
+def previous(uuid: bytes) -> bytes:
+    """The field of a frame that comes behind that event."""
+    return bytes_field(_PREVIOUS, text_of(uuid).encode())
+
+
+def token(text: str) -> bytes:
+    """The field of a frame with which the device has everything up to that cursor."""
+    return bytes_field(_TOKEN, text.encode())
+
+
+def stored(entry: Entry) -> bytes:
+    """The Event of an entry, as everybody gets it; pictures without their bytes."""
+    parts = [entry.body if entry.body is not None else _erased(entry), _uuid(entry.id)]
+    if entry.seq is not None:
+        parts.append(varint_field(_SEQ, entry.seq))
+    parts.append(server_time(entry.at_ms))
+    return b"".join(parts)
+
+
+def named(content: bytes, uuid: bytes) -> bytes:
+    """An Event that says what is stored under that uuid, in other words."""
+    return content + _uuid(uuid)
+
+
+def own_fields(entry: Entry) -> bytes:
+    """What is added to its Event for the device that made it."""
+    author = author_of(entry.author)
+    if author.local == NIL:
+        return b""
+    local = text_of(author.local).encode()
+    field = bytes_field(_CLIENT_UUID, local)
+    if entry.kind == Kind.NEW_MESSAGE and entry.body is not None:
+        field += bytes_field(Kind.NEW_MESSAGE, bytes_field(_TEMPORARY_UUID, local))
+    return field
+
+
+def png_image(png: bytes) -> bytes:
+    """What is added to a ProfilePictureChanged."""
+    return bytes_field(Kind.PROFILE_PICTURE_CHANGED, bytes_field(_PNG, png))
+
+
+def server_time(at_ms: int) -> bytes:
+    seconds, ms = divmod(at_ms, 1_000)
+    stamp = varint_field(_SECONDS, seconds) + varint_field(_NANOS, ms * 1_000_000)
+    return bytes_field(_SERVER_TIME, stamp)
+
+
+def frame(events: Sequence[Sent], fields: bytes) -> bytes:
+    """`fields`: the frame's own, its token and what came before it."""
+    if len(events) == 1:
+        return events[0].event + fields
+    parts: list[bytes] = []
+    for each in events:
+        parts.append(each.packed)
+        parts.append(each.event)
+    parts.append(fields)
+    return b"".join(parts)
+
+
+def snapshot_begin(epoch: bytes, code: str) -> bytes:
+    begin = bytes_field(_EPOCH, epoch) + bytes_field(_CODE, code.encode())
+    return bytes_field(_SNAPSHOT_BEGIN, begin)
+
+
+def snapshot_end() -> bytes:
+    return bytes_field(_SNAPSHOT_END, b"")
+
+
+def caught_up(epoch: bytes) -> bytes:
+    return bytes_field(_CAUGHT_UP, bytes_field(_EPOCH, epoch))
+
+
+def history_page(events: Sequence[bytes], has_more: bool) -> bytes:
+    """A HistoryPage."""
+    parts = [bytes_field(_PAGE_EVENTS, event) for event in events]
+    return b"".join(parts) + (varint_field(_PAGE_MORE, 1) if has_more else b"")
+
+
+def _uuid(uuid: bytes) -> bytes:
+    return bytes_field(_UUID, text_of(uuid).encode())
+
+
+def _erased(entry: Entry) -> bytes:
+    """In place of a body that is gone."""
+    why = _WHY_ERASED.get(entry.kind, "erased")
+    author = text_of(author_of(entry.author).user)
+    event = bytes_field(_ERASED, bytes_field(_WHY, why.encode()))
+    event += bytes_field(_AUTHOR, author.encode())
+    conversation = conversation_of(entry.stream)
+    if conversation is None:
+        return event
+    return event + bytes_field(_CONVERSATION, text_of(conversation).encode())
