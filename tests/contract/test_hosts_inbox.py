@@ -10,6 +10,7 @@ import trio
 
 from postbox.errors import Full
 from postbox.hosts.applications.events import Event
+from postbox.hosts.applications.handled_types import HandledTypes
 from postbox.hosts.applications.handlers import Delivery, Loss
 from postbox.hosts.applications.host import Host
 from postbox.hosts.applications.inbox import FIRST_RETRY_S, MAX_ATTEMPTS, Inbox
@@ -95,6 +96,38 @@ async def test_types_without_a_handler_are_passed_over_and_stay(world: World, pl
         [(count,)] = it.run("select count(*) from entry where stream = ?", b"in/" + B.encode())
         assert count == 3
     assert handler.seen == [b"1"]
+
+
+@simulated
+async def test_what_had_a_handler_once_is_not_passed_over_where_none_is(
+    world: World, place: str
+) -> None:
+    """A plain `postbox serve` on the home of an application: nothing is lost without a word."""
+    handler = Recording()
+    host = host_with(handler)
+    lost: list[Loss] = []
+
+    async def note(delivery: Delivery[Loss]) -> None:
+        lost.append(delivery.message)
+
+    host.on_loss(note)
+    async with open_host_kernel(world, place, host=host) as it:
+        await it.arrive(order(1))
+        await trio.sleep(1)
+    async with open_host_kernel(world, place) as it:
+        await it.arrive(Event(OTHER, b"nobody's"), order(2), start=2)
+        await it.lose(4, 6)
+        await it.arrive(order(7), start=7)
+        await trio.sleep(2 * ALL_S)
+        letters = await it.outbox.dead()
+        assert [letter.attempts for letter in letters] == [MAX_ATTEMPTS] * 3
+        assert "has no handler for shop.Order" in letters[0].error
+        for letter in letters:
+            await it.outbox.revive(letter.reader, letter.pos)
+    async with open_host_kernel(world, place, host=host) as it:
+        await trio.sleep(ALL_S)
+        assert (handler.seen, len(lost)) == ([b"1", b"2", b"7"], 1)
+        assert await it.outbox.dead() == []
 
 
 @simulated
@@ -342,7 +375,8 @@ async def test_two_that_both_believe_to_hold_the_lease_have_the_effect_once(
 ) -> None:
     async with open_host_kernel(world, place, host=host_in_transaction()) as it:
         it.run(CREATE)
-        other = Inbox(world, it.outbox, it.kernel.admission, it.host.handlers, place)
+        types = HandledTypes(world, it.kernel.runner, it.kernel.admission, it.host.handlers)
+        other = Inbox(world, it.outbox, it.kernel.admission, it.host.handlers, types, place)
         it.kernel.tail.follow(other)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other.run)

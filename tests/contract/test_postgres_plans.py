@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from postbox.hosts.applications.draft_tables import DRAFT, HANDLED, OPEN_DRAFTS
+from postbox.hosts.applications.draft_tables import DRAFT, HANDLED, HANDLER, OPEN_DRAFTS
 from postbox.hosts.guilds.tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
 from postbox.hosts.links.numbered import LETTERS_BETWEEN, POSITION
 from postbox.hosts.links.retention import FIRST_LETTER, MARKS_OF, OLDEST_DONE
@@ -34,7 +34,7 @@ from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT
 
 ROWS = 100_000
 TABLES = [IDENTITY, OUTBOX, DEAD, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
-TABLES += [GUILD, INVITE, QUOTA, DRAFT, HANDLED]
+TABLES += [GUILD, INVITE, QUOTA, DRAFT, HANDLED, HANDLER]
 TABLES += [HOST, CONTACT, CONSENT, LINK_IN, LINK_OUT, PEER_KEY, HOST_KEY]
 SQL_TYPES = {"integer": "bigint", "real": "double precision", "text": "text", "blob": "bytea"}
 

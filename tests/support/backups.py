@@ -36,6 +36,6 @@ def tables(file: Path) -> Tables:
     connection = DISK.open_database(str(file))
     names = connection.execute("select name from sqlite_schema where type = 'table'").fetchall()
     return {
-        str(name): connection.execute(f'select * from "{name}" order by 1, 2').fetchall()
+        str(name): sorted(connection.execute(f'select * from "{name}"').fetchall(), key=repr)
         for (name,) in names
     }

@@ -11,6 +11,7 @@ import trio
 from protobuf import Message
 
 from postbox.hosts.applications.drafts import DraftTaker
+from postbox.hosts.applications.handled_types import HandledTypes
 from postbox.hosts.applications.events import Event, event_of
 from postbox.hosts.applications.host import Host, Parts
 from postbox.hosts.applications.inbox import Inbox
@@ -106,7 +107,8 @@ async def open_host_kernel(
     host, sets = host or Host(), (MIGRATIONS,)
     async with open_kernel(world, fails, migrations=sets, wrap=wrap, database=place) as kernel:
         outbox = Outbox(world, kernel.runner, kernel.tail, kernel.admission)
-        inbox = Inbox(world, outbox, kernel.admission, host.handlers, place)
+        types = HandledTypes(world, kernel.runner, kernel.admission, host.handlers)
+        inbox = Inbox(world, outbox, kernel.admission, host.handlers, types, place)
         kernel.tail.follow(outbox)
         kernel.tail.follow(inbox)
         rules = HostRules(policy or GuildPolicy(A))
@@ -114,6 +116,7 @@ async def open_host_kernel(
         host.attach(Parts(world, kernel.runner, kernel.admission, rules, taker, A, False, place))
         try:
             async with trio.open_nursery() as loops:
+                loops.start_soon(types.note)
                 loops.start_soon(inbox.run)
                 loops.start_soon(taker.run)
                 yield HostKernel(kernel, outbox, host, inbox, taker, place, rules)

@@ -15,6 +15,7 @@ import trio
 
 from postbox.config import Config
 from postbox.hosts.applications.drafts import DraftTaker
+from postbox.hosts.applications.handled_types import HandledTypes
 from postbox.hosts.applications.host import Host, Parts
 from postbox.hosts.applications.inbox import Inbox
 from postbox.hosts.guilds.policy import GuildPolicy
@@ -137,7 +138,7 @@ async def open_hosts(
     async with trio.open_nursery() as nursery:
         hosts = await _assemble(world, config, identity, log, metrics, nursery)
         _send(hosts, nursery)
-        _handle(hosts, host)
+        _handle(hosts, host, nursery)
         try:
             yield hosts
         finally:
@@ -225,11 +226,13 @@ def _send(hosts: Hosts, nursery: trio.Nursery) -> None:
             hosts.once.append(work)
 
 
-def _handle(hosts: Hosts, host: Host) -> None:
+def _handle(hosts: Hosts, host: Host, nursery: trio.Nursery) -> None:
     """What came goes to the application, and what it posts in its own transactions is taken."""
     world, log = hosts.world, hosts.log
     is_local = hosts.config.serve.loopback
-    inbox = Inbox(world, log.outbox, log.admission, host.handlers, log.database)
+    types = HandledTypes(world, log.store, log.admission, host.handlers)
+    nursery.start_soon(types.note)
+    inbox = Inbox(world, log.outbox, log.admission, host.handlers, types, log.database)
     taker = DraftTaker(world, log.store, log.admission, hosts.rules, hosts.name, is_local)
     log.tail.follow(inbox)
     keep = Keep(hosts.config.hosts.retain_days, hosts.config.hosts.retain_mib)

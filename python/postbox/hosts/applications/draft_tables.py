@@ -1,8 +1,10 @@
-"""Two tables that applications write, in transactions of their own on the node's database.
+"""What the log keeps for applications. Two tables are theirs to write, in transactions of their
+own on the node's database.
 
 A row of `draft` is an event to be posted: the node takes what was committed, gives it its number
 and drops the row in one commit. A row of `handled` says that a handler's effect on an event is
-committed; it lies there until the event is acknowledged.
+committed; it lies there until the event is acknowledged. A row of `handler` is a type that some
+process of the node has a handler for, or had.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ DRAFT = Table(
 )
 
 HANDLED = Table("handled", (Column("reader", "text"), Column("pos", "integer")), key=2)
+
+HANDLER = Table("handler", (Column("type", "text"),), key=1)
+
+ALL_HANDLERS = Query("all_handlers", "select type from handler")
 
 _COLUMNS = "n, id, host, type_url, value, at_ms, problem"
 

@@ -62,8 +62,9 @@ class Handlers:
         self._tasks: dict[str, Task] = {}
 
     @property
-    def has_any(self) -> bool:
-        return bool(self._tasks)
+    def types(self) -> frozenset[str]:
+        """That there is a handler for; `LOSS` among them, if there is one for that."""
+        return frozenset(self._tasks)
 
     def add(self, kind: type[Any] | str, handler: Handler[Any]) -> None:
         """One handler a type: raises ValueError for a second one."""
@@ -77,11 +78,9 @@ class Handlers:
         """In the place where the lost events would have been."""
         self._add(LOSS, Task(bytes, handler=handler))
 
-    def find(self, type_url: str) -> Task | None:
-        return self._tasks.get(type_name(type_url))
-
-    def find_loss(self) -> Task | None:
-        return self._tasks.get(LOSS)
+    def find(self, name: str) -> Task | None:
+        """Of a type's name, or of LOSS."""
+        return self._tasks.get(name)
 
     def _add(self, kind: type[Any] | str, task: Task) -> None:
         name = type_name(kind) if isinstance(kind, str) else kind.desc().type_name

@@ -3,19 +3,22 @@ something to be handled, none for the others.
 
 Order is kept a host. What fails is tried again, later each time, also after a restart; after
 `MAX_ATTEMPTS` it is a dead letter, and the next one's turn. So an event that no handler can stand
-delays its own link by two minutes, and nothing else. Types without a handler are passed over: they
+delays its own link by two minutes, and nothing else; nor can one that has no handler here, if its
+type had one before or has one in another process. Types that nobody handles are passed over: they
 stay in the log, and `postbox inbox` shows them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import partial
 
 import trio
 
 from postbox.errors import Full, Unavailable, in_one_line, leaves
-from postbox.hosts.applications.handlers import Delivery, Handlers, Loss, Task
+from postbox.hosts.applications.events import type_name
+from postbox.hosts.applications.handled_types import HandledTypes
+from postbox.hosts.applications.handlers import LOSS, Delivery, Handlers, Loss, Task
 from postbox.hosts.applications.inbox_rules import InboxRules, Settled
 from postbox.hosts.applications.transactions import Transactions
 from postbox.hosts.links.due import Direction
@@ -39,6 +42,10 @@ FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 _DIRECTION = Direction(in_stream, in_reader)
 
 
+class NoHandler(Exception):
+    """There was one for the type, and this process has none."""
+
+
 class Inbox:
     """It has to be told what is committed: `tail.follow(inbox)`."""
 
@@ -48,12 +55,14 @@ class Inbox:
         outbox: Outbox,
         admission: Admission,
         handlers: Handlers,
+        types: HandledTypes,
         database: str,
     ) -> None:
         self._world = world
         self._outbox = outbox
         self._admission = admission
         self._handlers = handlers
+        self._types = types
         self._database = database
         self._due: dict[str, None] = {}
         self._has_due = trio.Event()
@@ -96,10 +105,12 @@ class Inbox:
             woken = self._working[host] = trio.Event()
             asked_ms = self._now_ms()
             try:
-                limit = PAGE_ENTRIES if self._handlers.has_any else 1
-                due = await self._outbox.page(in_reader(host), limit)
-                if due.entries:
-                    await self._handle(host, due, transactions)
+                types = self._handlers.types | await self._types.noted()
+                due = await self._outbox.page(in_reader(host), PAGE_ENTRIES if types else 1)
+                if due.entries and not types:
+                    await self._settle(host, _end_of(due), ())
+                elif due.entries:
+                    await self._handle(host, due, types, transactions)
                 elif due.reader.retry_ms > asked_ms:
                     await self._wait(due.reader.retry_ms, woken)
                 elif not woken.is_set():
@@ -117,14 +128,13 @@ class Inbox:
         with trio.move_on_after(min(wait_s, LOOK_S)):
             await woken.wait()
 
-    async def _handle(self, host: str, due: Due, transactions: Transactions) -> None:
-        if not self._handlers.has_any:
-            await self._settle(host, _end_of(due), ())
-            return
+    async def _handle(
+        self, host: str, due: Due, types: Set[str], transactions: Transactions
+    ) -> None:
         done, handled = 0, []
         for entry in due.entries:
             try:
-                if await self._hand_over(host, entry, transactions):
+                if await self._hand_over(host, entry, types, transactions):
                     handled.append(entry.pos)
             except Exception as error:  # the application's, whatever it is
                 if done:
@@ -155,14 +165,22 @@ class Inbox:
     def _now_ms(self) -> int:
         return self._world.clock.now_ns() // 1_000_000
 
-    async def _hand_over(self, host: str, entry: Entry, transactions: Transactions) -> bool:
-        """Whether a row says that it was handled."""
+    async def _hand_over(
+        self, host: str, entry: Entry, types: Set[str], transactions: Transactions
+    ) -> bool:
+        """Whether a row says that it was handled. `types`: that have a handler somewhere."""
         if entry.body is None:  # erased
             return False
         event = PostboxEvent.from_binary(entry.body)
-        task = self._task_of(entry, event)
-        if task is None:
+        kind = _kind_of(entry, event)
+        if kind not in types:
             return False
+        task = self._handlers.find(kind)
+        if task is None:
+            raise NoHandler(
+                f"this process has no handler for {kind}, and the application that runs or ran on"
+                " this log has one: start it, then postbox retry HOST"
+            )
         delivery = _delivery(host, entry, event, task)
         if task.handler is not None:
             await task.handler(delivery)
@@ -173,12 +191,14 @@ class Inbox:
         await self._world.threads.run(Pool.HANDLER, work)
         return True
 
-    def _task_of(self, entry: Entry, event: PostboxEvent) -> Task | None:
-        if entry.kind == KIND_LOST:
-            return self._handlers.find_loss()
-        if entry.kind != KIND_EVENT or event.event is None:
-            return None
-        return self._handlers.find(event.event.type_url)
+
+def _kind_of(entry: Entry, event: PostboxEvent) -> str:
+    """By which its handler is found; empty for what none is for."""
+    if entry.kind == KIND_LOST:
+        return LOSS
+    if entry.kind != KIND_EVENT or event.event is None:
+        return ""
+    return type_name(event.event.type_url)
 
 
 def _end_of(due: Due) -> int:
