@@ -11,8 +11,8 @@ import trio
 from protobuf import Message
 
 from postbox.hosts.applications.drafts import DraftTaker
-from postbox.hosts.applications.handled_types import HandledTypes
 from postbox.hosts.applications.events import Event, event_of
+from postbox.hosts.applications.handled_types import HandledTypes
 from postbox.hosts.applications.host import Host, Parts
 from postbox.hosts.applications.inbox import Inbox
 from postbox.hosts.guilds.policy import GuildPolicy

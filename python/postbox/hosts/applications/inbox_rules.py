@@ -1,5 +1,5 @@
 """An inbox's acknowledgement: the reader moves on, and the rows by which transactions said that
-they were done with an event are dropped, in one decision. And which types there are handlers for."""
+they were done with an event are dropped, in one decision. And the types that have handlers."""
 
 from __future__ import annotations
 
