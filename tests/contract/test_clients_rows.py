@@ -16,6 +16,8 @@ from postbox.clients.ids import (
     user_id,
 )
 from postbox.clients.tables import (
+    ALL_DEVICES,
+    DEVICES_OF,
     MIGRATIONS,
     OLD_TOMBS,
     PERIODS_OF,
@@ -53,10 +55,10 @@ ACCOUNT = Account(ANN, "ann", 5, "Ann 👩‍🚀", SHA256, E1, E2, (E1, E2))
 VALUES: list[tuple[Table, Value]] = [
     (tables.DEVICE, Device(ANN, "phone", PHONE, 1, 2, 3)),
     (tables.CONVERSATION, Conversation(E1, "", E1, 1_000, 1, 7)),
-    (tables.MEMBER, Member(E1, ANN, True, Role.OWNER, 2)),
+    (tables.MEMBER, Member(E1, ANN, True, Role.OWNER, 2, E2)),
     (tables.PERIOD, Period(ANN, E1, 1, E1, E2, False)),
     (tables.PERIOD, Period(ANN, E1, 2, E2, b"", True)),
-    (tables.CHANGED_MESSAGE, ChangedMessage(E1, b"", True)),
+    (tables.CHANGED_MESSAGE, ChangedMessage(E1, b"", E2)),
     (tables.REACTION, Reaction(E1, ANN, "👍", E2)),
     (tables.WATERMARK, Watermark(E1, ANN, 6, 3, E2)),
     (tables.TOMB, Tomb(E1, 9, 10)),
@@ -128,11 +130,11 @@ BAD_ROWS: list[tuple[Table, Row]] = [
     (tables.CONVERSATION, (E1, "", E1, 1_001, 0, 0)),
     (tables.CONVERSATION, (E1, "", E1, 1, 2, 0)),
     (tables.CONVERSATION, (E1, "", b"", 1, 1, 0)),
-    (tables.MEMBER, (E1, ANN, 2, 0, 1)),
-    (tables.MEMBER, (E1, ANN, 1, 2, 1)),
+    (tables.MEMBER, (E1, ANN, 2, 0, 1, E2)),
+    (tables.MEMBER, (E1, ANN, 1, 2, 1, E2)),
     (tables.PERIOD, (ANN, E1, 0, E1, b"", 0)),
     (tables.PERIOD, (ANN, E1, 1, b"", b"", 0)),
-    (tables.CHANGED_MESSAGE, (E1, b"short", 0)),
+    (tables.CHANGED_MESSAGE, (E1, b"short", b"")),
     (tables.REACTION, (E1, ANN, "", E2)),
     (tables.WATERMARK, (E1, ANN, 7, 1, E2)),
     (tables.WATERMARK, (E1, ANN, 6, 0, E2)),
@@ -166,6 +168,14 @@ def test_periods_come_with_the_positions_of_joining_and_leaving(store: Store) ->
     assert rows == [(E1, 1, 0, E1, 1, E2, 2), (E1, 2, 1, E2, 2, b"", None)]
 
 
+def test_all_devices_come_with_the_names_of_their_users(store: Store) -> None:
+    device = row_of(Device(ANN, "phone", PHONE, 1, 2, 3))
+    put(store, (tables.ACCOUNT, account_row(ACCOUNT)), (tables.DEVICE, device))
+    rows = store.read(lambda reader: reader.query(ALL_DEVICES))
+    assert rows == [("ann", *device)]
+    assert store.read(lambda reader: reader.query(DEVICES_OF, user=ANN)) == [device]
+
+
 def ids_of_old_tombs(reader: Reader) -> list[Row]:
     return reader.query(OLD_TOMBS, before_ms=10, limit=2)
 
@@ -195,7 +205,7 @@ def test_an_account_of_other_columns_is_none_of_ours(row: Row) -> None:
 
 
 def test_a_row_of_other_columns_is_none_of_ours() -> None:
-    for row in ((), (E1, ANN, 1, 9, 1), (E1, "ann", 1, 0, 1), (E1, ANN, None, 0, 1)):
+    for row in ((), (E1, ANN, 1, 9, 1, E2), (E1, 7, 1, 0, 1, E2), (E1, ANN, None, 0, 1, E2)):
         with pytest.raises(ValueError, match=r"Expected|Invalid"):
             read_row(Member, row)
     with pytest.raises(ValueError, match="refused"):

@@ -20,6 +20,9 @@ from postbox.store.schema import Migrations
 
 MIGRATIONS = Migrations("clients", "postbox.clients.migrations")
 
+DEVICES_STREAM = b"devices"
+"""Of what followers are told about devices."""
+
 MAX_MEMBERS = 1_000
 """Of a conversation."""
 
@@ -39,8 +42,8 @@ MAX_DETAIL_CHARS = 200
 BLOB, INTEGER, TEXT = "blob", "integer", "text"
 
 
-def _table(name: str, key: int, /, *, followed: bool = False, **columns: str) -> Table:
-    return Table(name, tuple(Column(*column) for column in columns.items()), key, followed)
+def _table(name: str, key: int, /, **columns: str) -> Table:
+    return Table(name, tuple(Column(*column) for column in columns.items()), key)
 
 
 ACCOUNT = _table(
@@ -59,7 +62,6 @@ ACCOUNT = _table(
 DEVICE = _table(
     "device",
     2,
-    followed=True,
     user=BLOB,
     name=TEXT,
     id=BLOB,
@@ -87,7 +89,14 @@ CONVERSATION = _table(
 )
 
 MEMBER = _table(
-    "member", 2, conversation=BLOB, user=BLOB, is_in=INTEGER, role=INTEGER, period=INTEGER
+    "member",
+    2,
+    conversation=BLOB,
+    user=BLOB,
+    is_in=INTEGER,
+    role=INTEGER,
+    period=INTEGER,
+    event=BLOB,
 )
 
 PERIOD = _table(
@@ -101,7 +110,7 @@ PERIOD = _table(
     sees_all=INTEGER,
 )
 
-CHANGED_MESSAGE = _table("changed_message", 1, message=BLOB, edit=BLOB, is_deleted=INTEGER)
+CHANGED_MESSAGE = _table("changed_message", 1, message=BLOB, edit=BLOB, deletion=BLOB)
 
 REACTION = _table("reaction", 3, message=BLOB, user=BLOB, reaction=TEXT, event=BLOB)
 
@@ -187,6 +196,7 @@ class Member(Struct, frozen=True, array_like=True):
     is_in: bool
     role: Role
     period: int
+    event: bytes  # that made it so: of creating, joining, changing the role, or leaving
 
 
 class Period(Struct, frozen=True, array_like=True):
@@ -201,11 +211,11 @@ class Period(Struct, frozen=True, array_like=True):
 
 
 class ChangedMessage(Struct, frozen=True, array_like=True):
-    """`edit`: the newest; may be empty. No row: it is as it was sent."""
+    """Its newest edit, and its deletion; either may be empty. No row: it is as it was sent."""
 
     message: bytes
     edit: bytes
-    is_deleted: bool
+    deletion: bytes = b""
 
 
 class Reaction(Struct, frozen=True, array_like=True):
@@ -304,7 +314,7 @@ def _shortened(refusal: Refusal) -> Refusal:
 
 MEMBERS_OF = Query(
     "members_of_conversation",
-    'select conversation, "user", is_in, role, period from member'
+    'select conversation, "user", is_in, role, period, event from member'
     ' where conversation = :conversation and is_in = 1 order by "user"',
 )
 
@@ -322,6 +332,13 @@ DEVICES_OF = Query(
     'select "user", name, id, made_ms, seen_ms, revoked_ms from device where "user" = :user'
     " order by name",
 )
+
+ALL_DEVICES = Query(
+    "all_devices",
+    'select a.name, d."user", d.name, d.id, d.made_ms, d.seen_ms, d.revoked_ms'
+    ' from device d join account a on a."user" = d."user" order by a.name, d.name',
+)
+"""Each after the name that its user signs in with."""
 
 WATERMARKS_IN = Query(
     "watermarks_in_conversation",

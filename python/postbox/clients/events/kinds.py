@@ -32,6 +32,8 @@ class Kind(IntEnum):
     GUILD_EXITED = 19
     INVITE_RECEIVED = 20
     INVITE_DECIDED = 21
+    DEVICE = 40
+    """Never sent: a device was registered or revoked. In the stream `DEVICES_STREAM`."""
 
     __hash__ = int.__hash__
 

@@ -22,6 +22,7 @@ create table device (
   revoked_ms bigint not null check (revoked_ms >= 0),
   primary key ("user", name)
 );
+create index device_id on device (id);
 
 create table device_place (
   device bytea primary key check (octet_length(device) = 16),
@@ -53,6 +54,7 @@ create table member (
   is_in bigint not null check (is_in between 0 and 1),
   role bigint not null check (role between 0 and 1),
   period bigint not null check (period > 0),
+  event bytea not null check (octet_length(event) = 16),
   primary key (conversation, "user")
 );
 create index member_in on member (conversation, "user") where is_in = 1;
@@ -70,7 +72,7 @@ create table period (
 create table changed_message (
   message bytea primary key check (octet_length(message) = 16),
   edit bytea not null check (octet_length(edit) in (0, 16)),
-  is_deleted bigint not null check (is_deleted between 0 and 1)
+  deletion bytea not null check (octet_length(deletion) in (0, 16))
 );
 
 create table reaction (

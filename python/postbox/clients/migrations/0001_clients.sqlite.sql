@@ -21,6 +21,7 @@ create table device (
   revoked_ms integer not null check (revoked_ms >= 0),
   primary key ("user", name)
 ) strict, without rowid;
+create index device_id on device (id);
 
 -- Up to where a device has everything; the next number of its queue; what was refused it.
 create table device_place (
@@ -54,6 +55,7 @@ create table member (
   is_in integer not null check (is_in between 0 and 1),
   role integer not null check (role between 0 and 1),
   period integer not null check (period > 0),
+  event blob not null check (length(event) = 16),
   primary key (conversation, "user")
 ) strict, without rowid;
 create index member_in on member (conversation, "user") where is_in = 1;
@@ -73,7 +75,7 @@ create table period (
 create table changed_message (
   message blob primary key check (length(message) = 16),
   edit blob not null check (length(edit) in (0, 16)),
-  is_deleted integer not null check (is_deleted between 0 and 1)
+  deletion blob not null check (length(deletion) in (0, 16))
 ) strict, without rowid;
 
 create table reaction (
