@@ -104,11 +104,26 @@ class World:
 
     def new_id(self) -> bytes:
         """16 bytes: a UUIDv7 (RFC 9562), milliseconds first, so that ids made later sort later."""
-        now_ms = self.clock.now_ns() // 1_000_000
-        tail = bytearray(self.random.bytes(10))
-        tail[0] = 0x70 | (tail[0] & 0x0F)
-        tail[2] = 0x80 | (tail[2] & 0x3F)
-        return now_ms.to_bytes(6, "big") + bytes(tail)
+        [new_id] = self.new_ids(1)
+        return new_id
+
+    def new_ids(self, count: int) -> list[bytes]:
+        """So many, of one draw of randomness: each draw lets go of the GIL, and waits for it."""
+        moment = (self.clock.now_ns() // 1_000_000).to_bytes(6, "big")
+        drawn = self.random.bytes(_TAIL_BYTES * count)
+        parts = (drawn[at : at + _TAIL_BYTES] for at in range(0, len(drawn), _TAIL_BYTES))
+        return [moment + _tail(part) for part in parts]
+
+
+_TAIL_BYTES = 10
+
+
+def _tail(drawn: bytes) -> bytes:
+    """Of a UUIDv7: its version and variant, and else what was drawn."""
+    tail = bytearray(drawn)
+    tail[0] = 0x70 | (tail[0] & 0x0F)
+    tail[2] = 0x80 | (tail[2] & 0x3F)
+    return bytes(tail)
 
 
 class SystemClock:

@@ -354,7 +354,7 @@ def test_the_operator_sees_both_directions_of_a_link(place: str) -> None:
             (A, 2, GOOD, b"y")
         ]
         view = await b.links.view_of(A)
-        assert (view.queued, view.acknowledged, view.received.seq) == (1, 1, 2)
+        assert (view.queued, view.acknowledged, view.incoming.current.seq) == (1, 1, 2)
         assert (await b.links.received(A)).refusal is not None
         await trio.sleep(1)
         await b.handle(1)

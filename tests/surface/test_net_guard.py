@@ -20,7 +20,7 @@ from h2.settings import SettingCodes
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from postbox.net.guard import h2 as guard_h2
-from postbox.net.guard.h2 import RESETS_BURST
+from postbox.net.guard.h2 import RESETS_BURST, STREAM_WINDOW_BYTES
 from postbox.net.guard.outgoing import ANSWER_BYTES
 from postbox.net.limits import Limits
 from support import attackers
@@ -274,7 +274,7 @@ async def test_an_unread_body_holds_up_its_own_stream_alone() -> None:
             await client.flush()
             assert await client.answer(sibling) == (200, b"/echo " + b"x" * 10_000)
         assert client.connection.local_flow_control_window(stuck) == 0
-    assert sent_bytes == 65_535
+    assert sent_bytes == STREAM_WINDOW_BYTES
 
 
 async def test_what_an_app_leaves_unread_is_given_back_to_the_connection() -> None:

@@ -48,9 +48,11 @@ async def _post(desk: Desk, request: Post, tell: Tell) -> Posted:
     host = destination(desk, request.host)
     world, posted = desk.node.world, Posted(host, 0, None, None)
     at_ms = world.clock.now_ns() // 10**6
+    ids = world.new_ids(len(request.values))
     try:
         events = [
-            as_posted(world.new_id(), request.type_url, value, at_ms) for value in request.values
+            as_posted(new_id, request.type_url, value, at_ms)
+            for new_id, value in zip(ids, request.values, strict=True)
         ]
     except ValueError as error:
         raise NotPosted(str(error)) from error

@@ -5,6 +5,7 @@ bytes, which decoding and encoding again may change. What the fields mean is `pr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -87,11 +88,11 @@ def varint_field(number: int, value: int) -> bytes:
     return varint(number << 3 | VARINT) + varint(value)
 
 
+@lru_cache(maxsize=4096)
 def varint(value: int) -> bytes:
-    if value < 0x80:
-        return bytes((value,))
-    if value < 0x4000:  # nearly all others: tags, and lengths of events
-        return bytes((value & 0x7F | 0x80, value >> 7))
+    """Kept, since tags, lengths and the time of a posting come again and again."""
+    if 0x4000 <= value < 0x200000:  # the numbers of a link, which do not
+        return bytes((value & 0x7F | 0x80, value >> 7 & 0x7F | 0x80, value >> 14))
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)

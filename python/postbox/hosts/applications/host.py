@@ -122,9 +122,10 @@ class Host:
         parts = await self._open()
         host = canonical_destination(to, own=parts.own_host or None, is_local=parts.is_local)
         at_ms = parts.world.clock.now_ns() // 1_000_000
+        ids = parts.world.new_ids(len(events))
         each = [
-            posted(parts.world.new_id(), event.type_url, event.value, at_ms)
-            for event in map(event_of, events)
+            posted(new_id, event.type_url, event.value, at_ms)
+            for new_id, event in zip(ids, map(event_of, events), strict=True)
         ]
         _check_size(each)
         return await self._submit(lambda parts: parts.rules, Posting(PAYER, host, tuple(each)))

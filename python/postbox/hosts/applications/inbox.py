@@ -32,6 +32,9 @@ from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
 from postbox.store.contract import Entry
 from postbox.world import Pool, World
 
+PASS_OVER_S = 0.5
+"""Without handlers what comes within it is passed over in one commit, and not batch by batch."""
+
 PAGE_ENTRIES = 100
 """As many may be handed over again after a crash: their acknowledgement is one commit."""
 
@@ -109,6 +112,7 @@ class Inbox:
                 due = await self._outbox.page(in_reader(host), PAGE_ENTRIES if types else 1)
                 if due.entries and not types:
                     await self._settle(host, _end_of(due), ())
+                    await trio.sleep(PASS_OVER_S)
                 elif due.entries:
                     await self._handle(host, due, types, transactions)
                 elif due.reader.retry_ms > asked_ms:

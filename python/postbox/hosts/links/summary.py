@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from postbox.hosts.links.place import Place, incoming, outgoing
+from postbox.hosts.links.place import Incoming, incoming, outgoing
 from postbox.hosts.tables import ALL_CONTACTS, LINK_IN, LINK_OUT, out_reader, out_stream
 from postbox.log.outbox_tables import OUTBOX, durable_reader
 from postbox.store.contract import MAX_POS, Lane, Query, Reader, Row
@@ -73,7 +73,7 @@ class LinkView(Struct, frozen=True):
 
     queued: int  # for the other host, not acknowledged by it
     acknowledged: int  # the number up to which it is
-    received: Place  # from it
+    incoming: Incoming  # what came from it
     next_attempt_ms: int  # 0: nothing waits for its time
     error: str  # of the last attempt
 
@@ -96,10 +96,10 @@ class LinkSummary(Struct, frozen=True):
 
 def read_view(host: str, snapshot: Reader) -> LinkView:
     link = outgoing(host, snapshot.rows(LINK_OUT, [(host,)])[host,])
-    received = incoming(host, snapshot.rows(LINK_IN, [(host,)])[host,]).current
+    came = incoming(host, snapshot.rows(LINK_IN, [(host,)])[host,])
     row = snapshot.rows(OUTBOX, [(out_reader(host),)])[out_reader(host),]
     if row is None:
-        return LinkView(0, 0, received, 0, "")
+        return LinkView(0, 0, came, 0, "")
     reader = durable_reader(row)
     stream, after = out_stream(host), reader.acknowledged
     match snapshot.query(FIRST_OPEN, stream=stream, after=after):
@@ -108,7 +108,7 @@ def read_view(host: str, snapshot: Reader) -> LinkView:
         case _:
             acknowledged = link.last_seq
     queued = link.last_seq - acknowledged
-    return LinkView(queued, acknowledged, received, reader.retry_ms if queued else 0, reader.error)
+    return LinkView(queued, acknowledged, came, reader.retry_ms if queued else 0, reader.error)
 
 
 def read_summary(snapshot: Reader) -> list[LinkSummary]:

@@ -41,13 +41,17 @@ class Intake:
         self._room = room
 
     async def take(self, host: str, events: Sequence[Arrived]) -> Taken:
-        """Numbered ones, in order, of a host that has proved who it is. At least one. Raises
-        NoRoom."""
+        """Stores them, and says what became of them. Raises NoRoom."""
+        await self.store(host, events)
+        return taken(await self._links.received(host), events)
+
+    async def store(self, host: str, events: Sequence[Arrived]) -> None:
+        """Numbered ones, in order, of a host that has proved who it is. At least one. What became
+        of them is in the link's row: see `taken`. Raises NoRoom."""
         await self._room.require(host)
         draft = Arrival(self._world.new_id(), host, tuple(events))
         [outcome] = await self._admission.submit(self._rules, [draft])
         _require_taken(outcome)
-        return taken(await self._links.received(host), events)
 
     async def take_plain(self, host: str, event: Arrived, jti: bytes) -> Reason | None:
         """One without a number. None: it is here, perhaps from before. Raises NoRoom."""

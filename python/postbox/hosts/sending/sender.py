@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar, assert_never
@@ -54,6 +55,9 @@ SLOW_S = 2.0
 """An answer that takes longer comes from a host that has trouble."""
 LINGER_S = 10.0
 """The task of a host waits this long for more."""
+CONFIRM_S = 0.2
+"""While there is more to send, it is noted this often how far the host has come: a commit. After a
+crash it is sent again what came in between, and passes it over."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -138,7 +142,8 @@ class _Link:
     _is_doubtful: bool = False
     _took_s: float = 0.0  # the last call
     _is_signed_again: bool = False
-    _noted: Place | None = None  # how far the host has come, and nobody was told yet
+    _reached: Place | None = None  # how far the host has come, where that is not in the log yet
+    _noted_s: float = -math.inf
     _retries: Retries = field(default_factory=Retries)
 
     async def run(self) -> None:
@@ -163,11 +168,10 @@ class _Link:
 
     async def _next(self) -> Due | None:
         """What is due, at once or after a while; None if nothing came for some time."""
+        with trio.move_on_after(LINGER_S):
+            return await self.outbox.wait_page(self._reader, limit=1)
         due = await self.outbox.page(self._reader, limit=1)
-        if due.entries:
-            return due
-        is_put_off = due.reader.retry_ms > self._now_ms()
-        with trio.move_on_after(math.inf if is_put_off else LINGER_S):
+        if due.entries or due.reader.retry_ms > self._now_ms():
             return await self.outbox.wait_page(self._reader, limit=1)
         return None
 
@@ -194,16 +198,24 @@ class _Link:
                     ahead = []
             except (HostFault, Stuck, UnknownPlace) as error:
                 ahead = []
+                with suppress(UnknownPlace):
+                    await self._note()
                 if not await self._failed(failure_of(error), course, batch):
                     return
 
     async def _read_on(self, after: int, most: int) -> list[Numbered]:
-        """What comes next, once it is noted how far the host has come: both while it has a batch to
-        work on."""
-        place, self._noted = self._noted, None
+        """What comes next, while the host has a batch to work on."""
+        batch = await self.links.numbered(self.host, after, most)
+        if not batch or trio.current_time() >= self._noted_s + CONFIRM_S:
+            await self._note()
+        return batch
+
+    async def _note(self) -> None:
+        """How far the host has come. Raises UnknownPlace."""
+        place, self._reached = self._reached, None
         if place is not None:
+            self._noted_s = trio.current_time()
             await self.links.acknowledge(self.host, place)
-        return await self.links.numbered(self.host, after, most)
 
     async def _call(self, ask: Callable[[], Awaitable[T]]) -> T:
         """In one of the places for such hosts."""
@@ -217,7 +229,7 @@ class _Link:
     async def _went(self, course: Course, batch: Sequence[Numbered], reply: Reply) -> None:
         last = batch[-1]
         if reply == Reply(Place(last.epoch, last.upto)):
-            self._noted = reply.received
+            self._reached = reply.received
             course.went(batch, last.upto, is_gap=False)
         elif reply.refused is None:
             course.went(batch, await self._acknowledge(reply), is_gap=reply.is_gap)

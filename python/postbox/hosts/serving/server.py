@@ -19,7 +19,8 @@ from postbox.hosts.keys.keys import Caller
 from postbox.hosts.links.arrivals import Arrived
 from postbox.hosts.links.links import Links
 from postbox.hosts.links.place import Place, UnknownPlace
-from postbox.hosts.sending.intake import Intake, Taken
+from postbox.hosts.links.summary import LinkView
+from postbox.hosts.sending.intake import Intake, Taken, taken
 from postbox.hosts.serving.callers import Callers
 from postbox.hosts.serving.codecs import CODECS
 from postbox.hosts.serving.follows import Follow, Follows
@@ -121,8 +122,9 @@ class HostsServer:
                 return await self._take(caller, events)
 
     async def _take(self, caller: Caller, events: Sequence[Arrived]) -> pb.PostReply:
-        taken = await self._intake.take(caller.host, events)
-        return _reply(taken, await self._view(caller.host))
+        await self._intake.store(caller.host, events)
+        view = await self._links.view_of(caller.host)
+        return _reply(taken(view.incoming, events), self._told(view))
 
     async def _take_plain(self, caller: Caller, event: Arrived) -> None:
         if event.upto:
@@ -215,12 +217,14 @@ class HostsServer:
         return await self._callers.known(asked, rpc, bound, address_in(context))
 
     async def _view(self, host: str) -> pb.View:
-        view = await self._links.view_of(host)
+        return self._told(await self._links.view_of(host))
+
+    def _told(self, view: LinkView) -> pb.View:
         return pb.View(
             now_ms=self._clock.now_ns() // 1_000_000,
             queued=view.queued,
             acknowledged=view.acknowledged,
-            received=wire.place_of(view.received),
+            received=wire.place_of(view.incoming.current),
             next_attempt_ms=view.next_attempt_ms,
             last_error=view.error,
         )

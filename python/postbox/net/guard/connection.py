@@ -30,8 +30,8 @@ LINGER_S = 1.0
 """How long an ended connection is still read, so that a client in the midst of sending gets to
 read our last answer instead of a reset."""
 HELD_BYTES = 64 * 2**10
-"""Of a body over HTTP/1.1 that its app has not read, before reading waits; over HTTP/2 the window
-of the stream (64 KiB as well) holds the client back."""
+"""Of a body over HTTP/1.1 that its app has not read, before reading waits; over HTTP/2 the windows
+of the stream and of the connection hold the client back."""
 Client = tuple[str, int] | None
 """Address and port; None for a unix socket."""
 

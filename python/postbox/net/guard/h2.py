@@ -40,8 +40,11 @@ if TYPE_CHECKING:
     from postbox.net.guard.apps import Apps
     from postbox.net.limits import Limits
 
+STREAM_WINDOW_BYTES = 256 * 2**10
+"""Of a body that its app has not read: a host's batch of 1,000 small events comes without a pause
+for a window to be opened."""
 CONNECTION_WINDOW_BYTES = 2**20
-"""Of unread bodies on one HTTP/2 connection: sixteen streams may be stuck before others are."""
+"""The same for all streams of one HTTP/2 connection: four may be stuck before others are."""
 RESETS_BURST, RESETS_PER_MINUTE = 200, 600
 """Streams that a client may reset on one HTTP/2 connection (CVE-2023-44487, CVE-2025-8671):
 two hundred subscriptions that end at once, or ten calls a second that are given up."""
@@ -74,6 +77,7 @@ class GuardedH2(H2Protocol):
         self.connection.local_settings = Settings(
             client=False,
             initial_values={
+                SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
                 SettingCodes.MAX_CONCURRENT_STREAMS: limits.max_streams,
                 SettingCodes.MAX_HEADER_LIST_SIZE: limits.max_header_bytes,
             },
