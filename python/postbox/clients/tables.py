@@ -165,12 +165,14 @@ class Account(Struct, frozen=True, array_like=True):
 
 
 class Device(Struct, frozen=True, array_like=True):
+    """Of a user, who need not have an account: it can be revoked before it ever signed in."""
+
     user: bytes
     name: str
     id: bytes
-    made_ms: int
+    made_ms: int  # 0: it never signed in
     seen_ms: int
-    revoked_ms: int = 0  # tokens issued up to then are refused
+    revoked_ms: int = 0  # tokens issued up to then are refused; 0: never
 
 
 class Refusal(Struct, frozen=True, array_like=True):

@@ -25,14 +25,28 @@ class Rate:
         self._max_keys = max_keys
         self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when; oldest first
 
-    def wait_s(self, key: str, now_s: float) -> float:
-        """Takes a token and returns 0, or says in how many seconds there will be one."""
-        tokens, at_s = self._buckets.pop(key, (self._burst, now_s))
-        tokens = min(self._burst, tokens + (now_s - at_s) * self._per_s)
-        is_granted = tokens >= 1
-        self._buckets[key] = (tokens - is_granted, now_s)
+    def wait_s(self, key: str, now_s: float, weight: float = 1) -> float:
+        """Takes so many tokens and returns 0, or says in how many seconds they will be there."""
+        due_s = self.due_s(key, now_s, weight)
+        self.take(key, now_s, 0 if due_s else weight)
+        return due_s
+
+    def due_s(self, key: str, now_s: float, weight: float = 1) -> float:
+        """In how many seconds so many will be there; takes none. What is more than the bucket holds
+        is granted when it is full, and paid off."""
+        lacking = min(weight, self._burst) - self._level(key, now_s)
+        return max(0.0, lacking / self._per_s)
+
+    def take(self, key: str, now_s: float, weight: float) -> None:
+        """Of what was granted, here or elsewhere."""
+        level = max(-self._burst, self._level(key, now_s) - weight)
+        self._buckets.pop(key, None)
+        self._buckets[key] = (level, now_s)
         self._forget(now_s)
-        return 0.0 if is_granted else (1 - tokens) / self._per_s
+
+    def _level(self, key: str, now_s: float) -> float:
+        tokens, at_s = self._buckets.get(key, (self._burst, now_s))
+        return min(self._burst, tokens + (now_s - at_s) * self._per_s)
 
     def _forget(self, now_s: float) -> None:
         while len(self._buckets) > self._max_keys or self._oldest_is_full(now_s):

@@ -1,0 +1,279 @@
+"""Who calls, and how much one caller may cost.
+
+What costs nothing comes first: the token's form, its times, then its signature by a key that is
+known; only for a key that is not is the issuer asked, within the bounds of `issuers`. What was
+verified is remembered until it expires, but believed only as long as its key counts and its device
+is not revoked. Until its token is good a request counts for the address that it came from, from
+then on for its device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+from postbox.clients.identity.devices import Devices, TooManyDevices
+from postbox.clients.identity.issuers import Issuer, NotNow
+from postbox.clients.identity.tokens import (
+    ClientToken,
+    Expired,
+    check_times,
+    device_refusal,
+    is_revoked,
+    read_token,
+)
+from postbox.clients.ids import device_id, user_id
+from postbox.errors import WireError
+from postbox.net.rates import AtOnce, Rate, TooMany
+from postbox.trust.host_keys import HostKey
+from postbox.trust.jwt import BadToken, is_signed
+from postbox.world import World
+
+STRANGERS_PER_MINUTE = 300
+"""Requests of an address whose token is no good, or cannot be checked now. A whole office may be
+behind it, whose tokens expire on one morning."""
+
+REQUESTS_OF_DEVICE, REQUESTS_AT_ONCE = 8, 512
+"""Under way. A device sends its queue by one request at a time, and asks for history beside it."""
+
+STREAMS_OF_DEVICE, STREAMS_AT_ONCE = 4, 20_000
+"""Of which the newest lives and those before it are being ended."""
+
+PROFILE_CHANGES, PROFILE_CHANGES_PER_MINUTE = 10, 1
+"""Of a user: each goes to every conversation that the user is in."""
+
+MAX_SESSIONS = 50_000
+"""Verified tokens that are remembered, about 600 bytes each: one more is verified again."""
+
+Code: TypeAlias = Literal["NO_SESSION", "DEVICE_REVOKED", "TOKEN_EXPIRED"]
+
+
+class NotKnown(WireError):
+    """It is not shown who calls (401); `code` for programs, the text for people."""
+
+    def __init__(self, code: Code, text: str) -> None:
+        super().__init__(text)
+        self.code: Code = code
+
+
+class TooOften(WireError):
+    """Not before `retry_s` (429)."""
+
+    def __init__(self, text: str, retry_s: float) -> None:
+        super().__init__(text)
+        self.retry_s = retry_s
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A device that has shown which one it is, until `expires_ms`."""
+
+    user: str
+    user_id: bytes
+    device: str
+    device_id: bytes
+    expires_ms: int
+    issued_ms: int = 0
+
+    @property
+    def key(self) -> str:
+        """Of what is limited a device."""
+        return self.device_id.hex()
+
+
+class _Session(NamedTuple):
+    """A token whose signature is good. `kid`: of the issuer's key; None: it is ours."""
+
+    caller: Caller
+    key: bytes
+    kid: str | None
+
+
+class Callers:
+    def __init__(
+        self,
+        world: World,
+        own_key: HostKey,
+        issuer: Issuer | None,
+        devices: Devices,
+        counts_as: Callable[[str | None], str],
+        *,
+        events_per_second: int,
+        burst: int,
+    ) -> None:
+        """`own_key`: as `tokens.token_key`. `counts_as`: what an address is where something is
+        limited by address."""
+        self._clock = world.clock
+        self._own_key = own_key
+        self._issuer = issuer
+        self._devices = devices
+        self._counts_as = counts_as
+        self._sessions: dict[bytes, _Session] = {}  # oldest first
+        self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE)
+        self._events = Rate(events_per_second * 60, burst)
+        self._profiles = Rate(PROFILE_CHANGES_PER_MINUTE, PROFILE_CHANGES)
+        self._requests = AtOnce(REQUESTS_OF_DEVICE, REQUESTS_AT_ONCE)
+        self._streams = AtOnce(STREAMS_OF_DEVICE, STREAMS_AT_ONCE)
+
+    async def known(
+        self, authorization: str | None, address: str | None, device: str | None = None
+    ) -> Caller:
+        """The device that calls, registered. `authorization`: the header; `device`: the header
+        `postbox-device`, for tokens that do not say. Raises NotKnown and TooOften."""
+        text = _bearer(authorization)
+        name = hashlib.sha256(f"{device or ''}\0{text}".encode(errors="surrogatepass")).digest()
+        session = self._sessions.get(name)
+        if session is not None and self._why_over(session) is None:
+            await self._let_in(session.caller)
+            return session.caller
+        self._require_patience(address)
+        try:
+            session = await self._sign_in(text, device or "")
+        except (NotKnown, TooOften):
+            self._strangers.take(self._counts_as(address), self._clock.elapsed_s(), 1)
+            raise
+        self._remember(name, session)
+        return session.caller
+
+    def why_over(self, caller: Caller) -> Code | None:
+        """Why this device is not let in any more; None: it still is."""
+        if self._now_ms() >= caller.expires_ms:
+            return "TOKEN_EXPIRED"
+        device = self._devices.known(caller.user, caller.device)
+        if device is not None and is_revoked(caller.issued_ms, device.revoked_ms):
+            return "DEVICE_REVOKED"
+        return None
+
+    def spend(self, caller: Caller, events: int, profile_changes: int = 0) -> None:
+        """So many events, of which so many change the user's profile. Raises TooOften, and then
+        nothing of it is counted."""
+        now_s = self._clock.elapsed_s()
+        wait_s = max(
+            self._events.due_s(caller.key, now_s, events),
+            self._profiles.due_s(caller.user, now_s, profile_changes),
+        )
+        if wait_s:
+            raise TooOften("this device sends too many events", wait_s)
+        self.spent(caller.key, caller.user, events, profile_changes)
+
+    def spent(self, device_key: str, user: str, events: int, profile_changes: int = 0) -> None:
+        """By this device, here or in another process of the node."""
+        now_s = self._clock.elapsed_s()
+        self._events.take(device_key, now_s, events)
+        if profile_changes:
+            self._profiles.take(user, now_s, profile_changes)
+
+    @contextmanager
+    def one(self, caller: Caller, *, is_stream: bool = False) -> Iterator[None]:
+        """While it is being answered. Raises TooOften."""
+        places = self._streams if is_stream else self._requests
+        try:
+            with places.one(caller.key):
+                yield
+        except TooMany:
+            raise TooOften("too many requests are under way", 1) from None
+
+    async def _sign_in(self, text: str, device: str) -> _Session:
+        try:
+            token = read_token(text)
+            check_times(token, self._now_ms())
+            key = await self._key_of(token)
+            if not is_signed(text, key):
+                raise BadToken(f"its signature is not by the key {token.kid[:80]}")
+            session = _session(token, _device(token, device), key)
+        except Expired as error:
+            raise NotKnown("TOKEN_EXPIRED", f"the token was not accepted: {error}") from error
+        except BadToken as error:
+            raise NotKnown("NO_SESSION", f"the token was not accepted: {error}") from error
+        except NotNow as error:
+            raise TooOften(str(error), error.retry_s) from error
+        await self._let_in(session.caller)
+        return session
+
+    async def _key_of(self, token: ClientToken) -> bytes:
+        """Raises BadToken and NotNow."""
+        if token.is_ours:
+            if token.kid != self._own_key.kid:
+                raise BadToken("it was made by another node: make one here, postbox token mint")
+            return self._own_key.public_key
+        if self._issuer is None:
+            raise BadToken(
+                "it is not one that this node made (postbox token mint), and no other issuer is"
+                " named (clients.issuer)"
+            )
+        return await self._issuer.key_for(token)
+
+    async def _let_in(self, caller: Caller) -> None:
+        device = await self._devices.of(caller.user, caller.device)
+        if is_revoked(caller.issued_ms, device.revoked_ms):
+            raise NotKnown(
+                "DEVICE_REVOKED",
+                f"{caller.user}'s device {caller.device} was revoked: sign in again on it",
+            )
+        try:
+            await self._devices.sign_in(caller.user, caller.device)
+        except TooManyDevices as error:
+            raise NotKnown("NO_SESSION", str(error)) from error
+
+    def _why_over(self, session: _Session) -> str | None:
+        """Why what is remembered of a token is of no use; looked into anew, it may be again."""
+        if session.kid is not None and self._key_now(session.kid) != session.key:
+            return "its issuer has taken back its key"
+        caller = session.caller
+        if self._devices.known(caller.user, caller.device) is None:
+            return "whether it was revoked is not at hand"
+        return self.why_over(caller)
+
+    def _key_now(self, kid: str) -> bytes | None:
+        return None if self._issuer is None else self._issuer.known(kid)
+
+    def _remember(self, name: bytes, session: _Session) -> None:
+        self._sessions.pop(name, None)
+        self._sessions[name] = session
+        if len(self._sessions) > MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+
+    def _require_patience(self, address: str | None) -> None:
+        """Raises TooOften while an address has sent too much that proves nothing: what is not
+        remembered from there is not looked at, so a flood costs as good as nothing."""
+        wait_s = self._strangers.due_s(self._counts_as(address), self._clock.elapsed_s())
+        if wait_s:
+            raise TooOften("too many requests from this address that prove nothing", wait_s)
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ns() // 1_000_000
+
+
+def _session(token: ClientToken, device: str, key: bytes) -> _Session:
+    user = user_id(token.user)
+    caller = Caller(
+        user=token.user,
+        user_id=user,
+        device=device,
+        device_id=device_id(user, device),
+        expires_ms=token.exp_ms,
+        issued_ms=token.iat_ms,
+    )
+    return _Session(caller, key, None if token.is_ours else token.kid)
+
+
+def _device(token: ClientToken, said: str) -> str:
+    """The token's word counts; where it has none, the request's. Raises BadToken."""
+    if token.device and said not in ("", token.device):
+        raise BadToken(f"it is for the device {token.device}, and the request is of {said[:80]!r}")
+    name = token.device or said
+    if not name:
+        raise BadToken("it names no device: send the header postbox-device with it")
+    refusal = device_refusal(name)
+    if refusal is not None:
+        raise BadToken(refusal)
+    return name
+
+
+def _bearer(authorization: str | None) -> str:
+    """Empty if there is no token."""
+    scheme, _, text = (authorization or "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,199 @@
+"""Which devices a user has, and which of them are let in: pure rules.
+
+A device is registered when it signs in for the first time, and its user with it. What was revoked
+stays revoked: a token that was made before is of no use for ever, and one that was made later lets
+the device in again. Registration and revocation are entries that carry the row, so that every
+process of the node is told; when a device was seen is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias, assert_never
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from postbox.clients import ids
+from postbox.clients.tables import (
+    ACCOUNT,
+    DEVICE,
+    DEVICE_PLACE,
+    QUEUE,
+    REFUSED,
+    Account,
+    Device,
+    account_row,
+    read_row,
+    row_of,
+)
+from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, RowKey, State, StreamKey
+from postbox.store.contract import Found, Lane, Table
+
+STREAM = b"devices"
+"""The stream, in the clients' lane, of every registration and revocation. It is nobody's to read
+but this node's."""
+
+KIND_DEVICE = 40
+"""The kind of entry that carries a whole `Device`, as JSON. No content of an event has this number:
+in an Event it is that of `clientUuid`."""
+
+_ROW_BYTES = 512
+
+
+class Register(Struct, frozen=True):
+    """A device signs in for the first time. `id`: 16 new bytes; `forgotten`: another device of this
+    user that its row makes room for, if that was not seen since `unseen_since_ms`."""
+
+    id: bytes
+    user: str
+    device: str
+    forgotten: str = ""
+    unseen_since_ms: int = 0
+
+    @property
+    def payer(self) -> Payer:
+        return _payer(self.user, self.device)
+
+    @property
+    def size_bytes(self) -> int:
+        return _ROW_BYTES
+
+
+class See(Struct, frozen=True):
+    """A registered device was here at `at_ms`. `id`: 16 new bytes."""
+
+    id: bytes
+    user: str
+    device: str
+    at_ms: int
+
+    @property
+    def payer(self) -> Payer:
+        return _payer(self.user, self.device)
+
+    @property
+    def size_bytes(self) -> int:
+        return _ROW_BYTES
+
+
+class Revoke(Struct, frozen=True):
+    """The operator's: what was issued to this device until now is of no use any more. `id`: 16 new
+    bytes."""
+
+    id: bytes
+    user: str
+    device: str
+
+    @property
+    def payer(self) -> Payer:
+        return Payer("operator", "")
+
+    @property
+    def size_bytes(self) -> int:
+        return _ROW_BYTES
+
+
+DeviceDraft: TypeAlias = Register | See | Revoke
+
+
+class DeviceRules:
+    lane: Lane = Lane.CLIENTS
+    tables: tuple[Table, ...] = (ACCOUNT, DEVICE, DEVICE_PLACE, QUEUE, REFUSED)
+
+    def needs(self, draft: DeviceDraft, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
+        user = ids.user_id(draft.user)
+        yield RowKey(DEVICE, (user, draft.device))
+        if isinstance(draft, Register):
+            yield RowKey(ACCOUNT, (user,))
+            if draft.forgotten:
+                yield RowKey(DEVICE, (user, draft.forgotten))
+
+    def decide(self, draft: DeviceDraft, state: State, at_ms: int) -> Decision:
+        match draft:
+            case Register():
+                return _registered(draft, state, at_ms)
+            case See():
+                return _seen(draft, state)
+            case Revoke():
+                return _revoked(draft, state, at_ms)
+            case _ as never:
+                assert_never(never)
+
+    def replaces(self, draft: DeviceDraft, stored: Found) -> bool:
+        return False
+
+
+def _registered(draft: Register, state: State, at_ms: int) -> Decision:
+    user = ids.user_id(draft.user)
+    known = _device(draft, state)
+    if known.made_ms:
+        return Decision()  # by another request, a moment ago
+    device = replace(known, made_ms=at_ms, seen_ms=at_ms)
+    puts = [Put(DEVICE, row_of(device))]
+    if state[ACCOUNT, (user,)] is None:
+        account = Account(user, draft.user, at_ms, display=draft.user)
+        puts.append(Put(ACCOUNT, account_row(account)))
+    entry = _entry(draft.id, at_ms, device)
+    forgotten = _forgotten(draft, state)
+    if forgotten is None:
+        return Decision(entries=(entry,), puts=tuple(puts))
+    gone = _entry(ids.derived_id("forgotten device", draft.id), at_ms, forgotten)
+    return Decision(entries=(gone, entry), puts=tuple(puts), drops=_all_of(forgotten))
+
+
+def _forgotten(draft: Register, state: State) -> Device | None:
+    """As one that never signed in. What was revoked is not forgotten: it is to stay so."""
+    user = ids.user_id(draft.user)
+    row = state[DEVICE, (user, draft.forgotten)] if draft.forgotten else None
+    device = None if row is None else read_row(Device, row)
+    if device is None or device.revoked_ms or device.seen_ms >= draft.unseen_since_ms:
+        return None
+    return replace(device, made_ms=0, seen_ms=0)
+
+
+def _all_of(device: Device) -> tuple[RowKey, ...]:
+    """What is known of it."""
+    keys = [RowKey(table, (device.id,)) for table in (DEVICE_PLACE, QUEUE, REFUSED)]
+    return (RowKey(DEVICE, (device.user, device.name)), *keys)
+
+
+def _seen(draft: See, state: State) -> Decision:
+    device = _device(draft, state)
+    if not device.made_ms or device.seen_ms >= draft.at_ms:
+        return Decision()
+    return Decision(puts=(Put(DEVICE, row_of(replace(device, seen_ms=draft.at_ms))),))
+
+
+def _revoked(draft: Revoke, state: State, at_ms: int) -> Decision:
+    device = _device(draft, state)
+    revoked = replace(device, revoked_ms=max(at_ms, device.revoked_ms))
+    return Decision(
+        entries=(_entry(draft.id, at_ms, revoked),), puts=(Put(DEVICE, row_of(revoked)),)
+    )
+
+
+def _device(draft: DeviceDraft, state: State) -> Device:
+    """As its row says, or one that never signed in."""
+    user = ids.user_id(draft.user)
+    row = state[DEVICE, (user, draft.device)]
+    if row is not None:
+        return read_row(Device, row)
+    return Device(user, draft.device, ids.device_id(user, draft.device), 0, 0)
+
+
+def _entry(entry_id: bytes, at_ms: int, device: Device) -> NewEntry:
+    return NewEntry(
+        lane=Lane.CLIENTS,
+        stream=STREAM,
+        id=entry_id,
+        kind=KIND_DEVICE,
+        author=device.user + device.id + ids.NIL,
+        at_ms=at_ms,
+        body=msgspec.json.encode(device),
+    )
+
+
+def _payer(user: str, device: str) -> Payer:
+    return Payer("device", ids.device_id(ids.user_id(user), device).hex())
