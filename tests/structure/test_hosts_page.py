@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from connectrpc.code import Code
 
 from postbox.config import HostsConfig
@@ -40,11 +39,10 @@ from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
 from postbox.trust.host_keys import AHEAD_MS, IN_FLIGHT_MS, KEEP_MS
 from postbox.trust.jwt import MAX_CHARACTERS
 from postbox.trust.tokens import LEEWAY_S, LIFE_S
-from structure.tree import ROOT
+from structure.pages import PAGES, unsaid, untold
 
-PAGE = ROOT / "docs" / "protocol" / "hosts.md"
+PAGE = PAGES["hosts"]
 DAY_MS = 86_400_000
-SECTIONS = ("Purpose", "Invariants", "Messages", "Algorithms", "Failure modes")
 GIVEN = (
     Code.UNAUTHENTICATED,
     Code.PERMISSION_DENIED,
@@ -57,27 +55,16 @@ GIVEN = (
 )
 
 
-@pytest.fixture(scope="module")
-def page() -> str:
-    return PAGE.read_text(encoding="utf-8")
-
-
-def test_the_page_has_the_sections_of_a_protocol_page(page: str) -> None:
-    assert [name for name in SECTIONS if f"\n## {name}" not in page] == []
-
-
-def test_every_path_capability_and_field_of_an_event_is_explained(page: str) -> None:
+def test_every_path_capability_and_field_of_an_event_is_explained() -> None:
     fields = [field.name for field in PostboxEvent.desc().fields]
-    told = (*PATHS.values(), *CAPABILITIES, *fields)
-    assert [word for word in told if f"`{word}`" not in page] == []
+    assert unsaid((*PATHS.values(), *CAPABILITIES, *fields), PAGE) == []
 
 
-def test_every_code_that_a_host_is_given_is_explained(page: str) -> None:
-    assert [code.name for code in GIVEN if f"| {code.name} |" not in page] == []
+def test_every_code_that_a_host_is_given_is_explained() -> None:
+    assert [code.name for code in GIVEN if f"| {code.name} |" not in PAGE] == []
 
 
-def test_every_limit_that_a_host_meets_is_told(page: str) -> None:
-    told = " ".join(page.split())
+def test_every_limit_that_a_host_meets_is_told() -> None:
     limits = (
         f"1 to {MAX_BATCH_EVENTS:,} events, at most {MAX_BATCH_BYTES >> 20} MiB",
         f"An event takes at most {MAX_EVENT_BYTES:,} bytes",
@@ -89,11 +76,10 @@ def test_every_limit_that_a_host_meets_is_told(page: str) -> None:
         f"and {BOUNDS.large_at_once}",
         f"{MAX_REQUEST_BYTES / 2**20:g} MiB | a body",
     )
-    assert [limit for limit in limits if limit not in told] == []
+    assert untold(limits, PAGE) == []
 
 
-def test_every_limit_of_tokens_and_keys_is_told(page: str) -> None:
-    told = " ".join(page.split())
+def test_every_limit_of_tokens_and_keys_is_told() -> None:
     limits = (
         f"`iat` may have a fraction; at most {LIFE_S} s apart",
         f"`iat` is at most {LEEWAY_S} s ahead, `exp` at most {LEEWAY_S} s ago",
@@ -109,12 +95,11 @@ def test_every_limit_of_tokens_and_keys_is_told(page: str) -> None:
         f"after {KEEP_MS / 2 / DAY_MS:g} days and count for {KEEP_MS / DAY_MS:g}",
         f"withdraws the one before after {IN_FLIGHT_MS // 1000} s",
     )
-    assert [limit for limit in limits if limit not in told] == []
+    assert untold(limits, PAGE) == []
     assert AHEAD_MS == 4 * DAY_MS
 
 
-def test_every_wait_of_a_sender_and_of_who_asks_is_told(page: str) -> None:
-    told = " ".join(page.split())
+def test_every_wait_of_a_sender_and_of_who_asks_is_told() -> None:
     waits = (
         f"no answer within {POST_S:g} s",
         f"{FIRST_DELAY_S:g} s, doubled with each attempt up to {LONGEST_DELAY_S / 3600:g} hour",
@@ -125,5 +110,5 @@ def test_every_wait_of_a_sender_and_of_who_asks_is_told(page: str) -> None:
         f"whoever takes longer than {PLACE_S:g} s",
         f"after {FOLLOW_IDLE_S:g} s without one the stream is opened again",
     )
-    assert [wait for wait in waits if wait not in told] == []
+    assert untold(waits, PAGE) == []
     assert (ASKED_AT_ONCE, AFTER_FAILURE_S, AFTER_SUCCESS_S, POLL_S) == (10, 60, 3600, 60)

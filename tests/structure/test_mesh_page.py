@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from postbox.config import MeshConfig
 from postbox.core import service_names, verdict_names
 from postbox.mesh.client import (
@@ -30,39 +28,27 @@ from postbox.net.limits import DEFAULT_LIMITS as HTTP
 from postbox.trust.hello import HELLO_BYTES, HELLO_WINDOW_MS
 from postbox.trust.signatures import WINDOW_MS
 from postbox.trust.tables import LIMITS, Group
-from structure.tree import ROOT
+from structure.pages import PAGES, unsaid, untold
 
-PAGE = ROOT / "docs" / "protocol" / "mesh.md"
-SECTIONS = ("Purpose", "Invariants", "Messages", "Algorithms", "Failure modes")
-
-
-@pytest.fixture(scope="module")
-def page() -> str:
-    return PAGE.read_text(encoding="utf-8")
+PAGE = PAGES["mesh"]
 
 
-def unsaid(words: tuple[str, ...], page: str) -> list[str]:
-    """Those that do not stand there as code."""
-    return [word for word in words if f"`{word}`" not in page]
+def test_every_verdict_is_explained() -> None:
+    assert unsaid(verdict_names, PAGE) == []
 
 
-def test_every_verdict_is_explained(page: str) -> None:
-    assert unsaid(verdict_names, page) == []
-
-
-def test_every_mode_service_and_field_of_a_request_is_explained(page: str) -> None:
+def test_every_mode_service_and_field_of_a_request_is_explained() -> None:
     fields = tuple(SyncRequest.__struct_encode_fields__)
-    assert unsaid((*MODES, *service_names, *fields), page) == []
-    assert [path for path in (*SYNC_PATHS, HELLO_PATH, PING_PATH) if path not in page] == []
+    assert unsaid((*MODES, *service_names, *fields), PAGE) == []
+    assert [path for path in (*SYNC_PATHS, HELLO_PATH, PING_PATH) if path not in PAGE] == []
 
 
-def test_every_field_of_a_ping_is_explained(page: str) -> None:
+def test_every_field_of_a_ping_is_explained() -> None:
     fields = (*Ping.__struct_encode_fields__, *About.__struct_encode_fields__)
-    assert [field for field in fields if f'"{field}":' not in page] == []
+    assert [field for field in fields if f'"{field}":' not in PAGE] == []
 
 
-def test_every_limit_that_a_caller_or_a_peer_meets_is_told(page: str) -> None:
-    told = " ".join(page.split())
+def test_every_limit_that_a_caller_or_a_peer_meets_is_told() -> None:
     limits = (
         f"at most {MAX_EVENTS:,} events",
         # of who calls
@@ -90,8 +76,4 @@ def test_every_limit_that_a_caller_or_a_peer_meets_is_told(page: str) -> None:
         f"make {LIMITS[Group.INTRODUCED]:,} names known at most",
         f"another {LIMITS[Group.TOLD]:,}, and {LIMITS[Group.WAITING]:,} may wait",
     )
-    assert [limit for limit in limits if limit not in told] == []
-
-
-def test_the_page_has_the_sections_of_a_protocol_page(page: str) -> None:
-    assert [name for name in SECTIONS if f"\n## {name}" not in page] == []
+    assert untold(limits, PAGE) == []
