@@ -73,6 +73,12 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         retain_mib = 9
         requests_per_minute = 90
         ca = "tls/ca.pem"
+        [clients]
+        issuer = "https://login.example"
+        jwks = "keys/jwks.json"
+        audience = "chat"
+        token_days = 7
+        max_devices = 4
         [log]
         level = "debug"
         format = "json"
@@ -98,6 +104,9 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
     assert (read.hosts.invites, read.hosts.follow) == ("anyone", True)
     assert (read.hosts.retain_days, read.hosts.retain_mib) == (3, 9)
     assert (read.hosts.requests_per_minute, read.hosts.ca) == (90, home / "tls" / "ca.pem")
+    assert (read.clients.issuer, read.clients.audience) == ("https://login.example", "chat")
+    assert read.clients.jwks == str(home / "keys" / "jwks.json")
+    assert (read.clients.token_days, read.clients.max_devices) == (7, 4)
     assert (read.log.level, read.log.format) == ("debug", "json")
     assert read.metrics.networks == ()
     unchanged = [
@@ -254,6 +263,27 @@ def test_all_problems_of_a_file_are_told_at_once_in_its_order(home: Path) -> Non
 def test_of_a_refused_key_nothing_else_is_said(home: Path) -> None:
     told = refusal(home, "[serve]\ntls_cert = 1\ntls_key = 'k.pem'\n")
     assert told == ['line 2, [serve] tls_cert: expected the path of a file, or "" for none, not 1']
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("issuer = 'https://a.example'", "[clients] issuer: issuer and jwks are given together"),
+        ("jwks = 'keys.json'", "[clients] jwks: issuer and jwks are given together"),
+        ("jwks = 'http://a.example/keys'", "[clients] jwks: expected an https URL"),
+        ("jwks = 'https://ann@a.example/keys'", "[clients] jwks: expected an https URL"),
+        ("jwks = 'file:///etc/keys'", "[clients] jwks: expected an https URL"),
+        ("jwks = 7", "[clients] jwks: expected an https URL"),
+        ("issuer = 'two words'", "[clients] issuer: expected the `iss` of its tokens"),
+        ("audience = ''", "[clients] audience: expected 1 to 200 characters"),
+        ("audience = 'a\\u0007'", "[clients] audience: expected 1 to 200 characters"),
+    ],
+)
+def test_an_issuer_of_clients_tokens_is_named_with_its_keys_and_safely(
+    home: Path, text: str, told: str
+) -> None:
+    (one,) = refusal(home, "[clients]\n" + text.replace("'", '"'))
+    assert one.startswith(f"line 2, {told}")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ all of it; a `Config` that `load` or `overridden` gave is valid.
 """
 
 from postbox.config.declaration import (
+    ClientsConfig,
     Config,
     HostsConfig,
     LogConfig,
@@ -19,6 +20,7 @@ from postbox.config.reading import BadConfig, load, overridden
 __all__ = [
     "Address",
     "BadConfig",
+    "ClientsConfig",
     "Config",
     "HostsConfig",
     "LogConfig",

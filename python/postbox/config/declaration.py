@@ -18,6 +18,7 @@ from postbox.config.kinds import (
     File,
     Flag,
     HostName,
+    KeySetPlace,
     Listen,
     Memory,
     Network,
@@ -25,6 +26,7 @@ from postbox.config.kinds import (
     Url,
     Urls,
     Whole,
+    Word,
 )
 
 
@@ -228,9 +230,53 @@ class HostsConfig(Struct, frozen=True):
         File(),
         Key(
             "authorities in PEM that are trusted besides the system's, when other hosts are called",
-            "For a network with an authority of its own.",
+            "For a network with an authority of its own. They count for `clients.jwks`, too.",
         ),
     ] = None
+
+
+class ClientsConfig(Struct, frozen=True):
+    """Clients: the devices of this host's users, and how they show whose they are."""
+
+    issuer: Annotated[
+        str,
+        Word('the `iss` of its tokens, as in https://login.example.org, or ""', may_be_empty=True),
+        Key(
+            "who else signs users in, besides this node by postbox token mint",
+            "Its tokens are JWTs (RFC 7519) signed by Ed25519, with `sub` (the user's name, without"
+            " `@`), `aud`, `iat` and `exp`, and with `device`, or else the header `postbox-device`"
+            " beside them. Goes with `jwks`.",
+        ),
+    ] = ""
+    jwks: Annotated[
+        str,
+        KeySetPlace(),
+        Key(
+            "where that issuer publishes its keys: a JSON Web Key Set (RFC 7517)",
+            "Its Ed25519 keys count. It is read again every ten minutes, and at most once a minute"
+            " when a token names a key that is not among them. A URL is called where a peer of the"
+            " mesh may be: on a private network that `mesh.networks` names, or at a public address."
+            " In the file a relative path begins at the home.",
+        ),
+    ] = ""
+    audience: Annotated[
+        str, Word(), Key("what the issuer's tokens name as `aud` if they are for this host")
+    ] = "postbox-clients"
+    token_days: Annotated[
+        int,
+        Whole(1, 3650),
+        Key("for how long a token is good that postbox token mint makes", unit="days"),
+    ] = 30
+    max_devices: Annotated[
+        int,
+        Whole(1, 1000),
+        Key(
+            "that a user may have",
+            "One more takes the place of one that was not seen for 90 days, and is refused if there"
+            " is none.",
+            unit="devices",
+        ),
+    ] = 50
 
 
 class LogConfig(Struct, frozen=True):
@@ -260,5 +306,6 @@ class Config(Struct, frozen=True):
     serve: ServeConfig = ServeConfig()
     mesh: MeshConfig = MeshConfig()
     hosts: HostsConfig = HostsConfig()
+    clients: ClientsConfig = ClientsConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -167,6 +167,45 @@ class File(Struct, frozen=True):
         return "" if value is None else str(value)
 
 
+class KeySetPlace(Struct, frozen=True):
+    """Where an issuer publishes its keys. Who could change them on the way would be every user, so
+    that there is no plain HTTP here, whatever else is allowed."""
+
+    expected: str = 'an https URL, the path of a file, or "" for none'
+
+    def read(self, value: object, folder: Path) -> object:
+        if not isinstance(value, str) or "\0" in value:
+            _refuse(value)
+        if value.startswith("https://"):
+            return url_of(value)
+        if "://" in value:
+            _refuse(value)
+        return str(folder / value) if value else ""
+
+    def written(self, value: object) -> TomlValue:
+        return str(value)
+
+
+MAX_WORD = 200
+"""Characters. Issuers are called by URLs."""
+
+
+class Word(Struct, frozen=True):
+    """What is compared with what others write, letter by letter."""
+
+    expected: str = f"1 to {MAX_WORD} characters without spaces"
+    may_be_empty: bool = False
+
+    def read(self, value: object, folder: Path) -> object:
+        if not isinstance(value, str) or len(value) > MAX_WORD:
+            _refuse(value)
+        is_one = value.isprintable() and " " not in value and (value or self.may_be_empty)
+        return value if is_one else _refuse(value)
+
+    def written(self, value: object) -> TomlValue:
+        return str(value)
+
+
 MAX_TOLD_URL = 200
 """Characters. What peers take of what another node says of itself (`mesh.wire.Word`)."""
 

@@ -153,6 +153,10 @@ def _contradictions(config: Config, wrong: Collection[str]) -> Iterator[Problem]
     if (cert is None) != (key is None) and {"tls_cert", "tls_key"}.isdisjoint(wrong):
         given = "tls_key" if cert is None else "tls_cert"
         yield Problem("serve", given, "tls_cert and tls_key are given together or not at all")
+    issuer, jwks = config.clients.issuer, config.clients.jwks
+    if bool(issuer) != bool(jwks) and {"issuer", "jwks"}.isdisjoint(wrong):
+        given = "issuer" if issuer else "jwks"
+        yield Problem("clients", given, "issuer and jwks are given together or not at all")
 
 
 def _unknown_section(section: str, content: object) -> str:

@@ -13,20 +13,19 @@ from typing import TypeAlias
 
 import msgspec
 
+from postbox.clients.events.kinds import Kind
 from postbox.clients.ids import device_id, user_id
 from postbox.clients.rules.devices import (
-    KIND_DEVICE,
-    STREAM,
     DeviceDraft,
     DeviceRules,
     Register,
     See,
 )
-from postbox.clients.tables import DEVICE, DEVICES_OF, Device, read_row
+from postbox.clients.tables import DEVICE, DEVICES_OF, DEVICES_STREAM, Device, read_row
 from postbox.errors import WireError
 from postbox.log.admission import Admission
 from postbox.log.committed import Committed
-from postbox.store.contract import Lane, Query, Reader
+from postbox.store.contract import Lane, Reader
 from postbox.store.runner import StoreRunner
 from postbox.world import World
 
@@ -39,13 +38,6 @@ SEEN_EVERY_MS = 3_600_000
 FORGET_MS = 90 * 86_400_000
 """A device that was not seen for a quarter of a year makes room for a new one, where there are too
 many; if it comes again all the same, it is a new one itself."""
-
-ALL_DEVICES = Query(
-    "all_devices",
-    'select a.name, d."user", d.name, d.id, d.made_ms, d.seen_ms, d.revoked_ms from device d'
-    ' left join account a on a."user" = d."user" order by a.name, d."user", d.name',
-)
-"""Each with its user's name, which is null if none of the user's ever signed in."""
 
 Listener: TypeAlias = Callable[[bytes], None]
 
@@ -76,8 +68,8 @@ class Devices:
 
     def applied(self, committed: Committed) -> None:
         """The follower's call, in position order."""
-        for entry in committed.streams.get((Lane.CLIENTS, STREAM), ()):
-            if entry.kind == KIND_DEVICE and entry.body is not None:
+        for entry in committed.streams.get((Lane.CLIENTS, DEVICES_STREAM), ()):
+            if entry.kind == Kind.DEVICE and entry.body is not None:
                 self._change(msgspec.json.decode(entry.body, type=Device), entry.at_ms)
 
     def known(self, user: str, name: str) -> Device | None:

@@ -9,7 +9,6 @@ that are known still count, for a day.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -19,10 +18,12 @@ import trio
 
 from postbox.clients.identity.jwks import MAX_BYTES, KeySet, read_key_set
 from postbox.clients.identity.tokens import ClientToken
+from postbox.config import Config
 from postbox.errors import Fault, WireError
 from postbox.logs import get, limited
 from postbox.net.addresses import Reach
 from postbox.net.client import open_client
+from postbox.net.tls import client_tls
 from postbox.trust.jwt import BadToken
 from postbox.world import Clock, Pool, World
 
@@ -144,16 +145,25 @@ _FITS_NONE = "the keys of its issuer were asked for a moment ago, and it fits no
 _NONE_KNOWN = "the keys of its issuer could not be fetched"
 
 
-def fetch_from(world: World, place: str, reach: Reach, authorities: ssl.SSLContext | None) -> Fetch:
-    """`place`: the path of a file, or an https URL, which is called where `reach` allows.
-    `authorities`: whom to trust for it; None: those that the system trusts."""
+def open_issuer(world: World, config: Config) -> Issuer | None:
+    """None: the operator named none."""
+    named = config.clients
+    if not named.issuer:
+        return None
+    return Issuer(world.clock, named.issuer, named.audience, fetch_from(world, config))
+
+
+def fetch_from(world: World, config: Config) -> Fetch:
+    """How the keys of the issuer are had that the operator named."""
+    place = config.clients.jwks
     if place.startswith("https://"):
-        return partial(_call, world, place, reach, authorities)
+        return partial(_call, world, config, place)
     return partial(world.threads.run, Pool.READER, partial(_read, Path(place)))
 
 
-async def _call(world: World, url: str, reach: Reach, authorities: ssl.SSLContext | None) -> bytes:
-    async with open_client(world.net, authorities, reach=reach) as client:
+async def _call(world: World, config: Config, url: str) -> bytes:
+    reach = Reach(config.mesh.networks, config.serve.loopback)
+    async with open_client(world.net, client_tls(config.hosts.ca), reach=reach) as client:
         answer = await client.request("GET", url, max_body_bytes=MAX_BYTES, deadline_s=FETCH_S)
     if answer.status != 200:
         raise NoKeySet(f"{url} answers with status {answer.status}")

@@ -16,10 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from postbox.clients import ids
+from postbox.clients.events.kinds import Kind
 from postbox.clients.tables import (
     ACCOUNT,
     DEVICE,
     DEVICE_PLACE,
+    DEVICES_STREAM,
     QUEUE,
     REFUSED,
     Account,
@@ -30,14 +32,6 @@ from postbox.clients.tables import (
 )
 from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, RowKey, State, StreamKey
 from postbox.store.contract import Found, Lane, Table
-
-STREAM = b"devices"
-"""The stream, in the clients' lane, of every registration and revocation. It is nobody's to read
-but this node's."""
-
-KIND_DEVICE = 40
-"""The kind of entry that carries a whole `Device`, as JSON. No content of an event has this number:
-in an Event it is that of `clientUuid`."""
 
 _ROW_BYTES = 512
 
@@ -186,9 +180,9 @@ def _device(draft: DeviceDraft, state: State) -> Device:
 def _entry(entry_id: bytes, at_ms: int, device: Device) -> NewEntry:
     return NewEntry(
         lane=Lane.CLIENTS,
-        stream=STREAM,
+        stream=DEVICES_STREAM,
         id=entry_id,
-        kind=KIND_DEVICE,
+        kind=Kind.DEVICE,
         author=device.user + device.id + ids.NIL,
         at_ms=at_ms,
         body=msgspec.json.encode(device),
