@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 from hypercorn.typing import (
@@ -18,12 +19,13 @@ from hypercorn.typing import (
 )
 
 from postbox.hosts import wire
-from postbox.hosts.serving.callers import FOLLOWED_OF_HOST
+from postbox.hosts.serving import callers as callers_module
+from postbox.hosts.serving.callers import FOLLOWED_OF_HOST, STREAMS_OF_HOST
 from postbox.hosts.serving.server import ALIVE_S
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.world import system_world
 from support.asgi_call import Call, call, framed
-from support.hosts_door import Caller, Door, door_at
+from support.hosts_door import Caller, Door, door_at, note
 
 B = "b.example:2289"
 RESOURCE_EXHAUSTED = "8"
@@ -129,6 +131,28 @@ async def test_a_host_that_does_not_read_its_streams_is_given_few(tmp_path: Path
         one_more = Stream()
         await one_more.run(app, caller)
         assert one_more.answer.trailers["grpc-status"] == RESOURCE_EXHAUSTED
+
+
+async def test_streams_that_are_read_slowly_keep_no_post_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers_module, "REQUESTS_AT_ONCE", 2)
+    async with following(tmp_path) as (door, app, caller, nursery):
+        other = Caller("c.example:2289", WORLD)
+        await door.know(other)
+        await door.post(B, b"one")
+        for _ in range(STREAMS_OF_HOST):
+            slow = Call()
+            sync = framed(caller.sync())
+            nursery.start_soon(partial(call, unread(app), SYNC, sync, answer=slow))
+            with trio.fail_after(10):
+                await slow.until(1)
+        one_more = await call(app, SYNC, framed(caller.sync()))
+        assert one_more.trailers["grpc-status"] == RESOURCE_EXHAUSTED
+        for each in (caller, other):
+            posted = await call(app, wire.PATHS[wire.POST_EVENT], framed(each.post(note(1))))
+            assert posted.trailers["grpc-status"] == "0"
+        assert (await call(app, SYNC, framed(other.sync()))).trailers["grpc-status"] == "0"
 
 
 async def test_open_streams_end_when_the_node_stops(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ came from, from then on for its host.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from postbox.hosts import wire
 from postbox.hosts.keys.keys import Busy, Caller, KeyCache, Refused, Unauthenticated
@@ -23,8 +23,13 @@ and questions for the key, which need none. A load balancer's address is that of
 theirs are good."""
 
 REQUESTS_OF_HOST, REQUESTS_AT_ONCE = 16, 256
-"""Under way. A sender has one at a time, and Sync and Ack beside it; the rest is for nodes of
-several processes. All together are half the connections that the store and its threads serve."""
+"""Under way, but for streams. A sender has one at a time, and Ack beside it; the rest is for nodes
+of several processes. All together are half the connections that the store and its threads serve."""
+
+STREAMS_OF_HOST, STREAMS_AT_ONCE = 4, 256
+"""Of Sync, that end when all was given. A host has one at a time, and takes as long as it likes to
+read it (at 256 KiB in 30 s the guard finds it quick enough), with up to a MiB in memory here; so
+those that are read slowly wait for each other, and no post for any of them."""
 
 FOLLOWED_OF_HOST, FOLLOWED_AT_ONCE = 4, 10_000
 """Streams that stay open. A host listens to its newest one; those before are ended, but one that it
@@ -52,6 +57,7 @@ class Callers:
         self._rate = Rate(requests_per_minute, requests_per_minute)
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE)
         self._under_way = AtOnce(REQUESTS_OF_HOST, REQUESTS_AT_ONCE)
+        self._streams = AtOnce(STREAMS_OF_HOST, STREAMS_AT_ONCE)
         self._followed = AtOnce(FOLLOWED_OF_HOST, FOLLOWED_AT_ONCE)
 
     async def known(self, asked: wire.Asked, rpc: Rpc, bound: bytes, address: str | None) -> Caller:
@@ -75,12 +81,19 @@ class Callers:
         if wait_s:
             raise TooOften("too many requests from this address that prove nothing", wait_s)
 
-    @contextmanager
-    def one(self, caller: Caller, *, is_followed: bool = False) -> Iterator[None]:
-        """While it is being answered. Raises TooOften."""
-        places = self._followed if is_followed else self._under_way
-        try:
-            with places.one(caller.host):
-                yield
-        except TooMany:
-            raise TooOften("too many requests are under way", 1) from None
+    def one(self, caller: Caller) -> AbstractContextManager[None]:
+        """A request, while it is being answered. Raises TooOften."""
+        return _one(self._under_way, caller)
+
+    def stream(self, caller: Caller, *, is_followed: bool) -> AbstractContextManager[None]:
+        """A Sync, while it lasts. Raises TooOften."""
+        return _one(self._followed if is_followed else self._streams, caller)
+
+
+@contextmanager
+def _one(places: AtOnce, caller: Caller) -> Iterator[None]:
+    try:
+        with places.one(caller.host):
+            yield
+    except TooMany:
+        raise TooOften("too many requests are under way", 1) from None

@@ -160,15 +160,15 @@ class HostsServer:
 
     @contextmanager
     def _course(self, caller: Caller, asked: wire.Asked) -> Iterator[Follow | None]:
-        """A stream that stays open is one a host, and none of its requests under way."""
+        """A stream that stays open is one a host. None is among its requests under way."""
         if asked.follow and not caller.is_plain:
             with (
-                self._callers.one(caller, is_followed=True),
+                self._callers.stream(caller, is_followed=True),
                 self._follows.one(caller.host) as follow,
             ):
                 yield follow
         else:
-            with self._callers.one(caller):
+            with self._callers.stream(caller, is_followed=False):
                 yield None
 
     async def _from(
