@@ -13,8 +13,11 @@ from pathlib import Path
 
 import trio
 
+from hosts_bench.events import TYPE_URL, VALUE
 from hosts_bench.nodes import Host, two_hosts
 from kernel_bench.places import SQLITE, Place
+from postbox.admin.posting import POST, Post
+from postbox.hosts.tables import in_stream, out_stream
 
 BACKLOG = int(os.environ.get("BACKLOG", "100000"))
 PACED, PACED_PER_S, TOGETHER = 5_000, 1_000, 10
@@ -76,36 +79,18 @@ async def _timed(a: Host, b: Host) -> AsyncIterator[_Took]:
 
 
 async def _paced(a: Host, b: Host) -> Sequence[str]:
-    """From when an event is durable at A to when B says that it has it, to some milliseconds."""
-    posted: list[tuple[float, int]] = []
-    came: list[tuple[float, int]] = []
-
-    async def watch() -> None:
-        while not came or len(posted) < PACED // TOGETHER or came[-1][1] < posted[-1][1]:
-            received = (await b.link(a.name)).received
-            came.append((trio.current_time(), received))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
+    """How much later B begins the commit that has an event than A did, to a millisecond. Read from
+    their logs afterwards: whoever asks B while it works delays what he waits for."""
+    seen = max(a.stored_at_ms(out_stream(b.name)))
+    async with a.operator() as operator:
         begun_s = trio.current_time()
         for number in range(PACED // TOGETHER):
             await trio.sleep_until(begun_s + number * TOGETHER / PACED_PER_S)
-            last_seq = (await a.post(b.name, TOGETHER)).last_seq
-            assert last_seq is not None
-            posted.append((trio.current_time(), last_seq))
+            await operator.call(POST, Post(b.name, TYPE_URL, [VALUE] * TOGETHER))
         took_s = trio.current_time() - begun_s
-    waits_ms = sorted(_waits_ms(posted, came))
+    await a.wait_sent(b.name)
+    came = b.stored_at_ms(in_stream(a.name))
+    posted = a.stored_at_ms(out_stream(b.name))
+    waits_ms = sorted(came[seq] - at_ms for seq, at_ms in posted.items() if seq > seen)
     p50, p99 = (waits_ms[int(len(waits_ms) * part)] for part in (0.50, 0.99))
-    waits = f"p50 {p50:.1f}, p99 {p99:.1f} ms"
-    return f"{PACED:,}", f"{took_s:.1f}", f"{PACED / took_s:,.0f}", waits
-
-
-def _waits_ms(
-    posted: Sequence[tuple[float, int]], came: Sequence[tuple[float, int]]
-) -> Iterator[float]:
-    looks = iter(came)
-    at_s, upto = next(looks)
-    for posted_s, seq in posted:
-        while upto < seq:
-            at_s, upto = next(looks)
-        yield max(0.0, at_s - posted_s) * 1e3
+    return f"{PACED:,}", f"{took_s:.1f}", f"{PACED / took_s:,.0f}", f"p50 {p50}, p99 {p99} ms"

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,9 @@ from postbox.admin.posting import POST, Post, Posted
 from postbox.admin.remote import RemoteOperator
 from postbox.cli.bench.children import cpu_s
 from postbox.cli.demo.nodes import free_urls
+from postbox.home import DATABASE
 from postbox.net.client import open_local_client
+from postbox.store.application import execute, open_for_application
 from postbox.world import system_world
 
 POLL_S = 0.05  # a look takes the node two milliseconds
@@ -35,6 +37,7 @@ class Host:
     name: str
     home: Path
     nursery: trio.Nursery
+    database: str
     _process: trio.Process | None = None
 
     async def start(self) -> None:
@@ -57,11 +60,16 @@ class Host:
         assert self._process is not None
         return cpu_s(self._process.pid)
 
-    async def ask(self, command: Command[Req, Res], request: Req) -> Res:
+    @asynccontextmanager
+    async def operator(self) -> AsyncIterator[RemoteOperator]:
         socket = await serving_socket(WORLD.net, self.home)
         assert socket is not None, f"{self.name} is not served"
         async with open_local_client(WORLD.net, socket) as http:
-            return await RemoteOperator(http, self.home).call(command, request)
+            yield RemoteOperator(http, self.home)
+
+    async def ask(self, command: Command[Req, Res], request: Req) -> Res:
+        async with self.operator() as operator:
+            return await operator.call(command, request)
 
     async def post(self, to: str, count: int) -> Posted:
         return await self.ask(POST, Post(to, TYPE_URL, [VALUE] * count))
@@ -90,6 +98,12 @@ class Host:
                 return
             await trio.sleep(POLL_S)
 
+    def stored_at_ms(self, stream: bytes) -> dict[int, int]:
+        """When the commits began that have its events, by their numbers."""
+        sql = "select seq, at_ms from entry where stream = ? and seq is not null"
+        with closing(open_for_application(WORLD.disk, self.database)) as connection:
+            return dict(execute(connection, sql, (stream,)))
+
     async def wait_received(self, other: str, seq: int) -> float:
         """When it was there, by trio's clock."""
         while True:
@@ -106,7 +120,7 @@ async def one_host(folder: Path) -> AsyncIterator[Host]:
     home.mkdir(mode=0o700)
     (home / "config.toml").write_text(_config(home, name, None, None))
     async with trio.open_nursery() as nursery:
-        host = Host(name, home, nursery)
+        host = Host(name, home, nursery, str(home / DATABASE))
         await host.start()
         yield host
         nursery.cancel_scope.cancel()
@@ -127,7 +141,8 @@ async def two_hosts(
         database = databases[at] if databases else None
         (home / "config.toml").write_text(_config(home, names[at], database, authority))
     async with trio.open_nursery() as nursery:
-        one, other = (Host(name, home, nursery) for name, home in zip(names, homes, strict=True))
+        places = databases or [str(home / DATABASE) for home in homes]
+        one, other = (Host(n, h, nursery, p) for n, h, p in zip(names, homes, places, strict=True))
         await other.start()
         await one.start()
         await one.post(other.name, 1)
