@@ -13,7 +13,7 @@ in the batch's epoch, and whether the next number is one that is not taken.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -137,14 +137,8 @@ def needs_of_arrival(
     yield RowKey(LINK_IN, (host,))
     yield RowKey(OUTBOX, (in_reader(host),))
     yield StreamKey(in_stream(host))
-    yield from policy.needs(host, _contents(_fresh(draft, state)), state)
-
-
-def _fresh(draft: Arrival | PlainArrival, state: State) -> Sequence[Arrived]:
-    if isinstance(draft, PlainArrival):
-        return (draft.event,)
-    link = incoming(draft.host, state[LINK_IN, (draft.host,)])
-    return [event for event, _ in walk(link, draft.events).fresh]
+    events = draft.events if isinstance(draft, Arrival) else (draft.event,)
+    yield from policy.needs(host, _contents(events), state)
 
 
 def _contents(events: Iterable[Arrived]) -> list[Content]:

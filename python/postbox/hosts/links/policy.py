@@ -40,7 +40,7 @@ class Policy(Protocol):
     def tables(self) -> tuple[Table, ...]: ...
 
     def needs(self, host: str, contents: Sequence[Content], state: State) -> Iterable[RowKey]:
-        """What `judge` looks at."""
+        """What `judge` looks at, which is given those of `contents` that did not come before."""
         ...
 
     def judge(self, host: str, contents: Sequence[Content], state: State, at_ms: int) -> Judged:
