@@ -13,6 +13,7 @@ signature is looked at.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -158,7 +159,7 @@ def verify(token: Token, key: bytes) -> bool:
 
 
 def _check_times(token: StrictToken, now_s: float, issued_after_s: float) -> None:
-    ours = f"this host's time is {int(now_s)} (Unix seconds)"
+    ours = f"this host's time is {datetime.fromtimestamp(int(now_s), UTC):%F %T} UTC"
     if not 0 < token.exp_s - token.iat_s <= LIFE_S:
         raise BadToken(f"from its iat to its exp it must be 1 to {LIFE_S} s")
     if token.iat_s > now_s + LEEWAY_S:

@@ -29,7 +29,7 @@ Three nodes on this machine, strangers to each other, each with another two
 thirds of {EVENTS:,} signed events, find each other and pull what they lack.
 One is killed, misses some news and comes back. Every signature is checked
 once more. Then one posts to another that is down, as host to host. All of it
-takes about a minute."""
+takes a minute, or three and more where the machine has other things to do."""
 NOTES = 100
 """Events that are posted to a host which is down."""
 IN_STEP_S = 120.0
