@@ -1,12 +1,9 @@
-"""What a device sends up: from the bytes of an Event to a value that rules can judge.
+"""What a device sends up, as values that rules can judge.
 
-Everything that can be said of an event without looking at what is stored is said here: it has a
-form, sizes and names are within their limits, and it claims nobody else's authorship. An event that
-does not is a value as well, with the reason in place of its content, since it is settled like any
-other: refused, remembered, and out of the way of what is behind it in the device's queue.
-
-A uuid by which a device names a conversation or a message may be the stored event's id, or the
-local uuid of an event that the same device made: which of them is for the rules to find out.
+An event that has no form is a value as well, with the reason in place of its content, since it is
+settled like any other: refused, remembered, and out of the way of what is behind it in the device's
+queue. A uuid by which a device names a conversation or a message may be the stored event's id, or
+the local uuid of an event that the same device made: which of them is for the rules to find out.
 """
 
 from __future__ import annotations
@@ -17,8 +14,6 @@ from msgspec import Struct
 
 from postbox.clients.tables import Role
 from postbox.rules import Reason
-
-INVALID, TOO_LARGE, UNKNOWN_KIND = "INVALID", "TOO_LARGE", "UNKNOWN_KIND"
 
 
 class SetDisplayName(Struct, frozen=True, gc=False):
@@ -36,11 +31,11 @@ class RenameConversation(Struct, frozen=True, gc=False):
 
 class CreateConversation(Struct, frozen=True):
     name: str
-    members: tuple[bytes, ...]  # users, each once; the author may be among them
+    members: tuple[bytes, ...]  # users beside the author, each once
 
 
 class AddMember(Struct, frozen=True, gc=False):
-    """Or, if the user is in, change its role."""
+    """Or changes the role of who is in."""
 
     user: bytes
     role: Role
@@ -55,7 +50,7 @@ class SendMessage(Struct, frozen=True, gc=False):
     text: str
     reply_to: bytes | None
     other: bytes = b""
-    """What else is in the Message that this host knows nothing of, as it came."""
+    """Fields of applications that are in the Message, as they came."""
 
 
 class EditMessage(Struct, frozen=True, gc=False):
