@@ -15,6 +15,8 @@ from postbox.hosts.keys.fetch_gate import (
 from postbox.hosts.keys.fetch_gate import STRANGERS_PER_MINUTE as FIRST_CONTACTS_PER_MINUTE
 from postbox.hosts.keys.key_list import MAX_KEYS, MAX_REPLY_BYTES
 from postbox.hosts.keys.keys import MAX_PEERS
+from postbox.hosts.keys.strangers import AT_ONCE
+from postbox.hosts.links.room import ENTRY_BYTES
 from postbox.hosts.sending.backoff import FIRST_DELAY_S, LONGEST_DELAY_S
 from postbox.hosts.sending.client import FOLLOW_IDLE_S, POST_S
 from postbox.hosts.sending.course import MAX_TURNS_BACK
@@ -27,7 +29,14 @@ from postbox.hosts.sending.receiver import (
 )
 from postbox.hosts.sending.sender import PROBING, SENDING, SLOW_S
 from postbox.hosts.sending.waking import FIRST_PAUSE_S, LONGEST_PAUSE_S
-from postbox.hosts.serving.callers import REQUESTS_AT_ONCE, REQUESTS_OF_HOST, STRANGERS_PER_MINUTE
+from postbox.hosts.serving.callers import (
+    FOLLOWED_OF_HOST,
+    REQUESTS_AT_ONCE,
+    REQUESTS_OF_HOST,
+    STRANGERS_PER_MINUTE,
+    STREAMS_AT_ONCE,
+    STREAMS_OF_HOST,
+)
 from postbox.hosts.serving.server import ALIVE_S, BOUNDS
 from postbox.hosts.tables import MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.hosts.wire import (
@@ -71,6 +80,9 @@ def test_every_limit_that_a_host_meets_is_told() -> None:
         f"after {ALIVE_S:g} s without anything",
         f"{HostsConfig().requests_per_minute:,} requests a minute (`hosts.requests_per_minute`)",
         f"{REQUESTS_OF_HOST} requests under way, and {REQUESTS_AT_ONCE} of all hosts together",
+        f"{STREAMS_OF_HOST} streams of `Sync` that end, and {STREAMS_AT_ONCE} of all hosts together",
+        f"{FOLLOWED_OF_HOST} streams that stay open",
+        f"with {ENTRY_BYTES} bytes an event",
         f"{STRANGERS_PER_MINUTE} requests a minute that prove nothing",
         f"{BOUNDS.large_of_address} bodies of more than {BOUNDS.small_bytes >> 10} KiB, and",
         f"and {BOUNDS.large_at_once}",
@@ -92,6 +104,7 @@ def test_every_limit_of_tokens_and_keys_is_told() -> None:
         f"{FIRST_CONTACTS_PER_MINUTE} at once, {FIRST_CONTACTS_PER_MINUTE} a minute |",
         f"{ALL_BURST} at once, {ALL_PER_MINUTE} a minute |",
         f"for at most {MAX_PEERS:,} hosts",
+        f"up to {AT_ONCE} a minute are forgotten",
         f"after {KEEP_MS / 2 / DAY_MS:g} days and count for {KEEP_MS / DAY_MS:g}",
         f"withdraws the one before after {IN_FLIGHT_MS // 1000} s",
     )
