@@ -52,6 +52,8 @@ class Model:
         self.put_and_drop(decision)
         if decision.refuse is not None:
             return Rejected(decision.refuse)
+        if decision.same_as is not None:
+            return decision.same_as
         return self.write(decision, draft.id)
 
     def put_and_drop(self, decision: Decision) -> None:

@@ -125,6 +125,13 @@ def user_of(person: Person) -> pb.User:
     )
 
 
+# -- invites ---------------------------------------------------------------------------------------
+
+
+def invite_decided(host: str, invite: str, accepted: bool) -> bytes:
+    return pb.InviteDecided(host=host, invite=invite, accepted=accepted).to_binary()
+
+
 # -- messages --------------------------------------------------------------------------------------
 
 

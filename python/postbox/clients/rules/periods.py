@@ -1,0 +1,135 @@
+"""A user's coming into a conversation and going: what both leave behind, beside the event itself.
+
+Before the entry of the conversation stands one of the user's own stream: from here on it sees other
+conversations than before. A reader that comes by it stops, looks at what it may see, and goes on
+behind it: so nothing after a leaving leaks, and nothing of a joining is missed.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from postbox.clients.events import bodies
+from postbox.clients.events.bodies import Person
+from postbox.clients.events.kinds import IS_COPY, Kind
+from postbox.clients.ids import conversation_stream, derived_id, user_stream
+from postbox.clients.rules.draft import ClientDraft
+from postbox.clients.rules.refusals import QUOTA
+from postbox.clients.tables import (
+    ACCOUNT,
+    MAX_CONVERSATIONS,
+    MAX_PERIODS,
+    MEMBER,
+    PERIOD,
+    Account,
+    Member,
+    Period,
+    Role,
+    account_of,
+    account_row,
+    read_row,
+    row_of,
+)
+from postbox.rpc.fields import bytes_field
+from postbox.rules import EntryKey, NewEntry, Put, Reason, RowKey, State
+from postbox.store.contract import Lane
+
+_FULL = Reason(
+    QUOTA, f"the user is in {MAX_CONVERSATIONS:,} conversations, which is as many as one may be in"
+)
+
+
+def account(user: bytes, state: State) -> Account | None:
+    """None: nobody of that id has ever signed in."""
+    row = state[ACCOUNT, (user,)]
+    return None if row is None else account_of(row)
+
+
+def person_of(account: Account) -> Person:
+    return Person(account.user, account.name, account.display, account.picture)
+
+
+def why_not(account: Account) -> Reason | None:
+    """The user can be in no more conversations."""
+    return _FULL if len(account.conversations) >= MAX_CONVERSATIONS else None
+
+
+def windows_change(draft: ClientDraft, user: bytes, at_ms: int) -> NewEntry:
+    """To stand before the entry that changes them."""
+    event = derived_id("membership", draft.id, user)
+    return NewEntry(
+        Lane.CLIENTS, user_stream(user), event, int(Kind.MEMBERSHIP), draft.author, at_ms, b""
+    )
+
+
+def begun(
+    draft: ClientDraft,
+    account: Account,
+    conversation: bytes,
+    role: Role,
+    number: int,
+    *,
+    sees_all: bool,
+) -> tuple[Put, ...]:
+    """The user is in from the draft's entry on, for the `number`th time."""
+    user = account.user
+    member = Member(conversation, user, True, role, number, draft.id)
+    period = Period(user, conversation, number, draft.id, b"", sees_all)
+    entered = replace(account, conversations=(*account.conversations, conversation))
+    return (
+        Put(MEMBER, row_of(member)),
+        Put(PERIOD, row_of(period)),
+        Put(ACCOUNT, account_row(entered)),
+    )
+
+
+def forgotten(user: bytes, conversation: bytes, number: int) -> tuple[RowKey, ...]:
+    """The period that goes when that one begins."""
+    oldest = number - MAX_PERIODS
+    return (RowKey(PERIOD, (user, conversation, oldest)),) if oldest > 0 else ()
+
+
+def ended(draft: ClientDraft, member: Member, state: State) -> tuple[Put, ...]:
+    """The user is in up to the draft's entry. Needs its account, and the period."""
+    conversation, user = member.conversation, member.user
+    puts = [Put(MEMBER, row_of(replace(member, is_in=False, role=Role.MEMBER, event=draft.id)))]
+    row = state[period_key(member)]
+    if row is not None:
+        puts.append(Put(PERIOD, row_of(replace(read_row(Period, row), left=draft.id))))
+    left = account(user, state)
+    if left is not None:
+        others = tuple([each for each in left.conversations if each != conversation])
+        puts.append(Put(ACCOUNT, account_row(replace(left, conversations=others))))
+    return tuple(puts)
+
+
+def period_key(member: Member) -> RowKey:
+    """Of the newest period."""
+    return RowKey(PERIOD, (member.user, member.conversation, member.period))
+
+
+def needs_of_picture(account: Account) -> tuple[EntryKey, ...]:
+    return (EntryKey(Lane.CLIENTS, account.picture_event),) if account.picture else ()
+
+
+def shown_picture(
+    draft: ClientDraft, account: Account, conversation: bytes, state: State, at_ms: int
+) -> tuple[NewEntry, ...]:
+    """A copy, for those in the conversation who do not know the user, of what made its picture its
+    picture."""
+    changed = state.entry(Lane.CLIENTS, account.picture_event) if account.picture else None
+    if changed is None:
+        return ()
+    kind, told = Kind.PROFILE_PICTURE_CHANGED, bodies.picture_changed(account.user, account.picture)
+    body = bodies.enveloped(bytes_field(kind, told), account.user, conversation, None)
+    copy = NewEntry(
+        Lane.CLIENTS,
+        conversation_stream(conversation),
+        derived_id("picture", draft.id, account.user),
+        int(kind),
+        changed.author,
+        at_ms,
+        body,
+        IS_COPY,
+    )
+    return (copy,)

@@ -1,0 +1,80 @@
+"""Reactions to messages: a set. Adding what is there, or removing what is not, changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from postbox.clients.events import bodies
+from postbox.clients.events.incoming import React, Unreact
+from postbox.clients.events.kinds import Kind
+from postbox.clients.rules.draft import ClientDraft, entry_in
+from postbox.clients.rules.messages import changed
+from postbox.clients.rules.refusals import DELETED, NO_MESSAGE, refuse
+from postbox.clients.rules.targets import Target, needs_of_target, stored, target
+from postbox.clients.rules.tombs import same_as
+from postbox.clients.tables import CHANGED_MESSAGE, REACTION, Reaction, read_row, row_of
+from postbox.rules import Decision, EntryKey, Put, Reason, RowKey, State, StreamKey
+from postbox.store.contract import Lane
+
+
+def needs(
+    draft: ClientDraft, content: React | Unreact, state: State
+) -> Iterable[RowKey | EntryKey | StreamKey]:
+    yield from needs_of_target(draft, content.message, state)
+    found = target(draft, content.message, state)
+    if isinstance(found, Target):
+        yield RowKey(CHANGED_MESSAGE, (found.id,))
+        yield _key(draft, content, found)
+        there = _there(draft, content, found, state)
+        if there is not None:
+            yield EntryKey(Lane.CLIENTS, there.event)
+
+
+def decide(draft: ClientDraft, content: React | Unreact, state: State, at_ms: int) -> Decision:
+    match content:
+        case React():
+            return _add(draft, content, state, at_ms)
+        case Unreact():
+            return _remove(draft, content, state, at_ms)
+        case _ as never:
+            assert_never(never)
+
+
+def _add(draft: ClientDraft, content: React, state: State, at_ms: int) -> Decision:
+    found = target(draft, content.message, state)
+    if isinstance(found, Reason):
+        return refuse(found)
+    if not found.is_message:
+        return refuse(NO_MESSAGE)
+    there = _there(draft, content, found, state)
+    if there is not None:
+        return same_as(draft, stored(there.event, state), at_ms)
+    if changed(found.id, state).deletion:
+        return refuse(DELETED)
+    told = bodies.reaction_added(found.id, content.reaction)
+    entry = entry_in(draft, found.conversation, Kind.REACTION_ADDED, told, at_ms)
+    reaction = Reaction(found.id, draft.device.user, content.reaction, draft.id)
+    return Decision((entry,), (Put(REACTION, row_of(reaction)),))
+
+
+def _remove(draft: ClientDraft, content: Unreact, state: State, at_ms: int) -> Decision:
+    found = target(draft, content.message, state)
+    if isinstance(found, Reason):
+        return refuse(found)
+    if _there(draft, content, found, state) is None:
+        return same_as(draft, found.found, at_ms)
+    told = bodies.reaction_removed(found.id, content.reaction)
+    entry = entry_in(draft, found.conversation, Kind.REACTION_REMOVED, told, at_ms)
+    return Decision((entry,), drops=(_key(draft, content, found),))
+
+
+def _key(draft: ClientDraft, content: React | Unreact, found: Target) -> RowKey:
+    return RowKey(REACTION, (found.id, draft.device.user, content.reaction))
+
+
+def _there(
+    draft: ClientDraft, content: React | Unreact, found: Target, state: State
+) -> Reaction | None:
+    row = state[_key(draft, content, found)]
+    return None if row is None else read_row(Reaction, row)
