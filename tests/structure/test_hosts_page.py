@@ -80,7 +80,7 @@ def test_every_limit_that_a_host_meets_is_told() -> None:
         f"after {ALIVE_S:g} s without anything",
         f"{HostsConfig().requests_per_minute:,} requests a minute (`hosts.requests_per_minute`)",
         f"{REQUESTS_OF_HOST} requests under way, and {REQUESTS_AT_ONCE} of all hosts together",
-        f"{STREAMS_OF_HOST} streams of `Sync` that end, and {STREAMS_AT_ONCE} of all hosts together",
+        f"{STREAMS_OF_HOST} streams of `Sync` that end, and {STREAMS_AT_ONCE} of all hosts",
         f"{FOLLOWED_OF_HOST} streams that stay open",
         f"with {ENTRY_BYTES} bytes an event",
         f"{STRANGERS_PER_MINUTE} requests a minute that prove nothing",

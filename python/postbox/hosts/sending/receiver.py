@@ -1,6 +1,7 @@
 """Asks other hosts what they have for this one: each that there ever was contact with, when the
-node starts; one that shows signs of life, at most once a minute; and with `hosts.follow` all the
-time, on a stream that stays open.
+node starts; one that shows signs of life, a minute after it failed to answer or an hour after it
+answered (docs/decisions/0029-a-sign-of-life-is-worth-one-attempt.md says why); and with
+`hosts.follow` all the time, on a stream that stays open.
 
 A link needs none of this as long as its sender reaches us. It is for a host that was down, or that
 cannot be called at all. What arrives goes the way of what is posted (`hosts/sending/intake.py`),
