@@ -35,11 +35,16 @@ class Watch:
 
     def wake(self, event: trio.Event, after: int) -> None:
         """As `wait`, for who waits for something else besides: sets `event`, perhaps at once."""
-        self._quiet = 0
+        self._quiet, self._event = 0, None
         if self._touched > after or (after < self._begun and self._is_past(after)):
             event.set()
         else:
             self._event = event
+
+    def read_on(self, after: int, head: int) -> int:
+        """After `wake` with that `after`, whatever has woken the reader: from where to read on, the
+        tail being at `head`. No commit between the two touched one of the streams."""
+        return max(after, self._quiet if self._event is None else head)
 
     def touch(self, before: int, head: int) -> None:
         """The tail's: a commit that moved the log's head from here to there."""

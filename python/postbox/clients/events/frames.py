@@ -77,6 +77,12 @@ def named(content: bytes, uuid: bytes) -> bytes:
     return content + _uuid(uuid)
 
 
+def state(kind: Kind, content: bytes, conversation: bytes | None = None) -> bytes:
+    """An Event that nobody made: it says how things are."""
+    event = bytes_field(kind, content)
+    return event if conversation is None else event + _conversation(conversation)
+
+
 def own_fields(entry: Entry) -> bytes:
     """What is added to its Event for the device that made it."""
     author = author_of(entry.author)
@@ -142,6 +148,8 @@ def _erased(entry: Entry) -> bytes:
     event = bytes_field(_ERASED, bytes_field(_WHY, why.encode()))
     event += bytes_field(_AUTHOR, author.encode())
     conversation = conversation_of(entry.stream)
-    if conversation is None:
-        return event
-    return event + bytes_field(_CONVERSATION, text_of(conversation).encode())
+    return event if conversation is None else event + _conversation(conversation)
+
+
+def _conversation(conversation: bytes) -> bytes:
+    return bytes_field(_CONVERSATION, text_of(conversation).encode())

@@ -1,0 +1,149 @@
+"""What a user may see of the log: its own stream, and of each conversation what was written while
+it was in.
+
+A view is true as of one position. Whatever lets a user in or out puts an entry of kind MEMBERSHIP
+into the user's stream before all else that it writes; a reader that comes to one beyond its view
+looks anew before it reads on. So nothing behind a leaving gets out, and nothing of a joining is
+missed, even where one commit has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from postbox.clients.events.kinds import Kind
+from postbox.clients.ids import conversation_stream, user_stream
+from postbox.log.committed import Interest
+from postbox.store.contract import MAX_POS, Lane, Query, Reader, Row, Window
+
+PERIODS = Query(
+    "periods_seen",
+    "select p.conversation, p.sees_all, p.joined, j.pos, j.kind, p.\"left\" = x'', l.pos"
+    " from period p cross join entry j indexed by entry_id_4 on j.id = p.joined and j.lane = 4"
+    ' left join entry l on l.id = p."left" and l.lane = 4 where p."user" = :user',
+    postgres="select p.conversation, p.sees_all, p.joined, j.pos, j.kind, p.\"left\" = '', l.pos"
+    " from period p cross join lateral (select pos, kind from entry where lane = 4"
+    "   and id >= p.joined and id <= p.joined order by id limit 1) j"
+    " left join lateral (select pos from entry where lane = 4"
+    '   and id >= p."left" and id <= p."left" order by id limit 1) l on true'
+    ' where p."user" = %(user)s',
+)
+"""With the positions of joining and leaving."""
+
+VISIBLE_BEHIND = Query(
+    "visible_behind",
+    "select count(*) from (select 1 from period p"
+    " cross join entry j indexed by entry_id_4 on j.id = p.joined and j.lane = 4"
+    ' left join entry l on l.id = p."left" and l.lane = 4'
+    " cross join entry e indexed by entry_stream_4 on e.lane = 4"
+    " and e.stream = cast(x'632f' || p.conversation as blob)"
+    " and e.pos > max(:after, j.pos - 1) and e.pos <= coalesce(l.pos, :upto)"
+    ' where p."user" = :user limit :limit)',
+    postgres="select count(*) from (select from period p"
+    " cross join lateral (select pos from entry where lane = 4"
+    "   and id >= p.joined and id <= p.joined order by id limit 1) j"
+    " left join lateral (select pos from entry where lane = 4"
+    '   and id >= p."left" and id <= p."left" order by id limit 1) l on true'
+    " cross join lateral (select from entry e where e.lane = 4"
+    "   and (e.stream, e.pos) > ('\\x632f'::bytea || p.conversation,"
+    "     greatest(%(after)s, j.pos - 1))"
+    "   and (e.stream, e.pos) <= ('\\x632f'::bytea || p.conversation,"
+    "     coalesce(l.pos, %(upto)s)) limit %(limit)s) e"
+    ' where p."user" = %(user)s limit %(limit)s) visible',
+)
+"""How many entries beyond a position a user sees in conversations: at most `limit`."""
+
+
+class Viewer(NamedTuple):
+    """A device, and whose it is. `name`: that the user signs in with."""
+
+    user: bytes
+    device: bytes
+    name: str
+
+
+class Period(NamedTuple):
+    conversation: bytes
+    number: int  # of the user's periods in it
+    sees_all: bool  # and what was said before
+    joined: bytes  # the event
+    joined_pos: int
+    is_creation: bool  # it is that of the conversation, before which there is nothing
+    is_open: bool
+    left_pos: int
+
+    @property
+    def window(self) -> Window:
+        return Window(conversation_stream(self.conversation), self.joined_pos - 1, self.left_pos)
+
+
+class View(Struct, frozen=True):
+    """`windows`: in no order, without those that end before where the reader is. `joins`: by
+    position, each period that still lasts and began with a joining."""
+
+    as_of: int
+    windows: Sequence[Window]
+    joins: dict[int, Period]
+    interest: Interest
+
+    def clipped(self, after: int, upto: int) -> list[Window]:
+        """To what lies between: however much there is beyond, a page costs no more than that."""
+        return [
+            Window(stream, low, min(high, upto))
+            for stream, low, high in self.windows
+            if low < upto and high > after
+        ]
+
+
+def read_periods(user: bytes, reader: Reader) -> list[Period]:
+    return [_period(row) for row in reader.query(PERIODS, user=user)]
+
+
+def read_view(user: bytes, after: int, reader: Reader) -> View:
+    """As of the reader's head, for who has everything up to `after`."""
+    return view_of(user, read_periods(user, reader), after, reader.head)
+
+
+def view_of(user: bytes, periods: Sequence[Period], after: int, as_of: int) -> View:
+    beyond = [period for period in periods if period.left_pos > after]
+    is_open = [period for period in beyond if period.is_open]
+    own = user_stream(user)
+    return View(
+        as_of,
+        (Window(own), *[period.window for period in beyond]),
+        {each.joined_pos: each for each in is_open if not each.is_creation},
+        Interest(Lane.CLIENTS, frozenset([own, *[each.window.stream for each in is_open]])),
+    )
+
+
+def is_far_behind(user: bytes, after: int, most: int, reader: Reader) -> bool:
+    """Whether there are more than `most` entries beyond `after` that the user sees."""
+    if reader.head - after <= most:
+        return False
+    ((count,),) = reader.query(VISIBLE_BEHIND, user=user, after=after, upto=MAX_POS, limit=most + 1)
+    return isinstance(count, int) and count > most
+
+
+def _period(row: Row) -> Period:
+    match row:
+        case (
+            bytes(conversation),
+            int(number),
+            sees_all,
+            bytes(joined),
+            int(pos),
+            kind,
+            open_,
+            left,
+        ):
+            is_creation = kind == Kind.CONVERSATION_CREATED
+            left_pos = left if isinstance(left, int) else MAX_POS
+            return Period(
+                *(conversation, number, bool(sees_all), joined),
+                *(pos, is_creation, bool(open_), left_pos),
+            )
+        case _:
+            raise ValueError(f"not a row of {PERIODS.name}: {row!r}")
