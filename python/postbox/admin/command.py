@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from postbox.errors import Fault
 from postbox.hosts.serving.naming import named
 from postbox.metrics import Metrics
 from postbox.node import Node
@@ -93,8 +94,17 @@ class Command(Generic[Req, Res]):
     run: Callable[[Desk, Req, Tell], Awaitable[Res]]
 
 
+class NodeGone(Fault):
+    """The node ended, or did not answer any more. What it had counted is stored. `what` says no
+    more than that; `then`, what to do."""
+
+    def __init__(self, what: str, then: str) -> None:
+        super().__init__(f"{what}. {then}")
+        self.what = what
+
+
 class Operator(Protocol):
-    """Whoever carries commands out."""
+    """Whoever carries commands out. Raises faults, NodeGone among them."""
 
     async def call(
         self, command: Command[Req, Res], request: Req, tell: Tell | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from postbox.admin import wire
-from postbox.admin.command import VERSION, Command, Req, Res, Tell
+from postbox.admin.command import VERSION, Command, NodeGone, Req, Res, Tell
 from postbox.errors import Fault
 from postbox.net.client import Client, Lines
 from postbox.net.faults import BadAnswer, TooLarge, TooSlow, Unreachable
@@ -19,10 +19,6 @@ MAX_LINE_BYTES = 64 * 2**20
 
 class NodeFault(Fault):
     """What the node could not do, in its own words."""
-
-
-class NodeGone(Fault):
-    """The node ended, or did not answer any more. What it had counted is stored."""
 
 
 class RemoteOperator:
@@ -40,11 +36,12 @@ class RemoteOperator:
         try:
             return await self._ask(command, body, tell)
         except Unreachable as error:
-            raise NodeGone(self._gone(str(error))) from error
+            raise self._gone(str(error)) from error
         except TooSlow as error:
             raise NodeGone(
-                f"the node of {self._home} does not answer ({error}). What was counted until then"
-                " is stored: see whether its process is stopped or the machine overloaded"
+                f"the node of {self._home} does not answer ({error})",
+                "What was counted until then is stored: see whether its process is stopped or the"
+                " machine overloaded",
             ) from error
         except (ValueError, BadAnswer, TooLarge) as error:
             raise NodeFault(
@@ -66,13 +63,14 @@ class RemoteOperator:
         if last.fault is not None:
             raise NodeFault(last.fault.text)
         if not last.result:
-            raise NodeGone(self._gone("its answer ends before the result"))
+            raise self._gone("its answer ends before the result")
         return wire.decode(last.result, command.result)
 
-    def _gone(self, why: str) -> str:
-        return (
-            f"the node of {self._home} went away before it had answered ({why}). What was counted"
-            " until then is stored: start the node again, or run this on the stopped one"
+    def _gone(self, why: str) -> NodeGone:
+        return NodeGone(
+            f"the node of {self._home} went away before it had answered ({why})",
+            "What was counted until then is stored: start the node again, or run this on the"
+            " stopped one",
         )
 
 

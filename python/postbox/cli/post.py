@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec.structs import replace
 
-from postbox.admin.command import Operator
+from postbox.admin.command import NodeGone, Operator
 from postbox.admin.posting import POST, Post, Posted
 from postbox.cli.documents import BadDocument, Document, Documents, batches
 from postbox.cli.node import operated
@@ -95,7 +95,7 @@ async def _post(
                     POST, replace(request, values=[one.raw for one in batch])
                 )
             except Fault as fault:
-                raise PostedInPart(_in_part(fault, posted.posted, batch[0])) from fault
+                raise PostedInPart(in_part(fault, posted.posted, batch)) from fault
             posted = posted.then(more)
             show(posted.posted, batch[-1].share)
     if not posted.posted:  # HOST is looked at in any case
@@ -115,12 +115,18 @@ def _event(document: Document, type_url: str) -> Document:
         raise BadDocument(f"{document.where}: {error}") from error
 
 
-def _in_part(fault: Fault, count: int, next_: Document) -> str:
-    if not count:
+def in_part(fault: Fault, count: int, batch: Sequence[Document]) -> str:
+    """What to do when a file ended with `fault`, in the portion after the `count` that are posted.
+    Whatever is posted twice is there twice, so nothing here says to run it again."""
+    if not count and not isinstance(fault, NodeGone):
         return str(fault)
+    what = fault.what if isinstance(fault, NodeGone) else str(fault)
+    said = f"{events(count)} posted, and not to be posted again. " if count else ""
+    first, last = batch[0].where, batch[-1].where
+    portion = first if first == last else f"{first} to {last}"
     return (
-        f"{events(count)} posted, and not to be posted again: look with `postbox links` how far it"
-        f" came, and post from {next_.where} on. What ended it: {fault}"
+        f"{what}. {said}Of {portion} all, some from the beginning or none may be posted:"
+        " `postbox links` shows how many (acknowledged and queued together). Post only the rest"
     )
 
 
