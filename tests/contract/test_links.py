@@ -8,10 +8,11 @@ import pytest
 import trio
 
 from postbox.hosts.links.arrivals import Arrived
-from postbox.hosts.links.place import Place, UnknownPlace
+from postbox.hosts.links.bodies import content, label, number
+from postbox.hosts.links.place import MAX_EPOCHS, Place, UnknownPlace
 from postbox.hosts.links.retention import Keep
 from postbox.hosts.links.summary import LinkSummary
-from postbox.hosts.sending.intake import Taken
+from postbox.hosts.sending.intake import NeverTaken, Taken
 from postbox.hosts.wire import read_event
 from postbox.rules import Accepted, Rejected
 from support.link_ends import BAD, GOOD, End, MemoryShelf
@@ -368,6 +369,23 @@ def test_the_operator_sees_both_directions_of_a_link(place: str) -> None:
 
 async def batch_to(end: End, host: str) -> list[Arrived]:
     return [read_event(each.body) for each in await end.links.numbered(host, 0)]
+
+
+def test_the_events_of_an_epoch_that_was_forgotten_are_refused_and_the_link_goes_on() -> None:
+    async def main(_: End, b: End) -> None:
+        def first_of(epoch: int) -> Arrived:
+            named = label(bytes((epoch,)) * 16, 1, b"")
+            return read_event(content(bytes(16), GOOD, b"x", 1) + named + number(1))
+
+        for epoch in range(MAX_EPOCHS + 1):
+            assert not (await b.intake.take(A, [first_of(epoch)])).is_gap
+        with pytest.raises(NeverTaken, match="of an epoch of the sender's log that was over"):
+            await b.intake.take(A, [first_of(0)])
+        assert (await b.intake.take(A, [first_of(1)])).place.seq == 1
+        assert not (await b.intake.take(A, [first_of(MAX_EPOCHS + 1)])).is_gap
+        assert len(await b.inbox(0)) == MAX_EPOCHS + 2
+
+    between_two(main)
 
 
 def test_the_inbox_is_read_by_host_and_number_or_as_a_whole() -> None:

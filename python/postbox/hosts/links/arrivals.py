@@ -24,7 +24,7 @@ from postbox.hosts.links.policy import Content, Policy
 from postbox.hosts.tables import KIND_EVENT, KIND_LOST, LINK_IN, in_reader, in_stream
 from postbox.log.outbox_rules import added
 from postbox.log.outbox_tables import MAX_ERROR_CHARS, OUTBOX
-from postbox.rules import Decision, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
+from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
 from postbox.store.contract import Lane
 
 _ID_DOMAIN = b"postbox: event of a link\0"
@@ -91,6 +91,14 @@ def event_id(host: str, epoch: bytes, seq: int) -> bytes:
     return hashlib.sha256(name).digest()[:16]
 
 
+_FORGOTTEN = Reason(
+    "epoch_forgotten",
+    f"these events are of an epoch of the sender's log that was over {MAX_EPOCHS} epochs ago, and"
+    " were taken then. A log that was put back numbers what it sends in its newest epochs: the"
+    " sender runs on a copy of its log, or is no postbox",
+)
+
+
 class Walked(NamedTuple):
     """What becomes of a batch, if the policy takes everything."""
 
@@ -132,13 +140,33 @@ def _moved(link: Incoming, places: tuple[Place, ...]) -> Incoming:
 
 def needs_of_arrival(
     draft: Arrival | PlainArrival, state: State, policy: Policy
-) -> Iterable[RowKey | StreamKey]:
+) -> Iterable[RowKey | EntryKey | StreamKey]:
     host = draft.host
     yield RowKey(LINK_IN, (host,))
     yield RowKey(OUTBOX, (in_reader(host),))
     yield StreamKey(in_stream(host))
     events = draft.events if isinstance(draft, Arrival) else (draft.event,)
+    yield from [_name(host, event) for event in events if _begins_epoch(event)]
     yield from policy.needs(host, _contents(events), state)
+
+
+def _begins_epoch(event: Arrived) -> bool:
+    """A plain one begins none."""
+    return 0 < event.seq == event.first
+
+
+def _name(host: str, event: Arrived) -> EntryKey:
+    return EntryKey(Lane.HOSTS, event_id(host, event.epoch, event.seq))
+
+
+def _is_forgotten(link: Incoming, walked: Walked, state: State) -> bool:
+    """Whether an epoch that seems to be new was here before: the entry of its first number is."""
+    known = {place.epoch for place in link.places}
+    return any(
+        event.epoch not in known and state.entry(*_name(link.host, event)) is not None
+        for event, _ in walked.fresh
+        if _begins_epoch(event)
+    )
 
 
 def _contents(events: Iterable[Arrived]) -> list[Content]:
@@ -149,6 +177,8 @@ def decide_arrival(draft: Arrival, state: State, at_ms: int, policy: Policy) -> 
     link = incoming(draft.host, state[LINK_IN, (draft.host,)])
     events, refusal = draft.events, None
     walked = walk(link, events)
+    if _is_forgotten(link, walked, state):
+        return Decision(refuse=_FORGOTTEN)
     contents = _contents(event for event, _ in walked.fresh)
     judged = policy.judge(draft.host, contents, state, at_ms)
     if judged.refusal is not None:

@@ -36,7 +36,7 @@ from postbox.hosts.links.postings import (
 from postbox.hosts.tables import CONSENT, CONTACT, DONE, HOST, LINK_IN, LINK_OUT, out_reader
 from postbox.log.outbox_rules import advanced
 from postbox.log.outbox_tables import DEAD, OUTBOX
-from postbox.rules import Decision, Payer, Put, RowKey, State, StreamKey
+from postbox.rules import Decision, EntryKey, Payer, Put, RowKey, State, StreamKey
 from postbox.store.contract import IDENTITY, Found, Lane, Table
 
 
@@ -119,7 +119,7 @@ class HostRules:
             *self._policy.tables,
         )
 
-    def needs(self, draft: LinkDraft, state: State) -> Iterable[RowKey | StreamKey]:
+    def needs(self, draft: LinkDraft, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
         match draft:
             case Posting():
                 return needs_of(draft.host)

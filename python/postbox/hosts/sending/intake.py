@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from postbox.errors import WireError
 from postbox.hosts.links.arrivals import Arrival, Arrived, PlainArrival, plain_id
 from postbox.hosts.links.links import Links
 from postbox.hosts.links.place import Incoming, Place, Refusal
@@ -30,6 +31,10 @@ class Taken(Struct, frozen=True):
     """Of the number after `place`, which is not taken for good; what follows was not looked at."""
 
 
+class NeverTaken(WireError):
+    """Nothing of a batch, however often it comes; the text is for its sender."""
+
+
 class Intake:
     def __init__(
         self, world: World, admission: Admission, rules: HostRules, links: Links, room: Room
@@ -41,13 +46,13 @@ class Intake:
         self._room = room
 
     async def take(self, host: str, events: Sequence[Arrived]) -> Taken:
-        """Stores them, and says what became of them. Raises NoRoom."""
+        """Stores them, and says what became of them. Raises NoRoom, NeverTaken."""
         await self.store(host, events)
         return taken(await self._links.received(host), events)
 
     async def store(self, host: str, events: Sequence[Arrived]) -> None:
         """Numbered ones, in order, of a host that has proved who it is. At least one. What became
-        of them is in the link's row: see `taken`. Raises NoRoom."""
+        of them is in the link's row: see `taken`. Raises NoRoom, NeverTaken."""
         await self._room.require(host)
         draft = Arrival(self._world.new_id(), host, tuple(events))
         [outcome] = await self._admission.submit(self._rules, [draft])
@@ -78,5 +83,7 @@ def _is(event: Arrived, place: Place) -> bool:
 
 
 def _require_taken(outcome: Outcome) -> None:
-    """A batch is never refused as a whole: what of it was taken is in the link's row."""
-    assert not isinstance(outcome, Rejected), outcome
+    """What of a batch was taken is in the link's row; it is refused as a whole only if none of it
+    can ever be."""
+    if isinstance(outcome, Rejected):
+        raise NeverTaken(outcome.reason.text)

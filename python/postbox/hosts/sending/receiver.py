@@ -39,7 +39,7 @@ from postbox.hosts.sending.backoff import (
 )
 from postbox.hosts.sending.client import HostClient, HostFault
 from postbox.hosts.sending.course import Refused
-from postbox.hosts.sending.intake import Intake, Taken
+from postbox.hosts.sending.intake import Intake, NeverTaken, Taken
 from postbox.hosts.sending.waking import Waker
 from postbox.logs import get, limited
 from postbox.rpc.faults import Code
@@ -168,7 +168,7 @@ class _Asker:
             return STORE_RETRY_S
         except NoRoom as error:
             return self._failed(Failure(None, str(error), error.wait_s))
-        except DraftFault as error:  # what it sent is nobody else's trouble
+        except (DraftFault, NeverTaken) as error:  # what it sent is nobody else's trouble
             return self._failed(Failure(None, f"what it sends cannot be stored: {error}"))
         self._answered()
         return POLL_S if self.is_following else math.inf
