@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from postbox.admin import wire
-from postbox.admin.command import VERSION, Command, Desk, Nothing, Progress, Serving, Tell
+from postbox.admin.command import VERSION, Command, Desk, NodeGone, Nothing, Progress, Serving, Tell
 from postbox.admin.commands import COMMANDS
 from postbox.admin.events import EVENTS, SETTLE, TAKE, After, Take, Taken
 from postbox.admin.examining import EXAMINE_HOST, ExamineHost
@@ -29,7 +29,7 @@ from postbox.admin.local import LocalOperator
 from postbox.admin.peers import PEERS
 from postbox.admin.place import MAX_PATH_BYTES, NOTE, SOCKET, claimed, serving_socket
 from postbox.admin.posting import POST, Post
-from postbox.admin.remote import IDLE_S, NodeFault, NodeGone, RemoteOperator
+from postbox.admin.remote import IDLE_S, NodeFault, RemoteOperator
 from postbox.admin.status import STATUS
 from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS, Answer, Believe, Key
 from postbox.admin.verify import VERIFY
