@@ -8,6 +8,7 @@ is sent, by `frames`. Ids are given as bytes, and are those of stored events and
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from msgspec import Struct
 from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
@@ -47,9 +48,9 @@ def enveloped(
     field: bytes, author: bytes, conversation: bytes | None, client_ms: int | None
 ) -> bytes:
     """As `body`, of the content with its tag: of a foreign one, which is passed on as it came."""
-    parts = [field, uuid_field(_AUTHOR, author)]
+    parts = [field, _frequent(_AUTHOR, author)]
     if conversation is not None:
-        parts.append(uuid_field(_CONVERSATION, conversation))
+        parts.append(_frequent(_CONVERSATION, conversation))
     if client_ms is not None:
         parts.append(bytes_field(_CLIENT_TIME, timestamp(client_ms).to_binary()))
     return b"".join(parts)
@@ -57,6 +58,12 @@ def enveloped(
 
 def uuid_field(number: int, uuid: bytes) -> bytes:
     return bytes_field(number, text_of(uuid).encode())
+
+
+@lru_cache(maxsize=4096)
+def _frequent(number: int, uuid: bytes) -> bytes:
+    """Kept: a batch is of few users and conversations."""
+    return uuid_field(number, uuid)
 
 
 def timestamp(ms: int) -> Timestamp:
@@ -139,10 +146,15 @@ def message(conversation: bytes, text: str, reply_to: bytes | None, other: bytes
     """`other`: fields of applications, as they came."""
     known = pb.Message(
         text=text,
-        conversationUuid=text_of(conversation),
+        conversationUuid=_text_of_conversation(conversation),
         replyToUuid="" if reply_to is None else text_of(reply_to),
     )
     return known.to_binary() + other
+
+
+@lru_cache(maxsize=4096)
+def _text_of_conversation(conversation: bytes) -> str:
+    return text_of(conversation)
 
 
 def new_message(event: bytes, message: bytes) -> bytes:

@@ -43,7 +43,7 @@ def needs(
         case CreateConversation():
             yield from _needs_of_creating(draft, content, state)
         case RenameConversation():
-            yield from needs_of_membership(draft, state)
+            yield from needs_of_membership(draft)
             member = present(draft, state)
             if isinstance(member, Member):
                 yield RowKey(CONVERSATION, (member.conversation,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -56,7 +57,13 @@ class ClientDraft(Struct, frozen=True, gc=False):
 
     def own(self, named: bytes) -> bytes:
         """The id of this device's event, if the device named it by a local uuid."""
-        return event_id(self.device.id, named)
+        return _own(self.device.id, named)
+
+
+@lru_cache(maxsize=4096)
+def _own(device: bytes, named: bytes) -> bytes:
+    """Kept: of a conversation it is asked with each of its events, several times."""
+    return event_id(device, named)
 
 
 def draft_of(device: DeviceRef, incoming: Incoming, queue_number: int | None = None) -> ClientDraft:

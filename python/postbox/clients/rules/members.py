@@ -71,7 +71,7 @@ def needs(
     draft: ClientDraft, content: AddMember | RemoveMember, state: State
 ) -> Iterable[RowKey | EntryKey | StreamKey]:
     yield RowKey(ACCOUNT, (content.user,))
-    yield from needs_of_membership(draft, state)
+    yield from needs_of_membership(draft)
     author = membership(draft, state)
     if isinstance(author, Reason):
         return

@@ -7,6 +7,7 @@ text is: their numbers stay, so that no device thinks that it has missed somethi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import assert_never
 
 from postbox.clients.events import bodies
@@ -36,16 +37,14 @@ def needs(
 ) -> Iterable[RowKey | EntryKey | StreamKey]:
     match content:
         case SendMessage(_, reply_to):
-            yield from needs_of_membership(draft, state)
-            yield from _needs_of_reply(draft, reply_to, state)
+            return chain(needs_of_membership(draft), _needs_of_reply(draft, reply_to, state))
         case EditMessage(message, _, reply_to):
-            yield from _needs_of_changing(draft, message, state)
-            yield from _needs_of_reply(draft, reply_to, state)
+            changing = _needs_of_changing(draft, message, state)
+            return chain(changing, _needs_of_reply(draft, reply_to, state))
         case DeleteMessage(message):
-            yield from _needs_of_changing(draft, message, state)
+            return _needs_of_changing(draft, message, state)
         case Foreign():
-            if draft.incoming.conversation is not None:
-                yield from needs_of_membership(draft, state)
+            return () if draft.incoming.conversation is None else needs_of_membership(draft)
         case _ as never:
             assert_never(never)
 

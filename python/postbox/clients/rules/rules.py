@@ -9,6 +9,7 @@ that settles it; nothing behind a hole in it is looked at, so that nothing overt
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import assert_never
 
 from msgspec import Struct
@@ -62,11 +63,8 @@ class ClientRules(Struct, frozen=True):
         return TABLES if self.neighbour is None else TABLES + self.neighbour.tables
 
     def needs(self, draft: ClientDraft, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
-        if draft.queue_number is not None:
-            yield RowKey(QUEUE, (draft.device.id,))
-        yield key_of(draft)
-        yield from needs_of_tomb(draft)
-        yield from self._needs_of_content(draft, state)
+        frame = (RowKey(QUEUE, (draft.device.id,)), key_of(draft), *needs_of_tomb(draft))
+        return chain(frame, self._needs_of_content(draft, state))
 
     def decide(self, draft: ClientDraft, state: State, at_ms: int) -> Decision:
         number, awaited = draft.queue_number, FIRST_NUMBER

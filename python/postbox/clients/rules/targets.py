@@ -42,15 +42,17 @@ class Target(NamedTuple):
         return self.found.author.startswith(user)
 
 
-def needs_of_membership(draft: ClientDraft, state: State) -> Iterable[RowKey | StreamKey]:
-    """Of the author, in the conversation that the event names."""
+def needs_of_membership(draft: ClientDraft) -> tuple[RowKey | StreamKey, ...]:
+    """Of the author, in the conversation that the event names. Either way of naming it at once: a
+    batch is of few conversations, and to be asked twice costs each of its events."""
     named, user = draft.incoming.conversation or b"", draft.device.user
-    yield StreamKey(conversation_stream(named))
-    yield RowKey(MEMBER, (named, user))
-    if state[MEMBER, (named, user)] is None:
-        own = draft.own(named)
-        yield StreamKey(conversation_stream(own))
-        yield RowKey(MEMBER, (own, user))
+    own = draft.own(named)
+    return (
+        RowKey(MEMBER, (named, user)),
+        RowKey(MEMBER, (own, user)),
+        StreamKey(conversation_stream(named)),
+        StreamKey(conversation_stream(own)),
+    )
 
 
 def membership(draft: ClientDraft, state: State) -> Member | Reason:

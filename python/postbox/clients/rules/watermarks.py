@@ -50,7 +50,7 @@ def needs(
             if isinstance(found, Target):
                 yield from _needs(draft, found.conversation, Kind.READ_NEW_MESSAGE, state)
         case Delivered():
-            yield from needs_of_membership(draft, state)
+            yield from needs_of_membership(draft)
             member = present(draft, state)
             if isinstance(member, Member):
                 yield from _needs(draft, member.conversation, Kind.DELIVERED_UP_TO, state)
