@@ -92,7 +92,7 @@ def checked(found: dict[str, Any], kind: type[_T], what: str) -> _T:
     try:
         return msgspec.convert(found, kind)
     except (msgspec.ValidationError, UnicodeError) as error:  # half of a surrogate pair, too
-        raise BadToken(f"its {what} is not what it must be: {str(error)[:160]}") from error
+        raise BadToken(f"its {what} cannot be accepted: {str(error)[:160]}") from error
 
 
 def is_signed(text: str, key: bytes) -> bool:

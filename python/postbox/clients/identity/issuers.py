@@ -116,7 +116,7 @@ class Issuer:
             await self._landed.wait()
 
     async def _fly(self) -> None:
-        landed = self._landed = self._landed or trio.Event()
+        landed = self._landed = trio.Event() if self._landed is None else self._landed
         self._wanted = trio.Event()
         self._asked_s = self._clock.elapsed_s()
         try:
