@@ -19,6 +19,7 @@ _WHERE = {
     "Host": "postbox.hosts.applications.host",
     "InviteAnswered": _EVENTS,
     "Loss": "postbox.hosts.applications.handlers",
+    "Refused": "postbox.hosts.applications.host",
     "open_host": "postbox.library",
     "post_in": "postbox.hosts.applications.own_connection",
 }

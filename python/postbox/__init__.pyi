@@ -2,6 +2,7 @@ from postbox.hosts.applications.events import Event as Event
 from postbox.hosts.applications.handlers import Delivery as Delivery
 from postbox.hosts.applications.handlers import Loss as Loss
 from postbox.hosts.applications.host import Host as Host
+from postbox.hosts.applications.host import Refused as Refused
 from postbox.hosts.applications.own_connection import post_in as post_in
 from postbox.library import open_host as open_host
 from postbox.rpc.postbox.v1.hosts_pb import DirectInvite as DirectInvite
