@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from postbox.clients.events.kinds import Kind
+from postbox.clients.events.kinds import FIRST_FOREIGN, Kind
 from postbox.clients.ids import NIL, author_of, conversation_of, text_of
 from postbox.rpc.fields import bytes_field, varint_field
 from postbox.store.contract import Entry
@@ -123,8 +123,10 @@ def snapshot_begin(epoch: bytes, code: str) -> bytes:
     return bytes_field(_SNAPSHOT_BEGIN, begin)
 
 
-def snapshot_end() -> bytes:
-    return bytes_field(_SNAPSHOT_END, b"")
+def snapshot_end(newest: bytes) -> bytes:
+    """`newest`: the event that is the device's cursor from now on; empty: there is none."""
+    end = bytes_field(_SNAPSHOT_END, b"")
+    return named(end, newest) if newest else end
 
 
 def caught_up(epoch: bytes) -> bytes:
@@ -143,7 +145,7 @@ def _uuid(uuid: bytes) -> bytes:
 
 def _erased(entry: Entry) -> bytes:
     """In place of a body that is gone."""
-    why = _WHY_ERASED.get(entry.kind, "erased")
+    why = "deleted" if entry.kind >= FIRST_FOREIGN else _WHY_ERASED.get(entry.kind, "erased")
     author = text_of(author_of(entry.author).user)
     event = bytes_field(_ERASED, bytes_field(_WHY, why.encode()))
     event += bytes_field(_AUTHOR, author.encode())

@@ -25,7 +25,7 @@ from postbox.clients.reading.conversation import (
     read_newest,
     read_state,
 )
-from postbox.clients.reading.windows import Period, View, Viewer, read_periods, view_of
+from postbox.clients.reading.windows import Period, View, Viewer, newest_seen, read_periods, view_of
 from postbox.clients.tables import Account
 from postbox.errors import Fault
 from postbox.store.contract import Reader
@@ -70,6 +70,8 @@ class Beginning(Struct, frozen=True):
     periods: Sequence[Period]
     events: Sequence[bytes]
     pictures: Sequence[Picture]
+    newest: bytes
+    """The event that is the device's cursor after it; empty: there is none."""
 
 
 class Turns:
@@ -119,10 +121,6 @@ class Snapshot:
         self._message_bytes = 0
         self._pictured = {picture.user for picture in beginning.pictures}
 
-    @property
-    def view(self) -> View:
-        return self._beginning.view
-
     async def pieces(self, turn: Turn) -> AsyncGenerator[list[Sent]]:
         beginning = self._beginning
         yield _marked(beginning.events)
@@ -154,7 +152,7 @@ class Snapshot:
         return events, pictures, done
 
     def _read_one(self, period: Period, pictures: list[Picture], reader: Reader) -> Sequence[bytes]:
-        upto = self.view.as_of
+        upto = self._beginning.view.as_of
         messages = RECENT_MESSAGES if self._message_bytes < MESSAGE_BYTES else 1
         state = read_state(self._viewer, period, upto, messages, reader)
         if state is None:
@@ -175,6 +173,7 @@ def begin(viewer: Viewer, neighbours: Neighbours, reader: Reader) -> Beginning:
         [period for period in periods if period.is_open],
         events,
         pictures_of(accounts, set()),
+        newest_seen(viewer.user, reader),
     )
 
 

@@ -188,7 +188,7 @@ class Stream:
         async with reading.turns.one() as turn:
             beginning = await reading.store.read(partial(begin, viewer, reading.neighbours))
             snapshot = Snapshot(reading.store, viewer, beginning)
-            self._view = snapshot.view
+            self._view = beginning.view
             yield frames.snapshot_begin(reading.identity.epoch, code) + reading.now()
             async with aclosing(snapshot.pieces(turn)) as pieces:
                 async for piece in pieces:
@@ -196,8 +196,10 @@ class Stream:
                         yield frames.frame(events, b"")
                     if self._leave.is_over:
                         return
-        self._pos = snapshot.view.as_of
-        yield self._mark(frames.snapshot_end())
+        self._pos = beginning.view.as_of
+        yield self._mark(frames.snapshot_end(beginning.newest))
+        if beginning.newest:
+            self._previous = frames.previous(beginning.newest)
 
     # -- what was missed, and what comes --------------------------------------------------------
 

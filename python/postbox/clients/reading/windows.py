@@ -19,40 +19,51 @@ from postbox.clients.ids import conversation_stream, user_stream
 from postbox.log.committed import Interest
 from postbox.store.contract import MAX_POS, Lane, Query, Reader, Row, Window
 
+_FOUND = """cross join lateral (select pos, kind from entry where lane = 4
+    and id >= p.joined and id <= p.joined order by id limit 1) j
+  left join lateral (select pos from entry where lane = 4
+    and id >= p."left" and id <= p."left" order by id limit 1) l on true"""
+
 PERIODS = Query(
     "periods_seen",
-    "select p.conversation, p.sees_all, p.joined, j.pos, j.kind, p.\"left\" = x'', l.pos"
-    " from period p cross join entry j indexed by entry_id_4 on j.id = p.joined and j.lane = 4"
-    ' left join entry l on l.id = p."left" and l.lane = 4 where p."user" = :user',
-    postgres="select p.conversation, p.sees_all, p.joined, j.pos, j.kind, p.\"left\" = '', l.pos"
-    " from period p cross join lateral (select pos, kind from entry where lane = 4"
-    "   and id >= p.joined and id <= p.joined order by id limit 1) j"
-    " left join lateral (select pos from entry where lane = 4"
-    '   and id >= p."left" and id <= p."left" order by id limit 1) l on true'
-    ' where p."user" = %(user)s',
+    """select p.conversation, p.number, p.sees_all, p.joined, j.pos, j.kind, p."left" = x'', l.pos
+  from period p cross join entry j indexed by entry_id_4 on j.id = p.joined and j.lane = 4
+  left join entry l on l.id = p."left" and l.lane = 4 where p."user" = :user""",
+    postgres=f"""select p.conversation, p.number, p.sees_all, p.joined, j.pos, j.kind,
+    p."left" = '', l.pos
+  from period p {_FOUND} where p."user" = %(user)s""",
 )
 """With the positions of joining and leaving."""
 
+NEWEST_SEEN = Query(
+    "newest_seen",
+    """select max((select max(e.pos) from entry e indexed by entry_stream_4
+    where e.lane = 4 and e.stream = cast(x'632f' || p.conversation as blob)))
+  from period p where p."user" = :user and p."left" = x''""",
+    postgres="""select max(e.pos) from period p cross join lateral (
+    select pos from entry where lane = 4 and (stream, pos) > ('\\x632f'::bytea || p.conversation, 0)
+      and (stream, pos) <= ('\\x632f'::bytea || p.conversation, 9223372036854775807)
+    order by stream desc, pos desc limit 1) e
+  where p."user" = %(user)s and p."left" = ''""",
+)
+"""The position of the newest entry of the conversations that a user is in; null: of none."""
+
 VISIBLE_BEHIND = Query(
     "visible_behind",
-    "select count(*) from (select 1 from period p"
-    " cross join entry j indexed by entry_id_4 on j.id = p.joined and j.lane = 4"
-    ' left join entry l on l.id = p."left" and l.lane = 4'
-    " cross join entry e indexed by entry_stream_4 on e.lane = 4"
-    " and e.stream = cast(x'632f' || p.conversation as blob)"
-    " and e.pos > max(:after, j.pos - 1) and e.pos <= coalesce(l.pos, :upto)"
-    ' where p."user" = :user limit :limit)',
-    postgres="select count(*) from (select from period p"
-    " cross join lateral (select pos from entry where lane = 4"
-    "   and id >= p.joined and id <= p.joined order by id limit 1) j"
-    " left join lateral (select pos from entry where lane = 4"
-    '   and id >= p."left" and id <= p."left" order by id limit 1) l on true'
-    " cross join lateral (select from entry e where e.lane = 4"
-    "   and (e.stream, e.pos) > ('\\x632f'::bytea || p.conversation,"
-    "     greatest(%(after)s, j.pos - 1))"
-    "   and (e.stream, e.pos) <= ('\\x632f'::bytea || p.conversation,"
-    "     coalesce(l.pos, %(upto)s)) limit %(limit)s) e"
-    ' where p."user" = %(user)s limit %(limit)s) visible',
+    """select count(*) from (select 1 from period p
+  cross join entry j indexed by entry_id_4 on j.id = p.joined and j.lane = 4
+  left join entry l on l.id = p."left" and l.lane = 4
+  cross join entry e indexed by entry_stream_4 on e.lane = 4
+    and e.stream = cast(x'632f' || p.conversation as blob)
+    and e.pos > max(:after, j.pos - 1) and e.pos <= coalesce(l.pos, :upto)
+  where p."user" = :user limit :limit)""",
+    postgres=f"""select count(*) from (select from period p {_FOUND}
+  cross join lateral (select from entry e where e.lane = 4
+    and (e.stream, e.pos) >
+      ('\\x632f'::bytea || p.conversation, greatest(%(after)s, j.pos - 1))
+    and (e.stream, e.pos) <= ('\\x632f'::bytea || p.conversation, coalesce(l.pos, %(upto)s))
+    limit %(limit)s) e
+  where p."user" = %(user)s limit %(limit)s) visible""",
 )
 """How many entries beyond a position a user sees in conversations: at most `limit`."""
 
@@ -125,6 +136,12 @@ def is_far_behind(user: bytes, after: int, most: int, reader: Reader) -> bool:
         return False
     ((count,),) = reader.query(VISIBLE_BEHIND, user=user, after=after, upto=MAX_POS, limit=most + 1)
     return isinstance(count, int) and count > most
+
+
+def newest_seen(user: bytes, reader: Reader) -> bytes:
+    """The event; empty: there is none."""
+    ((pos,),) = reader.query(NEWEST_SEEN, user=user)
+    return (reader.id_at(pos) or b"") if isinstance(pos, int) else b""
 
 
 def _period(row: Row) -> Period:
