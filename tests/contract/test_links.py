@@ -10,9 +10,12 @@ import trio
 from postbox.hosts.links.arrivals import Arrived
 from postbox.hosts.links.bodies import content, label, number
 from postbox.hosts.links.place import MAX_EPOCHS, Place, UnknownPlace
+from postbox.hosts.links.postings import Refuse
 from postbox.hosts.links.retention import Keep
+from postbox.hosts.links.rules import LinkDraft, Trim
 from postbox.hosts.links.summary import LinkSummary
 from postbox.hosts.sending.intake import NeverTaken, Taken
+from postbox.hosts.tables import out_reader
 from postbox.hosts.wire import read_event
 from postbox.rules import Accepted, Rejected
 from support.link_ends import BAD, GOOD, End, MemoryShelf
@@ -203,6 +206,35 @@ def test_what_a_handler_is_not_done_with_is_kept() -> None:
         assert await came(b) == ["y"]
         [summary] = await b.links.summary()
         assert (summary.host, summary.received, summary.unhandled) == (A, 2, 1)
+
+    between_two(main)
+
+
+@pytest.mark.parametrize("is_trimmed_first", [False, True])
+def test_what_is_refused_while_it_is_trimmed_is_a_dead_letter_that_has_its_event_or_none(
+    is_trimmed_first: bool,
+) -> None:
+    """By a receiver that had taken it before it was put back."""
+
+    async def main(a: End, b: End) -> None:
+        await post(a, "x", "y", "z")
+        await send(a, b, 0)
+        sent = await a.sent()
+        second = sent[1]
+        drafts: list[LinkDraft] = [
+            Refuse(b"r" * 16, B, second.pos, second.id, "it is bad"),
+            Trim(b"t" * 16, out_reader(B), tuple([entry.pos for entry in sent])),
+        ]
+        for draft in reversed(drafts) if is_trimmed_first else drafts:
+            await a.submit(draft)
+        letters = (await a.links.letters()).letters
+        if is_trimmed_first:
+            assert (letters, await a.kept()) == ([], set())
+        else:
+            assert await a.kept() == {2, 3}
+            [letter] = letters
+            assert isinstance(await a.links.retry(letter), Accepted)
+        assert await a.problems() == []
 
     between_two(main)
 

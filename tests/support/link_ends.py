@@ -20,7 +20,7 @@ from postbox.hosts.links.policy import Content, Judged
 from postbox.hosts.links.postings import Posting, posted
 from postbox.hosts.links.retention import Keep, Retention
 from postbox.hosts.links.room import Room
-from postbox.hosts.links.rules import HostRules
+from postbox.hosts.links.rules import HostRules, LinkDraft
 from postbox.hosts.sending.intake import Intake, Taken
 from postbox.hosts.tables import MIGRATIONS, in_reader, in_stream, out_stream
 from postbox.hosts.wire import read_event
@@ -254,10 +254,16 @@ class End:
         parts = (world, kernel.runner, self.outbox, kernel.admission, self.rules)
         return Retention(*parts, keep, self.room)
 
+    async def submit(self, draft: LinkDraft) -> None:
+        await self._kernel.admission.submit(self.rules, [draft])
+
+    async def sent(self) -> Sequence[Entry]:
+        """The postings that are in the log."""
+        return await self._entries(out_stream(self.other))
+
     async def kept(self) -> set[int]:
         """The numbers of postings that are in the log."""
-        entries = await self._entries(out_stream(self.other))
-        return {entry.seq for entry in entries if entry.seq is not None}
+        return {entry.seq for entry in await self.sent() if entry.seq is not None}
 
     async def _entries(self, stream: bytes) -> Sequence[Entry]:
         windows = [Window(stream)]

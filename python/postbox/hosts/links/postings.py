@@ -26,7 +26,7 @@ from postbox.hosts.tables import (
 )
 from postbox.log.outbox_rules import Bury, added, buried
 from postbox.log.outbox_tables import DEAD, OUTBOX
-from postbox.rules import Decision, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
+from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
 from postbox.store.contract import IDENTITY, Key, Lane, Row
 
 LABEL_BYTES = 128
@@ -176,12 +176,15 @@ def decide_posting(draft: Posting, state: State, at_ms: int) -> Decision:
     return Decision(entries=decision.entries, puts=decision.puts, drops=drops)
 
 
-def needs_of_letter(draft: Refuse | Repost | Forget) -> Iterable[RowKey | StreamKey]:
+def needs_of_letter(
+    draft: Refuse | Repost | Forget,
+) -> Iterable[RowKey | EntryKey | StreamKey]:
     reader = out_reader(draft.host)
     yield RowKey(DEAD, (reader, draft.pos))
     match draft:
         case Refuse():
             yield RowKey(OUTBOX, (reader,))
+            yield EntryKey(Lane.HOSTS, draft.entry_id)
         case Repost():
             yield from needs_of(draft.host)
         case Forget():
@@ -189,6 +192,8 @@ def needs_of_letter(draft: Refuse | Repost | Forget) -> Iterable[RowKey | Stream
 
 
 def decide_refusal(draft: Refuse, state: State, at_ms: int) -> Decision:
+    if state.entry(Lane.HOSTS, draft.entry_id) is None:
+        return Decision()  # it was trimmed meanwhile: its number says `lost`, and that is all
     bury = Bury(draft.pos, out_stream(draft.host), draft.entry_id, draft.error)
     return buried(state, out_reader(draft.host), bury, at_ms)
 

@@ -134,13 +134,14 @@ class Retention:
         marks = await self._marked(reader, found.marks)
         excess_bytes = found.size_bytes - self._keep.mib * 2**20
         rest = _Rest(found.upto, self._over_pos(marks), excess_bytes)
-        is_more = True
+        gone_upto, is_more = 0, True
         while is_more:
             gone, rest = await self._store.read(partial(_gone, stream, rest))
-            if gone:
-                draft = Trim(self._world.new_id(), gone)
-                await self._admission.submit(self._rules, [draft])
-            is_more = len(gone) == STEP_ENTRIES
+            if not gone or gone[0] <= gone_upto:  # of these one became a dead letter meanwhile
+                break
+            draft = Trim(self._world.new_id(), reader.name, gone)
+            await self._admission.submit(self._rules, [draft])
+            gone_upto, is_more = gone[-1], len(gone) == STEP_ENTRIES
 
     async def _marked(self, reader: DurableReader, marks: list[_Mark]) -> list[_Mark]:
         """The marks of the reader, with one of now if it is time for one."""

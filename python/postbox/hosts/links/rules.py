@@ -8,6 +8,8 @@ What goes out is decided in `postings`, what comes in in `arrivals`, and what is
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from itertools import takewhile
 from typing import TypeAlias, assert_never
 
 from msgspec import Struct
@@ -76,10 +78,12 @@ class Mark(Struct, frozen=True):
 
 
 class Trim(Struct, frozen=True):
-    """Entries at the beginning of a link's stream that are kept no longer: `retention` knows that
-    each was confirmed or handled, and is no dead letter."""
+    """Entries at the beginning of a link's stream that are kept no longer, in order: `retention`
+    knows that the reader is done with each. One that became a dead letter meanwhile stays, and so
+    does what is behind it."""
 
     id: bytes
+    reader: str
     removes: tuple[int, ...]
 
     @property
@@ -107,6 +111,10 @@ LinkDraft: TypeAlias = (
 )
 
 
+def _is_no_letter(reader: str, state: State, pos: int) -> bool:
+    return state[DEAD, (reader, pos)] is None
+
+
 class HostRules:
     lane = Lane.HOSTS
 
@@ -129,8 +137,10 @@ class HostRules:
                 return needs_of_letter(draft)
             case Confirm():
                 return (RowKey(OUTBOX, (out_reader(draft.host),)),)
-            case Mark() | Trim():
+            case Mark():
                 return ()
+            case Trim():
+                return [RowKey(DEAD, (draft.reader, pos)) for pos in draft.removes]
             case SetHost() | Contact() | Deal():
                 return (row_of(draft),)
             case _ as never:
@@ -156,7 +166,8 @@ class HostRules:
                     puts=(Put(DONE, (draft.reader, draft.at_ms, draft.pos)),), drops=drops
                 )
             case Trim():
-                return Decision(removes=draft.removes)
+                is_done = partial(_is_no_letter, draft.reader, state)
+                return Decision(removes=tuple(takewhile(is_done, draft.removes)))
             case SetHost() | Contact() | Deal():
                 return decide_host(draft, state, at_ms)
             case _ as never:
