@@ -32,6 +32,7 @@ from postbox.clients.rules.refusals import (
     NO_CONVERSATION,
     NO_USER,
     NOT_AN_OWNER,
+    NOT_THERE,
     QUOTA,
     refuse,
 )
@@ -49,7 +50,7 @@ from postbox.clients.tables import (
     read_row,
     row_of,
 )
-from postbox.rules import Decision, EntryKey, Put, Reason, RowKey, State, StreamKey
+from postbox.rules import Decision, EntryKey, NewEntry, Put, Reason, RowKey, State, StreamKey
 from postbox.store.contract import Lane
 
 _FULL = Reason(QUOTA, f"the conversation has {MAX_MEMBERS:,} members, which is as many as it may")
@@ -62,9 +63,19 @@ class _Scene(NamedTuple):
     """Whom it is about, who may be the author. None: never was in."""
 
     @property
+    def id(self) -> bytes:
+        return self.conversation.conversation
+
+    @property
     def may_rule(self) -> bool:
         """Roles and others' membership are the author's to change."""
         return self.author.role is Role.OWNER or self.conversation.owners == 0
+
+    def counted(self, members: int, owners: int) -> Put:
+        """With so many more of each."""
+        before = self.conversation
+        now = replace(before, members=before.members + members, owners=before.owners + owners)
+        return Put(CONVERSATION, row_of(now))
 
 
 def needs(
@@ -91,23 +102,10 @@ def _member(conversation: bytes, user: bytes, state: State) -> Member | None:
     return None if row is None else read_row(Member, row)
 
 
-def _scene(draft: ClientDraft, user: bytes, state: State) -> _Scene | Reason:
-    """Of an author who is in; who is not may leave, once more."""
-    author = membership(draft, state)
-    if isinstance(author, Reason):
-        return author
-    if not author.is_in and user != author.user:
-        return NO_CONVERSATION
-    found = conversation(author.conversation, state)
-    if found is None:
-        return NO_CONVERSATION
-    return _Scene(found, author, _member(author.conversation, user, state))
-
-
 def decide(
     draft: ClientDraft, content: AddMember | RemoveMember, state: State, at_ms: int
 ) -> Decision:
-    scene = _scene(draft, content.user, state)
+    scene = _scene(draft, content, state)
     if isinstance(scene, Reason):
         return refuse(scene)
     match content:
@@ -119,23 +117,50 @@ def decide(
             assert_never(never)
 
 
+def _scene(draft: ClientDraft, content: AddMember | RemoveMember, state: State) -> _Scene | Reason:
+    """Of an author who is in. Who was may leave once more."""
+    author = membership(draft, state)
+    if isinstance(author, Reason):
+        return author
+    is_leaving = isinstance(content, RemoveMember) and content.user == author.user
+    found = conversation(author.conversation, state)
+    if found is None or not (author.is_in or is_leaving):
+        return NO_CONVERSATION
+    return _Scene(found, author, _member(author.conversation, content.user, state))
+
+
 def _add(
     draft: ClientDraft, content: AddMember, scene: _Scene, state: State, at_ms: int
 ) -> Decision:
-    if not scene.author.is_in:
-        return refuse(NO_CONVERSATION)
     found = account(content.user, state)
     if found is None:
         return refuse(NO_USER)
-    other = scene.other
-    if other is not None and other.is_in:
-        return _give_role(draft, content, scene, other, found, state, at_ms)
+    if scene.other is not None and scene.other.is_in:
+        if not _changes_role(content, scene, scene.other):
+            return same_as(draft, stored(scene.other.event, state), at_ms)
+        if not scene.may_rule:
+            return refuse(NOT_AN_OWNER)
+        entry = _joined(draft, content, scene, found, at_ms)
+        return _give_role(draft, content, scene, scene.other, entry)
     if content.role is Role.OWNER and not scene.may_rule:
         return refuse(NOT_AN_OWNER)
     full = why_not(found) or (_FULL if scene.conversation.members >= MAX_MEMBERS else None)
     if full is not None:
         return refuse(full)
     return _let_in(draft, content, scene, found, state, at_ms)
+
+
+def _changes_role(content: AddMember, scene: _Scene, other: Member) -> bool:
+    """Who may give no roles, and adds a member who is an owner, only means that it be in."""
+    return other.role is not content.role and (scene.may_rule or content.role is Role.OWNER)
+
+
+def _give_role(
+    draft: ClientDraft, content: AddMember, scene: _Scene, other: Member, entry: NewEntry
+) -> Decision:
+    now = replace(other, role=content.role, event=draft.id)
+    counted = scene.counted(0, 1 if content.role is Role.OWNER else -1)
+    return Decision((entry,), (Put(MEMBER, row_of(now)), counted))
 
 
 def _let_in(
@@ -146,61 +171,28 @@ def _let_in(
     state: State,
     at_ms: int,
 ) -> Decision:
-    before = scene.conversation
     number = 1 if scene.other is None else scene.other.period + 1
-    owners = before.owners + (content.role is Role.OWNER)
-    now = replace(before, members=before.members + 1, owners=owners)
     entries = (
         windows_change(draft, content.user, at_ms),
-        entry_in(
-            draft,
-            before.conversation,
-            Kind.MEMBER_JOINED,
-            _told(draft, content, scene, found),
-            at_ms,
-        ),
-        *shown_picture(draft, found, before.conversation, state, at_ms),
+        _joined(draft, content, scene, found, at_ms),
+        *shown_picture(draft, found, scene.id, state, at_ms),
     )
-    begin = begun(draft, found, before.conversation, content.role, number, sees_all=content.history)
-    return Decision(
-        entries,
-        (Put(CONVERSATION, row_of(now)), *begin),
-        drops=forgotten(content.user, before.conversation, number),
-    )
+    puts = begun(draft, found, scene.id, content.role, number, sees_all=content.history)
+    counted = scene.counted(1, int(content.role is Role.OWNER))
+    return Decision(entries, (*puts, counted), forgotten(content.user, scene.id, number))
 
 
-def _told(draft: ClientDraft, content: AddMember, scene: _Scene, found: Account) -> bytes:
-    return bodies.member_joined(
-        scene.conversation.conversation,
+def _joined(
+    draft: ClientDraft, content: AddMember, scene: _Scene, found: Account, at_ms: int
+) -> NewEntry:
+    told = bodies.member_joined(
+        scene.id,
         person_of(found),
         content.role,
         history=content.history,
         added_by=draft.device.user,
     )
-
-
-def _give_role(
-    draft: ClientDraft,
-    content: AddMember,
-    scene: _Scene,
-    other: Member,
-    found: Account,
-    state: State,
-    at_ms: int,
-) -> Decision:
-    """To who is in. Who may not, and would only add, has nothing to add."""
-    if other.role is content.role or not (scene.may_rule or content.role is Role.OWNER):
-        return _as_it_is(draft, other, state, at_ms)
-    if not scene.may_rule:
-        return refuse(NOT_AN_OWNER)
-    before = scene.conversation
-    owners = before.owners + (1 if content.role is Role.OWNER else -1)
-    told = _told(draft, content, scene, found)
-    puts = (
-        Put(MEMBER, row_of(replace(other, role=content.role, event=draft.id))),
-        Put(CONVERSATION, row_of(replace(before, owners=owners))),
-    )
-    return Decision((entry_in(draft, before.conversation, Kind.MEMBER_JOINED, told, at_ms),), puts)
+    return entry_in(draft, scene.id, Kind.MEMBER_JOINED, told, at_ms)
 
 
 def _remove(
@@ -208,24 +200,17 @@ def _remove(
 ) -> Decision:
     other = scene.other
     if other is None:
-        return refuse(NO_USER)
+        return refuse(NOT_THERE)
     if not other.is_in:
-        return _as_it_is(draft, other, state, at_ms)
+        return same_as(draft, stored(other.event, state), at_ms)
     is_own_doing = content.user == draft.device.user
     if not (is_own_doing or scene.may_rule):
         return refuse(NOT_AN_OWNER)
-    before = scene.conversation
-    owners = before.owners - (other.role is Role.OWNER)
-    now = replace(before, members=before.members - 1, owners=owners)
     removed_by = None if is_own_doing else draft.device.user
-    told = bodies.member_left(before.conversation, content.user, removed_by)
+    told = bodies.member_left(scene.id, content.user, removed_by)
     entries = (
         windows_change(draft, content.user, at_ms),
-        entry_in(draft, before.conversation, Kind.MEMBER_LEFT, told, at_ms),
+        entry_in(draft, scene.id, Kind.MEMBER_LEFT, told, at_ms),
     )
-    return Decision(entries, (Put(CONVERSATION, row_of(now)), *ended(draft, other, state)))
-
-
-def _as_it_is(draft: ClientDraft, other: Member, state: State, at_ms: int) -> Decision:
-    """The user is in, or has gone, by an earlier entry."""
-    return same_as(draft, stored(other.event, state), at_ms)
+    counted = scene.counted(-1, -int(other.role is Role.OWNER))
+    return Decision(entries, (*ended(draft, other, state), counted))

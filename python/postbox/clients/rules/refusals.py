@@ -27,6 +27,7 @@ NO_MESSAGE = Reason(
     UNKNOWN_TARGET, "no conversation that you are in has a message of this uuid: it is not sent yet"
 )
 NO_USER = Reason(UNKNOWN_TARGET, "no user of this host has signed in under this name or uuid")
+NOT_THERE = Reason(UNKNOWN_TARGET, "the user was never in this conversation")
 DELETED = Reason(UNKNOWN_TARGET, "the message was deleted: nothing more can be done with it")
 NOT_THE_AUTHOR = Reason(NOT_ALLOWED, "only who sent a message may edit or delete it")
 NOT_AN_OWNER = Reason(
