@@ -227,6 +227,37 @@ async def test_a_caller_that_hangs_up_stops_nobody_elses_fetch(autojump_clock: M
     assert town.asked == [A]
 
 
+async def test_who_waits_for_a_fetch_that_is_given_up_is_told_so(
+    autojump_clock: MockClock,
+) -> None:
+    town = town_of(A, delay_s=3.0)
+    async with open_cache(town) as cache, trio.open_nursery() as nursery:
+
+        async def give_up() -> None:
+            with trio.move_on_after(1):
+                await cache.ask(A)
+
+        nursery.start_soon(give_up)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(Busy) as busy:
+            await ask(cache, town.token())
+        assert busy.value.retry_s == 1
+        assert "could not be fetched: whoever asked gave up" in str(busy.value.__cause__)
+        assert (await ask(cache, town.token())).host == A
+
+
+async def test_an_error_without_words_is_told_by_its_kind(autojump_clock: MockClock) -> None:
+    town = town_of(A)
+    async with open_cache(town) as cache:
+
+        async def answer() -> bytes:
+            raise ConnectionResetError
+
+        town.hosts[A].answer = answer  # type: ignore[method-assign]
+        with pytest.raises(KeyUnavailable, match="could not be fetched: ConnectionResetError"):
+            await cache.keys_of(A)
+
+
 # -- refused before anybody is asked -------------------------------------------------------------
 
 MADE_FOR_ANOTHER: dict[str, dict[str, Any]] = {

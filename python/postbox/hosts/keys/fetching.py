@@ -51,7 +51,7 @@ class _Flight:
         self.is_ours = is_ours  # nobody else has caused it
         self.landed = trio.Event()
         self.peer: PeerKeys | None = None
-        self.error = "the node is stopping"
+        self.error = ""
 
 
 class KeyFetching:
@@ -124,8 +124,11 @@ class KeyFetching:
             flight.peer = read_reply(raw, host, self._clock.now_ns() // 1_000_000).peer
             self._gate.fetched(host, self._clock.elapsed_s())
             await self._learned(flight.peer)
+        except trio.Cancelled:
+            flight.error = "whoever asked gave up, or the node is stopping: try again"
+            raise
         except (Fault, WireError, OSError) as error:
             if flight.peer is None and not flight.is_ours:
                 self._gate.fail(host, self._clock.elapsed_s())
-            flight.error = str(error)
+            flight.error = str(error) or type(error).__name__
             _log.info("a host's keys were not had", host=host, error=flight.error)
