@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+from hypercorn.typing import (
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    ASGISendEvent,
+    Scope,
+)
 
 from postbox.config import Config, ServeConfig
 from postbox.hosts import wire
@@ -22,6 +30,7 @@ from support.hosts_cluster import (
     PORT,
     HostsCluster,
     Member,
+    Mood,
     among_hosts,
     hosts_cluster,
     until,
@@ -197,6 +206,49 @@ async def test_what_a_host_does_not_take_is_a_dead_letter_and_the_link_goes_on(
     assert await until(partial(_is_confirmed, ann, bob)) < 1
     [letter] = (await ann.door.links.letters()).letters
     assert letter.came.host == bob.host
+
+
+@dataclass
+class GivesSlowly(Mood):
+    """By its streams, of which it counts the bytes."""
+
+    given: int = 0
+
+    def over(self, app: ASGIFramework) -> ASGIFramework:
+        answer_in_mood = super().over(app)
+
+        async def answer(
+            scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+        ) -> None:
+            async def count(event: ASGISendEvent) -> None:
+                if event["type"] == "http.response.body":
+                    self.given += len(event["body"])
+                    await trio.sleep(0.2)
+                await send(event)
+
+            is_sync = scope["type"] == "http" and scope["path"] == wire.PATHS[wire.SYNC]
+            await answer_in_mood(scope, receive, count if is_sync else send)
+
+        return answer
+
+
+@among_hosts
+async def test_a_stream_ends_when_its_host_posts_what_was_still_to_come(
+    cluster: HostsCluster,
+) -> None:
+    ann, bob = cluster.add("ann"), cluster.add("bob")
+    ann.mood = mood = GivesSlowly()
+    await cluster.start(ann, bob)
+    await ann.post(bob, [b"0"])
+    await until(partial(has, bob, ann, [b"0"]))
+    await bob.crash()
+    values = [b"%d" % n + bytes(20_000) for n in range(400)]
+    for n in range(0, 400, 40):
+        await ann.post(bob, values[n : n + 40])
+    await cluster.start(bob)
+    await until(partial(has, bob, ann, [b"0", *values]))
+    await trio.sleep(200)  # in which the stream would have given all of it
+    assert 0 < mood.given < 20_000 * 400
 
 
 @among_hosts
