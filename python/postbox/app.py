@@ -24,6 +24,8 @@ import trio
 from postbox.admin.command import Desk, Serving
 from postbox.admin.listening import url_for_peers
 from postbox.admin.server import serve_operator
+from postbox.clients.wire import PATHS as CLIENT_PATHS
+from postbox.clients.wire import SERVICE as CLIENT_SERVICE
 from postbox.config import Config
 from postbox.errors import Full, HistoryChanged, Stopped, Unavailable, in_one_line, leaves
 from postbox.home import open_home
@@ -55,11 +57,13 @@ from postbox.world import World
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
+    from postbox.clients.door import Clients
     from postbox.mesh.door import Mesh
 
 ROUTES: dict[str, Door] = {
     **dict.fromkeys((*SYNC_PATHS, HELLO_PATH, PING_PATH), "mesh"),
     **dict.fromkeys(HOST_PATHS.values(), "hosts"),
+    **dict.fromkeys(CLIENT_PATHS.values(), "clients"),
     **dict.fromkeys(HEALTH_PATHS, "node"),
 }
 
@@ -185,6 +189,7 @@ class _Serving:
         async with (
             node.open_mesh(metrics) as mesh,
             node.open_hosts(metrics, self.host) as hosts,
+            node.open_clients(metrics) as clients,
             trio.open_nursery() as operator,
         ):
             desk = Desk(node, Serving(self.url, since_s, mesh, hosts))
@@ -192,14 +197,16 @@ class _Serving:
             about = partial(self._about, since_s)
             called = hosts.make_app()
             doors = [(f"/{service}/", called) for service in SERVICES]
+            doors.append((f"/{CLIENT_SERVICE}/", clients.make_app()))
             app = routed(doors, mesh.make_app(about))
-            await self._answer(app, mesh, hosts, stop, ready)
+            await self._answer(app, mesh, hosts, clients, stop, ready)
 
     async def _answer(
         self,
         app: ASGIFramework,
         mesh: Mesh,
         hosts: Hosts,
+        clients: Clients,
         stop: trio.Event,
         ready: Callable[[str], None],
     ) -> None:
@@ -221,6 +228,7 @@ class _Serving:
             finally:  # of a node that fails, too, since what it answers from is of no use then
                 front.close("stopping")
                 hosts.end_streams()
+                clients.end_streams()
             await self.listener.end()
             loops.cancel_scope.cancel()
 

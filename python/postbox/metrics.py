@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `render` gives: Prometheus' text format, which every version of it reads."""
 
-Door: TypeAlias = Literal["mesh", "hosts", "node"]
+Door: TypeAlias = Literal["mesh", "hosts", "clients", "node"]
 Source: TypeAlias = Literal["peer", "import"]
 Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected"]
 Pulled: TypeAlias = Literal["done", "failed"]
 Met: TypeAlias = Literal["known", "waiting", "refused"]
 HeldBack: TypeAlias = Literal["host", "source", "strangers", "all"]
+Settled: TypeAlias = Literal["stored", "duplicate", "refused"]
 KeyFetch: TypeAlias = Literal["granted", "failed"] | HeldBack
 
 OTHER = "other"
@@ -76,6 +77,12 @@ class Metrics:
         self._host_requests = counter(
             "host_requests", "Requests of other hosts, by what became of them.", "rpc", "code"
         )
+        self._client_requests = counter(
+            "client_requests", "Requests of users' devices, by what became of them.", "rpc", "code"
+        )
+        self._client_events = counter(
+            "client_events", "Events of users' devices, by what became of them.", "outcome"
+        )
         self._key_fetches = counter(
             "host_key_fetches",
             "Keys of hosts that requests wanted fetched: granted, failed, or held back by a bound.",
@@ -97,6 +104,8 @@ class Metrics:
             self._pulls.labels(outcome)
         for outcome in get_args(Met):
             self._hellos.labels(outcome)
+        for outcome in get_args(Settled):
+            self._client_events.labels(outcome)
         for outcome in ("granted", "failed", *get_args(HeldBack)):
             self._key_fetches.labels(outcome)
         for source, outcome in product(get_args(Source), get_args(Taken)):
@@ -125,6 +134,13 @@ class Metrics:
     def host_request(self, rpc: str, code: str) -> None:
         """Both of bounded sets: an rpc of ours, and `ok` or a code of Connect's."""
         self._host_requests.labels(rpc, code).inc()
+
+    def client_request(self, rpc: str, code: str) -> None:
+        """Both of bounded sets: an rpc of ours, and a code of `clients/serving/replies.py`."""
+        self._client_requests.labels(rpc, code).inc()
+
+    def client_events(self, outcome: Settled, count: int = 1) -> None:
+        self._client_events.labels(outcome).inc(count)
 
     def key_fetch(self, outcome: KeyFetch) -> None:
         self._key_fetches.labels(outcome).inc()

@@ -51,6 +51,7 @@ from postbox.trust.waiting import Waiting
 from postbox.world import Pool, World
 
 if TYPE_CHECKING:
+    from postbox.clients.door import Clients
     from postbox.hosts.applications.host import Host
     from postbox.hosts.door import Hosts
     from postbox.mesh.door import Mesh
@@ -114,6 +115,13 @@ class Node:
         log = door.Log(self.store, self.tail, self.admission, self.outbox, database)
         host = host or application.Host()
         return door.open_hosts(self.world, self.config, self.identity, log, metrics, host)
+
+    def open_clients(self, metrics: Metrics) -> AbstractAsyncContextManager[Clients]:
+        """The clients' door."""
+        from postbox.clients import door  # protobuf and tokens
+
+        log = door.Log(self.store, self.store_identity, self.tail, self.admission)
+        return door.open_clients(self.world, self.config, self.identity, log, metrics)
 
 
 @asynccontextmanager

@@ -79,6 +79,9 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         audience = "chat"
         token_days = 7
         max_devices = 4
+        events_per_second = 7
+        burst = 700
+        origins = ["https://App.example:443", "http://localhost:3000/"]
         [log]
         level = "debug"
         format = "json"
@@ -107,6 +110,8 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
     assert (read.clients.issuer, read.clients.audience) == ("https://login.example", "chat")
     assert read.clients.jwks == str(home / "keys" / "jwks.json")
     assert (read.clients.token_days, read.clients.max_devices) == (7, 4)
+    assert (read.clients.events_per_second, read.clients.burst) == (7, 700)
+    assert read.clients.origins == ("https://app.example", "http://localhost:3000")
     assert (read.log.level, read.log.format) == ("debug", "json")
     assert read.metrics.networks == ()
     unchanged = [
@@ -277,9 +282,14 @@ def test_of_a_refused_key_nothing_else_is_said(home: Path) -> None:
         ("issuer = 'two words'", "[clients] issuer: expected the `iss` of its tokens"),
         ("audience = ''", "[clients] audience: expected 1 to 200 characters"),
         ("audience = 'a\\u0007'", "[clients] audience: expected 1 to 200 characters"),
+        ("origins = 'https://a.example'", "[clients] origins: expected a list of origins"),
+        ("origins = ['a.example']", "[clients] origins: expected a list of origins"),
+        ("origins = ['https://a.example/app']", "[clients] origins: expected a list of origins"),
+        ("origins = ['https://ä.example']", "[clients] origins: expected a list of origins"),
+        ("origins = ['null']", "[clients] origins: expected a list of origins"),
     ],
 )
-def test_an_issuer_of_clients_tokens_is_named_with_its_keys_and_safely(
+def test_an_issuer_of_clients_tokens_and_whose_pages_call_are_named_safely(
     home: Path, text: str, told: str
 ) -> None:
     (one,) = refusal(home, "[clients]\n" + text.replace("'", '"'))

@@ -22,6 +22,8 @@ NAMES = {
     "postbox_pulls": "counter",
     "postbox_hellos": "counter",
     "postbox_host_requests": "counter",
+    "postbox_client_requests": "counter",
+    "postbox_client_events": "counter",
     "postbox_host_key_fetches": "counter",
     "postbox_connections_refused": "counter",
     "postbox_build_info": "gauge",

@@ -23,6 +23,7 @@ from postbox.config.kinds import (
     Memory,
     Network,
     Networks,
+    Origins,
     Url,
     Urls,
     Whole,
@@ -277,6 +278,28 @@ class ClientsConfig(Struct, frozen=True):
             unit="devices",
         ),
     ] = 50
+    events_per_second: Annotated[
+        int,
+        Whole(1, 100_000),
+        Key("that one device may send in the long run; beyond it is answered 429", unit="events"),
+    ] = 100
+    burst: Annotated[
+        int,
+        Whole(100, 1_000_000),
+        Key(
+            "that one device may send at once",
+            "As after a day without a network. A batch has up to 100.",
+            unit="events",
+        ),
+    ] = 1000
+    origins: Annotated[
+        tuple[str, ...],
+        Origins(),
+        Key(
+            "whose pages may call this node from a browser",
+            "A page of the node's own origin, as behind one proxy, needs no mention.",
+        ),
+    ] = ()
 
 
 class LogConfig(Struct, frozen=True):

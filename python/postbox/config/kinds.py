@@ -238,6 +238,18 @@ class Urls(Struct, frozen=True):
         return [str(item) for item in _list(value)]
 
 
+class Origins(Struct, frozen=True):
+    """As browsers write them: nothing behind host and port, and no port that the scheme has."""
+
+    expected: str = 'a list of origins, as in ["https://app.example.org"], or ["*"] for all pages'
+
+    def read(self, value: object, folder: Path) -> object:
+        return tuple(dict.fromkeys(_origin(item) for item in _list(value)))
+
+    def written(self, value: object) -> TomlValue:
+        return [str(item) for item in _list(value)]
+
+
 DATABASE_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -289,6 +301,20 @@ def url_of(value: object) -> str:
     if "@" in parts.netloc or "?" in value or "#" in value:
         raise ValueError(f"without user, ? and #, which {_quoted(value)} has")
     return value.rstrip("/")
+
+
+def _origin(value: object) -> str:
+    if value == "*":
+        return "*"
+    url = url_of(value)
+    parts = urlsplit(url)
+    if parts.path:
+        raise ValueError(f"without a path, which {_quoted(value)} has")
+    if not url.isascii():
+        raise ValueError(f"in ASCII, a name with other letters as xn--..., not {_quoted(value)}")
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    netloc = parts.netloc if parts.port != usual else parts.netloc.rpartition(":")[0]
+    return f"{parts.scheme}://{netloc}".lower()
 
 
 def _network(value: object) -> Network:

@@ -49,7 +49,9 @@ class Rate:
         return min(self._burst, tokens + (now_s - at_s) * self._per_s)
 
     def _forget(self, now_s: float) -> None:
-        while len(self._buckets) > self._max_keys or self._oldest_is_full(now_s):
+        while self._buckets and (
+            len(self._buckets) > self._max_keys or self._oldest_is_full(now_s)
+        ):
             del self._buckets[next(iter(self._buckets))]
 
     def _oldest_is_full(self, now_s: float) -> bool:

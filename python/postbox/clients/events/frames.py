@@ -101,9 +101,13 @@ def png_image(png: bytes) -> bytes:
 
 
 def server_time(at_ms: int) -> bytes:
+    return bytes_field(_SERVER_TIME, timestamp(at_ms))
+
+
+def timestamp(at_ms: int) -> bytes:
+    """A Timestamp."""
     seconds, ms = divmod(at_ms, 1_000)
-    stamp = varint_field(_SECONDS, seconds) + varint_field(_NANOS, ms * 1_000_000)
-    return bytes_field(_SERVER_TIME, stamp)
+    return varint_field(_SECONDS, seconds) + varint_field(_NANOS, ms * 1_000_000)
 
 
 def frame(events: Sequence[Sent], fields: bytes) -> bytes:

@@ -1,0 +1,141 @@
+"""The clients' door of a node, put together: whom it lets in, what it takes and what it gives.
+
+It is there in every process that serves, and needs no lease: what its processes must agree on is
+in the log, or told among them (docs/decisions/0035).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from postbox.clients.identity.callers import Callers
+from postbox.clients.identity.devices import Devices
+from postbox.clients.identity.issuers import open_issuer
+from postbox.clients.identity.tokens import token_key
+from postbox.clients.reading.stream import Reading
+from postbox.clients.rules.rules import ClientRules
+from postbox.clients.serving.streams import Streams, Why
+from postbox.config import Config
+from postbox.log.admission import Admission
+from postbox.log.tail import Tail
+from postbox.metrics import Metrics
+from postbox.net.addresses import Reach
+from postbox.store.contract import Identity as StoreIdentity
+from postbox.store.contract import Reader
+from postbox.store.runner import StoreRunner
+from postbox.trust.keys import SEED_BYTES, Identity
+from postbox.world import World
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework
+
+
+@dataclass(frozen=True)
+class Log:
+    """The node's, as far as this door needs it."""
+
+    store: StoreRunner
+    identity: StoreIdentity
+    tail: Tail
+    admission: Admission
+
+
+@dataclass(frozen=True)
+class Clients:
+    world: World
+    config: Config
+    log: Log
+    rules: ClientRules
+    devices: Devices
+    callers: Callers
+    reading: Reading
+    metrics: Metrics
+    streams: Streams = field(default_factory=Streams)
+
+    def make_app(self) -> ASGIFramework:
+        """What answers, at the paths of `wire.PATHS`."""
+        # connectrpc takes a while to load
+        from postbox.clients.serving.current import Current
+        from postbox.clients.serving.server import ClientsServer, make_app
+        from postbox.clients.serving.submissions import Submissions
+
+        submissions = Submissions(
+            self.world.clock,
+            self.log.store,
+            self.log.admission,
+            self.rules,
+            Current(self.log.store, self.reading.compiler.event),
+            self.metrics,
+        )
+        server = ClientsServer(
+            self.callers, submissions, self.reading, self.streams, None, self.metrics
+        )
+        return make_app(server, reach_of(self.config), self.config.clients.origins, self.metrics)
+
+    def end_streams(self) -> None:
+        """When the node stops: each device is told when to come back."""
+        self.streams.end_all()
+
+
+def _no_neighbours(reader: Reader, user: str) -> Sequence[bytes]:
+    return ()
+
+
+def reach_of(config: Config) -> Reach:
+    """Whose wire is secure, so that a token may be sent over plain HTTP."""
+    return Reach(config.mesh.networks, config.serve.loopback)
+
+
+@asynccontextmanager
+async def open_clients(
+    world: World, config: Config, identity: Identity, log: Log, metrics: Metrics
+) -> AsyncIterator[Clients]:
+    async with trio.open_nursery() as nursery:
+        clients = await _assemble(world, config, identity, log, metrics, nursery)
+        yield clients
+        nursery.cancel_scope.cancel()
+
+
+async def _assemble(
+    world: World,
+    config: Config,
+    identity: Identity,
+    log: Log,
+    metrics: Metrics,
+    nursery: trio.Nursery,
+) -> Clients:
+    named = config.clients
+    devices = Devices(world, log.store, log.admission, max_devices=named.max_devices)
+    issuer = open_issuer(world, config)
+    if issuer is not None:
+        nursery.start_soon(issuer.run)
+    callers = Callers(
+        world,
+        token_key(identity.soul[:SEED_BYTES]),
+        issuer,
+        devices,
+        reach_of(config).counts_as,
+        events_per_second=named.events_per_second,
+        burst=named.burst,
+    )
+    reading = Reading(world.clock, log.store, log.tail, log.identity, _no_neighbours)
+    for follower in (devices, reading.compiler):
+        log.tail.follow(follower)
+    clients = Clients(
+        world=world,
+        config=config,
+        log=log,
+        rules=ClientRules(),
+        devices=devices,
+        callers=callers,
+        reading=reading,
+        metrics=metrics,
+    )
+    devices.listen(lambda device: clients.streams.end(device, Why.DEVICE_REVOKED))
+    metrics.watch("client_streams", "Devices that listen.", lambda: len(clients.streams))
+    return clients

@@ -1,0 +1,141 @@
+"""A device's queue, from a batch to its answer.
+
+Each event is settled by itself: stored, known already, or refused, and a refused one stands in
+nobody's way. What is answered is durable. A batch that is sent again, whole or in part, comes to
+the same, since the id of every event follows from the device and its own uuid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from postbox.clients.events.incoming import Incoming, SendMessage, Typing
+from postbox.clients.events.wire import read_event
+from postbox.clients.identity.callers import Caller
+from postbox.clients.rules.draft import ClientDraft, device_ref, draft_of
+from postbox.clients.rules.refusals import QUEUE_HOLE, SUPERSEDED
+from postbox.clients.rules.rules import ClientRules
+from postbox.clients.serving import answers
+from postbox.clients.serving.current import Current
+from postbox.clients.serving.replies import QueueHole
+from postbox.clients.tables import QUEUE
+from postbox.clients.wire import Batch
+from postbox.errors import DraftFault
+from postbox.log.admission import Admission
+from postbox.logs import get, limited
+from postbox.metrics import Metrics
+from postbox.rules import Duplicate, Outcome, Reason, Rejected
+from postbox.store.runner import StoreRunner
+from postbox.world import Clock
+
+FAULT = "FAULT"
+
+_OUR_FAULT = Reason(FAULT, "this host failed at it; its log says why")
+_log = limited(get("postbox.clients.server"), "events")
+
+
+def read_all(batch: Batch, user: bytes) -> list[Incoming]:
+    return [read_event(body, user) for body in batch.events]
+
+
+class Submissions:
+    def __init__(
+        self,
+        clock: Clock,
+        store: StoreRunner,
+        admission: Admission,
+        rules: ClientRules,
+        current: Current,
+        metrics: Metrics,
+    ) -> None:
+        self._clock = clock
+        self._store = store
+        self._admission = admission
+        self._rules = rules
+        self._current = current
+        self._metrics = metrics
+
+    async def take(self, caller: Caller, events: Sequence[Incoming], first_number: int) -> bytes:
+        """A SubmitEventOutput. `first_number`: of the device's queue; 0: it does not count. Raises
+        QueueHole, and as admission does."""
+        drafts = list(_drafts(caller, events, first_number))
+        outcomes = await self._decided(drafts)
+        if any(_is_hole(outcome) for outcome in outcomes):
+            raise QueueHole(await self._next_number(caller))
+        told = [
+            await self._answer(caller, draft, outcome)
+            for draft, outcome in zip(drafts, outcomes, strict=True)
+        ]
+        if len(told) < len(events):
+            told = list(_with_transitory(events, iter(told)))
+        next_number = first_number and first_number + len(drafts)
+        if not events:
+            next_number = await self._next_number(caller)
+        return answers.output(told, next_number, self._clock.now_ns() // 1_000_000)
+
+    async def _decided(self, drafts: list[ClientDraft]) -> list[Outcome]:
+        """An event that our rules fail at is refused, since else it would be sent for ever. Then
+        all are submitted again: those behind it had a hole before them."""
+        while True:
+            try:
+                return await self._admission.submit(self._rules, drafts)
+            except DraftFault as fault:
+                _log.exception("the rules failed at an event, which is refused")
+                for at in fault.failures:
+                    drafts[at] = _refused(drafts[at])
+
+    async def _answer(self, caller: Caller, draft: ClientDraft, outcome: Outcome) -> bytes:
+        incoming = draft.incoming
+        match outcome:
+            case Rejected(reason):
+                self._metrics.client_events("refused")
+                current = None
+                if reason.code == SUPERSEDED:
+                    current = await self._current.of(caller, incoming)
+                return answers.refused(incoming.client_uuid, reason, current)
+            case _:
+                is_duplicate = isinstance(outcome, Duplicate)
+                self._metrics.client_events("duplicate" if is_duplicate else "stored")
+                return answers.taken(
+                    draft.id,
+                    incoming.client_uuid,
+                    is_message=isinstance(incoming.content, SendMessage),
+                    is_duplicate=is_duplicate,
+                )
+
+    async def _next_number(self, caller: Caller) -> int:
+        key = (caller.device_id,)
+        rows = await self._store.read(lambda reader: reader.rows(QUEUE, [key]))
+        match rows[key]:
+            case (_, int(number)):
+                return number
+            case _:
+                return 1
+
+
+def _drafts(caller: Caller, events: Sequence[Incoming], first_number: int) -> Iterator[ClientDraft]:
+    """Of those that are stored: a transitory one has no place in the queue."""
+    device = device_ref(caller.user_id, caller.user, caller.device_id)
+    number = first_number
+    for incoming in events:
+        if not isinstance(incoming.content, Typing):
+            yield draft_of(device, incoming, number or None)
+            number += 1 if number else 0
+
+
+def _with_transitory(events: Sequence[Incoming], told: Iterator[bytes]) -> Iterator[bytes]:
+    for incoming in events:
+        if isinstance(incoming.content, Typing):
+            yield answers.passed_on(incoming.client_uuid)
+        else:
+            yield next(told)
+
+
+def _refused(draft: ClientDraft) -> ClientDraft:
+    return replace(draft, incoming=replace(draft.incoming, content=_OUR_FAULT))
+
+
+def _is_hole(outcome: Outcome) -> bool:
+    return isinstance(outcome, Rejected) and outcome.reason.code == QUEUE_HOLE
