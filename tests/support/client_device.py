@@ -68,6 +68,7 @@ class Device:
         self.codes: list[str] = []  # why there were snapshots
         self.caught_up = 0
         self.uuids: list[str] = []  # of the events that moved the cursor
+        self.numbers: list[int] = []  # and those that they had
         self.own: dict[str, str] = {}  # of its own events: what it called them -> what they are
         self.transitory: list[pb.Event] = []
         self._shadow: State | None = None
@@ -118,6 +119,7 @@ class Device:
             assert event.uuid
             self._previous = self.last_uuid = event.uuid
             self.uuids.append(event.uuid)
+            self.numbers += [event.conversationSeq] if event.conversationSeq else []
 
     def _mark(self, event: pb.Event, kind: str, value: Any) -> bool:
         match kind:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postbox.clients.events import frames
+from postbox.clients.events.kinds import FIRST_FOREIGN, Kind
 from postbox.clients.ids import conversation_stream
 from postbox.clients.reading.conversation import ENTRY, entries_of, for_device
 from postbox.clients.reading.windows import Period, Viewer, read_periods
@@ -123,7 +124,9 @@ def _changes(page: Sequence[Entry], reader: Reader) -> list[Entry]:
     """Later than the page itself, of the messages in it."""
     changes: list[Entry] = []
     for entry in page:
-        if entry.body is not None and (entry.kind == 7 or entry.kind >= 64):
+        if entry.body is not None and (
+            entry.kind == Kind.NEW_MESSAGE or entry.kind >= FIRST_FOREIGN
+        ):
             rows = reader.query(CHANGES, message=entry.id, after=page[-1].pos)
             changes += entries_of(rows)
-    return changes
+    return sorted(changes, key=lambda entry: entry.pos)
