@@ -17,4 +17,4 @@ def test_a_protocols_page_has_its_sections_in_their_order(door: str) -> None:
 
 
 def test_each_door_that_is_there_has_its_page() -> None:
-    assert PAGES.keys() >= {"mesh", "hosts"}
+    assert PAGES.keys() >= {"mesh", "hosts", "clients"}

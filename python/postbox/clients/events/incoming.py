@@ -93,7 +93,8 @@ class AnswerInvite(Struct, frozen=True, gc=False):
 
 
 class Foreign(Struct, frozen=True, gc=False):
-    """An application's: the whole field, as it came."""
+    """An application's: the whole field, as it came. Without a conversation it is for the user's
+    own devices."""
 
     kind: int
     field: bytes

@@ -273,7 +273,6 @@ class _Reading:
             raise BadEvent(
                 f"fields {min(kinds)} and {max(kinds)} are two contents: an event has one"
             )
-        self._needs_conversation()
         parts = [self._body[field.start : field.end] for field in found if field.number in kinds]
         return Foreign(kinds[0], b"".join(parts))
 

@@ -1,0 +1,56 @@
+"""What a client meets is on the protocol's page, word for word."""
+
+from __future__ import annotations
+
+from postbox.clients.events import checks
+from postbox.clients.events.kinds import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_EVENTS,
+    MAX_EVENT_BYTES,
+    MAX_FIRST_MEMBERS,
+    MAX_NAME_CHARS,
+    MAX_PICTURE_BYTES,
+    MAX_REACTION_BYTES,
+)
+from postbox.clients.reading.stream import ALIVE_S
+from postbox.clients.rules import refusals
+from postbox.clients.rules.watermarks import MAX_MEMBERS_TOLD
+from postbox.clients.tables import MAX_CONVERSATIONS, MAX_MEMBERS
+from postbox.rpc.postbox.v1.clients_pb import Event
+from structure.pages import PAGES, unsaid, untold
+
+PAGE = PAGES["clients"]
+CODES = (
+    checks.INVALID,
+    checks.TOO_LARGE,
+    checks.UNKNOWN_KIND,
+    refusals.NOT_A_MEMBER,
+    refusals.UNKNOWN_TARGET,
+    refusals.SUPERSEDED,
+    refusals.DEPENDENCY_REFUSED,
+    refusals.NOT_ALLOWED,
+    refusals.QUOTA,
+)
+
+
+def test_every_field_of_an_event_and_every_kind_is_explained() -> None:
+    assert unsaid([field.name for field in Event.desc().fields], PAGE) == []
+
+
+def test_every_code_of_a_refusal_is_explained() -> None:
+    assert unsaid(CODES, PAGE) == []
+
+
+def test_every_limit_of_an_event_is_told() -> None:
+    limits = (
+        f"An event has at most {MAX_EVENT_BYTES:,} bytes without the picture",
+        f"at most {MAX_PICTURE_BYTES:,} bytes",
+        f"a batch at most {MAX_BATCH_EVENTS} events and {MAX_BATCH_BYTES >> 20} MiB",
+        f"at most {MAX_FIRST_MEMBERS}, each by uuid or by name",
+        f"Names have at most {MAX_NAME_CHARS} characters",
+        f"1 to {MAX_REACTION_BYTES} bytes",
+        f"conversation {MAX_MEMBERS:,} members, a user {MAX_CONVERSATIONS:,} conversations",
+        f"of more than {MAX_MEMBERS_TOLD} members",
+        f"after {ALIVE_S:g} s without anything else",
+    )
+    assert untold(limits, PAGE) == []
