@@ -6,16 +6,16 @@ name. Conversations, messages and events are named by what `Device.do` was told 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from postbox.clients.events.incoming import Content, Incoming
-from postbox.clients.ids import author_of, device_id, event_id, user_id
+from postbox.clients.events.incoming import Content, CreateConversation, Incoming
+from postbox.clients.ids import device_id, event_id, user_id
 from postbox.clients.rules.devices import DeviceRules, Register
 from postbox.clients.rules.draft import ClientDraft, DeviceRef, device_ref, draft_of
 from postbox.clients.rules.rules import ClientRules
 from postbox.log.plan import MAX_ROUNDS
+from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.rules import (
     Accepted,
     Decision,
@@ -33,7 +33,11 @@ from postbox.rules import (
 from postbox.store.contract import Entry, Found, Key, Lane, Row, Table
 from support.model import Model, ModelState
 
+FIRST_LOCAL = 1_000_000  # of what is made before a test begins
 AT_MS = 1_700_000_000_000
+
+
+M = TypeVar("M")
 
 
 class AskedState:
@@ -85,6 +89,19 @@ class House:
 
     def entries(self, stream: bytes) -> list[Entry]:
         return [entry for entry in self.model.entries.values() if entry.stream == stream]
+
+    def told(self, event: bytes) -> pb.Event:
+        """What is stored under that id."""
+        entry = self.found(event)
+        assert entry is not None
+        assert entry.body is not None, "it was erased"
+        return pb.Event.from_binary(entry.body)
+
+    def content(self, event: bytes, kind: type[M]) -> M:
+        told = self.told(event).content
+        assert told is not None
+        assert isinstance(told.value, kind)
+        return told.value
 
     def row(self, table: Table, *key: bytes | str | int) -> Row | None:
         return self.model.rows.get((table.name, key))
@@ -151,6 +168,14 @@ class Device:
         return self.house.submit(self.house.rules, draft)
 
 
+def together(*devices: Device) -> bytes:
+    """A conversation of them all, made by the first of them; its id."""
+    first, *others = devices
+    made = first.do(FIRST_LOCAL, CreateConversation("", tuple(each.user for each in others)))
+    assert isinstance(made, Accepted)
+    return first.id(FIRST_LOCAL)
+
+
 def uuid(local: int) -> bytes:
     return local.to_bytes(16, "big")
 
@@ -164,7 +189,3 @@ def code(outcome: Outcome) -> str:
             return "duplicate"
         case Rejected(reason):
             return reason.code
-
-
-def authors(entries: Sequence[Entry]) -> list[bytes]:
-    return [author_of(entry.author).user for entry in entries]

@@ -77,9 +77,8 @@ def _needs_of_reply(
 def _needs_of_changing(
     draft: ClientDraft, message: bytes, state: State
 ) -> Iterable[RowKey | EntryKey | StreamKey]:
-    yield from needs_of_target(draft, message, state)
-    found = target(draft, message, state)
-    if isinstance(found, Target):
+    found = yield from needs_of_target(draft, message, state)
+    if found is not None:
         yield RowKey(CHANGED_MESSAGE, (found.id,))
         now = changed(found.id, state)
         yield from [EntryKey(Lane.CLIENTS, event) for event in (now.edit, now.deletion) if event]

@@ -21,9 +21,8 @@ from postbox.store.contract import Lane
 def needs(
     draft: ClientDraft, content: React | Unreact, state: State
 ) -> Iterable[RowKey | EntryKey | StreamKey]:
-    yield from needs_of_target(draft, content.message, state)
-    found = target(draft, content.message, state)
-    if isinstance(found, Target):
+    found = yield from needs_of_target(draft, content.message, state)
+    if found is not None:
         yield RowKey(CHANGED_MESSAGE, (found.id,))
         yield _key(draft, content, found)
         there = _there(draft, content, found, state)

@@ -9,8 +9,8 @@ Being in is what it takes to act; from when on one sees what was said is for the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Generator
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from postbox.clients.events.kinds import FIRST_FOREIGN, Kind
 from postbox.clients.ids import conversation_of, conversation_stream
@@ -26,9 +26,13 @@ from postbox.clients.tables import MEMBER, Member, read_row
 from postbox.rules import EntryKey, Reason, RowKey, State, StreamKey
 from postbox.store.contract import Found, Lane
 
+Returned = TypeVar("Returned")
+
+Needs: TypeAlias = Generator[RowKey | EntryKey | StreamKey, None, Returned]
+
 
 class Target(NamedTuple):
-    """An entry of a conversation that the author is in."""
+    """A numbered entry of a conversation."""
 
     id: bytes
     conversation: bytes
@@ -73,38 +77,32 @@ def present(draft: ClientDraft, state: State) -> Member | Reason:
     return found if isinstance(found, Reason) or found.is_in else NO_CONVERSATION
 
 
-def needs_of_target(
-    draft: ClientDraft, named: bytes, state: State
-) -> Iterable[RowKey | EntryKey | StreamKey]:
+def needs_of_target(draft: ClientDraft, named: bytes, state: State) -> Needs[Target | None]:
+    """What it is, whether or not the author may know of it, for who needs more of it."""
     yield EntryKey(Lane.CLIENTS, named)
-    if state.entry(Lane.CLIENTS, named) is None:
-        yield EntryKey(Lane.CLIENTS, draft.own(named))
-    _, found = _entry(draft, named, state)
-    if found is not None and (conversation := conversation_of(found.stream)) is not None:
-        yield StreamKey(found.stream)
-        yield RowKey(MEMBER, (conversation, draft.device.user))
+    yield EntryKey(Lane.CLIENTS, draft.own(named))
+    found = _named(draft, named, state)
+    if found is not None:
+        yield StreamKey(found.found.stream)
+        yield RowKey(MEMBER, (found.conversation, draft.device.user))
+    return found
 
 
 def target(draft: ClientDraft, named: bytes, state: State) -> Target | Reason:
-    event, found = _entry(draft, named, state)
+    found = _named(draft, named, state)
     if found is None:
-        return DEPENDS if was_refused(draft, event, state) else NO_MESSAGE
-    conversation = conversation_of(found.stream)
-    if conversation is None or found.seq is None:
-        return NO_MESSAGE
-    row = state[MEMBER, (conversation, draft.device.user)]
-    if row is None or not read_row(Member, row).is_in:
-        return NO_MESSAGE
-    return Target(event, conversation, found)
+        return DEPENDS if was_refused(draft, draft.own(named), state) else NO_MESSAGE
+    row = state[MEMBER, (found.conversation, draft.device.user)]
+    return found if row is not None and read_row(Member, row).is_in else NO_MESSAGE
 
 
-def _entry(draft: ClientDraft, named: bytes, state: State) -> tuple[bytes, Found | None]:
-    """With its id: of the device's own event, where there is none."""
-    found = state.entry(Lane.CLIENTS, named)
-    if found is not None:
-        return named, found
-    own = draft.own(named)
-    return own, state.entry(Lane.CLIENTS, own)
+def _named(draft: ClientDraft, named: bytes, state: State) -> Target | None:
+    for event in (named, draft.own(named)):
+        found = state.entry(Lane.CLIENTS, event)
+        if found is not None and found.seq is not None:
+            conversation = conversation_of(found.stream)
+            return None if conversation is None else Target(event, conversation, found)
+    return None
 
 
 def stored(event: bytes, state: State) -> Found:

@@ -16,7 +16,6 @@ from postbox.clients.events.kinds import Kind
 from postbox.clients.rules.draft import ClientDraft, entry_in, entry_of_user
 from postbox.clients.rules.refusals import refuse
 from postbox.clients.rules.targets import (
-    Target,
     needs_of_membership,
     needs_of_target,
     present,
@@ -45,9 +44,8 @@ def needs(
 ) -> Iterable[RowKey | EntryKey | StreamKey]:
     match content:
         case Read(message):
-            yield from needs_of_target(draft, message, state)
-            found = target(draft, message, state)
-            if isinstance(found, Target):
+            found = yield from needs_of_target(draft, message, state)
+            if found is not None:
                 yield from _needs(draft, found.conversation, Kind.READ_NEW_MESSAGE, state)
         case Delivered():
             yield from needs_of_membership(draft)
