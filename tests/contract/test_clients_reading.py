@@ -368,7 +368,8 @@ async def test_transitory_events_come_after_all_that_is_stored_and_move_no_curso
         await ann.say(conversation, "one")
         mail, leaving = Letters(), Leaving()
         typing = pb.Event()
-        typing.content = Oneof(field="userIsTyping", value=pb.UserIsTyping(userUuid=ann.user_uuid))
+        user = pb.UserIsTyping(userUuid=ann.user_uuid)
+        typing.content = Oneof("userIsTyping", user)  # type: ignore[assignment]
         mail.add(typing)
         async with trio.open_nursery() as nursery:
             await nursery.start(bob.live, leaving, mail)
