@@ -20,9 +20,9 @@ import trio
 from postbox.clients.events import frames
 from postbox.clients.events.frames import MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Sent
 from postbox.clients.events.kinds import Kind
-from postbox.clients.reading.compile import Compiler, Course, backfill, kept_back
+from postbox.clients.reading.compile import Compiler, Course, backfill, is_picture, kept_back
 from postbox.clients.reading.conversation import RECENT_MESSAGES, State, read_state
-from postbox.clients.reading.cursors import Fresh, Place, place_in, resolve, token_at
+from postbox.clients.reading.cursors import Fresh, Place, Start, place_in, resolve, token_at
 from postbox.clients.reading.history import read_history
 from postbox.clients.reading.snapshot import (
     Neighbours,
@@ -98,7 +98,7 @@ class Reading:
         self.turns = Turns()
         self._tokens: dict[int, bytes] = {}
 
-    async def stream(
+    def stream(
         self,
         viewer: Viewer,
         request: pb.SyncFromServerRequest,
@@ -107,13 +107,7 @@ class Reading:
     ) -> AsyncGenerator[bytes]:
         """Frames: Events. Ends when the device is to leave, or has caught up and wants no more.
         Raises SnapshotBusy before the first."""
-        read = partial(resolve, viewer, request.lastEventUuid, request.resumeToken, self.identity)
-        start = await self.store.read(read)
-        per_frame = max(1, min(request.eventsPerFrame, MAX_FRAME_EVENTS))
-        stream = Stream(self, viewer, per_frame, leave, mail)
-        async with aclosing(stream.frames(start, until_caught_up=request.untilCaughtUp)) as made:
-            async for frame in made:
-                yield frame
+        return Stream(self, viewer, request, leave, mail).frames()
 
     async def history(
         self, viewer: Viewer, conversation: bytes, before_seq: int, limit: int
@@ -153,33 +147,44 @@ class Stream:
     """One device's."""
 
     def __init__(
-        self, reading: Reading, viewer: Viewer, per_frame: int, leave: Leave, mail: Mail | None
+        self,
+        reading: Reading,
+        viewer: Viewer,
+        request: pb.SyncFromServerRequest,
+        leave: Leave,
+        mail: Mail | None,
     ) -> None:
         self._reading = reading
         self._viewer = viewer
-        self._per_frame = per_frame
+        self._asked = request
         self._leave = leave
         self._mail = mail
+        self._per_frame = max(1, min(request.eventsPerFrame, MAX_FRAME_EVENTS))
         self._course = Course(reading.compiler, viewer)
         self._view: View
         self._pos = 0  # the device has been sent everything up to here
         self._previous = b""  # the field that names the last event
-        self._has_caught_up = False
 
-    async def frames(self, start: Place | Fresh, *, until_caught_up: bool) -> AsyncGenerator[bytes]:
+    async def frames(self) -> AsyncGenerator[bytes]:
+        start = await self._resolve()
         if isinstance(start, Fresh):
             async with aclosing(self._snapshot(start.code)) as made:
                 async for frame in made:
                     yield frame
-        else:
-            self._go_on(start)
-        async with aclosing(self._tail(until_caught_up=until_caught_up)) as made:
+        async with aclosing(self._tail()) as made:
             async for frame in made:
                 yield frame
 
-    def _go_on(self, place: Place) -> None:
-        self._view, self._pos = place.view, place.pos
-        self._previous = frames.previous(place.previous) if place.previous else b""
+    async def _resolve(self) -> Start:
+        asked, reading = self._asked, self._reading
+        last, token = asked.lastEventUuid, asked.resumeToken
+        start = await reading.store.read(
+            partial(resolve, self._viewer, last, token, reading.identity)
+        )
+        if isinstance(start, Place):
+            self._view, self._pos = start.view, start.pos
+            self._previous = frames.previous(start.previous) if start.previous else b""
+        return start
 
     # -- a snapshot -----------------------------------------------------------------------------
 
@@ -203,39 +208,35 @@ class Stream:
 
     # -- what was missed, and what comes --------------------------------------------------------
 
-    async def _tail(self, *, until_caught_up: bool) -> AsyncGenerator[bytes]:
+    async def _tail(self) -> AsyncGenerator[bytes]:
+        has_caught_up = False
         while not self._leave.is_over:
             with self._reading.tail.watch(self._view.interest) as watch:
-                async with aclosing(self._one_view(watch, until_caught_up)) as made:
-                    async for frame in made:
-                        yield frame
-            if self._has_caught_up and until_caught_up:
-                return
+                is_outdated = False
+                while not (is_outdated or self._leave.is_over):
+                    stretch = await self._read()
+                    if self._is_plain(stretch.entries):
+                        events = self._course.events(stretch.entries, {})
+                        for frame in self._framed(events, stretch.next):
+                            yield frame
+                    else:
+                        async with aclosing(self._sent(stretch)) as made:
+                            async for frame in made:
+                                yield frame
+                    self._pos, is_outdated = stretch.next, stretch.is_outdated
+                    if stretch.has_more:
+                        continue
+                    if not has_caught_up:
+                        has_caught_up = True
+                        yield self._caught_up()
+                        if self._asked.untilCaughtUp:
+                            return
+                    if not await self._wait(watch):
+                        yield self._caught_up()
+                    for event in () if self._mail is None else self._mail.take():
+                        yield event
             read = partial(read_view, self._viewer.user, self._pos)
             self._view = await self._reading.store.read(read)
-
-    async def _one_view(self, watch: Watch, until_caught_up: bool) -> AsyncGenerator[bytes]:
-        """Until the user sees others than before, or the stream is over."""
-        while not self._leave.is_over:
-            stretch = await self._read()
-            if stretch.entries:
-                async with aclosing(self._sent(stretch)) as made:
-                    async for frame in made:
-                        yield frame
-            self._pos = stretch.next
-            if stretch.is_outdated:
-                return
-            if stretch.has_more:
-                continue
-            if not self._has_caught_up:
-                self._has_caught_up = True
-                yield self._caught_up()
-                if until_caught_up:
-                    return
-            if not await self._wait(watch):
-                yield self._caught_up()
-            for event in () if self._mail is None else self._mail.take():
-                yield event
 
     async def _read(self) -> Stretch:
         view, after, tail = self._view, self._pos, self._reading.tail
@@ -262,23 +263,28 @@ class Stream:
         self._pos = watch.read_on(self._pos, self._reading.tail.head)
         return event.is_set()
 
+    def _is_plain(self, entries: Sequence[Entry]) -> bool:
+        """Nothing is to be read for them beside what they say: as nearly always."""
+        joins = self._view.joins
+        return not any(entry.pos in joins or is_picture(entry) for entry in entries)
+
     async def _sent(self, stretch: Stretch) -> AsyncGenerator[bytes]:
         """The stretch in frames; behind each joining of the user's own, what it finds there."""
         entries, begun = stretch.entries, 0
         pictured = await self._reading.compiler.pictured(entries)
-        if self._view.joins:
-            for at, entry in enumerate(entries):
-                period = self._view.joins.get(entry.pos)
-                if period is not None and entry.id == period.joined:
-                    made = self._course.events(entries[begun : at + 1], pictured)
-                    made[-1] = kept_back(made[-1], entry.pos - 1)
-                    for frame in self._framed(made, entry.pos - 1):
-                        yield frame
-                    async with aclosing(self._backfill(period)) as found:
-                        async for frame in found:
-                            yield frame
-                    begun = at + 1
-        rest = self._course.events(entries[begun:] if begun else entries, pictured)
+        for at, entry in enumerate(entries):
+            period = self._view.joins.get(entry.pos)
+            if period is None or entry.id != period.joined:
+                continue
+            made = self._course.events(entries[begun : at + 1], pictured)
+            made[-1] = kept_back(made[-1], entry.pos - 1)
+            for frame in self._framed(made, entry.pos - 1):
+                yield frame
+            async with aclosing(self._backfill(period)) as found:
+                async for frame in found:
+                    yield frame
+            begun = at + 1
+        rest = self._course.events(entries[begun:], pictured)
         for frame in self._framed(rest, stretch.next):
             yield frame
 
