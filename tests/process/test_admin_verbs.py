@@ -69,6 +69,12 @@ VERBS = (
     "hosts allow nonsense/",
     "hosts list",
     "hosts list --json",
+    "devices",
+    "devices revoke ann",
+    "devices revoke ann phone",
+    "devices revoke a@b.example phone --json",
+    "devices list --user ann",
+    "token mint --user a@b.example --device phone --json",
     "inbox --json",
     "inbox",
     "dead --json",
@@ -129,6 +135,7 @@ def plain(out: str) -> str:
         (r"\nok +port .*|,\{\"what\":\"port\".*?\}", ""),
         (r"[\d,.]+ [GM]iB", "much"),
         (r'"disk":\{.*?\}', '"disk":{}'),
+        (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "then"),
     ):
         out = re.sub(pattern, instead, out)
     return out

@@ -7,10 +7,12 @@ from types import MappingProxyType
 from typing import Any
 
 from postbox.admin.command import Command
+from postbox.admin.devices import LIST_DEVICES, MINT_TOKEN, REVOKE_DEVICES
 from postbox.admin.events import EVENTS, SETTLE, TAKE
 from postbox.admin.examining import EXAMINE_HOST
 from postbox.admin.hosts import LIST_HOSTS, SET_HOST
 from postbox.admin.inbox import INBOX
+from postbox.admin.issuer import EXAMINE_ISSUER
 from postbox.admin.keys import ROTATE_KEYS, SHOW_KEY
 from postbox.admin.letters import LETTERS, SETTLE_LETTERS
 from postbox.admin.links import LINKS
@@ -44,6 +46,10 @@ _ALL: tuple[Command[Any, Any], ...] = (
     SET_HOST,
     ROTATE_KEYS,
     EXAMINE_HOST,
+    MINT_TOKEN,
+    LIST_DEVICES,
+    REVOKE_DEVICES,
+    EXAMINE_ISSUER,
 )
 
 COMMANDS: Mapping[str, Command[Any, Any]] = MappingProxyType(

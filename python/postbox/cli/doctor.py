@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Nothing, Operator
 from postbox.admin.examining import EXAMINE_HOST, ExamineHost
+from postbox.admin.issuer import EXAMINE_ISSUER, IssuerSeen
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS, Seen
 from postbox.admin.status import STATUS, HostsStatus
@@ -177,6 +178,7 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
         cure = "postbox trust import FILE, or trust add NAME KEY"
         found.append(Finding("keys", "warning", text, cure))
     found += _hosts(status.hosts)
+    found += _issuer(await operator.call(EXAMINE_ISSUER, Nothing()))
     met = await operator.call(PEERS, Nothing())
     if met.waiting:
         text = f"waiting to be let in: {met.waiting:,}"
@@ -200,6 +202,25 @@ def _hosts(hosts: HostsStatus | None) -> Iterator[Finding]:
         text = f"given up: {events(hosts.dead)}"
         cure = "postbox dead shows them; postbox retry HOST tries them again"
         yield Finding("dead letters", "warning", text, cure)
+
+
+def _issuer(issuer: IssuerSeen) -> Iterator[Finding]:
+    """Of clients' tokens; where the operator named none, nothing is said."""
+    if issuer.name is None:
+        return
+    what = "issuer"
+    if issuer.error:
+        text = f"{issuer.name}: its keys cannot be had: {issuer.error}"
+        yield Finding(what, "wrong", text, "look at clients.jwks, and whether it answers there")
+    elif not issuer.kids:
+        text = f"{issuer.name} publishes no Ed25519 key, so none of its tokens is let in"
+        yield Finding(what, "wrong", text, "let it sign with EdDSA, and publish that key")
+    else:
+        text = f"{issuer.name}, keys: {', '.join(issuer.kids)[:200]}"
+        yield Finding(what, "ok", text)
+    if issuer.passed_over:
+        text = f"of its keys these do not count: {'; '.join(issuer.passed_over)[:300]}"
+        yield Finding(what, "warning", text, "nothing, if those are not for these tokens")
 
 
 def _hypercorn() -> Finding:

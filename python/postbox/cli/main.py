@@ -17,6 +17,8 @@ app = App(
 trust = App(name="trust", help="Whose signatures are believed, and with which keys.")
 keys = App(name="keys", help="This node's own keys.")
 hosts = App(name="hosts", help="Which hosts may post here, and how they prove who they are.")
+token = App(name="token", help="How a user's device signs in here.")
+devices = App(name="devices", help="The devices of this host's users.")
 
 app.command("postbox.cli.serve:serve", help="Run a node.")
 app.command("postbox.cli.import_file:import_", name="import", help="Take in a file of events.")
@@ -49,7 +51,12 @@ hosts.command("postbox.cli.hosts:forget", help="Take back what was said of a hos
 keys.command("postbox.cli.keys:rotate", help="Change the key by which other hosts know this one.")
 app.command(trust)
 app.command(keys)
+token.command("postbox.cli.token:mint", help="Make a token for a user's device.")
+devices.command("postbox.cli.devices:list_", name="list", help="Who has which, and since when.")
+devices.command("postbox.cli.devices:revoke", help="Shut out a device, or all of a user's.")
 app.command(hosts)
+app.command(token)
+app.command(devices)
 
 WITH_VALUE = ("--home", "--memory", "--store")
 OF_EVERY_VERB = (*WITH_VALUE, "--json")
@@ -62,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Exits 0 when it is done, 1 when it was refused or failed, 2 when it was called wrongly."""
     _open_closed_streams()
     try:
-        words = verb_first(sys.argv[1:] if arguments is None else arguments)
+        words = listing(verb_first(sys.argv[1:] if arguments is None else arguments))
         code = app(words, exit_on_error=False, print_error=True)
         sys.stdout.flush()
     except CycloptsError:
@@ -83,6 +90,14 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  (for good)
+
+
+def listing(words: list[str]) -> list[str]:
+    """`postbox devices` alone, or with options, lists them."""
+    if words[:1] != ["devices"] or not all(word.startswith("-") for word in words[1:2]):
+        return words
+    asks = {"-h", "--help", "--version"} & set(words[1:2])
+    return words if asks else ["devices", "list", *words[1:]]
 
 
 def verb_first(words: list[str]) -> list[str]:

@@ -17,11 +17,11 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from postbox.clients.identity.devices import Devices, TooManyDevices
 from postbox.clients.identity.issuers import Issuer, NotNow
+from postbox.clients.identity.names import device_refusal
 from postbox.clients.identity.tokens import (
     ClientToken,
     Expired,
     check_times,
-    device_refusal,
     is_revoked,
     read_token,
 )

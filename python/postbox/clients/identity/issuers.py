@@ -94,8 +94,7 @@ class Issuer:
         """Until cancelled."""
         while True:
             await self._fly()
-            await trio.sleep(self._pause_s())
-            with trio.move_on_after(FRESH_S - PAUSE_S):
+            with trio.move_on_after(FRESH_S):
                 await self._wanted.wait()
 
     def _check(self, token: ClientToken) -> None:

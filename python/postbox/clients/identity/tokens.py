@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from postbox.event import is_name
+from postbox.clients.identity.names import device_refusal, user_refusal
 from postbox.trust.host_keys import HostKey
 from postbox.trust.jwt import (
     BadToken,
@@ -180,30 +180,6 @@ def is_revoked(iat_ms: int, revoked_ms: int) -> bool:
 def first_iat_ms(now_ms: int, revoked_ms: int) -> int:
     """For a token that is made now: behind the revocation, however short a time ago that was."""
     return max(now_ms, revoked_ms + SKEW_MS if revoked_ms else 0)
-
-
-def user_refusal(name: str) -> str | None:
-    """Why this cannot be a user's name; None: it can."""
-    if is_name(name) and "@" not in name:
-        return None
-    return (
-        f"{_shown(name)} cannot be a user's name: 1 to 64 characters, without"
-        ' "@", ":", space or control characters'
-    )
-
-
-def device_refusal(name: str) -> str | None:
-    """Why this cannot be a device's name; None: it can."""
-    if is_name(name):
-        return None
-    return (
-        f"{_shown(name)} cannot be a device's name: 1 to 64 characters, without"
-        ' ":", space or control characters'
-    )
-
-
-def _shown(name: str) -> str:
-    return repr(name[:80])
 
 
 def _ms(seconds: float) -> int:

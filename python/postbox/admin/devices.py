@@ -1,0 +1,162 @@
+"""Which devices users have, letting them in, and shutting them out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from postbox.admin.command import Command, Desk, Tell
+from postbox.admin.links import time_of
+from postbox.clients.identity.devices import devices_of, is_let_in
+from postbox.clients.identity.names import device_refusal, user_refusal
+from postbox.clients.ids import text_of, user_id
+from postbox.clients.rules.devices import DeviceRules, Revoke
+from postbox.clients.tables import ALL_DEVICES, DEVICE, Device, read_row
+from postbox.errors import Fault
+from postbox.store.contract import Reader
+from postbox.trust.keys import SEED_BYTES
+
+
+class BadDevice(Fault):
+    """What was written names no user or no device that can be meant."""
+
+
+class MintToken(Struct, frozen=True, forbid_unknown_fields=True):
+    """`days`: None, as the configuration says."""
+
+    user: str
+    device: str
+    days: int | None = None
+
+
+class Minted(Struct, frozen=True):
+    """The fields of `token mint --json`."""
+
+    token: str
+    user: str
+    device: str
+    expires: datetime
+
+
+class ListDevices(Struct, frozen=True, forbid_unknown_fields=True):
+    """`user`: of this one alone."""
+
+    user: str | None = None
+
+
+class RevokeDevices(Struct, frozen=True, forbid_unknown_fields=True):
+    """`device`: None, all that the user has."""
+
+    user: str
+    device: str | None = None
+
+
+class DeviceSeen(Struct, frozen=True):
+    """`user`: None if nobody of that name ever signed in, so that it is not known here;
+    `registered`: None if the device never signed in; `is_let_in`: it is not revoked, or signed in
+    again since."""
+
+    user: str | None
+    device: str
+    uuid: str
+    is_let_in: bool
+    registered: datetime | None
+    last_seen: datetime | None
+    revoked: datetime | None
+
+
+class DevicesSeen(Struct, frozen=True):
+    """The fields of `devices list --json`, and of `devices revoke --json`."""
+
+    devices: list[DeviceSeen]
+
+
+async def _mint(desk: Desk, request: MintToken, tell: Tell) -> Minted:
+    from postbox.clients.identity import tokens  # joserfc: slow to load
+
+    user, device = _user(request.user), _device(request.device)
+    node = desk.node
+    key = (user_id(user), device)
+    rows = await node.store.read(lambda reader: reader.rows(DEVICE, [key]))
+    row = rows[key]
+    now_ms = node.world.clock.now_ns() // 1_000_000
+    days = request.days or node.config.clients.token_days
+    expires_ms = now_ms + days * tokens.DAY_MS
+    text = tokens.mint(
+        tokens.token_key(node.identity.soul[:SEED_BYTES]),
+        iss=node.identity.name,
+        user=user,
+        device=device,
+        iat_ms=tokens.first_iat_ms(now_ms, 0 if row is None else read_row(Device, row).revoked_ms),
+        exp_ms=expires_ms,
+        jti=node.world.random.bytes(16),
+    )
+    expires = time_of(expires_ms)
+    assert expires is not None
+    return Minted(text, user, device, expires)
+
+
+async def _list(desk: Desk, request: ListDevices, tell: Tell) -> DevicesSeen:
+    user = None if request.user is None else _user(request.user)
+    if user is None:
+        return DevicesSeen(await desk.node.store.read(_all))
+    found = await desk.node.store.read(lambda reader: devices_of(reader, user_id(user)))
+    return DevicesSeen([_seen(user, device) for device in found])
+
+
+async def _revoke(desk: Desk, request: RevokeDevices, tell: Tell) -> DevicesSeen:
+    """The revoked ones. Durable on return, and known to this process."""
+    node, user = desk.node, _user(request.user)
+    if request.device is None:
+        has = await node.store.read(lambda reader: devices_of(reader, user_id(user)))
+        names = [device.name for device in has]
+        if not names:
+            raise BadDevice(
+                f"{user} has no devices here. To make a token useless that was never used, name"
+                f" its device: postbox devices revoke {user} DEVICE"
+            )
+    else:
+        names = [_device(request.device)]
+    drafts = [Revoke(node.world.new_id(), user, name) for name in names]
+    await node.admission.submit(DeviceRules(), drafts)
+    now = await node.store.read(lambda reader: devices_of(reader, user_id(user)))
+    return DevicesSeen([_seen(user, device) for device in now if device.name in names])
+
+
+def _all(reader: Reader) -> list[DeviceSeen]:
+    return [
+        _seen(None if user is None else str(user), read_row(Device, tuple(row)))
+        for user, *row in reader.query(ALL_DEVICES)
+    ]
+
+
+def _seen(user: str | None, device: Device) -> DeviceSeen:
+    return DeviceSeen(
+        user=user,
+        device=device.name,
+        uuid=text_of(device.id),
+        is_let_in=is_let_in(device),
+        registered=time_of(device.made_ms),
+        last_seen=time_of(device.seen_ms),
+        revoked=time_of(device.revoked_ms),
+    )
+
+
+def _user(name: str) -> str:
+    refusal = user_refusal(name)
+    if refusal is not None:
+        raise BadDevice(refusal)
+    return name
+
+
+def _device(name: str) -> str:
+    refusal = device_refusal(name)
+    if refusal is not None:
+        raise BadDevice(refusal)
+    return name
+
+
+MINT_TOKEN = Command("mint-token", MintToken, Minted, _mint)
+LIST_DEVICES = Command("devices", ListDevices, DevicesSeen, _list)
+REVOKE_DEVICES = Command("revoke-devices", RevokeDevices, DevicesSeen, _revoke)
