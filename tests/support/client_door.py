@@ -150,14 +150,15 @@ class Door:
         """With a good token; registered at its first call."""
         return Device(self, user, name, self.token(user, name, days))
 
-    def token(self, user: str, name: str, days: float = 30) -> str:
+    def token(self, user: str, name: str, days: float = 30, made_days_ago: float = 0) -> str:
+        """`days`: for which it is good from now on."""
         now_ms = self.node.world.clock.now_ns() // 1_000_000
         return mint(
             token_key(self.node.identity.soul[:SEED_BYTES]),
             iss=self.node.identity.name,
             user=user,
             device=name,
-            iat_ms=now_ms,
+            iat_ms=now_ms - int(made_days_ago * DAY_MS),
             exp_ms=now_ms + int(days * DAY_MS),
             jti=self.node.world.random.bytes(16),
         )

@@ -1,10 +1,30 @@
-"""What devices are answered."""
+"""What becomes of a device's queue, and of what it asks for."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from support.client_door import conversation, door_at, kind_of, message, value_of
+import pytest
+
+from postbox.clients import wire
+from postbox.clients.events.incoming import SendMessage
+from postbox.clients.rules.draft import ClientDraft
+from postbox.clients.rules.rules import ClientRules
+from postbox.rpc import fields as raw
+from postbox.rpc.postbox.v1 import clients_pb as pb
+from postbox.rules import Decision, State
+from support.client_door import (
+    Door,
+    Refused,
+    conversation,
+    door_at,
+    event_of,
+    kind_of,
+    message,
+    value_of,
+)
+from support.serving import logged
 
 
 async def test_a_message_that_is_sent_again_is_stored_once(tmp_path: Path) -> None:
@@ -19,3 +39,239 @@ async def test_a_message_that_is_sent_again_is_stored_once(tmp_path: Path) -> No
         (again,) = (await ann.sync(event)).events
         assert again.duplicate
         assert again.uuid == sent.uuid
+        assert [one.uuid for one in (await bob.history(room)).events][-1] == sent.uuid
+
+
+async def test_each_event_of_a_batch_is_answered_in_its_place(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        await ann.sync()
+        created = ann.event(pb.ConversationCreated(name="tea"))
+        batch = [
+            created,
+            ann.event(message(created.uuid, "by the local uuid")),
+            ann.event(message("00000000-0000-4000-8000-0000000000ff", "into nowhere")),
+            ann.event(pb.DisplayNameChanged(newName="Ann")),
+        ]
+        answers = (await ann.sync(*batch)).events
+        assert [answer.clientUuid for answer in answers] == [event.uuid for event in batch]
+        kinds = ["", "sentNewMessage", "eventRefused", ""]
+        assert [kind_of(answer) for answer in answers] == kinds
+        assert value_of(answers[2]).code == "NOT_A_MEMBER"
+        assert [bool(answer.uuid) for answer in answers] == [True, True, False, True]
+
+
+async def test_a_name_that_was_changed_meanwhile_is_told_with_the_refusal(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        phone, tablet = door.device("ann", "phone"), door.device("ann", "tablet")
+        room = await conversation(phone, tablet.door.device("bob"))
+        first = await phone.one(pb.ConversationNameChanged(conversationUuid=room, newName="a"))
+        second = await phone.one(pb.ConversationNameChanged(conversationUuid=room, newName="b"))
+        late = pb.ConversationNameChanged(conversationUuid=room, newName="c")
+        refused = await tablet.one(late, basedOnUuid=first.uuid)
+        assert value_of(refused).code == "SUPERSEDED"
+        current = value_of(refused).current
+        assert current.uuid == second.uuid
+        assert value_of(current).newName == "b"
+        named = await phone.one(pb.DisplayNameChanged(newName="Ann"))
+        refused = await tablet.one(
+            pb.DisplayNameChanged(newName="Anna"), basedOnUuid="0" * 8 + first.uuid[8:]
+        )
+        assert value_of(refused).current.uuid == named.uuid
+
+
+# -- queue numbers ------------------------------------------------------------------------------
+
+
+async def test_a_hole_in_the_queue_is_told_with_the_number_that_is_next(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        answer = await ann.sync(ann.event(message(room)), ann.event(message(room)), first=1)
+        assert answer.nextQueueNumber == 3
+        with pytest.raises(Refused) as refused:
+            await ann.sync(ann.event(message(room)), first=5)
+        assert (refused.value.code, refused.value.status) == ("QUEUE_HOLE", 9)
+        assert refused.value.metadata["postbox-next-queue-number"] == "3"
+        assert "next=3" in refused.value.text
+        assert len((await ann.history(room)).events) == 3  # the conversation, and two messages
+        assert (await ann.sync(ann.event(message(room)), first=3)).nextQueueNumber == 4
+
+
+async def test_a_device_that_sends_nothing_is_told_its_next_number(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        assert (await ann.sync()).nextQueueNumber == 1
+        await ann.sync(ann.event(pb.DisplayNameChanged(newName="Ann")), first=1)
+        assert (await ann.sync()).nextQueueNumber == 2
+
+
+async def test_who_does_not_count_is_told_no_number(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        answer = await ann.sync(ann.event(pb.DisplayNameChanged(newName="Ann")))
+        assert answer.nextQueueNumber == 0
+
+
+async def test_an_event_that_cannot_be_read_is_refused_in_its_place_and_blocks_nothing(
+    tmp_path: Path,
+) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        good = [ann.event(message(room, text)).to_binary() for text in "ab"]
+        garbage = b"\xff\xff\xff"
+        asked = b"".join(raw.bytes_field(1, body) for body in (good[0], garbage, good[1]))
+        answer = pb.SubmitEventOutput.from_binary(
+            await ann.ask(wire.SYNC, asked + raw.varint_field(2, 1))
+        )
+        kinds = [kind_of(one) for one in answer.events]
+        assert kinds == ["sentNewMessage", "eventRefused", "sentNewMessage"]
+        assert value_of(answer.events[1]).code == "INVALID"
+        assert answer.nextQueueNumber == 4
+        assert (await ann.sync(ann.event(message(room)), first=4)).nextQueueNumber == 5
+
+
+async def test_what_is_transitory_is_answered_and_has_no_number(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        typing = event_of(pb.UserIsTyping(conversationUuid=room))
+        answer = await ann.sync(
+            typing, ann.event(message(room, "a")), typing, ann.event(message(room, "b")), first=1
+        )
+        kinds = [kind_of(one) for one in answer.events]
+        assert kinds == ["", "sentNewMessage", "", "sentNewMessage"]
+        assert answer.nextQueueNumber == 3
+
+
+class Clumsy(ClientRules, frozen=True):
+    """Fails at one message."""
+
+    def decide(self, draft: ClientDraft, state: State, at_ms: int) -> Decision:
+        content = draft.incoming.content
+        if isinstance(content, SendMessage) and content.text == "boom":
+            raise ZeroDivisionError
+        return ClientRules.decide(self, draft, state, at_ms)
+
+
+async def test_an_event_that_our_own_rules_fail_at_is_refused_and_blocks_nothing(
+    tmp_path: Path,
+) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        clumsy = replace(door.clients, rules=Clumsy())
+        ann.door = Door(door.node, clumsy, door.metrics, clumsy.make_app())
+        batch = [ann.event(message(room, text)) for text in ("a", "boom", "b", "boom", "c")]
+        with logged() as log:
+            answer = await ann.sync(*batch, first=1)
+        assert "ZeroDivisionError" in log.getvalue()
+        codes = [kind_of(one) for one in answer.events]
+        assert codes == ["sentNewMessage", "eventRefused"] * 2 + ["sentNewMessage"]
+        assert value_of(answer.events[1]).code == "FAULT"
+        assert answer.nextQueueNumber == 6
+        # and it stays refused when the rules are mended
+        ann.door = door
+        again = await ann.sync(*batch, first=1)
+        assert [kind_of(one) for one in again.events] == codes
+
+
+# -- bounds -------------------------------------------------------------------------------------
+
+
+async def test_too_many_events_are_refused_as_one_request_and_taken_in_two(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        events = [ann.event(message(room, str(number))) for number in range(101)]
+        with pytest.raises(Refused) as refused:
+            await ann.sync(*events)
+        assert (refused.value.code, refused.value.status) == ("TOO_LARGE", 3)
+        assert len((await ann.sync(*events[:100])).events) == 100
+        assert len((await ann.sync(*events[100:])).events) == 1
+
+
+async def test_a_single_event_that_is_too_large_is_refused_by_itself(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        (refused,) = (await ann.sync(ann.event(message(room, "x" * 1_500_000)), first=1)).events
+        assert value_of(refused).code == "TOO_LARGE"
+        large = [ann.event(message(room, "x" * 60_000)) for _ in range(20)]
+        with pytest.raises(Refused) as told:
+            await ann.sync(*large, first=2)
+        assert told.value.code == "TOO_LARGE"
+        assert (await ann.sync(*large[:10], first=2)).nextQueueNumber == 12
+
+
+async def test_a_device_that_sends_too_much_is_told_when_to_go_on(tmp_path: Path) -> None:
+    async with door_at(tmp_path, events_per_second=1, burst=100) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        await ann.sync(*[ann.event(message(room)) for _ in range(99)])
+        with pytest.raises(Refused) as refused:
+            await ann.sync(*[ann.event(message(room)) for _ in range(50)])
+        assert (refused.value.code, refused.value.status) == ("RATE_LIMITED", 8)
+        assert 40 <= int(refused.value.metadata["retry-after"]) <= 50
+
+
+# -- who asks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rpc", wire.RPCS)
+async def test_nothing_is_answered_without_a_good_token(tmp_path: Path, rpc: str) -> None:
+    async with door_at(tmp_path) as door:
+        for token in (None, "", "x", door.token("ann", "phone", days=-1, made_days_ago=2)):
+            answer = await door.call(rpc, b"", token)
+            refused = Refused(answer)
+            assert refused.status == 16
+            assert refused.code == ("TOKEN_EXPIRED" if token and len(token) > 1 else "NO_SESSION")
+
+
+async def test_a_conversation_that_one_is_not_in_has_no_history(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann, bob, eve = (door.device(name) for name in ("ann", "bob", "eve"))
+        room = await conversation(ann, bob)
+        await ann.one(message(room, "secret"))
+        texts = set()
+        for uuid in (room, "00000000-0000-4000-8000-0000000000ff"):
+            with pytest.raises(Refused) as refused:
+                await eve.history(uuid)
+            assert (refused.value.code, refused.value.status) == ("NOT_A_MEMBER", 7)
+            texts.add(refused.value.text)
+        assert len(texts) == 1, "it is not told whether there is one"
+
+
+async def test_history_is_read_backwards_page_by_page(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        created = ann.event(pb.ConversationCreated())
+        await ann.sync(created)
+        await ann.sync(*[ann.event(message(created.uuid, str(at))) for at in range(5)])
+        page = await ann.history(created.uuid, limit=3)  # by its local uuid
+        assert [one.conversationSeq for one in page.events] == [4, 5, 6]
+        assert page.more
+        page = await ann.history(page.events[0].conversationUuid, before=4, limit=3)
+        assert [one.conversationSeq for one in page.events] == [1, 2, 3]
+        assert not page.more
+        assert len((await ann.history(created.uuid, limit=2**32 - 1)).events) == 6
+        assert (await ann.history(created.uuid, before=2**64 - 1)).events
+
+
+async def test_requests_and_events_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        await ann.sync(*[ann.event(message(room))] * 2, ann.event(message("no uuid")))
+        with pytest.raises(Refused):
+            await ann.history("no uuid")
+        told = door.metrics.render().decode()
+        for line in (
+            'postbox_client_requests_total{code="OK",rpc="Sync"} 3.0',
+            'postbox_client_requests_total{code="INVALID",rpc="History"} 1.0',
+            'postbox_client_events_total{outcome="stored"} 2.0',
+            'postbox_client_events_total{outcome="duplicate"} 1.0',
+            'postbox_client_events_total{outcome="refused"} 1.0',
+        ):
+            assert line in told
