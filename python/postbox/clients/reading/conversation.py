@@ -8,6 +8,7 @@ Names, members, watermarks and reactions are such that it may be told twice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -21,10 +22,8 @@ from postbox.clients.tables import (
     CONVERSATION,
     MEMBER,
     MEMBERS_OF,
-    Account,
     Conversation,
     Member,
-    account_of,
     read_row,
 )
 from postbox.rpc.postbox.v1 import clients_pb as pb
@@ -101,12 +100,23 @@ NEWEST = Query(
 )
 
 
+class Face(NamedTuple):
+    """What a user shows of itself: the first columns of its account. `picture`: SHA-256."""
+
+    user: bytes
+    name: str
+    display: str
+    picture: bytes
+    name_event: bytes
+    picture_event: bytes
+
+
 class State(Struct, frozen=True):
     """`events`: Events without a mark. `people`: whom they name."""
 
     events: Sequence[bytes]
     message_bytes: int
-    people: Sequence[Account]
+    people: Sequence[Face]
 
 
 def read_state(
@@ -119,7 +129,7 @@ def read_state(
         return None
     conversation = _conversation(period.conversation, reader)
     members = read_members(period.conversation, reader)
-    people = read_accounts([member.user for member in members], reader)
+    people = read_faces([member.user for member in members], reader)
     events = [*_names(conversation), *_members(members, people)]
     marks = read_watermarks(viewer, period.conversation, upto, reader)
     events += [for_device(entry, viewer) for entry in marks]
@@ -134,10 +144,10 @@ def read_members(conversation: bytes, reader: Reader) -> list[Member]:
     return [read_row(Member, row) for row in rows]
 
 
-def read_accounts(users: Iterable[bytes], reader: Reader) -> dict[bytes, Account]:
+def read_faces(users: Iterable[bytes], reader: Reader) -> dict[bytes, Face]:
     rows = reader.rows(ACCOUNT, [(user,) for user in users])
-    accounts = [account_of(row) for row in rows.values() if row is not None]
-    return {account.user: account for account in accounts}
+    faces = [Face._make(row[: len(Face._fields)]) for row in rows.values() if row is not None]
+    return {face.user: face for face in faces}
 
 
 def read_watermarks(viewer: Viewer, conversation: bytes, upto: int, reader: Reader) -> list[Entry]:
@@ -167,10 +177,6 @@ def entries_of(rows: Iterable[Row]) -> list[Entry]:
     return [Entry(row[0], Lane.CLIENTS, *row[1:]) for row in rows]  # type: ignore[arg-type]
 
 
-def person_of(account: Account) -> Person:
-    return Person(account.user, account.name, account.display, account.picture)
-
-
 def _lasts(period: Period, row: Row | None) -> bool:
     if row is None:
         return False
@@ -196,11 +202,12 @@ def _names(conversation: Conversation) -> Iterator[bytes]:
         yield frames.named(event, conversation.name_event)
 
 
-def _members(members: Iterable[Member], people: dict[bytes, Account]) -> Iterator[bytes]:
+def _members(members: Iterable[Member], people: dict[bytes, Face]) -> Iterator[bytes]:
     for member in members:
-        account = people.get(member.user)
-        if account is not None:
-            its, user = member.conversation, bodies.user_of(person_of(account))
+        face = people.get(member.user)
+        if face is not None:
+            person = Person(face.user, face.name, face.display, face.picture)
+            its, user = member.conversation, bodies.user_of(person)
             joined = pb.MemberJoined(
                 conversationUuid=text_of(its), user=user, role=pb.Role(member.role)
             )

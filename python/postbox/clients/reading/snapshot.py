@@ -20,13 +20,13 @@ from postbox.clients.events.kinds import Kind
 from postbox.clients.reading.compile import backfill, read_pngs
 from postbox.clients.reading.conversation import (
     RECENT_MESSAGES,
+    Face,
     for_device,
-    read_accounts,
+    read_faces,
     read_newest,
     read_state,
 )
 from postbox.clients.reading.windows import Period, View, Viewer, newest_seen, read_periods, view_of
-from postbox.clients.tables import Account
 from postbox.errors import Fault
 from postbox.store.contract import Reader
 from postbox.store.runner import StoreRunner
@@ -166,24 +166,24 @@ class Snapshot:
 def begin(viewer: Viewer, neighbours: Neighbours, reader: Reader) -> Beginning:
     """What is the user's own, and which conversations there are."""
     periods = read_periods(viewer.user, reader)
-    accounts = list(read_accounts([viewer.user], reader).values())
-    events = [*_own_name(accounts), *neighbours(reader, viewer.name)]
+    faces = list(read_faces([viewer.user], reader).values())
+    events = [*_own_name(faces), *neighbours(reader, viewer.name)]
     return Beginning(
         view_of(viewer.user, periods, reader.head, reader.head),
         [period for period in periods if period.is_open],
         events,
-        pictures_of(accounts, set()),
+        pictures_of(faces, set()),
         newest_seen(viewer.user, reader),
     )
 
 
-def pictures_of(people: Iterable[Account], told: set[bytes]) -> list[Picture]:
+def pictures_of(people: Iterable[Face], told: set[bytes]) -> list[Picture]:
     """Of those who have one, each once; `told` grows by them."""
     pictures = []
-    for account in people:
-        if account.picture and account.user not in told:
-            told.add(account.user)
-            pictures.append(Picture(account.user, account.picture, account.picture_event))
+    for face in people:
+        if face.picture and face.user not in told:
+            told.add(face.user)
+            pictures.append(Picture(face.user, face.picture, face.picture_event))
     return pictures
 
 
@@ -208,13 +208,13 @@ def _picture(picture: Picture, png: bytes) -> bytes:
     return frames.named(event, picture.event)
 
 
-def _own_name(accounts: Iterable[Account]) -> list[bytes]:
+def _own_name(faces: Iterable[Face]) -> list[bytes]:
     events = []
-    for account in accounts:
-        if account.name_event:
-            changed = bodies.display_name_changed(account.user, account.display)
+    for face in faces:
+        if face.name_event:
+            changed = bodies.display_name_changed(face.user, face.display)
             event = frames.state(Kind.DISPLAY_NAME_CHANGED, changed)
-            events.append(frames.named(event, account.name_event))
+            events.append(frames.named(event, face.name_event))
     return events
 
 
