@@ -6,11 +6,7 @@ looked at on empty tables and on full ones, before and after `analyze`, as the s
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -23,33 +19,20 @@ from postbox.hosts.links.summary import FIRST_OPEN
 from postbox.hosts.tables import CONSENT, CONTACT, HOST, HOST_KEY, LINK_IN, LINK_OUT, PEER_KEY
 from postbox.hosts.tables import MIGRATIONS as HOSTS
 from postbox.log.outbox_tables import BACKLOG, DEAD, DEAD_LETTERS, FIRST_REVIVED, OUTBOX, READERS
-from postbox.store.contract import IDENTITY, Lane, Query
+from postbox.store.contract import IDENTITY, Lane
 from postbox.store.postgres import statements
 from postbox.store.postgres.driver import open_postgres
 from postbox.store.postgres.session import Patience, Role, Session, open_session
 from postbox.trust.tables import KEY, TALLY, VOTER, WAITING
 from postbox.trust.tables import MIGRATIONS as TRUST
 from postbox.world import FileDisk
+from support.plans import SQL_TYPES, Asked, asked, unfit, unnamed
 from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT
 
 ROWS = 100_000
 TABLES = [IDENTITY, OUTBOX, DEAD, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
 TABLES += [GUILD, INVITE, QUOTA, DRAFT, HANDLED, HANDLER]
 TABLES += [HOST, CONTACT, CONSENT, LINK_IN, LINK_OUT, PEER_KEY, HOST_KEY]
-SQL_TYPES = {"integer": "bigint", "real": "double precision", "text": "text", "blob": "bytea"}
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A statement, the types of its parameters, and the indexes that it may go by."""
-
-    sql: str
-    types: tuple[str, ...]
-    indexes: frozenset[str]
-
-
-def asked(sql: str, *types: str, by: str) -> Asked:
-    return Asked(sql, types, frozenset(by.split()))
 
 
 def asked_of_the_log() -> Iterator[tuple[str, Asked]]:
@@ -114,10 +97,6 @@ def asked_about_links() -> Iterator[tuple[str, Asked]]:
     yield "first letter", asked(unnamed(FIRST_LETTER), text, by="dead_pkey")
 
 
-def unnamed(query: Query) -> str:
-    return re.sub(r"%\(\w+\)s", "%s", statements.named(query))
-
-
 ALL = dict(
     [
         *asked_of_the_log(),
@@ -175,27 +154,3 @@ def test_every_statement_goes_by_its_index(
     finally:
         session.close()
     assert wrong == {}
-
-
-def unfit(session: Session, each: Asked) -> str:
-    """What is wrong with the plan that is kept for all parameters, or nothing."""
-    head, *rest = each.sql.split("%s")
-    sql = head + "".join(f"${at}{part}" for at, part in enumerate(rest, start=1))
-    types = f"({', '.join(each.types)})" if each.types else ""
-    session.send(f"prepare asked {types} as {sql}")
-    nulls = f"({', '.join(['null'] * len(each.types))})" if each.types else ""
-    [plan] = session.send(f"explain (format json) execute asked {nulls}")
-    session.send("deallocate asked")
-    nodes = list(walk(plan[0]["Plan"]))
-    kinds = {str(node["Node Type"]) for node in nodes}
-    scans = [node for node in nodes if "Index Name" in node]
-    indexes = {str(node["Index Name"]) for node in scans}
-    has_keys = all("Index Cond" in node for node in scans) or not each.types
-    is_by_key = kinds.isdisjoint({"Seq Scan", "Bitmap Heap Scan", "Hash Join", "Merge Join"})
-    return "" if is_by_key and has_keys and indexes == each.indexes else json.dumps(plan, indent=1)
-
-
-def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for inner in node.get("Plans", []):
-        yield from walk(inner)

@@ -96,8 +96,9 @@ NEWEST = Query(
     and e.seq is not null and e.lane = 4 and e.pos <= :upto order by e.seq desc limit 1""",
     postgres=f"""select {ENTRY} from entry e where (e.stream, e.seq) >= (%(stream)s, 1)
     and (e.stream, e.seq) <= (%(stream)s, 9223372036854775807) and e.seq is not null
-    and e.lane = 4 and e.pos <= %(upto)s order by e.stream desc, e.seq desc limit 1""",
+    and e.lane + 0 = 4 and e.pos <= %(upto)s order by e.stream desc, e.seq desc limit 1""",
 )
+"""`lane + 0`: an index by position would have to look through the whole stream."""
 
 
 class Face(NamedTuple):

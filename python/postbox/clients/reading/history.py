@@ -28,9 +28,10 @@ NUMBERED = Query(
     order by e.seq desc limit :limit""",
     postgres=f"""select {ENTRY} from entry e where (e.stream, e.seq) >= (%(stream)s, 1)
     and (e.stream, e.seq) < (%(stream)s, %(before)s) and e.seq is not null
-    and e.lane = 4 and e.pos > %(after)s and e.pos <= %(upto)s
+    and e.lane + 0 = 4 and e.pos > %(after)s and e.pos <= %(upto)s
     order by e.stream desc, e.seq desc limit %(limit)s""",
 )
+"""`lane + 0`: an index by position would have to look through the whole stream."""
 
 CHANGES = Query(
     "changes_of_message",
