@@ -22,6 +22,21 @@ class Refusal(NamedTuple):
     trailers: dict[str, str]
 
 
+class GrpcStream:
+    """What comes on a stream that stays open."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    async def next(self) -> bytes | Refusal | None:
+        """The next message, or how it ended."""
+        found: bytes | Refusal | None = await _in_thread(lambda: next(self._call, None))
+        return found
+
+    def give_up(self) -> None:
+        self._call.cancel()
+
+
 class GrpcHost:
     def __init__(self, channel: Any) -> None:
         self._channel = channel
@@ -43,6 +58,9 @@ class GrpcHost:
         found = await self.ask(rpc, message)
         assert isinstance(found, Refusal), found
         return found
+
+    def streamed(self, path: str, message: bytes, **how: Any) -> GrpcStream:
+        return GrpcStream(self._channel.unary_stream(path)(message, timeout=DEADLINE_S, **how))
 
     async def drained(self, message: bytes) -> list[bytes]:
         """All that Sync gives, to its end."""
