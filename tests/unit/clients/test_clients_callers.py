@@ -350,9 +350,11 @@ async def test_a_key_that_the_issuer_takes_back_ends_what_it_signed(world: World
     login = Login(world)
     async with open_desk(world, login) as desk:
         token = login.token()
-        await desk.known(token)
+        caller = await desk.known(token)
+        assert desk.callers.why_over(caller) is None
         login.keys = {"k2": issuer_key("k2")}
         await trio.sleep(FRESH_S + 1)
+        assert desk.callers.why_over(caller) == "TOKEN_EXPIRED"
         assert "no Ed25519 key with its kid" in str(await _said(desk.known, token))
         login.keys["k1"] = issuer_key("another key under the old name")
         await trio.sleep(FRESH_S + 1)

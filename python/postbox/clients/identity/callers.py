@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from postbox.clients.identity.devices import Devices, TooManyDevices
 from postbox.clients.identity.issuers import Issuer, NotNow
@@ -69,7 +69,8 @@ class TooOften(WireError):
 
 @dataclass(frozen=True)
 class Caller:
-    """A device that has shown which one it is, until `expires_ms`."""
+    """A device that has shown which one it is, until `expires_ms`. `kid`: of the issuer's key that
+    its token was signed with; empty: it is one of ours."""
 
     user: str
     user_id: bytes
@@ -77,19 +78,13 @@ class Caller:
     device_id: bytes
     expires_ms: int
     issued_ms: int = 0
+    kid: str = ""
+    signed_with: bytes = b""
 
     @property
     def key(self) -> str:
         """Of what is limited a device."""
         return self.device_id.hex()
-
-
-class _Session(NamedTuple):
-    """A token whose signature is good. `kid`: of the issuer's key; None: it is ours."""
-
-    caller: Caller
-    key: bytes
-    kid: str | None
 
 
 class Callers:
@@ -111,7 +106,7 @@ class Callers:
         self._issuer = issuer
         self._devices = devices
         self._counts_as = counts_as
-        self._sessions: dict[bytes, _Session] = {}  # oldest first
+        self._sessions: dict[bytes, Caller] = {}  # by a digest of the token; oldest first
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE)
         self._events = Rate(events_per_second * 60, burst)
         self._profiles = Rate(PROFILE_CHANGES_PER_MINUTE, PROFILE_CHANGES)
@@ -125,22 +120,23 @@ class Callers:
         `postbox-device`, for tokens that do not say. Raises NotKnown and TooOften."""
         text = _bearer(authorization)
         name = hashlib.sha256(f"{device or ''}\0{text}".encode(errors="surrogatepass")).digest()
-        session = self._sessions.get(name)
-        if session is not None and self._why_over(session) is None:
-            await self._let_in(session.caller)
-            return session.caller
+        caller = self._sessions.get(name)
+        if caller is not None and self._is_at_hand(caller):
+            await self._let_in(caller)
+            return caller
         self._require_patience(address)
         try:
-            session = await self._sign_in(text, device or "")
+            caller = await self._sign_in(text, device or "")
         except (NotKnown, TooOften):
             self._strangers.take(self._counts_as(address), self._clock.elapsed_s(), 1)
             raise
-        self._remember(name, session)
-        return session.caller
+        self._remember(name, caller)
+        return caller
 
     def why_over(self, caller: Caller) -> Code | None:
-        """Why this device is not let in any more; None: it still is."""
-        if self._now_ms() >= caller.expires_ms:
+        """Why this device is not let in any more; None: it still is. A token whose key its issuer
+        has taken back is as good as expired."""
+        if self._now_ms() >= caller.expires_ms or not self._is_key_good(caller):
             return "TOKEN_EXPIRED"
         device = self._devices.known(caller.user, caller.device)
         if device is not None and is_revoked(caller.issued_ms, device.revoked_ms):
@@ -176,22 +172,22 @@ class Callers:
         except TooMany:
             raise TooOften("too many requests are under way", 1) from None
 
-    async def _sign_in(self, text: str, device: str) -> _Session:
+    async def _sign_in(self, text: str, device: str) -> Caller:
         try:
             token = read_token(text)
             check_times(token, self._now_ms())
             key = await self._key_of(token)
             if not is_signed(text, key):
                 raise BadToken(f"its signature is not by the key {token.kid[:80]}")
-            session = _session(token, _device(token, device), key)
+            caller = _caller(token, _device(token, device), key)
         except Expired as error:
             raise NotKnown("TOKEN_EXPIRED", f"the token was not accepted: {error}") from error
         except BadToken as error:
             raise NotKnown("NO_SESSION", f"the token was not accepted: {error}") from error
         except NotNow as error:
             raise TooOften(str(error), error.retry_s) from error
-        await self._let_in(session.caller)
-        return session
+        await self._let_in(caller)
+        return caller
 
     async def _key_of(self, token: ClientToken) -> bytes:
         """Raises BadToken and NotNow."""
@@ -218,21 +214,19 @@ class Callers:
         except TooManyDevices as error:
             raise NotKnown("NO_SESSION", str(error)) from error
 
-    def _why_over(self, session: _Session) -> str | None:
-        """Why what is remembered of a token is of no use; looked into anew, it may be again."""
-        if session.kid is not None and self._key_now(session.kid) != session.key:
-            return "its issuer has taken back its key"
-        caller = session.caller
-        if self._devices.known(caller.user, caller.device) is None:
-            return "whether it was revoked is not at hand"
-        return self.why_over(caller)
+    def _is_at_hand(self, caller: Caller) -> bool:
+        """Can it be let in without its token being looked at again?"""
+        is_known = self._devices.known(caller.user, caller.device) is not None
+        return is_known and self.why_over(caller) is None
 
-    def _key_now(self, kid: str) -> bytes | None:
-        return None if self._issuer is None else self._issuer.known(kid)
+    def _is_key_good(self, caller: Caller) -> bool:
+        if not caller.kid:
+            return True
+        return self._issuer is not None and self._issuer.known(caller.kid) == caller.signed_with
 
-    def _remember(self, name: bytes, session: _Session) -> None:
+    def _remember(self, name: bytes, caller: Caller) -> None:
         self._sessions.pop(name, None)
-        self._sessions[name] = session
+        self._sessions[name] = caller
         if len(self._sessions) > MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
 
@@ -247,17 +241,18 @@ class Callers:
         return self._clock.now_ns() // 1_000_000
 
 
-def _session(token: ClientToken, device: str, key: bytes) -> _Session:
+def _caller(token: ClientToken, device: str, key: bytes) -> Caller:
     user = user_id(token.user)
-    caller = Caller(
+    return Caller(
         user=token.user,
         user_id=user,
         device=device,
         device_id=device_id(user, device),
         expires_ms=token.exp_ms,
         issued_ms=token.iat_ms,
+        kid="" if token.is_ours else token.kid,
+        signed_with=b"" if token.is_ours else key,
     )
-    return _Session(caller, key, None if token.is_ours else token.kid)
 
 
 def _device(token: ClientToken, said: str) -> str:
