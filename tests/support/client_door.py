@@ -18,7 +18,7 @@ from postbox.clients import wire
 from postbox.clients.door import Clients
 from postbox.clients.identity.tokens import mint, token_key
 from postbox.clients.ids import device_id, user_id
-from postbox.config import ClientsConfig, Config, NodeConfig, ServeConfig
+from postbox.config import ClientsConfig, Config, HostsConfig, NodeConfig, ServeConfig
 from postbox.metrics import Metrics
 from postbox.node import Node, open_node
 from postbox.rpc.postbox.v1 import clients_pb as pb
@@ -201,12 +201,14 @@ async def door_at(
     *,
     loopback: bool = True,
     store: str = "",
+    hosts: HostsConfig | None = None,
     **clients: Any,
 ) -> AsyncIterator[Door]:
     """`clients`: keys of that section of the configuration. `store`: the URL of a database."""
     config = Config(
         node=NodeConfig(memory="1000", store=store),
         serve=ServeConfig(loopback=loopback),
+        hosts=hosts or HostsConfig(),
         clients=ClientsConfig(**clients),
     )
     metrics = Metrics()

@@ -1,0 +1,35 @@
+"""Several processes of one node on one PostgreSQL: a device that one of them shuts out is out in
+all of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from postbox.clients.rules.devices import DeviceRules, Revoke
+from postbox.trust.keyfile import FILE_NAME as KEY_FILE
+from support.client_door import Device, Refused, door_at, value_of
+
+
+async def test_a_device_that_another_process_revokes_loses_its_stream_and_its_token(
+    database: str, tmp_path: Path
+) -> None:
+    async with door_at(tmp_path / "one", store=database) as one:
+        (tmp_path / "two").mkdir()
+        shutil.copy(tmp_path / "one" / KEY_FILE, tmp_path / "two" / KEY_FILE)
+        async with door_at(tmp_path / "two", store=database) as two:
+            here = one.device("ann", "phone")
+            there = Device(two, "ann", "phone", here.token)
+            await here.sync()
+            async with there.listening() as stream:
+                await stream.until("caughtUp")
+                draft = Revoke(one.node.world.new_id(), "ann", "phone")
+                await one.node.admission.submit(DeviceRules(), [draft])
+                frames = await stream.until("goAway")
+            assert value_of(frames[-1]).code == "DEVICE_REVOKED"
+            for device in (here, there):
+                with pytest.raises(Refused) as caught:
+                    await device.sync()
+                assert caught.value.code == "DEVICE_REVOKED"
