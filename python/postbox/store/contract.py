@@ -28,6 +28,9 @@ MAX_STREAM_BYTES = 255  # a domain is at most 253 bytes
 MAX_AUTHOR_BYTES = 256  # a name is at most 64 characters, of up to four bytes each in UTF-8
 MAX_BODY_BYTES = 2**20  # a batch's limit, so that one draft always fits in a batch
 
+MAX_MESSAGE_BYTES = 5_900
+"""Between processes: PostgreSQL takes 7,999 characters at once, and base 64 has four for three."""
+
 
 class Lane(IntEnum):
     """A door's part of the log. Stored as a number: never renumber."""
@@ -290,6 +293,14 @@ class Shared(Protocol):
 
     def listen(self) -> Listening: ...
 
+    def tell(self, messages: Sequence[bytes]) -> None:
+        """To all processes of the node that hear at this moment, this one among them: all of them
+        get what is told in one order. Nothing is kept, so a message may be lost; at most
+        `MAX_MESSAGE_BYTES` each."""
+        ...
+
+    def hear(self) -> Hearing: ...
+
     def interrupt(self) -> None:
         """From any thread: a write that waits for the server is Unavailable."""
         ...
@@ -309,6 +320,20 @@ class Listening(Protocol):
     def drain(self) -> bool:
         """Takes in what has come, without waiting; whether any of it was of another process.
         Raises Unavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Hearing(Protocol):
+    """A connection on which messages of the node's processes come: see `Shared.tell`."""
+
+    def fileno(self) -> int:
+        """Readable when there is something to take, or the connection has ended."""
+        ...
+
+    def take(self) -> list[bytes]:
+        """The messages that have come, without waiting. Raises Unavailable."""
         ...
 
     def close(self) -> None: ...

@@ -5,7 +5,7 @@ Work that has begun runs to its end, whatever becomes of the task that asked for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import trio
 
 from postbox.store.contract import (
     Expect,
+    Hearing,
     Identity,
     LeaseLink,
     Listening,
@@ -69,6 +70,12 @@ class StoreRunner:
 
     async def listen(self) -> Listening:
         return await self._threads.run(Pool.READER, self._shared.listen)
+
+    async def tell(self, messages: Sequence[bytes]) -> None:
+        await self._threads.run(Pool.READER, partial(self._shared.tell, messages))
+
+    async def hear(self) -> Hearing:
+        return await self._threads.run(Pool.READER, self._shared.hear)
 
     async def link_leases(self, holder: bytes, idle_ms: int) -> LeaseLink:
         work = partial(self._shared.link_leases, holder, idle_ms)

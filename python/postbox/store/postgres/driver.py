@@ -9,7 +9,7 @@ opened at the next call; a commit whose answer was lost is Unavailable, perhaps 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -24,7 +24,7 @@ from postbox.store.postgres.exchange import Statement
 from postbox.store.postgres.faults import renamed
 from postbox.store.postgres.integrity import find_damage, taken_bytes
 from postbox.store.postgres.leases import PostgresLeases
-from postbox.store.postgres.listening import PostgresListening
+from postbox.store.postgres.listening import PostgresHearing, PostgresListening, telling
 from postbox.store.postgres.news import KEPT_TURNS, SWEEP_COMMITS, packed
 from postbox.store.postgres.session import Patience, Role, Session, open_session, shown
 from postbox.store.postgres.tables import PostgresDatabase
@@ -123,14 +123,19 @@ class PostgresStore:
             yield Statement(statements.SWEEP_NEWS, (upto, Int8(tx.turn)))
 
     def read(self, work: Callable[[PostgresReader], T]) -> T:
+        with self._reading() as (session, reader):
+            result = work(reader)
+            session.send("commit")
+            return result
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[Session, PostgresReader]]:
         try:
             session, (head, turn) = self._begin_reading()
             try:
                 reader = PostgresReader(session, head, turn)
                 _check(session, reader)
-                result = work(reader)
-                session.send("commit")
-                return result
+                yield session, reader
             finally:
                 session.roll_back()
                 if session.is_open:
@@ -161,6 +166,16 @@ class PostgresStore:
         try:
             session = self._connect(Role.LISTENER)
             return PostgresListening(session, lambda: self._writer.backend, self._where)
+        except psycopg.Error as error:
+            raise renamed(error, self._where) from error
+
+    def tell(self, messages: Sequence[bytes]) -> None:
+        with self._reading() as (session, _):
+            session.send(f"{telling(session, messages)}; commit")
+
+    def hear(self) -> PostgresHearing:
+        try:
+            return PostgresHearing(self._connect(Role.LISTENER), self._where)
         except psycopg.Error as error:
             raise renamed(error, self._where) from error
 

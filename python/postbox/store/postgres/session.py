@@ -79,6 +79,7 @@ class Session:
         """What its first transaction has to be held against."""
         self.take_turn = statements.take_turn(_LOCK | schema)
         self.channel = f"postbox_{schema}"
+        self.messages_channel = f"{self.channel}_messages"
         self.schema = schema
 
     def _take_notice(self, notice: psycopg.errors.Diagnostic) -> None:
@@ -163,13 +164,13 @@ class Session:
         """The number of the server's process at the other end."""
         return self._connection.info.backend_pid
 
-    def take_notifications(self) -> list[int]:
-        """All that have come, without waiting: the backends that sent them."""
-        server, senders = self._connection.pgconn, []
+    def take_notifications(self) -> list[tuple[int, bytes]]:
+        """All that have come, without waiting: the backends that sent them, and what they say."""
+        server, taken = self._connection.pgconn, []
         server.consume_input()
         while (told := server.notifies()) is not None:
-            senders.append(told.be_pid)
-        return senders
+            taken.append((told.be_pid, told.extra))
+        return taken
 
     @property
     def wire(self) -> PGconn:
