@@ -116,6 +116,7 @@ class State(Struct, frozen=True):
     """`events`: Events without a mark. `people`: whom they name."""
 
     events: Sequence[bytes]
+    newest_seq: int  # of them
     message_bytes: int
     people: Sequence[Face]
 
@@ -136,8 +137,9 @@ def read_state(
     events += [for_device(entry, viewer) for entry in marks]
     recent = _recent(period, upto, messages, reader)
     events += [for_device(entry, viewer) for entry in recent]
+    newest_seq = max((entry.seq or 0 for entry in recent), default=0)
     size = sum(len(entry.body or b"") for entry in recent)
-    return State(events, size, list(people.values()))
+    return State(events, newest_seq, size, list(people.values()))
 
 
 def read_members(conversation: bytes, reader: Reader) -> list[Member]:

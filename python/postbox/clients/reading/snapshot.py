@@ -7,7 +7,7 @@ more, and comes to the same. So a snapshot holds neither a transaction nor much 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -32,13 +32,14 @@ from postbox.store.contract import Reader
 from postbox.store.runner import StoreRunner
 
 AT_ONCE = 4
-"""Snapshots that a process makes at once, as many as it has readers of the store."""
+"""Snapshots that a process makes at once, of as many users: as many as it has readers of the store.
+"""
 
 PATIENCE_S = 10.0  # for a turn; then the device is told to come again
 RETRY_S = 10.0
-TURN_S = 30.0
-"""After which a snapshot does not count any more: its device takes it in slowly, and no other has
-to wait for that."""
+TURN_S = 5.0
+"""After which a snapshot does not count any more. Most are through in less than one; who takes its
+own in slowly, or not at all, is not waited for."""
 
 MESSAGE_BYTES = 16 * 2**20
 """Of the messages of a snapshot. What is beyond them is told with its newest message alone."""
@@ -75,40 +76,43 @@ class Beginning(Struct, frozen=True):
 
 
 class Turns:
-    """Of those that want a snapshot. Raises SnapshotBusy."""
+    """Of those that want a snapshot: a few at once, and one a user."""
 
     def __init__(self) -> None:
-        self._free = trio.Semaphore(AT_ONCE)
+        self._until: dict[bytes, float] = {}  # of users, when their turn is over
+        self._ended = trio.Event()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[Turn]:
+    async def one(self, user: bytes) -> AsyncIterator[None]:
+        """Raises SnapshotBusy."""
         with trio.move_on_after(PATIENCE_S) as waiting:
-            await self._free.acquire()
+            until = await self._take(user)
         if waiting.cancelled_caught:
             raise SnapshotBusy(
-                f"{AT_ONCE} devices are getting everything anew, and {PATIENCE_S:.0f} s were not"
+                f"{AT_ONCE} users are getting everything anew, and {PATIENCE_S:.0f} s were not"
                 f" enough for a turn: come again in {RETRY_S:.0f} s"
             )
-        turn = Turn(self._free)
         try:
-            yield turn
+            yield
         finally:
-            turn.end()
+            self._end(user, until)
 
+    async def _take(self, user: bytes) -> float:
+        while True:
+            now = trio.current_time()
+            self._until = {who: until for who, until in self._until.items() if until > now}
+            if user not in self._until and len(self._until) < AT_ONCE:
+                self._until[user] = now + TURN_S
+                return now + TURN_S
+            with trio.move_on_at(min(self._until.values())):
+                await self._ended.wait()
 
-class Turn:
-    def __init__(self, free: trio.Semaphore) -> None:
-        self._free: trio.Semaphore | None = free
-        self._until = trio.current_time() + TURN_S
-
-    def end_late(self) -> None:
-        if trio.current_time() > self._until:
-            self.end()
-
-    def end(self) -> None:
-        if self._free is not None:
-            self._free.release()
-            self._free = None
+    def _end(self, user: bytes, until: float) -> None:
+        """Unless it was over, and the user has another one now."""
+        if self._until.get(user) == until:
+            del self._until[user]
+            self._ended.set()
+            self._ended = trio.Event()
 
 
 class Snapshot:
@@ -121,19 +125,18 @@ class Snapshot:
         self._message_bytes = 0
         self._pictured = {picture.user for picture in beginning.pictures}
 
-    async def pieces(self, turn: Turn) -> AsyncGenerator[list[Sent]]:
+    async def pieces(self) -> AsyncGenerator[list[Sent]]:
         beginning = self._beginning
         yield _marked(beginning.events)
-        async for piece in _pictures(self._store, beginning.pictures):
-            yield piece
+        for some in in_pieces(beginning.pictures):
+            yield _marked(await read_pictures(self._store, some))
         left = list(beginning.periods)
         while left:
-            turn.end_late()
             events, pictures, done = await self._store.read(lambda reader: self._read(left, reader))
             del left[:done]
             yield _marked(events)
-            async for piece in _pictures(self._store, pictures):
-                yield piece
+            for some in in_pieces(pictures):
+                yield _marked(await read_pictures(self._store, some))
 
     def _read(
         self, periods: Sequence[Period], reader: Reader
@@ -159,8 +162,12 @@ class Snapshot:
             return ()
         self._message_bytes += state.message_bytes
         pictures += pictures_of(state.people, self._pictured)
-        newest = read_newest(period.conversation, upto, reader)
-        return [*state.events, *[for_device(entry, self._viewer) for entry in newest]]
+        newest = [
+            for_device(entry, self._viewer)
+            for entry in read_newest(period.conversation, upto, reader)
+            if entry.seq != state.newest_seq
+        ]
+        return [*state.events, *newest]
 
 
 def begin(viewer: Viewer, neighbours: Neighbours, reader: Reader) -> Beginning:
@@ -187,19 +194,16 @@ def pictures_of(people: Iterable[Face], told: set[bytes]) -> list[Picture]:
     return pictures
 
 
-async def pictures_in(
-    store: StoreRunner, pictures: Sequence[Picture]
-) -> AsyncGenerator[list[bytes]]:
-    """Events, a few at a time. One that was replaced meanwhile comes with what replaced it."""
+def in_pieces(pictures: Sequence[Picture]) -> Iterator[Sequence[Picture]]:
     for at in range(0, len(pictures), PIECE_PICTURES):
-        some = pictures[at : at + PIECE_PICTURES]
-        pngs = await store.read(lambda reader: read_pngs({each.sha256 for each in some}, reader))  # noqa: B023  (it has run before the next)
-        yield [_picture(each, pngs[each.sha256]) for each in some if each.sha256 in pngs]
+        yield pictures[at : at + PIECE_PICTURES]
 
 
-async def _pictures(store: StoreRunner, pictures: Sequence[Picture]) -> AsyncGenerator[list[Sent]]:
-    async for events in pictures_in(store, pictures):
-        yield _marked(events)
+async def read_pictures(store: StoreRunner, pictures: Sequence[Picture]) -> list[bytes]:
+    """Events. One that was replaced meanwhile comes with what replaced it."""
+    shas = {picture.sha256 for picture in pictures}
+    pngs = await store.read(lambda reader: read_pngs(shas, reader))
+    return [_picture(each, pngs[each.sha256]) for each in pictures if each.sha256 in pngs]
 
 
 def _picture(picture: Picture, png: bytes) -> bytes:

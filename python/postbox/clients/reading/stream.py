@@ -29,8 +29,9 @@ from postbox.clients.reading.snapshot import (
     Snapshot,
     Turns,
     begin,
-    pictures_in,
+    in_pieces,
     pictures_of,
+    read_pictures,
 )
 from postbox.clients.reading.windows import Period, View, Viewer, read_view
 from postbox.log.tail import Tail
@@ -190,12 +191,12 @@ class Stream:
 
     async def _snapshot(self, code: str) -> AsyncGenerator[bytes]:
         reading, viewer = self._reading, self._viewer
-        async with reading.turns.one() as turn:
+        async with reading.turns.one(viewer.user):
             beginning = await reading.store.read(partial(begin, viewer, reading.neighbours))
             snapshot = Snapshot(reading.store, viewer, beginning)
             self._view = beginning.view
             yield frames.snapshot_begin(reading.identity.epoch, code) + reading.now()
-            async with aclosing(snapshot.pieces(turn)) as pieces:
+            async with aclosing(snapshot.pieces()) as pieces:
                 async for piece in pieces:
                     for events in self._batches(piece):
                         yield frames.frame(events, b"")
@@ -297,10 +298,10 @@ class Stream:
             return
         for frame in self._framed([backfill(event, place) for event in state.events], place):
             yield frame
-        async with aclosing(pictures_in(store, pictures_of(state.people, set()))) as pieces:
-            async for events in pieces:
-                for frame in self._framed([backfill(event, place) for event in events], place):
-                    yield frame
+        for some in in_pieces(pictures_of(state.people, set())):
+            events = await read_pictures(store, some)
+            for frame in self._framed([backfill(event, place) for event in events], place):
+                yield frame
 
     # -- frames ---------------------------------------------------------------------------------
 
