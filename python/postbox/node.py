@@ -108,20 +108,23 @@ class Node:
         self, metrics: Metrics, host: Host | None = None
     ) -> AbstractAsyncContextManager[Hosts]:
         """The hosts' door. `host`: an application's, which runs this node."""
+        from postbox.clients.neighbours import tell
         from postbox.hosts import door  # gRPC and tokens: slow to load, too
         from postbox.hosts.applications import host as application
 
         database = database_of(self.home, self.config.node.store)
         log = door.Log(self.store, self.tail, self.admission, self.outbox, database)
         host = host or application.Host()
-        return door.open_hosts(self.world, self.config, self.identity, log, metrics, host)
+        return door.open_hosts(self.world, self.config, self.identity, log, metrics, host, tell)
 
     def open_clients(self, metrics: Metrics) -> AbstractAsyncContextManager[Clients]:
         """The clients' door."""
         from postbox.clients import door  # protobuf and tokens
+        from postbox.hosts.guilds.answering import Answering
 
         log = door.Log(self.store, self.store_identity, self.tail, self.admission)
-        return door.open_clients(self.world, self.config, self.identity, log, metrics)
+        guilds = Answering(self.config.hosts.name)
+        return door.open_clients(self.world, self.config, self.identity, log, metrics, guilds)
 
 
 @asynccontextmanager

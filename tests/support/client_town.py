@@ -8,18 +8,21 @@ import hashlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 from protobuf import Oneof
 
 from postbox.clients.events.wire import read_event
 from postbox.clients.ids import device_id, event_id, text_of, user_id
+from postbox.clients.neighbours import Neighbour, told
 from postbox.clients.reading.stream import Mail, Reading
 from postbox.clients.reading.windows import Viewer
 from postbox.clients.rules.devices import DeviceRules, Register
 from postbox.clients.rules.draft import ClientDraft, device_ref, draft_of
 from postbox.clients.rules.rules import ClientRules
 from postbox.clients.tables import MIGRATIONS
+from postbox.hosts.tables import MIGRATIONS as HOSTS_MIGRATIONS
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.rules import Accepted, Duplicate, Outcome, Rejected
 from postbox.world import World
@@ -229,12 +232,15 @@ def id_of(phone: Phone, draft: ClientDraft) -> str:
 
 @asynccontextmanager
 async def open_town(
-    world: World, place: str = "node.db", fails: Fails = never
+    world: World,
+    place: str = "node.db",
+    fails: Fails = never,
+    neighbour: Neighbour | None = None,
 ) -> AsyncIterator[Town]:
-    async with open_kernel(world, fails, migrations=(MIGRATIONS,), database=place) as kernel:
+    migrations = (HOSTS_MIGRATIONS, MIGRATIONS)
+    async with open_kernel(world, fails, migrations=migrations, database=place) as kernel:
         identity = await kernel.runner.identity()
-        reading = Reading(
-            world.clock, kernel.runner, kernel.tail, identity, lambda reader, user: ()
-        )
+        neighbours = (lambda reader, user: ()) if neighbour is None else partial(told, neighbour)
+        reading = Reading(world.clock, kernel.runner, kernel.tail, identity, neighbours)
         kernel.tail.follow(reading.compiler)
-        yield Town(kernel, reading, ClientRules())
+        yield Town(kernel, reading, ClientRules(neighbour))

@@ -48,11 +48,11 @@ class HostKernel:
 
     async def arrive(self, *events: Message | Event, sender: str = B, start: int = 1) -> int:
         """Numbered from `start`; up to which number the link is then."""
-        arrived = [
-            _arrived(event if isinstance(event, Event) else event_of(event), seq, sender)
+        came = [
+            arrived(event if isinstance(event, Event) else event_of(event), seq, sender)
             for seq, event in enumerate(events, start)
         ]
-        return await self.arrive_as(arrived, sender)
+        return await self.arrive_as(came, sender)
 
     async def lose(self, first: int, last: int, sender: str = B) -> int:
         lost = Arrived(b"", EPOCH, first, first=1, upto=last, reason="lost")
@@ -125,7 +125,7 @@ async def open_host_kernel(
             host.detach()
 
 
-def _arrived(event: Event, seq: int, sender: str) -> Arrived:
+def arrived(event: Event, seq: int, sender: str) -> Arrived:
     event_id = f"{sender} {seq}".encode()[:16].rjust(16, b".")
     body = posted(event_id, event.type_url, event.value, 1_000 + seq).body
     return Arrived(body, EPOCH, seq, first=1, type_url=event.type_url, value=event.value)

@@ -40,7 +40,7 @@ class Rows:
         for table, row in decision.puts:
             self.rows[table.name, row[: table.key]] = row
         for table, key in decision.drops:
-            del self.rows[table.name, key]
+            self.rows.pop((table.name, key), None)
         return decision
 
     def _round(

@@ -6,9 +6,10 @@ in the log, or told among them (docs/decisions/0035).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,6 +18,7 @@ from postbox.clients.identity.callers import Callers
 from postbox.clients.identity.devices import Devices
 from postbox.clients.identity.issuers import open_issuer
 from postbox.clients.identity.tokens import token_key
+from postbox.clients.neighbours import Neighbour, told
 from postbox.clients.reading.stream import Reading
 from postbox.clients.rules.rules import ClientRules
 from postbox.clients.serving.streams import Streams, Why
@@ -26,7 +28,6 @@ from postbox.log.tail import Tail
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
 from postbox.store.contract import Identity as StoreIdentity
-from postbox.store.contract import Reader
 from postbox.store.runner import StoreRunner
 from postbox.trust.keys import SEED_BYTES, Identity
 from postbox.world import World
@@ -82,10 +83,6 @@ class Clients:
         self.streams.end_all()
 
 
-def _no_neighbours(reader: Reader, user: str) -> Sequence[bytes]:
-    return ()
-
-
 def reach_of(config: Config) -> Reach:
     """Whose wire is secure, so that a token may be sent over plain HTTP."""
     return Reach(config.mesh.networks, config.serve.loopback)
@@ -93,10 +90,15 @@ def reach_of(config: Config) -> Reach:
 
 @asynccontextmanager
 async def open_clients(
-    world: World, config: Config, identity: Identity, log: Log, metrics: Metrics
+    world: World,
+    config: Config,
+    identity: Identity,
+    log: Log,
+    metrics: Metrics,
+    neighbour: Neighbour,
 ) -> AsyncIterator[Clients]:
     async with trio.open_nursery() as nursery:
-        clients = await _assemble(world, config, identity, log, metrics, nursery)
+        clients = await _assemble(world, config, identity, log, metrics, neighbour, nursery)
         yield clients
         nursery.cancel_scope.cancel()
 
@@ -107,6 +109,7 @@ async def _assemble(
     identity: Identity,
     log: Log,
     metrics: Metrics,
+    neighbour: Neighbour,
     nursery: trio.Nursery,
 ) -> Clients:
     named = config.clients
@@ -123,14 +126,14 @@ async def _assemble(
         events_per_second=named.events_per_second,
         burst=named.burst,
     )
-    reading = Reading(world.clock, log.store, log.tail, log.identity, _no_neighbours)
+    reading = Reading(world.clock, log.store, log.tail, log.identity, partial(told, neighbour))
     for follower in (devices, reading.compiler):
         log.tail.follow(follower)
     clients = Clients(
         world=world,
         config=config,
         log=log,
-        rules=ClientRules(),
+        rules=ClientRules(neighbour),
         devices=devices,
         callers=callers,
         reading=reading,

@@ -19,6 +19,7 @@ from postbox.hosts.applications.handled_types import HandledTypes
 from postbox.hosts.applications.host import Host, Parts
 from postbox.hosts.applications.inbox import Inbox
 from postbox.hosts.guilds.policy import GuildPolicy
+from postbox.hosts.guilds.telling import Tell
 from postbox.hosts.keys.keys import KeyCache
 from postbox.hosts.keys.own_keys import OwnKeys
 from postbox.hosts.keys.rules import HostKeyRules, LearnKeys, PeerKeys
@@ -132,13 +133,19 @@ class Hosts:
 
 @asynccontextmanager
 async def open_hosts(
-    world: World, config: Config, identity: Identity, log: Log, metrics: Metrics, host: Host
+    world: World,
+    config: Config,
+    identity: Identity,
+    log: Log,
+    metrics: Metrics,
+    host: Host,
+    tell: Tell,
 ) -> AsyncIterator[Hosts]:
     """`config.hosts.name` is in its one spelling (`naming.named`). `host`: an application's."""
     async with trio.open_nursery() as nursery:
-        hosts = await _assemble(world, config, identity, log, metrics, nursery)
+        hosts = await _assemble(world, config, identity, log, metrics, tell, nursery)
         _send(hosts, nursery)
-        _handle(hosts, host, nursery)
+        _handle(hosts, host, tell, nursery)
         try:
             yield hosts
         finally:
@@ -152,10 +159,11 @@ async def _assemble(
     identity: Identity,
     log: Log,
     metrics: Metrics,
+    tell: Tell,
     nursery: trio.Nursery,
 ) -> Hosts:
     name, is_local = config.hosts.name, config.serve.loopback
-    rules = HostRules(GuildPolicy(name, config.hosts.invites, is_local))
+    rules = HostRules(GuildPolicy(name, config.hosts.invites, is_local, tell))
     known = KnownHosts(config.hosts.admit, is_local=is_local)
     own_keys = OwnKeys(identity, name, world.clock)
     calls = Calls(*dial_hosts(world.net, config), nursery)
@@ -226,7 +234,7 @@ def _send(hosts: Hosts, nursery: trio.Nursery) -> None:
             hosts.once.append(work)
 
 
-def _handle(hosts: Hosts, host: Host, nursery: trio.Nursery) -> None:
+def _handle(hosts: Hosts, host: Host, tell: Tell, nursery: trio.Nursery) -> None:
     """What came goes to the application, and what it posts in its own transactions is taken."""
     world, log = hosts.world, hosts.log
     is_local = hosts.config.serve.loopback
@@ -250,5 +258,6 @@ def _handle(hosts: Hosts, host: Host, nursery: trio.Nursery) -> None:
             hosts.name,
             is_local,
             log.database,
+            tell,
         )
     )

@@ -60,7 +60,10 @@ class Rows:
         self, host: str, *messages: Message, policy: GuildPolicy = POLICY, at_ms: int = HOUR_MS
     ) -> Judged:
         """As link rules do it: what it needs is read, its changes are kept."""
-        contents = [Content(each.type_url, each.value) for each in map(event_of, messages)]
+        contents = [
+            Content(each.type_url, each.value, b"event %d" % at)
+            for at, each in enumerate(map(event_of, messages))
+        ]
         return self.judge_contents(host, contents, policy, at_ms)
 
     def judge_contents(
@@ -205,13 +208,13 @@ def test_bytes_that_are_not_of_their_type_are_refused_however_the_type_is_spelt(
     value: bytes, prefix: str
 ) -> None:
     rows = Rows((ANN, B))
-    content = Content(f"{prefix}postbox.v1.GuildJoined", value)
+    content = Content(f"{prefix}postbox.v1.GuildJoined", value, b"event")
     assert code(rows.judge_contents(B, [content])) == "bad_event"
 
 
 def test_an_unknown_type_is_taken_without_a_look_at_its_bytes() -> None:
     rows = Rows()
-    contents = [Content("type.googleapis.com/x.Y", b"\xff"), Content("", b""), Content("/", b"")]
+    contents = [Content(kind, b"\xff", b"event") for kind in ("type.googleapis.com/x.Y", "", "/")]
     assert rows.judge_contents(B, contents) == Judged(3)
 
 

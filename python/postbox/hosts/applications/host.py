@@ -24,6 +24,7 @@ from postbox.hosts.guilds import guilds
 from postbox.hosts.guilds.policy import check_form
 from postbox.hosts.guilds.rules import Act, Ask, GuildDraft, GuildRules, Join, Leave, Reply
 from postbox.hosts.guilds.tables import Answer, Guild, Invite
+from postbox.hosts.guilds.telling import Tell
 from postbox.hosts.guilds.users import User, read_user
 from postbox.hosts.links.host_rules import Deal
 from postbox.hosts.links.postings import Posted, Posting, posted
@@ -61,6 +62,7 @@ class Parts:
     own_host: str  # canonical; empty: the node has no name among hosts
     is_local: bool  # whether addresses may stand for hosts
     database: str
+    tell: Tell | None = None
     token: trio.lowlevel.TrioToken = field(default_factory=trio.lowlevel.current_trio_token)
 
 
@@ -230,7 +232,7 @@ class Host:
 
     async def _do(self, parts: Parts, act: Act) -> None:
         draft = GuildDraft(parts.world.new_id(), act)
-        await self._submit(lambda parts: GuildRules(parts.own_host), draft)
+        await self._submit(lambda parts: GuildRules(parts.own_host, parts.tell), draft)
 
     async def _submit(self, rules: Callable[[Parts], Rules[D]], draft: D) -> int:
         """A node that is opened again may have stored it or not: the same once more is harmless."""

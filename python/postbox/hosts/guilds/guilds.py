@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 
 from postbox.hosts.guilds.tables import (
     GUILDS_OF,
@@ -20,22 +20,26 @@ from postbox.store.runner import StoreRunner
 
 async def guilds_of(store: StoreRunner, user: User) -> list[Guild]:
     """The user's guild list, by host and name."""
-    return await store.read(partial(_guilds, str(user)))
+    return await store.read(lambda reader: list(read_guilds(str(user), reader)))
 
 
 async def invites_to(store: StoreRunner, user: User) -> list[Invite]:
     """That wait for the user's answer, the oldest first."""
-    return await store.read(partial(_invites, INVITES_TO, str(user)))
+    return await store.read(lambda reader: list(read_invites_to(str(user), reader)))
 
 
 async def invites_by(store: StoreRunner, user: User) -> list[Invite]:
     """That the user made, with what became of them, the oldest first."""
-    return await store.read(partial(_invites, INVITES_BY, str(user)))
+    return await store.read(lambda reader: list(_invites(INVITES_BY, str(user), reader)))
 
 
-def _guilds(user: str, snapshot: Reader) -> list[Guild]:
-    return [guild_of(row) for row in snapshot.query(GUILDS_OF, user=user)]
+def read_guilds(user: str, reader: Reader) -> Iterator[Guild]:
+    return map(guild_of, reader.query(GUILDS_OF, user=user))
 
 
-def _invites(query: Query, user: str, snapshot: Reader) -> list[Invite]:
-    return [invite_of(row) for row in snapshot.query(query, user=user)]
+def read_invites_to(user: str, reader: Reader) -> Iterator[Invite]:
+    return _invites(INVITES_TO, user, reader)
+
+
+def _invites(query: Query, user: str, reader: Reader) -> Iterator[Invite]:
+    return map(invite_of, reader.query(query, user=user))

@@ -29,11 +29,13 @@ from postbox.hosts.guilds.tables import (
     quota_of,
     row_of,
 )
+from postbox.hosts.guilds.telling import News, Tell, entries
 from postbox.hosts.guilds.users import BadUser, User, read_user
 from postbox.hosts.links.policy import Content, Judged
 from postbox.hosts.tables import CONSENT
+from postbox.rpc.postbox.v1.clients_pb import GuildEntered, GuildExited, InviteReceived
 from postbox.rpc.postbox.v1.hosts_pb import DirectInvite, GuildJoined, GuildLeft, InviteAnswered
-from postbox.rules import Put, Reason, RowKey, State
+from postbox.rules import NewEntry, Put, Reason, RowKey, State
 from postbox.store.contract import Key, Row, Table
 
 MAX_TEXT_CHARS = 256  # of a guild's, an invite's or a conversation's name, as in the tables
@@ -58,6 +60,7 @@ class GuildPolicy(Struct, frozen=True):
     own_host: str
     invites: Literal["consent", "anyone"] = "consent"
     is_local: bool = False
+    tell: Tell | None = None
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -70,21 +73,32 @@ class GuildPolicy(Struct, frozen=True):
                 yield from _keys(claim)
 
     def judge(self, host: str, contents: Sequence[Content], state: State, at_ms: int) -> Judged:
-        seen = _Seen(state)
+        seen, told = _Seen(state), list[NewEntry]()
         for at, content in enumerate(contents):
-            claim = self._claim(host, content)
-            if claim is None:
-                continue
-            verdict = claim if isinstance(claim, Reason) else self._changes(claim, seen, at_ms)
-            if isinstance(verdict, Reason):
-                return Judged(at, verdict, *seen.changes())
-            seen.take(verdict)
-        return Judged(len(contents), None, *seen.changes())
+            taken = self._take(host, content, seen, at_ms)
+            if isinstance(taken, Reason):
+                return Judged(at, taken, *seen.changes(), tuple(told))
+            told += taken
+        return Judged(len(contents), None, *seen.changes(), tuple(told))
+
+    def _take(
+        self, host: str, content: Content, seen: _Seen, at_ms: int
+    ) -> Sequence[NewEntry] | Reason:
+        """What is told of it, to whom; nobody is told of what changes nothing."""
+        claim = self._claim(host, content)
+        if claim is None or isinstance(claim, Reason):
+            return claim or ()
+        changes = self._changes(claim, seen, at_ms)
+        if isinstance(changes, Reason):
+            return changes
+        seen.take(changes)
+        news = _news(claim) if changes else None
+        return entries(self.tell, claim.user, news, content.id, at_ms)
 
     def _claim(self, host: str, content: Content) -> _Claim | Reason | None:
         """What the event says, if it has a form; None: it is of no type that is known here."""
         try:
-            message = unpacked(*content)
+            message = unpacked(content.type_url, content.value)
             return None if message is None else self._read(host, message)
         except (BadEvent, BadUser) as error:
             return Reason("bad_event", str(error)[:MAX_TEXT_CHARS])
@@ -168,6 +182,25 @@ class _Claim(Struct, frozen=True):
     message: Typed
     user: str
     inviter: str = ""
+
+
+def _news(claim: _Claim) -> News | None:
+    """What its user is to know; an inviter is told nothing by the answer."""
+    host = claim.host
+    match claim.message:
+        case GuildJoined(guild=guild, name=name):
+            return GuildEntered(host=host, guild=guild, name=name)
+        case GuildLeft(guild=guild, reason=reason):
+            return GuildExited(host=host, guild=guild, reason=reason)
+        case DirectInvite(invite=invite, conversation=conversation, name=name):
+            inviter = claim.inviter
+            return InviteReceived(
+                host=host, invite=invite, inviter=inviter, conversation=conversation, name=name
+            )
+        case InviteAnswered():
+            return None
+        case _ as never:
+            assert_never(never)
 
 
 class _Seen(dict[tuple[Table, Key], Row | None]):

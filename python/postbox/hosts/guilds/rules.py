@@ -2,7 +2,7 @@
 host in one decision, so that neither is ever without the other.
 
 Guilds and conversations of two live on the host where this is called. About a user of this very
-host nothing is posted: the rows are all.
+host nothing is posted: the rows are all, and the entry by which the user's devices learn of it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,18 @@ from postbox.hosts.guilds.tables import (
     invite_of,
     row_of,
 )
+from postbox.hosts.guilds.telling import News, Tell, entries
 from postbox.hosts.guilds.users import User
 from postbox.hosts.links import postings
 from postbox.hosts.tables import CONSENT
+from postbox.rpc.postbox.v1.clients_pb import (
+    GuildEntered,
+    GuildExited,
+    InviteDecided,
+    InviteReceived,
+)
 from postbox.rpc.postbox.v1.hosts_pb import DirectInvite, GuildJoined, GuildLeft, InviteAnswered
-from postbox.rules import Decision, EntryKey, Payer, Put, Reason, RowKey, State, StreamKey
+from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
 from postbox.store.contract import Found, Lane
 
 
@@ -83,6 +90,7 @@ class GuildDraft(Struct, frozen=True):
 
 class GuildRules(Struct, frozen=True):
     own_host: str
+    tell: Tell | None = None
 
     lane = Lane.HOSTS
     tables = (GUILD, INVITE, QUOTA, CONSENT)
@@ -113,12 +121,15 @@ class GuildRules(Struct, frozen=True):
                     event = GuildJoined(user=str(user), guild=guild, name=name)
                     return _posted(state, draft, user.host, event, at_ms)
                 entry = Guild(str(user), self.own_host, guild, name, at_ms)
-                return _changed(joined(entry, state))
+                entered = GuildEntered(host=self.own_host, guild=guild, name=name)
+                return self._changed(draft, user, joined(entry, state), entered, at_ms)
             case Leave(user, guild, reason):
                 if user.host != self.own_host:
                     left_event = GuildLeft(user=str(user), guild=guild, reason=reason)
                     return _posted(state, draft, user.host, left_event, at_ms)
-                return _changed(left(str(user), self.own_host, guild, state))
+                exited = GuildExited(host=self.own_host, guild=guild, reason=reason)
+                changes = left(str(user), self.own_host, guild, state)
+                return self._changed(draft, user, changes, exited, at_ms)
             case Ask():
                 return self._ask(draft, draft.act, state, at_ms)
             case Reply():
@@ -148,7 +159,14 @@ class GuildRules(Struct, frozen=True):
         puts = (Put(INVITE, row_of(made)), *_dealt(ask.inviter, host, state, at_ms))
         if host == self.own_host:
             taken = Put(INVITE, row_of(replace(made, direction=Direction.IN)))
-            return Decision(puts=(*puts, taken))
+            received = InviteReceived(
+                host=host,
+                invite=ask.invite,
+                inviter=made.inviter,
+                conversation=ask.conversation,
+                name=ask.name,
+            )
+            return Decision(self._told(draft, ask.user, received, at_ms), (*puts, taken))
         event = DirectInvite(
             invite=ask.invite,
             inviter=made.inviter,
@@ -172,14 +190,28 @@ class GuildRules(Struct, frozen=True):
         puts: tuple[Put, ...] = (Put(INVITE, row_of(replace(invite, answer=reply.answer))),)
         if reply.answer is Answer.ACCEPTED:
             puts += _dealt(reply.user, host, state, at_ms)
+        is_accepted = reply.answer is Answer.ACCEPTED
+        decided = InviteDecided(host=host, invite=reply.invite, accepted=is_accepted)
+        told = self._told(draft, reply.user, decided, at_ms)
         if host != self.own_host:
-            is_accepted = reply.answer is Answer.ACCEPTED
             event = InviteAnswered(invite=reply.invite, accepted=is_accepted)
-            return _posted(state, draft, host, event, at_ms, puts)
+            return _posted(state, draft, host, event, at_ms, puts, told)
         made = state[INVITE, (str(Direction.OUT), host, reply.invite)]
         if made is not None:
             puts += (Put(INVITE, row_of(replace(invite_of(made), answer=reply.answer))),)
-        return Decision(puts=puts)
+        return Decision(told, puts)
+
+    def _changed(
+        self, draft: GuildDraft, user: User, changes: Sequence[Change], news: News, at_ms: int
+    ) -> Decision:
+        if not changes:
+            return Decision()
+        puts = tuple(change for change in changes if isinstance(change, Put))
+        drops = tuple(change for change in changes if isinstance(change, RowKey))
+        return Decision(self._told(draft, user, news, at_ms), puts, drops)
+
+    def _told(self, draft: GuildDraft, user: User, news: News, at_ms: int) -> tuple[NewEntry, ...]:
+        return entries(self.tell, user.name, news, draft.id, at_ms)
 
 
 def _posted(
@@ -189,16 +221,12 @@ def _posted(
     message: Typed,
     at_ms: int,
     puts: Sequence[Put] = (),
+    told: Sequence[NewEntry] = (),
 ) -> Decision:
     event = event_of(message)
     posted = postings.posted(draft.id, event.type_url, event.value, at_ms)
     decision = postings.posted_in(state, host, (posted,), at_ms)
-    return replace(decision, puts=(*decision.puts, *puts))
-
-
-def _changed(changes: Sequence[Change]) -> Decision:
-    puts = tuple(change for change in changes if isinstance(change, Put))
-    return Decision(puts=puts, drops=tuple(each for each in changes if isinstance(each, RowKey)))
+    return replace(decision, entries=(*decision.entries, *told), puts=(*decision.puts, *puts))
 
 
 def _dealt(user: User, host: str, state: State, at_ms: int) -> tuple[Put, ...]:

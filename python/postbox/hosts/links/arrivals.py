@@ -145,14 +145,16 @@ def needs_of_arrival(
     yield RowKey(LINK_IN, (host,))
     yield RowKey(OUTBOX, (in_reader(host),))
     yield StreamKey(in_stream(host))
-    events = draft.events if isinstance(draft, Arrival) else (draft.event,)
-    yield from [_name(host, event) for event in events if _begins_epoch(event)]
-    yield from policy.needs(host, _contents(events), state)
+    if isinstance(draft, PlainArrival):
+        contents = [_plain_content(draft)]
+    else:
+        yield from [_name(host, event) for event in draft.events if _begins_epoch(event)]
+        contents = _contents(host, draft.events)
+    yield from policy.needs(host, contents, state)
 
 
 def _begins_epoch(event: Arrived) -> bool:
-    """A plain one begins none."""
-    return 0 < event.seq == event.first
+    return event.seq == event.first
 
 
 def _name(host: str, event: Arrived) -> EntryKey:
@@ -169,8 +171,16 @@ def _is_forgotten(link: Incoming, walked: Walked, state: State) -> bool:
     )
 
 
-def _contents(events: Iterable[Arrived]) -> list[Content]:
-    return [Content(event.type_url, event.value) for event in events if not event.upto]
+def _contents(host: str, events: Iterable[Arrived]) -> list[Content]:
+    return [
+        Content(event.type_url, event.value, event_id(host, event.epoch, event.seq))
+        for event in events
+        if not event.upto
+    ]
+
+
+def _plain_content(draft: PlainArrival) -> Content:
+    return Content(draft.event.type_url, draft.event.value, draft.id)
 
 
 def decide_arrival(draft: Arrival, state: State, at_ms: int, policy: Policy) -> Decision:
@@ -179,7 +189,7 @@ def decide_arrival(draft: Arrival, state: State, at_ms: int, policy: Policy) -> 
     walked = walk(link, events)
     if _is_forgotten(link, walked, state):
         return Decision(refuse=_FORGOTTEN)
-    contents = _contents(event for event, _ in walked.fresh)
+    contents = _contents(draft.host, [event for event, _ in walked.fresh])
     judged = policy.judge(draft.host, contents, state, at_ms)
     if judged.refusal is not None:
         refused, at = _content_at(walked, judged.taken)
@@ -192,7 +202,7 @@ def decide_arrival(draft: Arrival, state: State, at_ms: int, policy: Policy) -> 
     stored = Incoming(moved.host, moved.places, at_ms, moved.refusal)
     reader = added(state, in_reader(draft.host), Lane.HOSTS, (in_stream(draft.host),))
     return Decision(
-        entries=_entries(draft.host, walked, at_ms),
+        entries=(*_entries(draft.host, walked, at_ms), *judged.entries),
         puts=(Put(LINK_IN, incoming_row(stored)), *reader, *judged.puts),
         drops=judged.drops,
     )
@@ -243,7 +253,7 @@ def _lost(event: Arrived, seq: int) -> bytes:
 
 def decide_plain(draft: PlainArrival, state: State, at_ms: int, policy: Policy) -> Decision:
     host, event = draft.host, draft.event
-    judged = policy.judge(host, _contents([event]), state, at_ms)
+    judged = policy.judge(host, [_plain_content(draft)], state, at_ms)
     if judged.refusal is not None:
         return Decision(refuse=judged.refusal)
     stream = in_stream(host)
@@ -251,4 +261,6 @@ def decide_plain(draft: PlainArrival, state: State, at_ms: int, policy: Policy) 
         Lane.HOSTS, stream, draft.id, KIND_EVENT, host.encode(), at_ms, event.body, numbered=True
     )
     reader = added(state, in_reader(host), Lane.HOSTS, (stream,))
-    return Decision(entries=(entry,), puts=(*reader, *judged.puts), drops=judged.drops)
+    return Decision(
+        entries=(entry, *judged.entries), puts=(*reader, *judged.puts), drops=judged.drops
+    )

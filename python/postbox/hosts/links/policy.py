@@ -12,25 +12,27 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
-from postbox.rules import Put, Reason, RowKey, State
+from postbox.rules import NewEntry, Put, Reason, RowKey, State
 from postbox.store.contract import Table
 
 
 class Content(NamedTuple):
-    """An Any as it came."""
+    """An Any as it came. `id`: of the event that has it."""
 
     type_url: str
     value: bytes
+    id: bytes
 
 
 class Judged(Struct, frozen=True):
-    """The first `taken` are fine, and this is what they change. `refusal`: why the one behind them
-    is not; None if all are."""
+    """The first `taken` are fine, and this is what they change, and whom they tell. `refusal`: why
+    the one behind them is not; None if all are."""
 
     taken: int
     refusal: Reason | None = None
     puts: tuple[Put, ...] = ()
     drops: tuple[RowKey, ...] = ()
+    entries: tuple[NewEntry, ...] = ()
 
 
 class Policy(Protocol):
