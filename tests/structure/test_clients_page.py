@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from postbox.clients.events import checks
 from postbox.clients.events.kinds import (
     MAX_BATCH_BYTES,
@@ -12,11 +14,15 @@ from postbox.clients.events.kinds import (
     MAX_PICTURE_BYTES,
     MAX_REACTION_BYTES,
 )
+from postbox.clients.identity.callers import STRANGERS_PER_MINUTE, Code
+from postbox.clients.identity.issuers import PAUSE_S
+from postbox.clients.identity.tokens import AUDIENCE, SKEW_MS, TYPE
 from postbox.clients.reading.stream import ALIVE_S
 from postbox.clients.rules import refusals
 from postbox.clients.rules.watermarks import MAX_MEMBERS_TOLD
 from postbox.clients.tables import MAX_CONVERSATIONS, MAX_MEMBERS
 from postbox.rpc.postbox.v1.clients_pb import Event
+from postbox.trust.jwt import MAX_CHARACTERS
 from structure.pages import PAGES, unsaid, untold
 
 PAGE = PAGES["clients"]
@@ -54,3 +60,17 @@ def test_every_limit_of_an_event_is_told() -> None:
         f"after {ALIVE_S:g} s without anything else",
     )
     assert untold(limits, PAGE) == []
+
+
+def test_what_a_token_must_say_is_told() -> None:
+    told = (
+        f"`typ` = `{TYPE}`",
+        f"`aud` = `{AUDIENCE}`",
+        f"at most {MAX_CHARACTERS:,} characters",
+        f"at most {SKEW_MS // 1000} s ahead",
+        f"less than {SKEW_MS // 1000} s behind it",
+        f"once in {PAUSE_S:g} s",
+        f"after {STRANGERS_PER_MINUTE} a minute from an address",
+    )
+    assert untold(told, PAGE) == []
+    assert unsaid(get_args(Code), PAGE) == []
