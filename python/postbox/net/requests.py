@@ -105,6 +105,9 @@ class Requests:
             return text(405, f"use POST {_path(scope)}", allow="POST")
         if not all(headers.get(name, b"").isascii() for name in self._bounds.headers):
             return text(400, "a header of the request is no ASCII")
+        looked_at = [name for name, _ in scope["headers"] if name in self._bounds.headers]
+        if len(looked_at) > len(set(looked_at)):  # what stands in front may look at the other one
+            return text(400, "a header of the request stands there twice")
         if scope["http_version"] != "2" and _is_grpc(headers.get(b"content-type", b"")):
             return text(505, "gRPC needs HTTP/2; over HTTP/1.1 speak Connect or gRPC-Web")
         if scope["scheme"] != "https" and not self._reach.is_home(address_of(scope)):

@@ -51,7 +51,7 @@ class Displaced(Exception):
 
 
 class NotAMember(Exception):
-    """The user never was in that conversation, or there is none."""
+    """The user is not in that conversation, or there is none."""
 
 
 class Refusal(NamedTuple):

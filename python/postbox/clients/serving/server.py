@@ -145,7 +145,7 @@ class ClientsServer:
             page = await self._reading.history(viewer, conversation, older.before_seq, older.limit)
             if page is not None:
                 return page
-        raise NotAMember("you are, and were, in no conversation of this uuid")
+        raise NotAMember("you are in no conversation of this uuid")
 
     async def _caller(self, asked: Asking) -> Caller:
         return await self._callers.known(asked.authorization, asked.address, asked.device)
