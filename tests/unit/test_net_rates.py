@@ -21,6 +21,38 @@ def test_a_long_pause_gives_no_more_than_the_burst() -> None:
     assert [rate.wait_s("ann", 3600.0) > 0 for _ in range(3)] == [False, False, True]
 
 
+def test_several_are_granted_together_or_none_of_them() -> None:
+    rate = Rate(per_minute=60, burst=10)
+    assert rate.wait_s("ann", 0.0, 8) == 0
+    assert rate.wait_s("ann", 0.0, 8) == pytest.approx(6)
+    assert rate.wait_s("ann", 0.0, 2) == 0
+    assert rate.due_s("ann", 0.0, 2) == rate.due_s("ann", 0.0, 2) == pytest.approx(2)
+    assert rate.due_s("bob", 0.0, 10) == 0
+    assert rate.due_s("bob", 0.0, 0) == 0
+
+
+def test_what_is_more_than_the_burst_is_granted_when_it_is_full_and_paid_off() -> None:
+    rate = Rate(per_minute=60, burst=10)
+    assert rate.wait_s("ann", 0.0, 15) == 0
+    assert rate.wait_s("ann", 0.0, 15) == pytest.approx(15)
+    assert rate.wait_s("ann", 0.0) == pytest.approx(6)
+    assert rate.wait_s("ann", 15.0, 15) == 0
+
+
+def test_what_was_granted_elsewhere_counts_up_to_one_more_burst() -> None:
+    rate = Rate(per_minute=60, burst=10)
+    rate.take("ann", 0.0, 4)
+    assert rate.due_s("ann", 0.0, 7) == pytest.approx(1)
+    rate.take("ann", 0.0, 1_000_000)
+    assert rate.due_s("ann", 0.0) == pytest.approx(11)
+
+
+def test_nothing_is_remembered_of_a_full_bucket() -> None:
+    rate = Rate(per_minute=60, burst=10)
+    assert rate.wait_s("ann", 0.0, 0) == 0
+    assert rate._buckets == {}
+
+
 def test_keys_do_not_share() -> None:
     rate = Rate(per_minute=1, burst=1)
     assert [rate.wait_s(key, 0.0) > 0 for key in ("ann", "bob", "ann")] == [False, False, True]

@@ -16,7 +16,7 @@ from postbox.clients.identity.callers import (
     TooOften,
 )
 from postbox.clients.identity.devices import FORGET_MS, SEEN_EVERY_MS, devices_of
-from postbox.clients.identity.issuers import FRESH_S, KEEP_S, PAUSE_S
+from postbox.clients.identity.issuers import FRESH_S, KEEP_S, MAX_WAITING, PAUSE_S
 from postbox.clients.identity.tokens import SKEW_MS, first_iat_ms
 from postbox.clients.ids import device_id, user_id
 from postbox.clients.tables import ACCOUNT, Device
@@ -323,6 +323,21 @@ async def test_who_asks_at_once_waits_for_one_fetch_and_who_hangs_up_stops_nothi
             for _ in range(10):
                 nursery.start_soon(ask)
         assert outcomes == ["ann"] * 10
+        assert login.asked == 1
+
+
+@simulated
+async def test_so_many_wait_for_keys_and_no_more(world: World) -> None:
+    login = Login(world, takes_s=4.0)
+    async with open_desk(world, login) as desk:
+        waiting = [login.token() for _ in range(2)] * (MAX_WAITING // 2)
+        async with trio.open_nursery() as nursery:
+            for token in waiting:
+                nursery.start_soon(desk.known, token)
+            await trio.sleep(1)
+            with pytest.raises(TooOften, match="too many wait"):
+                await desk.known(login.token())
+        await desk.known(login.token())
         assert login.asked == 1
 
 

@@ -76,6 +76,11 @@ class Devices:
         """If it is at hand."""
         return self._cached.get((user, name))
 
+    def is_noted(self, user: str, name: str) -> bool:
+        """Is it at hand, registered, and noted to have been seen?"""
+        device = self._cached.get((user, name))
+        return device is not None and _is_noted(device, self._now_ms())
+
     async def of(self, user: str, name: str) -> Device:
         """As it is registered; `made_ms` is 0 if it is not."""
         device = self._cached.get((user, name))
@@ -89,7 +94,7 @@ class Devices:
         if not device.made_ms:
             await self._submit(await self._registration(user, name))
             await self._read(user, name)
-        elif device.seen_ms + SEEN_EVERY_MS <= now_ms or device.seen_ms <= device.revoked_ms:
+        elif not _is_noted(device, now_ms):
             self._keep(user, msgspec.structs.replace(device, seen_ms=now_ms))  # once is enough
             await self._submit(See(self._world.new_id(), user, name, now_ms))
 
@@ -153,6 +158,10 @@ class Devices:
 def devices_of(reader: Reader, user: bytes) -> list[Device]:
     """By name."""
     return [read_row(Device, row) for row in reader.query(DEVICES_OF, user=user)]
+
+
+def _is_noted(device: Device, now_ms: int) -> bool:
+    return is_let_in(device) and now_ms < device.seen_ms + SEEN_EVERY_MS
 
 
 def is_let_in(device: Device) -> bool:

@@ -43,6 +43,9 @@ FETCH_S = 5.0
 WAIT_S = 10.0
 """For a fetch that is under way, and what it does with its time."""
 
+MAX_WAITING = 500
+"""Requests that wait for keys: about 50 kB each. One more is told to come again."""
+
 Fetch: TypeAlias = Callable[[], Awaitable[bytes]]
 """A published key set, as it is now. Bounded in size and time; raises a Fault or OSError."""
 
@@ -71,6 +74,7 @@ class Issuer:
         self._asked_s: float | None = None  # when the last fetch began
         self._wanted = trio.Event()
         self._landed: trio.Event | None = None  # of a fetch that is wanted or under way
+        self._waiting = 0
 
     async def key_for(self, token: ClientToken) -> bytes:
         """The key that the token says it is signed with. Raises BadToken and NotNow."""
@@ -111,8 +115,14 @@ class Issuer:
                 raise NotNow(_FITS_NONE if self._is_known() else _NONE_KNOWN, pause_s)
             self._landed = trio.Event()
             self._wanted.set()
-        with trio.move_on_after(WAIT_S):
-            await self._landed.wait()
+        if self._waiting >= MAX_WAITING:
+            raise NotNow("too many wait for the keys of its issuer", 1.0)
+        self._waiting += 1
+        try:
+            with trio.move_on_after(WAIT_S):
+                await self._landed.wait()
+        finally:
+            self._waiting -= 1
 
     async def _fly(self) -> None:
         landed = self._landed = trio.Event() if self._landed is None else self._landed
