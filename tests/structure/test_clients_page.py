@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
+import pytest
+
 from postbox.clients.events import checks
 from postbox.clients.events.kinds import (
     MAX_BATCH_BYTES,
@@ -14,16 +16,36 @@ from postbox.clients.events.kinds import (
     MAX_PICTURE_BYTES,
     MAX_REACTION_BYTES,
 )
-from postbox.clients.identity.callers import STRANGERS_PER_MINUTE, Code
+from postbox.clients.identity.callers import (
+    REQUESTS_AT_ONCE,
+    REQUESTS_OF_DEVICE,
+    STRANGERS_PER_MINUTE,
+    STREAMS_AT_ONCE,
+    STREAMS_OF_DEVICE,
+    Code,
+    NotKnown,
+    TooOften,
+)
 from postbox.clients.identity.issuers import PAUSE_S
 from postbox.clients.identity.tokens import AUDIENCE, SKEW_MS, TYPE
+from postbox.clients.reading.snapshot import SnapshotBusy
 from postbox.clients.reading.stream import ALIVE_S
 from postbox.clients.rules import refusals
 from postbox.clients.rules.watermarks import MAX_MEMBERS_TOLD
+from postbox.clients.serving import replies
+from postbox.clients.serving.replies import Displaced, NotAMember, QueueHole, refusal
+from postbox.clients.serving.requests import BOUNDS, HEADERS
+from postbox.clients.serving.streams import SPREAD_MS, Why
+from postbox.clients.serving.submissions import FAULT
 from postbox.clients.tables import MAX_CONVERSATIONS, MAX_MEMBERS
+from postbox.clients.wire import Malformed, TooLarge
+from postbox.config import ClientsConfig
+from postbox.errors import Full, Stopped, Unavailable
+from postbox.net.requests import HEADERS as CODEC_HEADERS
 from postbox.rpc.postbox.v1.clients_pb import Event
 from postbox.trust.jwt import MAX_CHARACTERS
 from structure.pages import PAGES, unsaid, untold
+from support.serving import logged
 
 PAGE = PAGES["clients"]
 CODES = (
@@ -60,6 +82,47 @@ def test_every_limit_of_an_event_is_told() -> None:
         f"after {ALIVE_S:g} s without anything else",
     )
     assert untold(limits, PAGE) == []
+
+
+ERRORS: tuple[Exception, ...] = (
+    *(NotKnown(code, "") for code in get_args(Code)),
+    TooOften("", 1),
+    SnapshotBusy(),
+    QueueHole(1),
+    Malformed(),
+    TooLarge(),
+    NotAMember(),
+    Displaced(),
+    Stopped(),
+    Unavailable(),
+    Full(),
+    ZeroDivisionError(),
+)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_every_error_is_explained_with_its_codes(error: Exception) -> None:
+    with logged():
+        told = refusal(error)
+    assert untold([f"| `{told.name}` | {told.code.name} |"], PAGE) == []
+    assert unsaid([*told.metadata], PAGE) == []
+    assert told.metadata["postbox-code"] == told.name
+
+
+def test_what_else_a_request_meets_is_told() -> None:
+    config = ClientsConfig()
+    told = (
+        f"its own time within {SPREAD_MS // 1000} s",
+        f"larger than {BOUNDS.max_bytes >> 20} MiB",
+        f"{config.events_per_second} a second in the long run, {config.burst:,} at once",
+        f"{REQUESTS_OF_DEVICE}, and {REQUESTS_AT_ONCE} of all together",
+        f"{STREAMS_OF_DEVICE}, of which the newest lives, and {STREAMS_AT_ONCE:,} of all together",
+        f"{BOUNDS.large_of_address} bodies of more than {BOUNDS.small_bytes >> 10} KiB",
+        f"and {BOUNDS.large_at_once} of all together",
+    )
+    assert untold(told, PAGE) == []
+    ours = [name.decode() for name in HEADERS if name not in CODEC_HEADERS]
+    assert unsaid([*Why, *replies.METADATA, *ours, FAULT], PAGE) == []
 
 
 def test_what_a_token_must_say_is_told() -> None:
