@@ -1,5 +1,5 @@
-"""Several processes of one node on one PostgreSQL: a device that one of them shuts out is out in
-all of them."""
+"""Devices in the database: listed alike by both engines; and of several processes on one
+PostgreSQL, a device that one of them shuts out is out in all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from postbox.admin.command import Desk
+from postbox.admin.devices import LIST_DEVICES, REVOKE_DEVICES, ListDevices, RevokeDevices
+from postbox.admin.local import LocalOperator
 from postbox.clients.rules.devices import DeviceRules, Revoke
+from postbox.store.open import is_url
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from support.client_door import Device, Refused, door_at, value_of
 
@@ -33,3 +37,24 @@ async def test_a_device_that_another_process_revokes_loses_its_stream_and_its_to
                 with pytest.raises(Refused) as caught:
                     await device.sync()
                 assert caught.value.code == "DEVICE_REVOKED"
+
+
+async def test_devices_are_listed_and_shut_out_alike_on_both_engines(
+    place: str, tmp_path: Path
+) -> None:
+    store = place if is_url(place) else ""
+    async with door_at(tmp_path, store=store) as door:
+        for user, name in (("bob", "phone"), ("ann", "tablet"), ("ann", "phone")):
+            await door.device(user, name).sync()
+        operator = LocalOperator(Desk(door.node))
+        await operator.call(REVOKE_DEVICES, RevokeDevices("ann"))
+        await operator.call(REVOKE_DEVICES, RevokeDevices("nobody", "phone"))
+        listed = await operator.call(LIST_DEVICES, ListDevices())
+        assert [(one.user, one.device, one.is_let_in) for one in listed.devices] == [
+            ("ann", "phone", False),
+            ("ann", "tablet", False),
+            ("bob", "phone", True),
+            (None, "phone", False),
+        ]
+        [unused] = (await operator.call(LIST_DEVICES, ListDevices("nobody"))).devices
+        assert (unused.user, unused.registered) == ("nobody", None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import urllib.error
+import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from postbox.config import load
 from postbox.node import open_node
 from postbox.trust.keys import SEED_BYTES
 from postbox.world import SystemClock, system_world
-from support.command import Call, served
+from support.command import TIMEOUT_S, Call, served
 
 
 def devices(call: Call, home: Path, *words: str) -> list[dict[str, Any]]:
@@ -83,6 +86,34 @@ def test_a_serving_node_mints_what_it_takes_when_it_is_stopped(tmp_path: Path, c
     both = devices(call, tmp_path, "--user", "ann")
     assert [(one["device"], one["is_let_in"]) for one in both] == [("lost", False), ("phone", True)]
     assert devices(call, tmp_path, "list", "--user", "bob") == []
+
+
+def test_a_device_calls_a_serving_node_until_it_is_shut_out_there(
+    tmp_path: Path, call: Call
+) -> None:
+    with served(tmp_path) as url:
+        token = minted(call, tmp_path)
+        assert asked(url, token) == (200, "")
+        assert asked(url, None) == (401, "NO_SESSION")
+        assert [one["device"] for one in devices(call, tmp_path)] == ["phone"]
+        devices(call, tmp_path, "revoke", "ann")
+        assert asked(url, token) == (401, "DEVICE_REVOKED")
+        assert asked(url, minted(call, tmp_path)) == (200, "")
+
+
+def asked(url: str, token: str | None) -> tuple[int, str]:
+    """Status and code of an empty batch, as a page in a browser sends it."""
+    headers = {"content-type": "application/json"}
+    if token is not None:
+        headers["authorization"] = f"Bearer {token}"
+    sync = f"{url}/postbox.v1.EventService/Sync"
+    request = urllib.request.Request(sync, b"{}", headers)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            return answer.status, ""
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, str(json.loads(error.read())["message"]).partition(":")[0]
 
 
 def test_all_devices_of_a_user_are_revoked_at_once(tmp_path: Path, call: Call) -> None:

@@ -125,10 +125,12 @@ async def _revoke(desk: Desk, request: RevokeDevices, tell: Tell) -> DevicesSeen
 
 
 def _all(reader: Reader) -> list[DeviceSeen]:
-    return [
+    """Those last whose user never signed in; the engines do not agree about where null is."""
+    seen = [
         _seen(None if user is None else str(user), read_row(Device, tuple(row)))
         for user, *row in reader.query(ALL_DEVICES)
     ]
+    return sorted(seen, key=lambda one: (one.user is None, one.user or "", one.device, one.uuid))
 
 
 def _seen(user: str | None, device: Device) -> DeviceSeen:

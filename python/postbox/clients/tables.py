@@ -338,8 +338,7 @@ DEVICES_OF = Query(
 ALL_DEVICES = Query(
     "all_devices",
     'select a.name, d."user", d.name, d.id, d.made_ms, d.seen_ms, d.revoked_ms'
-    ' from device d left join account a on a."user" = d."user"'
-    ' order by a.name, d."user", d.name',
+    ' from device d left join account a on a."user" = d."user"',
 )
 """Each after the name that its user signs in with, which is null if the user never did."""
 
