@@ -43,3 +43,14 @@ def test_three_hosts_that_are_killed_again_and_again_get_each_event_once_and_in_
     last = tortured("--engine", engine, "--cycles", "3")
     assert "kills of whole nodes" in last
     assert last.endswith("events, 0 lost, 0 doubled; seed 1: held")
+
+
+@pytest.mark.parametrize("engine", ["clients", "clients-postgres"])
+def test_what_devices_made_is_stored_and_seen_once_though_answers_are_lost_and_the_host_is_killed(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "clients-postgres":
+        request.getfixturevalue("postgres")  # or this is skipped
+    last = tortured("--engine", engine, "--cycles", "2")
+    assert "2 kills of the node" in last
+    assert last.endswith("0 lost, 0 doubled; seed 1: held")

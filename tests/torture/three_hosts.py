@@ -10,8 +10,6 @@ a verb was posting when its node was killed may be there or not, but not twice e
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,9 +21,10 @@ import trustme
 
 from postbox.cli.demo.nodes import free_urls
 from postbox.world import SystemClock, system_world
-from support.command import POSTBOX, environment, postbox, told
+from support.command import postbox, told
 from support.simulate import SeededRandom
 from torture.account import Broken
+from torture.served import Nap, Served
 
 CHUNK = 80  # events a call of the verb, which takes half a second to start
 LONGEST_S = 1.5  # from one kill to the next: most nodes are ready by then, some still start
@@ -35,9 +34,6 @@ TWO_AT_ONCE = 0.3  # the share of kills that are of two
 PATIENCE_S = 90.0  # for all links to run empty on a machine that is busy with everything else
 PAGE = 1_000
 TYPE = "test.Numbered"
-ENDED = "open in another process"  # a verb has the home while its node is down
-
-Nap = Callable[[float], None]
 
 
 @dataclass
@@ -63,51 +59,15 @@ class Link:
 
 @dataclass
 class Node:
-    """`postbox serve`, started again whenever it was killed."""
+    """One of the hosts."""
 
-    name: str  # among hosts
-    home: Path
-    nap: Nap
-    links: dict[str, Link] = field(default_factory=dict)  # by the name of the other end
-    process: subprocess.Popen[str] | None = None
-    is_ready: bool = False  # as far as anybody waited for it
+    name: str
+    served: Served
+    links: dict[str, Link]  # by the name of the other end
 
     @property
-    def log(self) -> Path:
-        return self.home.with_suffix(".log")
-
-    def start(self) -> None:
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [POSTBOX, "serve", "--home", self.home],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                text=True,
-                env=environment(),
-            )
-
-    def wait_ready(self) -> None:
-        """It is started again for as long as a verb has the home."""
-        while True:
-            assert self.process is not None
-            assert self.process.stdout is not None
-            if self.process.stdout.readline() == f"ready https://{self.name}\n":
-                self.is_ready = True
-                return
-            code, said = self.process.wait(), self.log.read_text()[-2_000:]
-            self.process.stdout.close()
-            if code != 1 or ENDED not in said:
-                raise Broken(f"{self.name} ended by itself with {code}: {said}")
-            self.nap(0.1)
-            self.start()
-
-    def kill(self) -> None:
-        self.is_ready = False
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.communicate()
-            self.process = None
+    def home(self) -> Path:
+        return self.served.home
 
     def post(self, other: str) -> None:
         """A chunk of events."""
@@ -174,10 +134,8 @@ class Posters:
             while not self._stop.is_set():
                 for other in node.links:
                     node.post(other)
-                    if (
-                        not node.is_ready
-                    ):  # the verb has had its home, and now it is the node's turn
-                        node.nap(TURN_S)
+                    if not node.served.is_ready:  # the verb has had its home: the node's turn
+                        node.served.nap(TURN_S)
         except BaseException as failure:
             self._failed.append(failure)
 
@@ -199,10 +157,10 @@ def torture_hosts(
     with ExitStack() as stack:
         nodes = three_nodes(folder, stores, nap)
         for node in nodes:
-            stack.callback(node.kill)
-            node.start()
+            stack.callback(node.served.kill)
+            node.served.start()
         for node in nodes:
-            node.wait_ready()
+            node.served.wait_ready()
         posters = Posters(nodes)
         with posters.running():
             while not is_over(kills, posters.count()):
@@ -211,8 +169,8 @@ def torture_hosts(
                 posters.check()
                 tell(f"{kills} kills, {posters.count()} durable")
         for node in nodes:
-            if node.process is None or node.process.poll() is not None:
-                node.start()
+            if not node.served.runs:
+                node.served.start()
         _wait_empty(nodes, nap)
         _check(nodes)
         return f"{kills} kills of whole nodes, {posters.count()} events, 0 lost, 0 doubled"
@@ -224,13 +182,13 @@ def _kill_some(nodes: Sequence[Node], random: SeededRandom, nap: Nap) -> int:
     if random.fraction() < TWO_AT_ONCE:
         chosen.append(nodes[(first + 1) % len(nodes)])
     for node in chosen:
-        node.kill()
+        node.served.kill()
     nap(random.fraction() * LONGEST_DOWN_S)
     for node in chosen:
-        node.start()
+        node.served.start()
     if random.fraction() < 0.7:
         for node in chosen:
-            node.wait_ready()
+            node.served.wait_ready()
     return len(chosen)
 
 
@@ -251,9 +209,7 @@ def _check(nodes: Sequence[Node]) -> None:
                     other.links[node.name].check(node.arrived(other.name))
                 except Broken as broken:
                     raise Broken(f"from {other.name} to {node.name}: {broken}") from broken
-        said = node.log.read_text()
-        if "Traceback" in said:
-            raise Broken(f"{node.name} logged: {said[said.index('Traceback') :][:5_000]}")
+        node.served.check_log()
 
 
 def three_nodes(folder: Path, stores: Sequence[str], nap: Nap) -> list[Node]:
@@ -275,5 +231,5 @@ def three_nodes(folder: Path, stores: Sequence[str], nap: Nap) -> list[Node]:
             f'[hosts]\nname = "{name}"\nca = "{folder / "ca.pem"}"\n'
         )
         links = {other: Link() for other in names if other != name}
-        nodes.append(Node(name, home, nap, links))
+        nodes.append(Node(name, Served(home, f"https://{name}", nap), links))
     return nodes

@@ -1,11 +1,11 @@
-"""Kill -9 again and again: `make torture`, as often as fits a minute and a half an engine.
+"""Kill -9 again and again: `make torture`, as often as fits a minute an engine.
 
 A process that has only store and log, with 16 payers who submit at once, is killed at a random
 moment, started again, killed again. After each time the log is compared with what was acknowledged:
 nothing lost, nothing doubled, positions and numbers dense, each payer's drafts in order. On
 PostgreSQL a backend or the whole server crashes, too, now and then, and the process goes on.
 `--engine node` kills the whole node instead, `hosts` and `hosts-postgres` three that post to each
-other.
+other, `clients` and `clients-postgres` one that devices talk to through a proxy that loses answers.
 
 The page cache outlives a process, so this says nothing of a disk that loses what it was given: that
 is `tests/crash/`. Processes are forked from this one, which has loaded everything.
@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -44,6 +45,10 @@ CHAOS = 0.03  # the share of lives in which the server crashes: each takes a sec
 CHECK_ALL = 200  # lives between two looks at the whole log
 TELL_S = 20.0
 EVENTS_A_KILL = 200  # at least, with three hosts: 10,000 for 50 kills
+SETTLED_A_KILL = 100  # at least, with devices
+
+IsOver: TypeAlias = Callable[[int, int], bool]
+Tell: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -226,27 +231,51 @@ def torture_whole(cycles: int, seed: int) -> bool:
 
 
 @contextmanager
-def three_databases(name: str) -> Iterator[list[str]]:
-    if name == "hosts":
-        yield []
-        return
+def databases(count: int) -> Iterator[list[str]]:
+    """On one server; none needs no server."""
     with ExitStack() as stack:
-        server = stack.enter_context(server_started())
-        yield [stack.enter_context(server.database()) for _ in range(3)]
+        server = stack.enter_context(server_started()) if count else None
+        yield [stack.enter_context(server.database()) for _ in range(count) if server]
 
 
 def torture_three(name: str, cycles: int | None, minutes: float, seed: int) -> bool:
     """`cycles`: kills, while as many events as the issue of host to host asks for are posted."""
     from torture.three_hosts import torture_hosts  # which needs certificates
 
+    def run(folder: Path, is_over: IsOver, tell: Tell) -> str:
+        with databases(3 if name == "hosts-postgres" else 0) as stores:
+            return torture_hosts(folder, stores, is_over, seed, tell, nap)
+
+    return _torture_served(name, cycles, minutes, EVENTS_A_KILL, seed, run)
+
+
+def torture_devices(name: str, cycles: int | None, minutes: float, seed: int) -> bool:
+    """`cycles`: kills, while some events a kill are settled."""
+    from torture.clients import torture_clients  # which needs grpcio
+
+    def run(folder: Path, is_over: IsOver, tell: Tell) -> str:
+        with databases(1 if name == "clients-postgres" else 0) as stores:
+            return torture_clients(folder, "".join(stores), is_over, seed, tell, nap)
+
+    return _torture_served(name, cycles, minutes, SETTLED_A_KILL, seed, run)
+
+
+def _torture_served(
+    name: str,
+    cycles: int | None,
+    minutes: float,
+    events_a_kill: int,
+    seed: int,
+    run: Callable[[Path, IsOver, Tell], str],
+) -> bool:
+    """Whether it held."""
     clock = SystemClock()
-    until_s = clock.elapsed_s() + 60 * minutes
-    told_s = clock.elapsed_s()
+    begun_s = told_s = clock.elapsed_s()
 
     def is_over(kills: int, events: int) -> bool:
         if cycles is None:
-            return clock.elapsed_s() >= until_s
-        return kills >= cycles and events >= cycles * EVENTS_A_KILL
+            return clock.elapsed_s() >= begun_s + 60 * minutes
+        return kills >= cycles and events >= cycles * events_a_kill
 
     def tell(line: str) -> None:
         nonlocal told_s
@@ -254,12 +283,9 @@ def torture_three(name: str, cycles: int | None, minutes: float, seed: int) -> b
             print(f"{name}: {line}", flush=True)
             told_s = clock.elapsed_s()
 
-    with (
-        tempfile.TemporaryDirectory(prefix="postbox-torture-") as folder,
-        three_databases(name) as stores,
-    ):
+    with tempfile.TemporaryDirectory(prefix="postbox-torture-") as folder:
         try:
-            came = torture_hosts(Path(folder), stores, is_over, seed, tell, nap)
+            came = run(Path(folder), is_over, tell)
         except Broken as broken:
             print(f"{name}: BROKEN with seed {seed}: {broken}", flush=True)
             return False
@@ -271,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="torture", description=__doc__)
     parser.add_argument("--engine", choices=["all", "both", *ENGINES, "node"], default="all")
     parser.add_argument("--cycles", type=int, help="for each engine; else --minutes")
-    parser.add_argument("--minutes", type=float, default=1.5, help="for each engine")
+    parser.add_argument("--minutes", type=float, default=1.0, help="for each engine")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     if asked.engine == "node":
@@ -287,6 +313,8 @@ ENGINES = {
     "postgres": torture,
     "hosts": torture_three,
     "hosts-postgres": torture_three,
+    "clients": torture_devices,
+    "clients-postgres": torture_devices,
 }
 
 
