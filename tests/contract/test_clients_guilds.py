@@ -137,17 +137,21 @@ async def test_an_invite_is_answered_once_by_whom_it_is_for(world: World, place:
         phone, tablet = await town.phone("ann"), await town.phone("ann", "tablet")
         zoe = await town.phone("zoe")
         await deals(town)
-        await arrive(town, invite("i"), start=1)
+        await arrive(town, invite("i"), invite("j"), start=1)
         yes = pb.InviteDecided(host=B, invite="i", accepted=True)
         no = pb.InviteDecided(host=B, invite="i")
         assert await zoe.refused(zoe.draft("inviteDecided", yes)) == "UNKNOWN_TARGET"
-        for host, name in ((B, "j"), ("never.example:1", "i"), (A, "i"), ("?" * 99, "i")):
+        for host, name in ((B, "k"), ("never.example:1", "i"), (A, "i"), ("?" * 99, "i")):
             unknown = phone.draft("inviteDecided", pb.InviteDecided(host=host, invite=name))
             assert await phone.refused(unknown) == "UNKNOWN_TARGET"
         await phone.send(phone.draft("inviteDecided", yes))
         assert await tablet.refused(tablet.draft("inviteDecided", no)) == "SUPERSEDED"
         await tablet.send(tablet.draft("inviteDecided", yes))
-        assert await posted(town) == [InviteAnswered(invite="i", accepted=True)]
+        await tablet.send(tablet.draft("inviteDecided", pb.InviteDecided(host=B, invite="j")))
+        assert await posted(town) == [
+            InviteAnswered(invite="i", accepted=True),
+            InviteAnswered(invite="j"),
+        ]
 
 
 @simulated
