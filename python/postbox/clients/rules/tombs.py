@@ -2,8 +2,9 @@
 
 What is there already is accepted and not stored again: a reaction, a smaller watermark, a member
 who is in. Its tomb says so when it comes again, and is a place to go on from for a device whose
-cursor it is. Tombs are forgotten after a while; what they stand for is a set or only grows, so that
-an event which comes even later is judged anew and changes nothing that it should not.
+cursor it is. Only what may leave no entry looks for one: the same uuid with another content is a
+fault of the device's, and that is judged. Tombs are forgotten after a while; what they stand for is
+a set or only grows, so an event that comes even later is judged by what is there then.
 """
 
 from __future__ import annotations
