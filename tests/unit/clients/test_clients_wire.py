@@ -169,8 +169,18 @@ def test_who_knows_no_envelope_says_conversation_time_and_uuid_in_the_content() 
     assert (incoming.conversation, incoming.client_ms) == (CONVERSATION, 7_009)
 
 
-def test_typing_needs_no_uuid() -> None:
-    assert read(event("userIsTyping", pb.UserIsTyping(), uuid="")).content == Typing(False)
+@pytest.mark.parametrize("uuid", ["", "no uuid" * 100, UUID])
+def test_typing_needs_no_uuid(uuid: str) -> None:
+    incoming = read(event("userIsTyping", pb.UserIsTyping(), uuid=uuid))
+    assert (incoming.content, incoming.is_transitory) == (Typing(False), True)
+    assert incoming.client_uuid == (UUID if uuid == UUID else "")
+
+
+def test_what_was_meant_to_be_typing_is_refused_and_has_no_place_in_the_queue() -> None:
+    incoming = read(event("userIsTyping", pb.UserIsTyping(), uuid="", conversationUuid=""))
+    assert isinstance(incoming.content, Reason)
+    assert incoming.is_transitory
+    assert not read(sent(said(""))).is_transitory
 
 
 @pytest.mark.parametrize("kind", ["messageDeleted", "readNewMessage", "reactionAdded"])

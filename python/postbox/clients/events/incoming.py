@@ -132,7 +132,7 @@ class Incoming(Struct, frozen=True):
     """As the device wrote it, for the answer; empty if that was no uuid."""
     local: bytes
     """The same as 16 bytes. Of an event without one they follow from its bytes, so that it is
-    refused once, however often it comes."""
+    refused once, however often it comes. Of a transitory one without a uuid all are zero."""
     content: Content | Typing | Reason
     """A Reason: it is none, and refused for that."""
     size_bytes: int
@@ -141,3 +141,5 @@ class Incoming(Struct, frozen=True):
     based_on: bytes | None = None
     client_ms: int | None = None
     """The author's claim; in milliseconds since 1970."""
+    is_transitory: bool = False
+    """Typing, or meant to be: it has no place in the queue, whatever becomes of it."""

@@ -47,7 +47,7 @@ from postbox.clients.events.incoming import (
     Unreact,
 )
 from postbox.clients.events.kinds import FIRST_FOREIGN, MAX_EVENT_BYTES, MAX_FIRST_MEMBERS
-from postbox.clients.ids import ID_BYTES, uuid_of
+from postbox.clients.ids import ID_BYTES, NIL, uuid_of
 from postbox.clients.tables import Role
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.rules import Reason
@@ -69,14 +69,16 @@ def read_event(body: bytes, author: bytes) -> Incoming:
     uuid = event.uuid
     if not uuid and isinstance(value, pb.SendingNewMessage):
         uuid = value.coredataLocalUuid
-    local = uuid_of(uuid)
-    if local is None and not isinstance(value, pb.UserIsTyping):
-        text = "`uuid` must be a uuid in 36 characters that the device gives no other event"
-        return _unnamed(body, text)
+    local, is_transitory = uuid_of(uuid), isinstance(value, pb.UserIsTyping)
+    if local is None:
+        if not is_transitory:
+            text = "`uuid` must be a uuid in 36 characters that the device gives no other event"
+            return _unnamed(body, text)
+        uuid, local = "", NIL
     try:
-        return _Reading(event, body, local or b"", author).incoming(uuid)
+        return _Reading(event, body, local, author).incoming(uuid)
     except BadEvent as bad:
-        return Incoming(uuid, local or b"", bad.reason, len(body))
+        return Incoming(uuid, local, bad.reason, len(body), is_transitory=is_transitory)
 
 
 def _unnamed(body: bytes, text: str) -> Incoming:
@@ -121,6 +123,7 @@ class _Reading:
             self._conversation,
             based_on,
             self._client_ms(),
+            isinstance(content, Typing),
         )
 
     def _content(self) -> Content | Typing:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from postbox.clients.events.incoming import Incoming, SendMessage, Typing
+from postbox.clients.events.incoming import Incoming, SendMessage
 from postbox.clients.events.wire import read_event
 from postbox.clients.identity.callers import Caller
 from postbox.clients.rules.draft import ClientDraft, device_ref, draft_of
@@ -120,17 +120,19 @@ def _drafts(caller: Caller, events: Sequence[Incoming], first_number: int) -> It
     device = device_ref(caller.user_id, caller.user, caller.device_id)
     number = first_number
     for incoming in events:
-        if not isinstance(incoming.content, Typing):
+        if not incoming.is_transitory:
             yield draft_of(device, incoming, number or None)
             number += 1 if number else 0
 
 
 def _with_transitory(events: Sequence[Incoming], told: Iterator[bytes]) -> Iterator[bytes]:
     for incoming in events:
-        if isinstance(incoming.content, Typing):
-            yield answers.passed_on(incoming.client_uuid)
-        else:
+        if not incoming.is_transitory:
             yield next(told)
+        elif isinstance(incoming.content, Reason):
+            yield answers.refused(incoming.client_uuid, incoming.content)
+        else:
+            yield answers.passed_on(incoming.client_uuid)
 
 
 def _refused(draft: ClientDraft) -> ClientDraft:
