@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -70,6 +71,10 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 """Names of IPv4 hosts resolve to it in networks that have only IPv6 (RFC 6052)."""
 
 
+KEPT = 1_024
+"""Addresses that are not looked at again: a caller asks more than once, and a proxy is one."""
+
+
 class Kind(Enum):
     LOOPBACK = "a loopback address"
     PRIVATE = "a private address"
@@ -78,6 +83,7 @@ class Kind(Enum):
     NEVER = "an address that no node has"
 
 
+@lru_cache(KEPT)
 def kind_of(address: IPAddress) -> Kind:
     if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
         behind = kind_of(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
@@ -214,6 +220,7 @@ def reach_of_hosts(*, loopback: bool) -> Reach:
     return Reach((), loopback, _OF_HOSTS)
 
 
+@lru_cache(KEPT)
 def _parse(address: str) -> IPAddress | None:
     """An IPv4 address that was mapped into IPv6 is the IPv4 address. Without a zone."""
     try:
