@@ -51,6 +51,7 @@ async def test_devices_are_listed_and_shut_out_alike_on_both_engines(
         await operator.call(REVOKE_DEVICES, RevokeDevices("nobody", "phone"))
         listed = await operator.call(LIST_DEVICES, ListDevices())
         assert [(one.user, one.device, one.is_let_in) for one in listed.devices] == [
+            ("ann", "*", False),
             ("ann", "phone", False),
             ("ann", "tablet", False),
             ("bob", "phone", True),

@@ -121,13 +121,25 @@ def test_all_devices_of_a_user_are_revoked_at_once(tmp_path: Path, call: Call) -
         signed_in(tmp_path, minted(call, tmp_path, name))
     done = call("devices", "revoke", "ann", "--home", tmp_path)
     assert done.out.splitlines() == [
+        "every device of ann is shut out until it has a new token.",
         "ann's phone is shut out until it has a new token.",
         "ann's tablet is shut out until it has a new token.",
     ]
     assert not any(one["is_let_in"] for one in devices(call, tmp_path))
-    nobody = call("devices", "revoke", "bob", "--home", tmp_path)
-    assert nobody.code == 1
-    assert "bob has no devices here" in nobody.err
+    for token in (minted(call, tmp_path, "watch"), minted(call, tmp_path)):
+        assert signed_in(tmp_path, token).user == "ann"
+
+
+def test_what_was_minted_for_a_user_that_never_signed_in_can_be_made_useless(
+    tmp_path: Path, call: Call
+) -> None:
+    token = minted(call, tmp_path)
+    [every] = devices(call, tmp_path, "revoke", "ann")
+    assert (every["device"], every["registered"]) == ("*", None)
+    with pytest.raises(NotKnown) as refused:
+        signed_in(tmp_path, token)
+    assert refused.value.code == "DEVICE_REVOKED"
+    assert signed_in(tmp_path, minted(call, tmp_path)).user == "ann"
 
 
 def test_how_long_a_token_is_good_is_said_by_the_verb_or_the_configuration(
@@ -157,6 +169,7 @@ def test_how_long_a_token_is_good_is_said_by_the_verb_or_the_configuration(
         (("token", "mint", "--user", "ann"), 2),
         (("devices", "revoke", "a:b", "phone"), 1),
         (("devices", "revoke", "ann", ""), 1),
+        (("devices", "revoke", "ann", "*"), 1),
         (("devices", "revoke"), 2),
         (("devices", "--user", ""), 1),
         (("devices", "nonsense"), 2),

@@ -27,10 +27,11 @@ from postbox.clients.identity.callers import (
     TooOften,
 )
 from postbox.clients.identity.issuers import PAUSE_S
-from postbox.clients.identity.tokens import AUDIENCE, SKEW_MS, TYPE
+from postbox.clients.identity.tokens import AUDIENCE, TYPE
 from postbox.clients.reading.snapshot import SnapshotBusy
 from postbox.clients.reading.stream import ALIVE_S
 from postbox.clients.rules import refusals
+from postbox.clients.rules.devices import SKEW_MS
 from postbox.clients.rules.watermarks import MAX_MEMBERS_TOLD
 from postbox.clients.serving import replies
 from postbox.clients.serving.replies import Displaced, NotAMember, QueueHole, refusal

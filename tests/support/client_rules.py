@@ -68,7 +68,7 @@ class House:
     decisions: list[Decision] = field(default_factory=list)
 
     def device(self, user: str, name: str = "phone") -> Device:
-        register = Register(event_id(user.encode(), name.encode()), user, name)
+        register = Register(event_id(user.encode(), name.encode()), user, name, issued_ms=0)
         self.submit(DeviceRules(), register)
         user_key = user_id(user)
         return Device(self, device_ref(user_key, user, device_id(user_key, name)))

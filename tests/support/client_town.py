@@ -218,7 +218,7 @@ class Town:
     rules: ClientRules
 
     async def phone(self, user: str, name: str = "phone") -> Phone:
-        draft = Register(self.kernel.world.new_id(), user, name)
+        draft = Register(self.kernel.world.new_id(), user, name, issued_ms=0)
         await self.kernel.admission.submit(DeviceRules(), [draft])
         return Phone(self, user, name)
 

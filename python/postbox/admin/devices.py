@@ -11,8 +11,8 @@ from postbox.admin.links import time_of
 from postbox.clients.identity.devices import devices_of, is_let_in
 from postbox.clients.identity.names import device_refusal, user_refusal
 from postbox.clients.ids import text_of, user_id
-from postbox.clients.rules.devices import DeviceRules, Revoke
-from postbox.clients.tables import ALL_DEVICES, DEVICE, Device, read_row
+from postbox.clients.rules.devices import EVERY, DeviceRules, Revoke
+from postbox.clients.tables import ALL_DEVICES, Device, read_row
 from postbox.errors import Fault
 from postbox.store.contract import Reader
 from postbox.trust.keys import SEED_BYTES
@@ -46,16 +46,16 @@ class ListDevices(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RevokeDevices(Struct, frozen=True, forbid_unknown_fields=True):
-    """`device`: None, all that the user has."""
+    """`device`: None, all that the user has, and those that it may have by what was issued."""
 
     user: str
     device: str | None = None
 
 
 class DeviceSeen(Struct, frozen=True):
-    """`user`: None if nobody of that name ever signed in, so that it is not known here;
-    `registered`: None if the device never signed in; `is_let_in`: it is not revoked, or signed in
-    again since."""
+    """`user`: None if nobody of that name ever signed in, so that it is not known here; `device`:
+    "*" for all that the user may have; `registered`: None if it never signed in; `is_let_in`: it is
+    not revoked, or signed in again since."""
 
     user: str | None
     device: str
@@ -77,9 +77,10 @@ async def _mint(desk: Desk, request: MintToken, tell: Tell) -> Minted:
 
     user, device = _user(request.user), _device(request.device)
     node = desk.node
-    key = (user_id(user), device)
-    rows = await node.store.read(lambda reader: reader.rows(DEVICE, [key]))
-    row = rows[key]
+    revoked_ms = max(
+        (one.revoked_ms for one in await _devices(desk, user) if one.name in (device, EVERY)),
+        default=0,
+    )
     now_ms = node.world.clock.now_ns() // 1_000_000
     days = request.days or node.config.clients.token_days
     expires_ms = now_ms + days * tokens.DAY_MS
@@ -88,7 +89,7 @@ async def _mint(desk: Desk, request: MintToken, tell: Tell) -> Minted:
         iss=node.identity.name,
         user=user,
         device=device,
-        iat_ms=tokens.first_iat_ms(now_ms, 0 if row is None else read_row(Device, row).revoked_ms),
+        iat_ms=tokens.first_iat_ms(now_ms, revoked_ms),
         exp_ms=expires_ms,
         jti=node.world.random.bytes(16),
     )
@@ -101,27 +102,29 @@ async def _list(desk: Desk, request: ListDevices, tell: Tell) -> DevicesSeen:
     user = None if request.user is None else _user(request.user)
     if user is None:
         return DevicesSeen(await desk.node.store.read(_all))
-    found = await desk.node.store.read(lambda reader: devices_of(reader, user_id(user)))
-    return DevicesSeen([_seen(user, device) for device in found])
+    return DevicesSeen([_seen(user, device) for device in await _devices(desk, user)])
 
 
 async def _revoke(desk: Desk, request: RevokeDevices, tell: Tell) -> DevicesSeen:
     """The revoked ones. Durable on return, and known to this process."""
-    node, user = desk.node, _user(request.user)
-    if request.device is None:
-        has = await node.store.read(lambda reader: devices_of(reader, user_id(user)))
-        names = [device.name for device in has]
-        if not names:
-            raise BadDevice(
-                f"{user} has no devices here. To make a token useless that was never used, name"
-                f" its device: postbox devices revoke {user} DEVICE"
-            )
-    else:
+    user = _user(request.user)
+    if request.device is not None:
         names = [_device(request.device)]
-    drafts = [Revoke(node.world.new_id(), user, name) for name in names]
-    await node.admission.submit(DeviceRules(), drafts)
-    now = await node.store.read(lambda reader: devices_of(reader, user_id(user)))
+    else:
+        await _revoke_each(desk, user, [EVERY])  # first: from here on no device is added
+        names = [device.name for device in await _devices(desk, user)]
+    await _revoke_each(desk, user, [name for name in names if name != EVERY])
+    now = await _devices(desk, user)
     return DevicesSeen([_seen(user, device) for device in now if device.name in names])
+
+
+async def _revoke_each(desk: Desk, user: str, names: list[str]) -> None:
+    drafts = [Revoke(desk.node.world.new_id(), user, name) for name in names]
+    await desk.node.admission.submit(DeviceRules(), drafts)
+
+
+async def _devices(desk: Desk, user: str) -> list[Device]:
+    return await desk.node.store.read(lambda reader: devices_of(reader, user_id(user)))
 
 
 def _all(reader: Reader) -> list[DeviceSeen]:

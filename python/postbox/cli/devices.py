@@ -15,6 +15,7 @@ from postbox.admin.devices import (
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows, print_text
+from postbox.clients.rules.devices import EVERY
 
 
 def list_(*, user: str | None = None, common: Common | None = None) -> int:
@@ -45,7 +46,8 @@ def revoke(user: str, device: str | None = None, /, *, common: Common | None = N
     user
         Whose it is.
     device
-        As postbox devices list has it; without one all that the user has.
+        As postbox devices list has it; without one all that the user has, and whatever it may sign
+        in with by a token that was made until now.
     """
     options = common or Common()
 
@@ -56,8 +58,9 @@ def revoke(user: str, device: str | None = None, /, *, common: Common | None = N
             print_json(revoked)
             return 0
         for one in revoked.devices:
-            note = "" if one.registered else " It never signed in."
-            print_text(f"{user}'s {one.device} is shut out until it has a new token.{note}")
+            name = f"{user}'s {one.device}" if one.device != EVERY else f"every device of {user}"
+            note = "" if one.registered or one.device == EVERY else " It never signed in."
+            print_text(f"{name} is shut out until it has a new token.{note}")
         return 0
 
     return run(verb, as_json=options.json)

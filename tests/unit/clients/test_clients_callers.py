@@ -17,8 +17,9 @@ from postbox.clients.identity.callers import (
 )
 from postbox.clients.identity.devices import FORGET_MS, SEEN_EVERY_MS, devices_of
 from postbox.clients.identity.issuers import FRESH_S, KEEP_S, MAX_WAITING, PAUSE_S
-from postbox.clients.identity.tokens import SKEW_MS, first_iat_ms
+from postbox.clients.identity.tokens import first_iat_ms
 from postbox.clients.ids import device_id, user_id
+from postbox.clients.rules.devices import EVERY, SKEW_MS
 from postbox.clients.tables import ACCOUNT, Device
 from postbox.errors import Fault
 from postbox.world import World
@@ -180,6 +181,43 @@ async def test_what_never_signed_in_can_be_revoked(world: World) -> None:
         assert (await refused(desk, token)).code == "DEVICE_REVOKED"
         accounts = await desk.kernel.runner.read(lambda reader: reader.rows(ACCOUNT, [(ANN,)]))
         assert accounts[ANN,] is None
+
+
+@simulated
+async def test_a_user_that_is_shut_out_signs_in_with_no_other_device_either(world: World) -> None:
+    """A token that names no device could be sent with any name."""
+    login = Login(world)
+    async with open_desk(world, login) as desk:
+        token = login.token(device="")
+        await desk.known(token, "phone")
+        await desk.revoke(device=EVERY)
+        await desk.revoke()
+        for name in ("phone", "tablet"):
+            assert (await refused(desk, token, name)).code == "DEVICE_REVOKED"
+        assert (await refused(desk, own_token(world, device="watch"))).code == "DEVICE_REVOKED"
+        assert [device.name for device in await registered(desk)] == [EVERY, "phone"]
+        assert (await refused(desk, token, EVERY)).code == "NO_SESSION"
+        await trio.sleep(SKEW_MS / 1000)
+        assert (await desk.known(login.token(device=""), "tablet")).device == "tablet"
+
+
+@simulated
+async def test_a_device_that_signs_in_while_its_user_is_shut_out_is_out(world: World) -> None:
+    for number in range(10):
+        user = f"ann{number}"
+        token = own_token(world, user)
+        async with open_desk(world) as desk:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_try, desk, token)
+                nursery.start_soon(_shut_out, desk, user)
+            assert (await refused(desk, token)).code == "DEVICE_REVOKED"
+
+
+async def _shut_out(desk: Desk, user: str) -> None:
+    """As the operator's command does."""
+    await desk.revoke(user, EVERY)
+    for device in await registered(desk, user):
+        await desk.revoke(user, device.name)
 
 
 @simulated

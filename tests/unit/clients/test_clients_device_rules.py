@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postbox.clients.ids import device_id, user_id
-from postbox.clients.rules.devices import DeviceRules, Register, Revoke, See
+from postbox.clients.rules.devices import EVERY, SKEW_MS, DeviceRules, Register, Revoke, See
 from postbox.clients.tables import (
     ACCOUNT,
     DEVICE,
@@ -20,6 +20,7 @@ from support.rows import Rows
 
 RULES = DeviceRules()
 ANN = user_id("ann")
+ISSUED_MS = 10 * SKEW_MS
 
 
 def at(rows: Rows, now_ms: int, draft: Register | See | Revoke) -> Decision:
@@ -29,7 +30,7 @@ def at(rows: Rows, now_ms: int, draft: Register | See | Revoke) -> Decision:
 def register(
     rows: Rows, name: str, now_ms: int, forgotten: str = "", since_ms: int = 0
 ) -> Decision:
-    draft = Register(now_ms.to_bytes(16, "big"), "ann", name, forgotten, since_ms)
+    draft = Register(now_ms.to_bytes(16, "big"), "ann", name, ISSUED_MS, forgotten, since_ms)
     return at(rows, now_ms, draft)
 
 
@@ -65,7 +66,7 @@ def test_a_device_is_registered_once() -> None:
 def test_another_users_device_of_the_same_name_is_another_one() -> None:
     rows = Rows()
     register(rows, "phone", 5)
-    at(rows, 6, Register(b"b" * 16, "bob", "phone"))
+    at(rows, 6, Register(b"b" * 16, "bob", "phone", ISSUED_MS))
     at(rows, 7, Revoke(b"r" * 16, "bob", "phone"))
     ours = device(rows, "phone")
     theirs = read_row(Device, rows.rows[DEVICE.name, (user_id("bob"), "phone")])
@@ -92,6 +93,9 @@ def test_what_never_signed_in_can_be_revoked_and_makes_no_account() -> None:
     rows = Rows()
     at(rows, 7, Revoke(b"r" * 16, "ann", "phone"))
     assert (ACCOUNT.name, (ANN,)) not in rows.rows
+    refused = at(rows, 8, Register(b"b" * 16, "ann", "phone", issued_ms=6))
+    assert refused.refuse is not None
+    assert refused.puts == ()
     register(rows, "phone", 9)
     found = device(rows, "phone")
     assert found is not None
@@ -132,3 +136,18 @@ def test_what_was_seen_since_or_revoked_is_not_forgotten() -> None:
     register(rows, "watch", 101, forgotten="laptop", since_ms=50)
     assert device(rows, "phone") is not None
     assert device(rows, "laptop") is not None
+
+
+def test_who_was_shut_out_gets_no_new_device_by_a_token_from_before() -> None:
+    rows = Rows()
+    register(rows, "phone", 5)
+    at(rows, ISSUED_MS, Revoke(b"r" * 16, "ann", EVERY))
+    for issued_ms in (0, ISSUED_MS, ISSUED_MS + SKEW_MS - 1):
+        draft = Register(b"b" * 16, "ann", "tablet", issued_ms)
+        assert at(rows, ISSUED_MS + 1, draft).refuse is not None
+    assert device(rows, "tablet") is None
+    later = Register(b"c" * 16, "ann", "tablet", ISSUED_MS + SKEW_MS)
+    assert at(rows, ISSUED_MS + 2, later).refuse is None
+    at(rows, ISSUED_MS + 2, Register(b"d" * 16, "bob", "tablet", 0))
+    assert device(rows, "tablet") is not None
+    assert (DEVICE.name, (user_id("bob"), "tablet")) in rows.rows

@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 
 from postbox.clients.identity.tokens import (
     AUDIENCE,
-    SKEW_MS,
     TYPE,
     ClientToken,
     Expired,
     check_times,
     first_iat_ms,
-    is_revoked,
     mint,
     read_token,
     token_key,
 )
+from postbox.clients.rules.devices import SKEW_MS, is_revoked
 from postbox.trust.host_keys import host_key
 from postbox.trust.jwt import BadToken, is_signed
 from support.forged_tokens import ALG, MORE, NO_OBJECTS, WRITTEN, encoded, json_of

@@ -15,17 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from postbox.clients.identity.devices import Devices, TooManyDevices
+from postbox.clients.identity.devices import Devices, ShutOut, TooManyDevices
 from postbox.clients.identity.issuers import Issuer, NotNow
 from postbox.clients.identity.names import device_refusal
 from postbox.clients.identity.tokens import (
     ClientToken,
     Expired,
     check_times,
-    is_revoked,
     read_token,
 )
 from postbox.clients.ids import device_id, user_id
+from postbox.clients.rules.devices import is_revoked
 from postbox.errors import WireError
 from postbox.net.rates import AtOnce, Rate, TooMany
 from postbox.trust.host_keys import HostKey
@@ -201,14 +201,15 @@ class Callers:
         return await self._issuer.key_for(token)
 
     async def _let_in(self, caller: Caller) -> None:
-        device = await self._devices.of(caller.user, caller.device)
+        user, name = caller.user, caller.device
+        revoked = NotKnown("DEVICE_REVOKED", f"{user}'s {name} was revoked: sign in again on it")
+        device = await self._devices.of(user, name)
         if is_revoked(caller.issued_ms, device.revoked_ms):
-            raise NotKnown(
-                "DEVICE_REVOKED",
-                f"{caller.user}'s device {caller.device} was revoked: sign in again on it",
-            )
+            raise revoked
         try:
-            await self._devices.sign_in(caller.user, caller.device)
+            await self._devices.sign_in(user, name, caller.issued_ms)
+        except ShutOut as error:
+            raise revoked from error
         except TooManyDevices as error:
             raise NotKnown("NO_SESSION", str(error)) from error
 

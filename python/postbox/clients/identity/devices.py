@@ -25,6 +25,7 @@ from postbox.clients.tables import DEVICE, DEVICES_OF, DEVICES_STREAM, Device, r
 from postbox.errors import WireError
 from postbox.log.admission import Admission
 from postbox.log.committed import Committed
+from postbox.rules import Rejected
 from postbox.store.contract import Lane, Reader
 from postbox.store.runner import StoreRunner
 from postbox.world import World
@@ -40,6 +41,10 @@ FORGET_MS = 90 * 86_400_000
 many; if it comes again all the same, it is a new one itself."""
 
 Listener: TypeAlias = Callable[[bytes], None]
+
+
+class ShutOut(WireError):
+    """The user was revoked after the token was made."""
 
 
 class TooManyDevices(WireError):
@@ -86,21 +91,21 @@ class Devices:
         device = self._cached.get((user, name))
         return await self._read(user, name) if device is None else device
 
-    async def sign_in(self, user: str, name: str) -> None:
-        """A token of the device was good: it is registered on return, and noted to have been seen.
-        Raises TooManyDevices."""
+    async def sign_in(self, user: str, name: str, issued_ms: int) -> None:
+        """A token of the device that was made then is good: the device is registered on return, and
+        noted to have been seen. Raises ShutOut and TooManyDevices."""
         device = await self.of(user, name)
         now_ms = self._now_ms()
         if not device.made_ms:
-            await self._submit(await self._registration(user, name))
+            await self._submit(await self._registration(user, name, issued_ms))
             await self._read(user, name)
         elif not _is_noted(device, now_ms):
             self._keep(user, msgspec.structs.replace(device, seen_ms=now_ms))  # once is enough
             await self._submit(See(self._world.new_id(), user, name, now_ms))
 
-    async def _registration(self, user: str, name: str) -> Register:
+    async def _registration(self, user: str, name: str, issued_ms: int) -> Register:
         """With whom it takes the place of, if its user has too many. Raises TooManyDevices."""
-        draft = Register(self._world.new_id(), user, name)
+        draft = Register(self._world.new_id(), user, name, issued_ms)
         let_in = [device for device in await self._all_of(user) if is_let_in(device)]
         if len(let_in) < self._max_devices:
             return draft
@@ -149,7 +154,10 @@ class Devices:
                 listener(device.id)
 
     async def _submit(self, draft: DeviceDraft) -> None:
-        await self._admission.submit(DeviceRules(), [draft])
+        """Raises ShutOut."""
+        [outcome] = await self._admission.submit(DeviceRules(), [draft])
+        if isinstance(outcome, Rejected):
+            raise ShutOut(outcome.reason.text)
 
     def _now_ms(self) -> int:
         return self._world.clock.now_ns() // 1_000_000

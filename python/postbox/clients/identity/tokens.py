@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from postbox.clients.identity.names import device_refusal, user_refusal
+from postbox.clients.rules.devices import SKEW_MS
 from postbox.trust.host_keys import HostKey
 from postbox.trust.jwt import (
     BadToken,
@@ -34,10 +35,6 @@ from postbox.trust.keys import SEED_BYTES
 
 TYPE = "postbox-client+jwt"
 AUDIENCE = "postbox-clients"
-
-SKEW_MS = 60_000
-"""Between the clock that a token was made by and ours: `iat` and `nbf` may lie so far ahead. Not
-given on `exp`: whoever made the token said until when."""
 
 DAY_MS = 86_400_000
 
@@ -169,12 +166,6 @@ def check_times(token: ClientToken, now_ms: int) -> None:
         raise BadToken("its exp is not after its iat")
     if token.exp_ms <= now_ms:
         raise Expired(f"it expired {(now_ms - token.exp_ms) // 1000} s ago: get a new one")
-
-
-def is_revoked(iat_ms: int, revoked_ms: int) -> bool:
-    """Was the token made before its device was revoked? `revoked_ms`: 0 for never. By a clock that
-    goes ahead of ours it may seem to be younger than it is."""
-    return revoked_ms > 0 and iat_ms < revoked_ms + SKEW_MS
 
 
 def first_iat_ms(now_ms: int, revoked_ms: int) -> int:

@@ -2,8 +2,9 @@
 
 A device is registered when it signs in for the first time, and its user with it. What was revoked
 stays revoked: a token that was made before is of no use for ever, and one that was made later lets
-the device in again. Registration and revocation are entries that carry the row, so that every
-process of the node is told; when a device was seen is not.
+the device in again. A user can be revoked, too, as the device called EVERY: no device is registered
+by a token from before then, whatever it is called. Registration and revocation are entries that
+carry the row, so that every process of the node is told; when a device was seen is not.
 """
 
 from __future__ import annotations
@@ -30,19 +31,36 @@ from postbox.clients.tables import (
     read_row,
     row_of,
 )
-from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, RowKey, State, StreamKey
+from postbox.rules import Decision, EntryKey, NewEntry, Payer, Put, Reason, RowKey, State, StreamKey
 from postbox.store.contract import Found, Lane, Table
+
+EVERY = "*"
+"""No device's name: its row says since when tokens of the user let new devices in."""
+
+SKEW_MS = 60_000
+"""Between the clock that a token was made by and ours: `iat` and `nbf` may lie so far ahead. Not
+given on `exp`: whoever made the token said until when."""
+
+SHUT_OUT = "DEVICE_REVOKED"
 
 _ROW_BYTES = 512
 
 
+def is_revoked(issued_ms: int, revoked_ms: int) -> bool:
+    """Was the token made before the revocation? `revoked_ms`: 0 for never. By a clock that goes
+    ahead of ours it may seem to be younger than it is."""
+    return revoked_ms > 0 and issued_ms < revoked_ms + SKEW_MS
+
+
 class Register(Struct, frozen=True):
-    """A device signs in for the first time. `id`: 16 new bytes; `forgotten`: another device of this
-    user that its row makes room for, if that was not seen since `unseen_since_ms`."""
+    """A device signs in for the first time, with a token that was made at `issued_ms`. `id`: 16 new
+    bytes; `forgotten`: another device of this user that its row makes room for, if that was not
+    seen since `unseen_since_ms`."""
 
     id: bytes
     user: str
     device: str
+    issued_ms: int
     forgotten: str = ""
     unseen_since_ms: int = 0
 
@@ -101,6 +119,7 @@ class DeviceRules:
         yield RowKey(DEVICE, (user, draft.device))
         if isinstance(draft, Register):
             yield RowKey(ACCOUNT, (user,))
+            yield RowKey(DEVICE, (user, EVERY))
             if draft.forgotten:
                 yield RowKey(DEVICE, (user, draft.forgotten))
 
@@ -121,9 +140,12 @@ class DeviceRules:
 
 def _registered(draft: Register, state: State, at_ms: int) -> Decision:
     user = ids.user_id(draft.user)
-    known = _device(draft, state)
+    known = _device(user, draft.device, state)
     if known.made_ms:
         return Decision()  # by another request, a moment ago
+    revoked_ms = max(known.revoked_ms, _device(user, EVERY, state).revoked_ms)
+    if is_revoked(draft.issued_ms, revoked_ms):
+        return Decision(refuse=Reason(SHUT_OUT, f"{draft.user} was shut out since"))
     device = replace(known, made_ms=at_ms, seen_ms=at_ms)
     puts = [Put(DEVICE, row_of(device))]
     if state[ACCOUNT, (user,)] is None:
@@ -154,27 +176,26 @@ def _all_of(device: Device) -> tuple[RowKey, ...]:
 
 
 def _seen(draft: See, state: State) -> Decision:
-    device = _device(draft, state)
+    device = _device(ids.user_id(draft.user), draft.device, state)
     if not device.made_ms or device.seen_ms >= draft.at_ms:
         return Decision()
     return Decision(puts=(Put(DEVICE, row_of(replace(device, seen_ms=draft.at_ms))),))
 
 
 def _revoked(draft: Revoke, state: State, at_ms: int) -> Decision:
-    device = _device(draft, state)
+    device = _device(ids.user_id(draft.user), draft.device, state)
     revoked = replace(device, revoked_ms=max(at_ms, device.revoked_ms))
     return Decision(
         entries=(_entry(draft.id, at_ms, revoked),), puts=(Put(DEVICE, row_of(revoked)),)
     )
 
 
-def _device(draft: DeviceDraft, state: State) -> Device:
+def _device(user: bytes, name: str, state: State) -> Device:
     """As its row says, or one that never signed in."""
-    user = ids.user_id(draft.user)
-    row = state[DEVICE, (user, draft.device)]
+    row = state[DEVICE, (user, name)]
     if row is not None:
         return read_row(Device, row)
-    return Device(user, draft.device, ids.device_id(user, draft.device), 0, 0)
+    return Device(user, name, ids.device_id(user, name), 0, 0)
 
 
 def _entry(entry_id: bytes, at_ms: int, device: Device) -> NewEntry:
