@@ -5,7 +5,10 @@ Here nobody's membership changes on the way: that is `test_clients_windows`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import pytest
 import trio
@@ -15,10 +18,12 @@ from postbox.clients.reading import cursors, stream
 from postbox.clients.reading.stream import ALIVE_S
 from postbox.log import ring
 from postbox.rpc.postbox.v1 import clients_pb as pb
-from postbox.world import World
+from postbox.world import Pool, Threads, World
 from support.client_device import differences
 from support.client_town import Leaving, Phone, Town, open_town
 from support.simulated import simulated
+
+T = TypeVar("T")
 
 
 async def club(town: Town, *names: str) -> tuple[str, list[Phone]]:
@@ -312,6 +317,39 @@ async def test_a_slow_reader_costs_a_cursor_and_gets_everything_from_the_store(
             while len(bob.model.texts(conversation)) < 600:
                 bob.model.take(await anext(made))
         assert bob.model.caught_up == 2
+
+
+@dataclass
+class CountingThreads:
+    """World's, and how often the store was read."""
+
+    threads: Threads
+    reads: int = 0
+
+    async def run(self, pool: Pool, work: Callable[[], T]) -> T:
+        self.reads += pool is Pool.READER
+        return await self.threads.run(pool, work)
+
+
+@simulated
+async def test_a_stream_that_has_slept_long_goes_on_out_of_memory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ring, "MAX_ENTRIES", 20)
+    threads = CountingThreads(world.threads)
+    async with open_town(replace(world, threads=threads)) as town:
+        conversation, (ann, bob) = await club(town, "ann", "bob")
+        private = await ann.create("ann's own")
+        leaving = Leaving()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(bob.live, leaving)
+            before = threads.reads
+            await ann.say(private, *[f"{number}" for number in range(50)])
+            await ann.say(conversation, "after long")
+            await trio.sleep(0.1)
+            assert bob.model.texts(conversation) == ["after long"]
+            assert threads.reads == before
+            leaving.end()
 
 
 @simulated

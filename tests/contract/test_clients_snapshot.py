@@ -75,6 +75,8 @@ async def test_what_changes_while_a_snapshot_is_read_comes_after_it(
     async with open_town(world, place) as town:
         ann, bob, cat = [await town.phone(name) for name in ("ann", "bob", "cat")]
         clubs = [await ann.create(f"{number}", bob) for number in range(6)]
+        left = await ann.create("left", bob)
+        await ann.say(left, "before")
         said = [await ann.say(each, "one", "two", "three") for each in clubs]
         await ann.send(*[ann.editing(messages[0], "uno") for messages in said])
         await bob.sync()
@@ -84,7 +86,12 @@ async def test_what_changes_while_a_snapshot_is_read_comes_after_it(
         step = 0
         async with aclosing(town.reading.stream(anew.viewer, asked, Leaving())) as made:
             async for frame in made:
-                if "newMessage" in anew.model.take(frame) and step < 6:
+                assert b"secret" not in frame
+                taken = anew.model.take(frame)
+                if taken == ["snapshotBegin"]:
+                    await ann.send(ann.removing(left, bob))
+                    await ann.say(left, "secret")
+                if "newMessage" in taken and step < 6:
                     await _change(clubs[step], said[step], step, ann, bob, cat)
                     step += 1
         assert step == 6
@@ -203,10 +210,16 @@ async def test_one_user_takes_one_turn_however_many_devices_begin_anew(world: Wo
         tablets = [await town.phone("ann", f"{number}") for number in range(AT_ONCE + 2)]
         bob = await town.phone("bob")
         async with trio.open_nursery() as nursery:
-            for tablet in tablets:
-                nursery.start_soon(nursery.start, stalled, tablet)
-            await trio.sleep(0.1)
             begun = trio.current_time()
+            await nursery.start(stalled, tablets[0])
+            for tablet in tablets[2:]:
+                nursery.start_soon(nursery.start, stalled, tablet)
             await bob.sync()
             assert trio.current_time() - begun < 1
+            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as nursery:
+            begun = trio.current_time()
+            await nursery.start(stalled, tablets[0])
+            await tablets[1].sync()
+            assert trio.current_time() - begun == pytest.approx(TURN_S, abs=0.5)
             nursery.cancel_scope.cancel()

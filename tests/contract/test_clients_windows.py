@@ -3,14 +3,19 @@ from outside of the user's time in them, and all that is needed to begin."""
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import aclosing
+
 import pytest
 import trio
 
-from postbox.clients.ids import uuid_of
+from postbox.clients.ids import user_stream, uuid_of
+from postbox.clients.reading.compile import is_picture
 from postbox.rpc.postbox.v1 import clients_pb as pb
+from postbox.store.contract import Lane, Window
 from postbox.world import World
 from support.client_device import differences
-from support.client_town import Leaving, Phone, Town, open_town
+from support.client_town import PNG, Leaving, Phone, Town, open_town
 from support.simulated import simulated
 
 NEWS = "caughtUp"
@@ -222,6 +227,43 @@ async def test_a_joining_that_is_over_is_not_told_as_it_is_now(world: World, pla
 
 
 @simulated
+async def test_who_is_removed_while_it_is_told_of_its_joining_is_told_no_more(
+    world: World, place: str
+) -> None:
+    async with open_town(world, place) as town:
+        ann, cat = await people(town, "ann", "cat")
+        conversation = await ann.create("club")
+        await ann.say(conversation, "before")
+        await ann.send(ann.adding(conversation, cat))
+        asked = cat.request(until_caught_up=True)
+        came = []
+        async with aclosing(town.reading.stream(cat.viewer, asked, Leaving())) as made:
+            async for frame in made:
+                came.append(pb.Event.from_binary(frame))
+                if len(came) == 1:
+                    await ann.send(ann.removing(conversation, cat))
+                    await ann.send(ann.renaming(conversation, "secret"))
+        kinds = [event.content.field for event in came if event.content]
+        assert kinds == ["memberJoined", NEWS]
+        cat.model.token = came[-1].resumeToken
+        assert await cat.sync() == ["memberLeft", NEWS]
+
+
+@simulated
+async def test_what_was_erased_is_not_sent_from_memory_either(world: World, place: str) -> None:
+    async with open_town(world, place) as town:
+        ann, bob = await people(town, "ann", "bob")
+        conversation = await ann.create("club", bob)
+        await bob.sync()
+        before = bob.model.copied()
+        (said,) = await ann.say(conversation, "regretted")
+        assert await bob.sync() == ["newMessage", NEWS]
+        await ann.send(ann.deleting(said))
+        bob.model = before
+        assert await bob.sync() == ["erased", "messageDeleted", NEWS]
+
+
+@simulated
 async def test_a_change_of_profile_is_told_once_to_each_who_shares_conversations(
     world: World, place: str
 ) -> None:
@@ -262,6 +304,25 @@ async def test_a_picture_that_was_replaced_is_sent_without_its_bytes(
         await ann.send(ann.showing(b""))
         await bob.sync()
         assert bob.model.state.images[ann.user_uuid] == b""
+
+
+@simulated
+async def test_a_picture_is_sent_for_as_long_as_it_is_its_users(world: World) -> None:
+    async with open_town(world) as town:
+        ann, bob = await people(town, "ann", "bob")
+        await ann.send(ann.showing(b"same"), bob.showing(b"same"))
+        windows = [Window(user_stream(ann.viewer.user))]
+        page = await town.kernel.tail.page(Lane.CLIENTS, windows, 0)
+        (changed,) = [entry for entry in page.entries if is_picture(entry)]
+        compiler = town.reading.compiler
+        for _ in range(2):
+            assert PNG in (await compiler.pictured([changed]))[changed.pos].event
+        await ann.send(ann.showing(b"other"))
+        assert await compiler.pictured([changed]) == {}
+        shown = await compiler.event(changed.id)
+        assert shown is not None
+        assert PNG not in shown
+        assert hashlib.sha256(PNG + b"same").digest() in shown
 
 
 # -- looking back ----------------------------------------------------------------------------------
