@@ -40,6 +40,10 @@ AT_MS = 1_700_000_000_000
 M = TypeVar("M")
 
 
+def registration(user: str, name: str) -> Register:
+    return Register(event_id(user.encode(), name.encode()), user, name, issued_ms=0)
+
+
 class AskedState:
     """Shows what was asked for, and nothing else."""
 
@@ -68,8 +72,7 @@ class House:
     decisions: list[Decision] = field(default_factory=list)
 
     def device(self, user: str, name: str = "phone") -> Device:
-        register = Register(event_id(user.encode(), name.encode()), user, name, issued_ms=0)
-        self.submit(DeviceRules(), register)
+        self.submit(DeviceRules(), registration(user, name))
         user_key = user_id(user)
         return Device(self, device_ref(user_key, user, device_id(user_key, name)))
 
