@@ -177,7 +177,8 @@ class KeySetPlace(Struct, frozen=True):
         if not isinstance(value, str) or "\0" in value:
             _refuse(value)
         if value.startswith("https://"):
-            return url_of(value)
+            url_of(value)
+            return value  # with a slash at its end, if it has one
         if "://" in value:
             _refuse(value)
         return str(folder / value) if value else ""
