@@ -24,6 +24,7 @@ import trio
 from postbox.admin.command import Desk, Serving
 from postbox.admin.listening import url_for_peers
 from postbox.admin.server import serve_operator
+from postbox.clients.upkeep import UPKEEP
 from postbox.clients.wire import PATHS as CLIENT_PATHS
 from postbox.clients.wire import SERVICE as CLIENT_SERVICE
 from postbox.config import Config
@@ -219,6 +220,7 @@ class _Serving:
             front.open(app)
             loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
             loops.start_soon(node.leases.hold, SENDERS, hosts.run)
+            loops.start_soon(node.leases.hold, UPKEEP, clients.keep_up)
             try:
                 home, name, host = str(node.home), node.identity.name, node.config.hosts.name
                 log.info("ready", url=self.url, name=name, host=host, home=home)
@@ -273,7 +275,7 @@ def _watch(node: Node, metrics: Metrics) -> None:
     metrics.watch("log_head", "The last position given out.", lambda: node.tail.head)
     metrics.watch("known_names", "Names with a known key.", lambda: len(node.directory))
     metrics.watch("waiting_names", "Names that wait to be let in.", lambda: len(node.waiting))
-    for name in (PULLS, RETENTION, SENDERS):
+    for name in (PULLS, RETENTION, SENDERS, UPKEEP):
         is_held = partial(node.leases.is_held, name)
         metrics.watch(f"lease_{name}", f"1 if this process holds the lease {name}.", is_held)
     metrics.watch("uptime_seconds", "Since the node opened.", lambda: clock.elapsed_s() - started_s)

@@ -22,6 +22,7 @@ from postbox.clients.neighbours import Neighbour, told
 from postbox.clients.reading.stream import Reading
 from postbox.clients.rules.rules import ClientRules
 from postbox.clients.serving.streams import Streams, Why
+from postbox.clients.upkeep import UPKEEP, keep_up
 from postbox.config import Config
 from postbox.log.admission import Admission
 from postbox.log.tail import Tail
@@ -34,6 +35,9 @@ from postbox.world import World
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
+
+
+__all__ = ["UPKEEP", "Clients", "Log", "open_clients"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,10 @@ class Clients:
             self.callers, submissions, self.reading, self.streams, None, self.metrics
         )
         return make_app(server, reach_of(self.config), self.config.clients.origins, self.metrics)
+
+    async def keep_up(self) -> None:
+        """Until cancelled, where the lease is."""
+        await keep_up(self.world, self.log.store, self.log.admission)
 
     def end_streams(self) -> None:
         """When the node stops: each device is told when to come back."""

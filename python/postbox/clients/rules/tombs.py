@@ -9,6 +9,10 @@ a set or only grows, so an event that comes even later is judged by what is ther
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from msgspec import Struct
+
 from postbox.clients.events.incoming import (
     AddMember,
     DeleteMessage,
@@ -17,10 +21,11 @@ from postbox.clients.events.incoming import (
     RemoveMember,
     Unreact,
 )
+from postbox.clients.ids import ID_BYTES
 from postbox.clients.rules.draft import ClientDraft
 from postbox.clients.tables import TOMB, Tomb, read_row, row_of
-from postbox.rules import Decision, Duplicate, Put, RowKey, State
-from postbox.store.contract import Found
+from postbox.rules import Decision, Duplicate, EntryKey, Payer, Put, RowKey, State, StreamKey
+from postbox.store.contract import Found, Lane, Table
 
 _MAY_LEAVE_NO_ENTRY = (Read, React, Unreact, AddMember, RemoveMember, DeleteMessage)
 
@@ -49,3 +54,40 @@ def same_as(draft: ClientDraft, there: Found, at_ms: int) -> Decision:
     and none of them comes twice."""
     puts = () if draft.is_hosts else (tomb(draft.id, there.pos, at_ms),)
     return Decision(puts=puts, same_as=Duplicate(there.pos, there.seq))
+
+
+class Forget(Struct, frozen=True):
+    """Tombs that are older than that. `id`: 16 new bytes."""
+
+    id: bytes
+    tombs: tuple[bytes, ...]
+    before_ms: int
+
+    @property
+    def payer(self) -> Payer:
+        return Payer("operator", "")
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.tombs) * ID_BYTES
+
+
+class TombRules:
+    lane: Lane = Lane.CLIENTS
+    tables: tuple[Table, ...] = (TOMB,)
+
+    def needs(self, draft: Forget, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
+        return [RowKey(TOMB, (event,)) for event in draft.tombs]
+
+    def decide(self, draft: Forget, state: State, at_ms: int) -> Decision:
+        """One that was made again meanwhile stays."""
+        rows = {event: state[TOMB, (event,)] for event in draft.tombs}
+        old = [
+            event
+            for event, row in rows.items()
+            if row is not None and read_row(Tomb, row).at_ms < draft.before_ms
+        ]
+        return Decision(drops=tuple([RowKey(TOMB, (event,)) for event in old]))
+
+    def replaces(self, draft: Forget, stored: Found) -> bool:
+        return False
