@@ -13,13 +13,14 @@ from functools import lru_cache
 from msgspec import Struct
 from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
+from postbox.clients.events import fields
+from postbox.clients.events.fields import time_field, uuid_field
 from postbox.clients.ids import text_of
 from postbox.clients.tables import Role
 from postbox.rpc.fields import bytes_field
 from postbox.rpc.postbox.v1 import clients_pb as pb
 
-# Of an Event, and of the messages in it, in proto/postbox/v1/clients.proto.
-_CONVERSATION, _AUTHOR, _CLIENT_TIME = 41, 43, 45
+# Of NewMessage and of MessageEdited, in proto/postbox/v1/clients.proto.
 _NEW_MESSAGE_UUID, _NEW_MESSAGE_MESSAGE, _EDITED_UUID, _EDITED_MESSAGE = 2, 3, 1, 2
 
 
@@ -48,26 +49,18 @@ def enveloped(
     field: bytes, author: bytes, conversation: bytes | None, client_ms: int | None
 ) -> bytes:
     """As `body`, of the content with its tag: of a foreign one, which is passed on as it came."""
-    parts = [field, _frequent(_AUTHOR, author)]
+    parts = [field, _frequent(fields.AUTHOR, author)]
     if conversation is not None:
-        parts.append(_frequent(_CONVERSATION, conversation))
+        parts.append(_frequent(fields.CONVERSATION, conversation))
     if client_ms is not None:
-        parts.append(bytes_field(_CLIENT_TIME, timestamp(client_ms).to_binary()))
+        parts.append(time_field(fields.CLIENT_TIME, client_ms))
     return b"".join(parts)
-
-
-def uuid_field(number: int, uuid: bytes) -> bytes:
-    return bytes_field(number, text_of(uuid).encode())
 
 
 @lru_cache(maxsize=4096)
 def _frequent(number: int, uuid: bytes) -> bytes:
     """Kept: a batch is of few users and conversations."""
     return uuid_field(number, uuid)
-
-
-def timestamp(ms: int) -> Timestamp:
-    return Timestamp(seconds=ms // 1_000, nanos=ms % 1_000 * 10**6)
 
 
 # -- users -----------------------------------------------------------------------------------------
@@ -98,7 +91,7 @@ def conversation_name_changed(conversation: bytes, name: str, author: bytes, at_
         conversationUuid=text_of(conversation),
         newName=name,
         authorUuid=text_of(author),
-        occuredAt=timestamp(at_ms),
+        occuredAt=Timestamp(seconds=at_ms // 1_000, nanos=at_ms % 1_000 * 10**6),
     ).to_binary()
 
 

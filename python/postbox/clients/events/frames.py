@@ -11,22 +11,22 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from postbox.clients.events import fields
+from postbox.clients.events.fields import time_field, uuid_field
 from postbox.clients.events.kinds import FIRST_FOREIGN, Kind
-from postbox.clients.ids import NIL, author_of, conversation_of, text_of
+from postbox.clients.ids import NIL, author_of, conversation_of
 from postbox.rpc.fields import bytes_field, varint_field
 from postbox.store.contract import Entry
 
-# Of Event in proto/postbox/v1/clients.proto.
-_UUID, _ERASED, _CLIENT_UUID, _CONVERSATION, _SEQ, _AUTHOR = 1, 17, 40, 41, 42, 43
-_SERVER_TIME, _TOKEN, _PREVIOUS, _BACKFILL, _EVENTS = 44, 46, 47, 49, 51
-_SNAPSHOT_BEGIN, _SNAPSHOT_END, _CAUGHT_UP = 27, 28, 29
-# Of Erased, SnapshotBegin and CaughtUp, NewMessage, ProfilePictureChanged, Timestamp, HistoryPage.
-_WHY, _EPOCH, _CODE, _TEMPORARY_UUID, _PNG, _SECONDS, _NANOS = 1, 1, 2, 1, 2, 1, 2
+# Contents of an Event, in proto/postbox/v1/clients.proto.
+_ERASED, _SNAPSHOT_BEGIN, _SNAPSHOT_END, _CAUGHT_UP = 17, 27, 28, 29
+# Of Erased, SnapshotBegin and CaughtUp, NewMessage, ProfilePictureChanged, HistoryPage.
+_WHY, _EPOCH, _CODE, _TEMPORARY_UUID, _PNG = 1, 1, 2, 1, 2
 _PAGE_EVENTS, _PAGE_MORE = 1, 2
 
 _WHY_ERASED: dict[int, str] = {Kind.NEW_MESSAGE: "deleted", Kind.MESSAGE_EDITED: "edited"}
 
-BACKFILL = varint_field(_BACKFILL, 1)
+BACKFILL = varint_field(fields.BACKFILL, 1)
 """Behind an event that is part of a snapshot, or from before the user joined."""
 
 MAX_FRAME_EVENTS = 100
@@ -49,38 +49,41 @@ class Sent(Struct, frozen=True, gc=False):
 
 def sent(place: int, event: bytes, uuid: bytes = b"") -> Sent:
     """`uuid`: of an event that moves cursors."""
-    packed = bytes_field(_EVENTS, event)
+    packed = bytes_field(fields.EVENTS, event)
     return Sent(place, event, packed[: len(packed) - len(event)], previous(uuid) if uuid else b"")
 
 
 def previous(uuid: bytes) -> bytes:
     """The field of a frame that comes behind that event."""
-    return bytes_field(_PREVIOUS, text_of(uuid).encode())
+    return uuid_field(fields.PREVIOUS, uuid)
 
 
 def token(text: str) -> bytes:
     """The field of a frame with which the device has everything up to that cursor."""
-    return bytes_field(_TOKEN, text.encode())
+    return bytes_field(fields.TOKEN, text.encode())
 
 
 def stored(entry: Entry) -> bytes:
     """The Event of an entry, as everybody gets it; pictures without their bytes."""
-    parts = [entry.body if entry.body is not None else _erased(entry), _uuid(entry.id)]
+    parts = [
+        entry.body if entry.body is not None else _erased(entry),
+        uuid_field(fields.UUID, entry.id),
+    ]
     if entry.seq is not None:
-        parts.append(varint_field(_SEQ, entry.seq))
+        parts.append(varint_field(fields.SEQ, entry.seq))
     parts.append(server_time(entry.at_ms))
     return b"".join(parts)
 
 
 def named(content: bytes, uuid: bytes) -> bytes:
     """An Event that says what is stored under that uuid, in other words."""
-    return content + _uuid(uuid)
+    return content + uuid_field(fields.UUID, uuid)
 
 
 def state(kind: Kind, content: bytes, conversation: bytes | None = None) -> bytes:
     """An Event that nobody made: it says how things are."""
     event = bytes_field(kind, content)
-    return event if conversation is None else event + _conversation(conversation)
+    return event if conversation is None else event + uuid_field(fields.CONVERSATION, conversation)
 
 
 def own_fields(entry: Entry) -> bytes:
@@ -88,10 +91,9 @@ def own_fields(entry: Entry) -> bytes:
     author = author_of(entry.author)
     if author.local == NIL:
         return b""
-    local = text_of(author.local).encode()
-    field = bytes_field(_CLIENT_UUID, local)
+    field = uuid_field(fields.CLIENT_UUID, author.local)
     if entry.kind == Kind.NEW_MESSAGE and entry.body is not None:
-        field += bytes_field(Kind.NEW_MESSAGE, bytes_field(_TEMPORARY_UUID, local))
+        field += bytes_field(Kind.NEW_MESSAGE, uuid_field(_TEMPORARY_UUID, author.local))
     return field
 
 
@@ -101,24 +103,18 @@ def png_image(png: bytes) -> bytes:
 
 
 def server_time(at_ms: int) -> bytes:
-    return bytes_field(_SERVER_TIME, timestamp(at_ms))
+    return time_field(fields.SERVER_TIME, at_ms)
 
 
-def timestamp(at_ms: int) -> bytes:
-    """A Timestamp."""
-    seconds, ms = divmod(at_ms, 1_000)
-    return varint_field(_SECONDS, seconds) + varint_field(_NANOS, ms * 1_000_000)
-
-
-def frame(events: Sequence[Sent], fields: bytes) -> bytes:
-    """`fields`: the frame's own, its token and what came before it."""
+def frame(events: Sequence[Sent], own: bytes) -> bytes:
+    """`own`: the frame's fields, its token and what came before it."""
     if len(events) == 1:
-        return events[0].event + fields
+        return events[0].event + own
     parts: list[bytes] = []
     for each in events:
         parts.append(each.packed)
         parts.append(each.event)
-    parts.append(fields)
+    parts.append(own)
     return b"".join(parts)
 
 
@@ -143,19 +139,10 @@ def history_page(events: Sequence[bytes], has_more: bool) -> bytes:
     return b"".join(parts) + (varint_field(_PAGE_MORE, 1) if has_more else b"")
 
 
-def _uuid(uuid: bytes) -> bytes:
-    return bytes_field(_UUID, text_of(uuid).encode())
-
-
 def _erased(entry: Entry) -> bytes:
     """In place of a body that is gone."""
     why = "deleted" if entry.kind >= FIRST_FOREIGN else _WHY_ERASED.get(entry.kind, "erased")
-    author = text_of(author_of(entry.author).user)
     event = bytes_field(_ERASED, bytes_field(_WHY, why.encode()))
-    event += bytes_field(_AUTHOR, author.encode())
+    event += uuid_field(fields.AUTHOR, author_of(entry.author).user)
     conversation = conversation_of(entry.stream)
-    return event if conversation is None else event + _conversation(conversation)
-
-
-def _conversation(conversation: bytes) -> bytes:
-    return bytes_field(_CONVERSATION, text_of(conversation).encode())
+    return event if conversation is None else event + uuid_field(fields.CONVERSATION, conversation)

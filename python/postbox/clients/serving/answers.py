@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postbox.clients.events.frames import timestamp
+from postbox.clients.events import fields
+from postbox.clients.events.fields import time_field
 from postbox.clients.ids import text_of
 from postbox.rpc.fields import bytes_field, varint_field
 from postbox.rules import Reason
 
-# Of Event in proto/postbox/v1/clients.proto.
-_UUID, _SENT_NEW_MESSAGE, _EVENT_REFUSED, _CLIENT_UUID, _DUPLICATE = 1, 5, 26, 40, 48
+# Contents of an Event, in proto/postbox/v1/clients.proto.
+_SENT_NEW_MESSAGE, _EVENT_REFUSED = 5, 26
 # Of SentNewMessage, EventRefused and SubmitEventOutput.
 _SENT_UUID, _CODE, _DETAIL, _CURRENT = 1, 1, 2, 3
 _EVENTS, _NEXT_NUMBER, _SERVER_TIME = 1, 2, 3
 
-_IS_DUPLICATE = varint_field(_DUPLICATE, 1)
+_IS_DUPLICATE = varint_field(fields.DUPLICATE, 1)
 
 
 def taken(event: bytes, client_uuid: str, *, is_message: bool, is_duplicate: bool) -> bytes:
     """It is stored, under that id: an Event."""
     uuid = text_of(event).encode()
-    answer = bytes_field(_UUID, uuid) + _client_uuid(client_uuid)
+    answer = bytes_field(fields.UUID, uuid) + _client_uuid(client_uuid)
     if is_message:
         answer += bytes_field(_SENT_NEW_MESSAGE, bytes_field(_SENT_UUID, uuid))
     return answer + _IS_DUPLICATE if is_duplicate else answer
@@ -45,9 +46,9 @@ def output(events: Sequence[bytes], next_number: int, now_ms: int) -> bytes:
     parts = [bytes_field(_EVENTS, event) for event in events]
     if next_number:
         parts.append(varint_field(_NEXT_NUMBER, next_number))
-    parts.append(bytes_field(_SERVER_TIME, timestamp(now_ms)))
+    parts.append(time_field(_SERVER_TIME, now_ms))
     return b"".join(parts)
 
 
 def _client_uuid(text: str) -> bytes:
-    return bytes_field(_CLIENT_UUID, text.encode()) if text else b""
+    return bytes_field(fields.CLIENT_UUID, text.encode()) if text else b""
