@@ -30,15 +30,15 @@ async def test_of_two_that_serve_one_pulls_and_forgets_and_when_it_stops_the_oth
     with ExitStack() as first:
         first.enter_context(served(one, *words))
         with served(other, *words):
-            assert leases(one) == ["hosts", "mesh", "retention"]
+            assert leases(one) == ["clients", "hosts", "mesh", "retention"]
             assert leases(other) == []
             [seen] = told("peers", "--home", other)["peers"]
             assert seen["contact"] == "elsewhere"
             # A verb on a home that is not served is a process, too, and takes nothing from anybody.
             assert leases(third, "--store", database) == []
-            assert leases(one) == ["hosts", "mesh", "retention"]
+            assert leases(one) == ["clients", "hosts", "mesh", "retention"]
             first.close()
-            await until(lambda: leases(other) == ["hosts", "mesh", "retention"])
+            await until(lambda: leases(other) == ["clients", "hosts", "mesh", "retention"])
 
 
 def leases(home: Path, *words: str) -> Any:
