@@ -270,6 +270,12 @@ def test_of_a_refused_key_nothing_else_is_said(home: Path) -> None:
     assert told == ['line 2, [serve] tls_cert: expected the path of a file, or "" for none, not 1']
 
 
+def test_where_keys_are_published_is_asked_for_as_it_is_written(home: Path) -> None:
+    for url in ("https://a.example/keys/", "https://a.example:8443/keys.json"):
+        read = load_text(home, f'[clients]\nissuer = "a"\njwks = "{url}"\n')
+        assert read.clients.jwks == url
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
