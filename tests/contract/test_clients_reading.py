@@ -383,6 +383,9 @@ class Letters:
         self._events: list[bytes] = []
         self._wake = trio.Event()
 
+    def see(self, streams: frozenset[bytes]) -> None:
+        """It shows whatever there is."""
+
     def wake(self, event: trio.Event) -> None:
         self._wake = event
         if self._events:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,10 @@ from postbox.clients.identity.callers import Callers
 from postbox.clients.identity.devices import Devices
 from postbox.clients.identity.issuers import open_issuer
 from postbox.clients.identity.tokens import token_key
+from postbox.clients.live.between import Between, Here
+from postbox.clients.live.delivery import Delivery
+from postbox.clients.live.transitory import Transitory
+from postbox.clients.live.words import SENDER_BYTES, Word
 from postbox.clients.neighbours import Neighbour, told
 from postbox.clients.reading.stream import Reading
 from postbox.clients.rules.rules import ClientRules
@@ -59,8 +63,10 @@ class Clients:
     devices: Devices
     callers: Callers
     reading: Reading
+    transitory: Transitory
+    delivery: Delivery
     metrics: Metrics
-    streams: Streams = field(default_factory=Streams)
+    streams: Streams
 
     def make_app(self) -> ASGIFramework:
         """What answers, at the paths of `wire.PATHS`."""
@@ -78,7 +84,13 @@ class Clients:
             self.metrics,
         )
         server = ClientsServer(
-            self.callers, submissions, self.reading, self.streams, None, self.metrics
+            self.callers,
+            submissions,
+            self.reading,
+            self.streams,
+            self.transitory,
+            self.delivery,
+            self.metrics,
         )
         return make_app(server, reach_of(self.config), self.config.clients.origins, self.metrics)
 
@@ -135,7 +147,11 @@ async def _assemble(
         burst=named.burst,
     )
     reading = Reading(world.clock, log.store, log.tail, log.identity, partial(told, neighbour))
-    for follower in (devices, reading.compiler):
+    streams = Streams()
+    between = _between(world, config, log)
+    transitory = Transitory(world.clock, log.store, _ignore if between is None else between.tell)
+    delivery = Delivery(world, log.store, log.admission)
+    for follower in (devices, reading.compiler, transitory):
         log.tail.follow(follower)
     clients = Clients(
         world=world,
@@ -145,8 +161,38 @@ async def _assemble(
         devices=devices,
         callers=callers,
         reading=reading,
+        transitory=transitory,
+        delivery=delivery,
         metrics=metrics,
+        streams=streams,
     )
-    devices.listen(lambda device: clients.streams.end(device, Why.DEVICE_REVOKED))
-    metrics.watch("client_streams", "Devices that listen.", lambda: len(clients.streams))
+    devices.listen(lambda device: streams.end(device, Why.DEVICE_REVOKED))
+    if between is not None:
+        _join(between, clients, nursery)
+    nursery.start_soon(transitory.run)
+    nursery.start_soon(delivery.run)
+    metrics.watch("client_streams", "Devices that listen.", lambda: len(streams))
     return clients
+
+
+def _between(world: World, config: Config, log: Log) -> Between | None:
+    """None: the node has one process."""
+    if not log.store.is_shared:
+        return None
+    me = world.random.bytes(SENDER_BYTES)
+    return Between(world.clock, log.store, me, config.clients.events_per_second)
+
+
+def _ignore(word: Word) -> None:
+    """Nobody else is there to be told."""
+
+
+def _join(between: Between, clients: Clients, nursery: trio.Nursery) -> None:
+    streams = clients.streams
+    streams.listen(between.opened, between.closed)
+    clients.callers.listen(between.spent)
+    here = Here(
+        lambda device: streams.end(device, Why.DISPLACED), clients.transitory, clients.callers
+    )
+    nursery.start_soon(between.hear, here)
+    nursery.start_soon(between.speak, clients.transitory)

@@ -207,8 +207,8 @@ async def test_a_device_that_does_not_read_its_streams_is_given_few_and_stops_no
 
 
 def test_a_stream_ends_for_the_first_reason_that_it_is_given() -> None:
-    streams, opened = Streams(), list[bytes]()
-    streams.listen(opened.append)
+    streams, opened, closed = Streams(), list[bytes](), list[bytes]()
+    streams.listen(opened.append, closed.append)
     with streams.one(b"a" * 16) as first, streams.one(b"b" * 16) as other:
         with streams.one(b"a" * 16) as second:
             assert (first.why, second.why) == (Why.DISPLACED, None)
@@ -217,6 +217,7 @@ def test_a_stream_ends_for_the_first_reason_that_it_is_given() -> None:
         assert len(streams) == 1
     assert other.why is Why.RESTARTING
     assert opened == [b"a" * 16, b"b" * 16, b"a" * 16]
+    assert closed == [b"a" * 16, b"b" * 16]
     assert len(streams) == 0
 
 

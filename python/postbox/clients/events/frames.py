@@ -20,9 +20,12 @@ from postbox.store.contract import Entry
 
 # Contents of an Event, in proto/postbox/v1/clients.proto.
 _ERASED, _SNAPSHOT_BEGIN, _SNAPSHOT_END, _CAUGHT_UP = 17, 27, 28, 29
+_TYPING, _CONNECTED = 24, 25
 # Of Erased, SnapshotBegin and CaughtUp, NewMessage, ProfilePictureChanged, HistoryPage.
 _WHY, _EPOCH, _CODE, _TEMPORARY_UUID, _PNG = 1, 1, 2, 1, 2
 _PAGE_EVENTS, _PAGE_MORE = 1, 2
+# Of UserIsTyping, UserIsConnected.
+_TYPING_CONVERSATION, _TYPING_USER, _TYPING_TTL, _CONNECTED_USER, _CONNECTED_TTL = 1, 2, 3, 1, 2
 
 _WHY_ERASED: dict[int, str] = {Kind.NEW_MESSAGE: "deleted", Kind.MESSAGE_EDITED: "edited"}
 
@@ -131,6 +134,18 @@ def snapshot_end(newest: bytes) -> bytes:
 
 def caught_up(epoch: bytes) -> bytes:
     return bytes_field(_CAUGHT_UP, bytes_field(_EPOCH, epoch))
+
+
+def typing(conversation: bytes, user: bytes, ttl_ms: int) -> bytes:
+    """0: it is over."""
+    fields = bytes_field(_TYPING_CONVERSATION, text_of(conversation).encode())
+    fields += bytes_field(_TYPING_USER, text_of(user).encode())
+    return bytes_field(_TYPING, fields + (varint_field(_TYPING_TTL, ttl_ms) if ttl_ms else b""))
+
+
+def connected(user: bytes, ttl_ms: int) -> bytes:
+    fields = bytes_field(_CONNECTED_USER, text_of(user).encode())
+    return bytes_field(_CONNECTED, fields + varint_field(_CONNECTED_TTL, ttl_ms))
 
 
 def history_page(events: Sequence[bytes], has_more: bool) -> bytes:

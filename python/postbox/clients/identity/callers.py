@@ -87,6 +87,10 @@ class Caller:
         return self.device_id.hex()
 
 
+Listener: TypeAlias = Callable[[Caller, int, int], None]
+"""Of what a device spends: events, and how many of them change its user's profile."""
+
+
 class Callers:
     def __init__(
         self,
@@ -112,6 +116,11 @@ class Callers:
         self._profiles = Rate(PROFILE_CHANGES_PER_MINUTE, PROFILE_CHANGES)
         self._requests = AtOnce(REQUESTS_OF_DEVICE, REQUESTS_AT_ONCE)
         self._streams = AtOnce(STREAMS_OF_DEVICE, STREAMS_AT_ONCE)
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Called with what each device spends here; must not raise, nor wait."""
+        self._listeners.append(listener)
 
     async def known(
         self, authorization: str | None, address: str | None, device: str | None = None
@@ -152,6 +161,8 @@ class Callers:
         if wait_s:
             raise TooOften("this device sends too many events", wait_s)
         self.spent(caller.key, caller.user, events, profile_changes)
+        for listener in self._listeners:
+            listener(caller, events, profile_changes)
 
     def spent(self, device_key: str, user: str, events: int, profile_changes: int = 0) -> None:
         """By this device, here or in another process of the node."""

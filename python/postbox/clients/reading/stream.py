@@ -69,6 +69,10 @@ class Leave(Protocol):
 class Mail(Protocol):
     """Transitory events for one stream."""
 
+    def see(self, streams: frozenset[bytes]) -> None:
+        """What the device is shown from now on."""
+        ...
+
     def wake(self, event: trio.Event) -> None:
         """Sets it when there is something to take, perhaps at once."""
         ...
@@ -212,6 +216,8 @@ class Stream:
     async def _tail(self) -> AsyncGenerator[bytes]:
         has_caught_up = False
         while not self._leave.is_over:
+            if self._mail is not None:
+                self._mail.see(self._view.streams)
             with self._reading.tail.watch(self._view.interest) as watch:
                 is_outdated = False
                 while not (is_outdated or self._leave.is_over):

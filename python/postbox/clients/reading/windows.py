@@ -100,6 +100,11 @@ class View(Struct, frozen=True):
     joins: dict[int, Period]
     interest: Interest
 
+    @property
+    def streams(self) -> frozenset[bytes]:
+        """In which there may be more to see: the user's own, and of conversations that it is in."""
+        return self.interest.streams or frozenset()
+
     def clipped(self, after: int, upto: int) -> list[Window]:
         """To what lies between: however much there is beyond, a page costs no more than that."""
         return [

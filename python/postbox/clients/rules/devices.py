@@ -107,7 +107,24 @@ class Revoke(Struct, frozen=True):
         return _ROW_BYTES
 
 
-DeviceDraft: TypeAlias = Register | See | Revoke
+class Store(Struct, frozen=True):
+    """A device has stored everything up to a position of the log. `id`: 16 new bytes."""
+
+    id: bytes
+    user: str
+    device: str
+    place: int
+
+    @property
+    def payer(self) -> Payer:
+        return _payer(self.user, self.device)
+
+    @property
+    def size_bytes(self) -> int:
+        return _ROW_BYTES
+
+
+DeviceDraft: TypeAlias = Register | See | Revoke | Store
 
 
 class DeviceRules:
@@ -122,6 +139,8 @@ class DeviceRules:
             yield RowKey(DEVICE, (user, EVERY))
             if draft.forgotten:
                 yield RowKey(DEVICE, (user, draft.forgotten))
+        if isinstance(draft, Store):
+            yield RowKey(DEVICE_PLACE, (ids.device_id(user, draft.device),))
 
     def decide(self, draft: DeviceDraft, state: State, at_ms: int) -> Decision:
         match draft:
@@ -131,6 +150,8 @@ class DeviceRules:
                 return _seen(draft, state)
             case Revoke():
                 return _revoked(draft, state, at_ms)
+            case Store():
+                return _stored(draft, state)
             case _ as never:
                 assert_never(never)
 
@@ -188,6 +209,15 @@ def _revoked(draft: Revoke, state: State, at_ms: int) -> Decision:
     return Decision(
         entries=(_entry(draft.id, at_ms, revoked),), puts=(Put(DEVICE, row_of(revoked)),)
     )
+
+
+def _stored(draft: Store, state: State) -> Decision:
+    """It never has less than it had."""
+    device = _device(ids.user_id(draft.user), draft.device, state)
+    row = state[DEVICE_PLACE, (device.id,)]
+    if not device.made_ms or (row is not None and int(row[1] or 0) >= draft.place):
+        return Decision()
+    return Decision(puts=(Put(DEVICE_PLACE, (device.id, draft.place)),))
 
 
 def _device(user: bytes, name: str, state: State) -> Device:

@@ -17,11 +17,12 @@ from postbox.clients import wire
 from postbox.clients.events.incoming import Incoming, SetDisplayName, SetPicture, Typing
 from postbox.clients.identity.callers import Caller, Callers, NotKnown
 from postbox.clients.ids import event_id
+from postbox.clients.live.delivery import Delivery
+from postbox.clients.live.transitory import Transitory
 from postbox.clients.reading.stream import Mail, Reading
 from postbox.clients.reading.windows import Viewer
 from postbox.clients.serving.browser import Cors, EventStream
 from postbox.clients.serving.codecs import CODECS
-from postbox.clients.serving.live import Live
 from postbox.clients.serving.replies import Displaced, NotAMember, answering
 from postbox.clients.serving.requests import BOUNDS, PLAIN_HTTP, Asking, asking
 from postbox.clients.serving.streams import Leave, Streams, Why
@@ -49,15 +50,16 @@ class ClientsServer:
         submissions: Submissions,
         reading: Reading,
         streams: Streams,
-        live: Live | None,
+        transitory: Transitory,
+        delivery: Delivery,
         metrics: Metrics,
     ) -> None:
-        """`live`: what is not stored. None: nothing of it is passed on."""
         self._callers = callers
         self._submissions = submissions
         self._reading = reading
         self._streams = streams
-        self._live = live
+        self._transitory = transitory
+        self._delivery = delivery
         self._metrics = metrics
 
     # -- taking ---------------------------------------------------------------------------------
@@ -74,16 +76,18 @@ class ClientsServer:
         return Encoded(pb.SubmitEventOutput, answer)
 
     def _hear(self, caller: Caller, events: Sequence[Incoming], token: str) -> None:
-        """What is not stored. A token that says nothing of this log, as after it was put back, is
-        passed over: it is no reason to keep the queue waiting."""
-        if self._live is None:
-            return
-        place = self._reading.place_of(token) if token else None
-        if place is not None:
-            self._live.stored(caller, place)
+        """What is not stored."""
+        self._note(caller, token)
         for event in events:
             if isinstance(event.content, Typing):
-                self._live.said(caller, event)
+                self._transitory.said(caller, event)
+
+    def _note(self, caller: Caller, token: str) -> None:
+        """Up to where the device has everything. A token that says nothing of this log, as after it
+        was put back, is passed over: it is no reason to keep the queue waiting."""
+        place = self._reading.place_of(token) if token else None
+        if place is not None:
+            self._delivery.stored(caller, place)
 
     # -- giving ---------------------------------------------------------------------------------
 
@@ -115,13 +119,14 @@ class ClientsServer:
         self, caller: Caller, request: pb.SyncFromServerRequest, course: ExitStack
     ) -> tuple[Leave, Mail | None]:
         """A stream that ends when the device has caught up takes no other one's place."""
+        self._note(caller, request.resumeToken)
         if request.untilCaughtUp:
             leave, mail = Leave(caller.device_id), None
         else:
             leave = course.enter_context(self._streams.one(caller.device_id))
             mail = None
-            if self._live is not None and not request.inactive:
-                mail = course.enter_context(self._live.mail(caller))
+            if not request.inactive:
+                mail = course.enter_context(self._transitory.mail(caller))
         self._look(caller, leave)
         return leave, mail
 

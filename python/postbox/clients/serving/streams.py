@@ -69,14 +69,15 @@ class Streams:
     def __init__(self) -> None:
         self._open: dict[bytes, Leave] = {}
         self._is_over = False
-        self._opened: list[Callable[[bytes], None]] = []
+        self._listeners: list[tuple[Callable[[bytes], None], Callable[[bytes], None]]] = []
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def listen(self, opened: Callable[[bytes], None]) -> None:
-        """`opened` is told each device that opens a stream here; it must neither raise nor wait."""
-        self._opened.append(opened)
+    def listen(self, opened: Callable[[bytes], None], closed: Callable[[bytes], None]) -> None:
+        """Told each device that opens a stream here, and each that then has none any more; they
+        must neither raise nor wait."""
+        self._listeners.append((opened, closed))
 
     @contextmanager
     def one(self, device: bytes) -> Iterator[Leave]:
@@ -86,13 +87,15 @@ class Streams:
         leave = self._open[device] = Leave(device)
         if self._is_over:
             leave.end(Why.RESTARTING)
-        for opened in self._opened:
+        for opened, _ in self._listeners:
             opened(device)
         try:
             yield leave
         finally:
             if self._open.get(device) is leave:
                 del self._open[device]
+                for _, closed in self._listeners:
+                    closed(device)
 
     def end(self, device: bytes, why: Why) -> None:
         """The device's stream, if it has one here."""
