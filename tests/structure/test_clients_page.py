@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from postbox.clients.events import checks
+from postbox.clients.events.frames import MAX_FRAME_BYTES, MAX_FRAME_EVENTS
 from postbox.clients.events.kinds import (
     MAX_BATCH_BYTES,
     MAX_BATCH_EVENTS,
@@ -28,7 +29,16 @@ from postbox.clients.identity.callers import (
 )
 from postbox.clients.identity.issuers import PAUSE_S
 from postbox.clients.identity.tokens import AUDIENCE, TYPE
-from postbox.clients.reading.snapshot import SnapshotBusy
+from postbox.clients.reading.conversation import RECENT_MESSAGES
+from postbox.clients.reading.cursors import MOST_BEHIND
+from postbox.clients.reading.history import MAX_BYTES, MAX_EVENTS
+from postbox.clients.reading.snapshot import (
+    AT_ONCE,
+    MESSAGE_BYTES,
+    PATIENCE_S,
+    TURN_S,
+    SnapshotBusy,
+)
 from postbox.clients.reading.stream import ALIVE_S
 from postbox.clients.rules import refusals
 from postbox.clients.rules.devices import SKEW_MS
@@ -124,6 +134,22 @@ def test_what_else_a_request_meets_is_told() -> None:
     assert untold(told, PAGE) == []
     ours = [name.decode() for name in HEADERS if name not in CODEC_HEADERS]
     assert unsaid([*Why, *replies.METADATA, *ours, FAULT], PAGE) == []
+
+
+def test_how_streams_and_snapshots_are_bounded_is_told() -> None:
+    told = (
+        f"more than {MOST_BEHIND:,} events that the user sees",
+        f"({MAX_FRAME_EVENTS} at most, {MAX_FRAME_BYTES >> 10} KiB)",
+        f"After {ALIVE_S:g} s without a frame",
+        f"last {RECENT_MESSAGES} messages",
+        f"After {MESSAGE_BYTES >> 20} MiB of messages",
+        f"longer than {PATIENCE_S:g} s is told",
+        f"A turn ends after {TURN_S:g} s",
+        f"{MAX_EVENTS} and {MAX_BYTES >> 20} MiB",
+    )
+    assert untold(told, PAGE) == []
+    assert AT_ONCE == 4
+    assert "Four users at once" in " ".join(PAGE.split())
 
 
 def test_what_a_token_must_say_is_told() -> None:
