@@ -377,6 +377,9 @@ async def test_so_many_wait_for_keys_and_no_more(world: World) -> None:
                 await desk.known(login.token())
         await desk.known(login.token())
         assert login.asked == 1
+        await trio.sleep(PAUSE_S)
+        login.keys["k2"] = issuer_key("k2")
+        assert (await desk.known(login.token("k2"))).user == "ann", "the places are free again"
 
 
 @simulated
