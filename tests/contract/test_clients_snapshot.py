@@ -11,6 +11,7 @@ from protobuf import Oneof
 
 from postbox.clients.reading import snapshot
 from postbox.clients.reading.snapshot import AT_ONCE, PATIENCE_S, TURN_S, SnapshotBusy
+from postbox.clients.rules import watermarks
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.world import World
 from support.client_device import differences
@@ -160,6 +161,25 @@ async def test_what_a_neighbour_knows_of_the_user_is_part_of_the_snapshot(world:
             await phone.sync()
         assert ann.model.state.guilds == {("b.example", "g")}
         assert bob.model.state.guilds == set()
+
+
+@simulated
+async def test_in_a_large_conversation_who_has_read_what_is_told_to_the_users_own_devices(
+    world: World, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watermarks, "MAX_MEMBERS_TOLD", 1)
+    async with open_town(world, place) as town:
+        ann, bob = await town.phone("ann"), await town.phone("bob")
+        tablet = await town.phone("bob", "tablet")
+        club = await ann.create("club", bob)
+        said = await ann.say(club, "one", "two")
+        for device in (ann, tablet):
+            await device.sync()
+        await bob.send(bob.reading(said[1]))
+        for device, marks in ((ann, {}), (tablet, {(bob.user_uuid, "read"): 3})):
+            for phone in (device, device.anew()):
+                await phone.sync()
+                assert phone.model.state.conversations[club].watermarks == marks
 
 
 # -- turns -----------------------------------------------------------------------------------------

@@ -218,8 +218,6 @@ def _members(members: Iterable[Member], people: dict[bytes, Face]) -> Iterator[b
 
 
 def _recent(period: Period, upto: int, messages: int, reader: Reader) -> list[Entry]:
-    if not messages:
-        return []
     after = 0 if period.sees_all else period.joined_pos
     rows = reader.query(
         RECENT,

@@ -296,9 +296,8 @@ class Stream:
             yield frame
 
     async def _backfill(self, period: Period) -> AsyncGenerator[bytes]:
-        messages = RECENT_MESSAGES if period.sees_all else 0
         place, store = period.joined_pos - 1, self._reading.store
-        read = partial(read_state, self._viewer, period, period.joined_pos, messages)
+        read = partial(read_state, self._viewer, period, period.joined_pos, RECENT_MESSAGES)
         state: State | None = await store.read(read)
         if state is None:
             return
