@@ -70,6 +70,7 @@ class House:
     model: Model = field(default_factory=Model)
     at_ms: int = AT_MS
     decisions: list[Decision] = field(default_factory=list)
+    asked: int = 0  # how much the last draft looked at
 
     def device(self, user: str, name: str = "phone") -> Device:
         self.submit(DeviceRules(), registration(user, name))
@@ -83,6 +84,7 @@ class House:
         if stored is not None and not rules.replaces(draft, stored):
             return Duplicate(stored.pos, stored.seq)
         _read(rules, draft, state)
+        self.asked = len(state.asked)
         decision = rules.decide(draft, state, self.at_ms)
         self.decisions.append(decision)
         self.model.put_and_drop(decision)

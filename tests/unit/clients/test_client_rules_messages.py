@@ -152,6 +152,20 @@ def test_an_edit_may_say_what_it_was_based_on(ann: Device, house: House, garden:
     assert texts(house, garden) == ["one", None, "late"]
 
 
+def test_an_edit_says_anew_what_the_message_replies_to(
+    house: House, ann: Device, garden: bytes
+) -> None:
+    ann.do(1, SendMessage("one", None), garden)
+    ann.do(2, SendMessage("two", uuid(1)), garden)
+    ann.do(3, EditMessage(uuid(2), "2", None))
+    assert code(ann.do(4, EditMessage(uuid(2), "zwei", uuid(1)))) == "stored"
+    message = house.content(ann.id(4), pb.MessageEdited).message
+    assert message is not None
+    assert message.replyToUuid == text_of(ann.id(1))
+    elsewhere = EditMessage(uuid(2), "drei", garden)
+    assert code(ann.do(5, elsewhere)) == UNKNOWN_TARGET, "no message"
+
+
 def test_only_its_author_changes_a_message(
     house: House, ann: Device, bob: Device, garden: bytes
 ) -> None:
