@@ -138,14 +138,13 @@ def caught_up(epoch: bytes) -> bytes:
 
 def typing(conversation: bytes, user: bytes, ttl_ms: int) -> bytes:
     """0: it is over."""
-    fields = bytes_field(_TYPING_CONVERSATION, text_of(conversation).encode())
-    fields += bytes_field(_TYPING_USER, text_of(user).encode())
-    return bytes_field(_TYPING, fields + (varint_field(_TYPING_TTL, ttl_ms) if ttl_ms else b""))
+    who = uuid_field(_TYPING_CONVERSATION, conversation) + uuid_field(_TYPING_USER, user)
+    return bytes_field(_TYPING, who + (varint_field(_TYPING_TTL, ttl_ms) if ttl_ms else b""))
 
 
 def connected(user: bytes, ttl_ms: int) -> bytes:
-    fields = bytes_field(_CONNECTED_USER, text_of(user).encode())
-    return bytes_field(_CONNECTED, fields + varint_field(_CONNECTED_TTL, ttl_ms))
+    who = uuid_field(_CONNECTED_USER, user)
+    return bytes_field(_CONNECTED, who + varint_field(_CONNECTED_TTL, ttl_ms))
 
 
 def history_page(events: Sequence[bytes], has_more: bool) -> bytes:
