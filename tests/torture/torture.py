@@ -45,7 +45,7 @@ CHAOS = 0.03  # the share of lives in which the server crashes: each takes a sec
 CHECK_ALL = 200  # lives between two looks at the whole log
 TELL_S = 20.0
 EVENTS_A_KILL = 200  # at least, with three hosts: 10,000 for 50 kills
-SETTLED_A_KILL = 100  # at least, with devices
+SETTLED_A_KILL = 50  # at least, with devices
 
 IsOver: TypeAlias = Callable[[int, int], bool]
 Tell: TypeAlias = Callable[[str], None]
