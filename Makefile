@@ -117,6 +117,7 @@ bench: .make/core ## the figures of benches/README.md, with 80,000 and 800,000 e
 	$(BIN)/postbox bench --events 80000 --served
 	$(MAKE) --no-print-directory bench-kernel
 	$(MAKE) --no-print-directory bench-hosts
+	$(MAKE) --no-print-directory bench-clients
 
 .PHONY: bench-kernel
 bench-kernel: .make/core postgres ## those of the log on both engines; PARTS="writing ready" for some
@@ -125,6 +126,10 @@ bench-kernel: .make/core postgres ## those of the log on both engines; PARTS="wr
 .PHONY: bench-hosts
 bench-hosts: .make/core postgres ## those of events from host to host; PARTS="posting pending" for some
 	PYTHONPATH=tests:benches $(BIN)/python -m hosts_bench $(PARTS)
+
+.PHONY: bench-clients
+bench-clients: .make/core postgres ## those of users' devices; PARTS="submits idle" for some
+	PYTHONPATH=tests:benches $(BIN)/python -m clients_bench $(PARTS)
 
 .PHONY: bench-compare
 bench-compare: .make/core ## the same by criterion and pytest-benchmark, beside the runs before
