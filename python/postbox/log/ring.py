@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Iterator
 from msgspec.structs import replace
 
 from postbox.log.committed import Committed, Interest
-from postbox.store.contract import Entry, Lane, Page, Windows
+from postbox.log.windows import StreamWindows
+from postbox.store.contract import Entry, Lane, Page, Window, Windows
 from postbox.store.paging import cut_page
 
 # A reader that waits is at most a few batches behind. A page out of the ring is cut on the loop,
@@ -95,10 +96,19 @@ def _of_lane(commit: Committed, lane: Lane) -> Iterable[Entry]:
     return (entry for entry in commit.entries if entry.lane == lane)
 
 
+def _touched(commit: Committed, lane: Lane, windows: Windows) -> Iterable[Window]:
+    """Those in which the commit may have something: with all that a reader has, to look for them by
+    window would cost more than all else that it is woken for."""
+    if not isinstance(windows, StreamWindows) or len(windows) <= len(commit.streams):
+        return windows
+    found = windows.by_stream
+    return [each for its, name in commit.streams if its == lane for each in found.get(name, ())]
+
+
 def _in_windows(commit: Committed, lane: Lane, windows: Windows) -> Iterable[Entry]:
     """Looks at the reader's streams only, however many entries the commit has."""
     found: dict[int, Entry] = {}  # windows may overlap
-    for stream, low, upto in windows:
+    for stream, low, upto in _touched(commit, lane, windows):
         for entry in commit.streams.get((lane, stream), ()):
             if low < entry.pos <= upto:
                 found[entry.pos] = entry

@@ -17,6 +17,7 @@ from msgspec import Struct
 from postbox.clients.events.kinds import Kind
 from postbox.clients.ids import conversation_stream, user_stream
 from postbox.log.committed import Interest
+from postbox.log.windows import StreamWindows
 from postbox.store.contract import MAX_POS, Lane, Query, Reader, Row, Window
 
 _FOUND = """cross join lateral (select pos, kind from entry where lane = 4
@@ -129,7 +130,7 @@ def view_of(user: bytes, periods: Sequence[Period], after: int, as_of: int) -> V
     own = user_stream(user)
     return View(
         as_of,
-        (Window(own), *[period.window for period in beyond]),
+        StreamWindows([Window(own), *[period.window for period in beyond]]),
         {each.joined_pos: each for each in is_open if not each.is_creation},
         Interest(Lane.CLIENTS, frozenset([own, *[each.window.stream for each in is_open]])),
     )
