@@ -80,6 +80,34 @@ async def test_a_name_that_was_changed_meanwhile_is_told_with_the_refusal(tmp_pa
         assert value_of(refused).current.uuid == named.uuid
 
 
+async def test_an_edit_that_came_too_late_is_told_the_newest_one(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        phone, tablet = door.device("ann", "phone"), door.device("ann", "tablet")
+        room = await conversation(phone, door.device("bob"))
+        (sent,) = (await phone.sync(phone.event(message(room, "one")))).events
+        newest = await phone.one(pb.MessageEdited(uuid=sent.uuid, message=pb.Message(text="two")))
+        late = pb.MessageEdited(uuid=sent.uuid, message=pb.Message(text="late"))
+        refused = await tablet.one(late, basedOnUuid=sent.uuid)
+        assert value_of(refused).code == "SUPERSEDED"
+        assert value_of(refused).current.uuid == newest.uuid
+
+
+async def test_who_has_left_since_is_refused_alike_and_told_nothing_new(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann, bob = door.device("ann"), door.device("bob")
+        room = await conversation(ann, bob)
+        late = bob.event(
+            pb.ConversationNameChanged(conversationUuid=room, newName="late"),
+            basedOnUuid=bob.event(pb.DisplayNameChanged()).uuid,
+        )
+        (refused,) = (await bob.sync(late)).events
+        assert value_of(refused).current is not None
+        await bob.one(pb.MemberLeft(conversationUuid=room))
+        await ann.one(pb.ConversationNameChanged(conversationUuid=room, newName="a secret"))
+        (again,) = (await bob.sync(late)).events
+        assert (value_of(again).code, value_of(again).current) == ("SUPERSEDED", None)
+
+
 # -- queue numbers ------------------------------------------------------------------------------
 
 
