@@ -21,6 +21,7 @@ from postbox.clients.events.incoming import (
     RenameConversation,
     SendMessage,
     SetDisplayName,
+    SetPicture,
     Unreact,
 )
 from postbox.clients.ids import event_id
@@ -71,6 +72,7 @@ class Reference:
     def __init__(self, users: list[bytes]) -> None:
         self.talks: dict[bytes, Talk] = {}
         self.names = dict.fromkeys(users, ("", b""))
+        self.pictures = dict.fromkeys(users, (b"", b""))
         self.reactions: set[tuple[bytes, bytes, str]] = set()
         self.settled: dict[bytes, Answer] = {}
 
@@ -93,6 +95,11 @@ class Reference:
                 outdated = self._outdated(event, self.names[event.user][1])
                 if not outdated:
                     self.names[event.user] = (name, event.id)
+                return outdated or STORED
+            case SetPicture(sha256):
+                outdated = self._outdated(event, self.pictures[event.user][1])
+                if not outdated:
+                    self.pictures[event.user] = (sha256, event.id)
                 return outdated or STORED
             case EditMessage(message) | DeleteMessage(message) | Read(message):
                 return self._of_message(event, content, message)

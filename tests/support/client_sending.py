@@ -6,6 +6,7 @@ came to, is kept for who wants to send the same to a host with a log.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,6 +23,7 @@ from postbox.clients.events.incoming import (
     RenameConversation,
     SendMessage,
     SetDisplayName,
+    SetPicture,
     Unreact,
 )
 from postbox.clients.ids import user_id
@@ -75,6 +77,7 @@ KINDS: tuple[type[Content], ...] = (
     RemoveMember,
     RenameConversation,
     SetDisplayName,
+    SetPicture,
 )
 
 
@@ -144,6 +147,11 @@ class Sending:
         return there[-1 - number % len(there)].named(by_local)
 
 
+def picture(text: str) -> SetPicture:
+    png = text.encode()
+    return SetPicture(hashlib.sha256(png).digest() if png else b"", png)
+
+
 def content_of(each: Sent, target: bytes) -> Content:
     text, user, role = each.text, each.user, each.role
     made: dict[type[Content], Content] = {
@@ -158,6 +166,7 @@ def content_of(each: Sent, target: bytes) -> Content:
         RemoveMember: RemoveMember(user),
         RenameConversation: RenameConversation(text),
         SetDisplayName: SetDisplayName(text),
+        SetPicture: picture(text),
     }
     return made[each.kind]
 

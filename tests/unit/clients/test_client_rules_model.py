@@ -3,6 +3,8 @@ reference without rows comes to, and so does who reads the log alone."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from postbox.clients.events.kinds import Kind
@@ -11,6 +13,8 @@ from postbox.clients.tables import (
     ACCOUNT,
     CONVERSATION,
     MEMBER,
+    PICTURE,
+    PICTURE_USE,
     REACTION,
     WATERMARK,
     Conversation,
@@ -49,6 +53,7 @@ def test_rows_say_what_everything_that_was_ever_sent_comes_to(seed: int) -> None
         user: (name if event else display(house, user), _in(reference, user))
         for user, (name, event) in reference.names.items()
     }
+    assert pictures(house) == Counter(sha256 for sha256, _ in reference.pictures.values() if sha256)
     for key, talk in reference.talks.items():
         assert_log_says(house, key, talk)
 
@@ -84,6 +89,13 @@ def watermarks(house: House) -> dict[tuple[bytes, bytes], int]:
 def accounts(house: House) -> dict[bytes, tuple[str, set[bytes]]]:
     rows = [account_of(row) for row in house.rows(ACCOUNT)]
     return {row.user: (row.display, set(row.conversations)) for row in rows}
+
+
+def pictures(house: House) -> dict[bytes, int]:
+    """How many users have each that is kept."""
+    uses = {bytes(row[0]): int(row[1]) for row in house.rows(PICTURE_USE)}  # type: ignore[arg-type]
+    assert {row[0] for row in house.rows(PICTURE)} == set(uses)
+    return uses
 
 
 def display(house: House, user: bytes) -> str:
