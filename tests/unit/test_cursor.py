@@ -18,6 +18,7 @@ from postbox.log.cursor import (
     Moment,
     Place,
     Position,
+    PositionWriter,
     read_cursor,
     write_cursor,
 )
@@ -53,6 +54,13 @@ def text_of(raw: bytes) -> str:
 @given(PLACES, st.sampled_from(CursorKind))
 def test_a_cursor_comes_back_as_the_place_it_was_made_of(place: Place, kind: CursorKind) -> None:
     assert read(write_cursor(kind, place, IDENTITY), kind) == place
+
+
+@given(st.lists(st.integers(0, MAX_POS)), st.sampled_from(CursorKind))
+def test_who_writes_many_writes_them_alike(positions: list[int], kind: CursorKind) -> None:
+    writer = PositionWriter(kind, IDENTITY)
+    alike = [write_cursor(kind, Position(pos), IDENTITY) for pos in positions]
+    assert [writer.write(pos) for pos in positions] == alike
 
 
 @given(PLACES, st.data())

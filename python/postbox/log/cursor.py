@@ -43,6 +43,7 @@ MARK_BYTES = 4  # only names the mistake: two nodes are alike once in four thous
 _HEAD = struct.Struct(f">BBB16s{MARK_BYTES}s")  # version, kind, form of the place, epoch, mark
 _POSITION = struct.Struct(">Q")
 _MOMENT = struct.Struct(">Q16s")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MAX_TEXT = 128  # the longest valid one is 84 characters
 
 
@@ -121,7 +122,23 @@ def write_cursor(kind: CursorKind, place: Place, identity: Identity) -> str:
         case Moment(ts_ns, id):
             form, packed = 2, _MOMENT.pack(ts_ns, id)
     data = _HEAD.pack(VERSION, kind, form, identity.epoch, log_mark(identity)) + packed
-    return base64.urlsafe_b64encode(data + _mac(data, identity)).rstrip(b"=").decode()
+    return _text(data + _mac(data, identity))
+
+
+class PositionWriter:
+    """Writes cursors of positions for one door, as `write_cursor` does: for who gives out one with
+    each thing that it sends."""
+
+    def __init__(self, kind: CursorKind, identity: Identity) -> None:
+        self._start = _HEAD.pack(VERSION, kind, 1, identity.epoch, log_mark(identity))
+        self._begun = _begun_mac(identity)
+        self._begun.update(self._start)
+
+    def write(self, pos: int) -> str:
+        packed = _POSITION.pack(pos)
+        mac = self._begun.copy()
+        mac.update(packed)
+        return _text(self._start + packed + mac.digest())
 
 
 async def find_place(
@@ -173,8 +190,18 @@ def _bounded(place: Position, head: int, floor: int) -> Position | CursorProblem
 
 
 def _mac(data: bytes, identity: Identity) -> bytes:
+    mac = _begun_mac(identity)
+    mac.update(data)
+    return mac.digest()
+
+
+def _begun_mac(identity: Identity) -> hashlib.blake2b:
     key = identity.cursor_key
-    return hashlib.blake2b(data, key=key, digest_size=MAC_BYTES, person=b"postbox cursor").digest()
+    return hashlib.blake2b(key=key, digest_size=MAC_BYTES, person=b"postbox cursor")
+
+
+def _text(raw: bytes) -> str:
+    return binascii.b2a_base64(raw, newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
 
 
 def log_mark(identity: Identity) -> bytes:

@@ -18,7 +18,7 @@ from postbox.clients.reading.windows import (
     view_of,
 )
 from postbox.clients.tables import TOMB, Tomb, read_row
-from postbox.log.cursor import CursorKind, CursorProblem, Position, read_cursor, write_cursor
+from postbox.log.cursor import CursorKind, CursorProblem, Position, PositionWriter, read_cursor
 from postbox.store.contract import MAX_POS, Found, Identity, Lane, Reader, Window
 
 MOST_BEHIND = 5_000
@@ -65,8 +65,8 @@ def resolve(
     return Place(view_of(viewer.user, periods, pos, reader.head), pos, previous)
 
 
-def token_at(pos: int, identity: Identity) -> str:
-    return write_cursor(CursorKind.CLIENTS, Position(pos), identity)
+def token_writer(identity: Identity) -> PositionWriter:
+    return PositionWriter(CursorKind.CLIENTS, identity)
 
 
 def place_in(token: str, identity: Identity) -> int | None:

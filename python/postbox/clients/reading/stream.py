@@ -22,7 +22,7 @@ from postbox.clients.events.frames import MAX_FRAME_BYTES, MAX_FRAME_EVENTS, Sen
 from postbox.clients.events.kinds import Kind
 from postbox.clients.reading.compile import Compiler, Course, backfill, is_picture, kept_back
 from postbox.clients.reading.conversation import RECENT_MESSAGES, State, read_state
-from postbox.clients.reading.cursors import Fresh, Place, Start, place_in, resolve, token_at
+from postbox.clients.reading.cursors import Fresh, Place, Start, place_in, resolve, token_writer
 from postbox.clients.reading.history import read_history
 from postbox.clients.reading.snapshot import (
     Neighbours,
@@ -101,6 +101,7 @@ class Reading:
         self.neighbours = neighbours
         self.compiler = Compiler(store)
         self.turns = Turns()
+        self._token_writer = token_writer(identity)
         self._tokens: dict[int, bytes] = {}
 
     def stream(
@@ -131,7 +132,7 @@ class Reading:
         if found is None:
             if len(self._tokens) == KEPT_TOKENS:
                 self._tokens.clear()
-            found = self._tokens[pos] = frames.token(token_at(pos, self.identity))
+            found = self._tokens[pos] = frames.token(self._token_writer.write(pos))
         return found
 
     def now(self) -> bytes:
