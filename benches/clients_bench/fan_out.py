@@ -50,7 +50,8 @@ class Listening:
             if not self._left_to_open:
                 self.all_open.set()
             while True:
-                self.heard += await stream.count(MARKER)
+                came = await stream.count(MARKER)  # others count while this one waits
+                self.heard += came
                 if self.heard >= self._wanted:
                     self._enough.set()
 
