@@ -68,7 +68,7 @@ ROWS: list[tuple[Table, Row]] = [
     (tables.ACCOUNT, account_row(ACCOUNT)),
     (tables.DEVICE_PLACE, (PHONE, 12)),
     (tables.QUEUE, (PHONE, 1)),
-    (tables.REFUSED, refused_row(PHONE, [Refusal(E1, "INVALID", "why")])),
+    (tables.REFUSED, refused_row(PHONE, None, Refusal(E1, "INVALID", "why"))),
     (tables.PICTURE, (SHA256, b"\x89PNG\r\n\x1a\n")),
     (tables.PICTURE_USE, (SHA256, 1)),
 ]
@@ -188,7 +188,9 @@ def test_old_tombs_are_found_the_oldest_first(store: Store) -> None:
 
 def test_of_refusals_the_newest_are_remembered_within_the_column(store: Store) -> None:
     many = [Refusal(bytes([i % 256]) * 16, "DEPENDENCY_REFUSED", "😀" * 999) for i in range(150)]
-    row = refused_row(PHONE, many)
+    row = refused_row(PHONE, None, many[0])
+    for refusal in many[1:]:
+        row = refused_row(PHONE, row, refusal)
     put(store, (tables.REFUSED, row))
     kept = refusals_in(found(store, tables.REFUSED, row))
     assert [refusal.event for refusal in kept] == [refusal.event for refusal in many[50:]]
@@ -210,3 +212,5 @@ def test_a_row_of_other_columns_is_none_of_ours() -> None:
             read_row(Member, row)
     with pytest.raises(ValueError, match="refused"):
         refusals_in((1, 2))
+    with pytest.raises(ValueError, match="refused"):
+        refused_row(PHONE, (1, 2), Refusal(E1, "INVALID", "why"))

@@ -6,7 +6,6 @@ the bytes of pictures: it is there so that rules can look up by key what they wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import IntEnum
 from typing import TypeAlias, TypeVar
 
@@ -304,9 +303,17 @@ def refusals_in(row: Row | None) -> tuple[Refusal, ...]:
             raise ValueError(f"not a row of the table {REFUSED.name}: {row!r}")
 
 
-def refused_row(device: bytes, refusals: Sequence[Refusal]) -> Row:
-    """Of the newest of them."""
-    kept = [_shortened(refusal) for refusal in refusals[-MAX_REFUSED:]]
+def refused_row(device: bytes, before: Row | None, refusal: Refusal) -> Row:
+    """Behind those from before, of which the oldest goes if there are too many. They are not read:
+    what is refused may come as fast as what is stored. Raises ValueError as `refusals_in` does."""
+    match before:
+        case None:
+            known = []
+        case (bytes(), bytes(packed)):
+            known = msgspec.msgpack.decode(packed, type=list[msgspec.Raw])
+        case _:
+            raise ValueError(f"not a row of the table {REFUSED.name}: {before!r}")
+    kept = [*known[1 - MAX_REFUSED :], _shortened(refusal)]
     return (device, msgspec.msgpack.encode(kept))
 
 

@@ -75,6 +75,5 @@ def _mentions(packed: object, event: bytes) -> bool:
 
 def remember(draft: ClientDraft, reason: Reason, state: State) -> Put:
     """Takes the place of the oldest one."""
-    refusals = refusals_in(state[key_of(draft)])
     refusal = Refusal(draft.id, reason.code, reason.text)
-    return Put(REFUSED, refused_row(draft.device.id, (*refusals, refusal)))
+    return Put(REFUSED, refused_row(draft.device.id, state[key_of(draft)], refusal))
