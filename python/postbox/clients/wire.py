@@ -98,4 +98,4 @@ def read_history(message: bytes) -> Older:
     if conversation is None:
         raise Malformed("conversationUuid is no uuid")
     limit = min(asked.limit or HISTORY_EVENTS, MAX_HISTORY_EVENTS)
-    return Older(conversation, min(asked.beforeSeq, MAX_POS), limit)
+    return Older(conversation, asked.beforeSeq, limit)

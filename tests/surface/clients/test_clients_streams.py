@@ -216,6 +216,8 @@ def test_a_stream_ends_for_the_first_reason_that_it_is_given() -> None:
             assert (first.why, second.why) == (Why.DISPLACED, Why.RESTARTING)
         assert len(streams) == 1
     assert other.why is Why.RESTARTING
+    other.end(Why.DEVICE_REVOKED)
+    assert other.why is Why.RESTARTING
     assert opened == [b"a" * 16, b"b" * 16, b"a" * 16]
     assert closed == [b"a" * 16, b"b" * 16]
     assert len(streams) == 0
