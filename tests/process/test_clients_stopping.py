@@ -25,7 +25,7 @@ def test_a_device_is_told_when_to_come_back_before_the_node_stops(
         with grpc.insecure_channel(address) as channel:
             call_on = channel.unary_stream(wire.PATHS[wire.SYNC_FROM_SERVER])
             stream = call_on(b"", metadata=asker, timeout=TIMEOUT_S)
-            frames = []
+            frames: list[pb.Event] = []
             while not frames or kind_of(frames[-1]) != "caughtUp":
                 frames.append(pb.Event.from_binary(next(stream)))
             process.send_signal(signal.SIGTERM)
