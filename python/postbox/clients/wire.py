@@ -32,8 +32,8 @@ MAX_NUMBER = MAX_POS - MAX_BATCH_EVENTS
 HISTORY_EVENTS, MAX_HISTORY_EVENTS = 50, 200
 """In a page for who names no limit, and for who names a larger one."""
 
-# Of the messages in proto/postbox/v1/clients.proto, as far as their fields are told apart here.
-_EVENTS, _FIRST_NUMBER, _TOKEN = 1, 2, 3
+_EVENTS = 1  # of SubmitEventInput in proto/postbox/v1/clients.proto
+_MAX_OTHERS = 64  # fields of it, of which two are known today
 
 
 class Malformed(WireError):
@@ -67,17 +67,32 @@ def read_batch(message: bytes) -> Batch:
     """Raises Malformed, and TooLarge, but not for a single event: that is refused by itself, since
     else it would stay at the head of the device's queue for good."""
     try:
-        events = raw.each(message, _EVENTS)
-        rest = pb.SubmitEventInput.from_binary(raw.without(message, (_EVENTS,)))
+        events, other = _split(message)
+        rest = pb.SubmitEventInput.from_binary(other)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"this is no SubmitEventInput: {error}") from error
     if rest.firstQueueNumber > MAX_NUMBER:
         raise Malformed(f"firstQueueNumber is at most {MAX_NUMBER}")
-    if len(events) > MAX_BATCH_EVENTS:
-        raise TooLarge(f"{len(events)} events at once: send at most {MAX_BATCH_EVENTS}")
     if len(events) > 1 and len(message) > MAX_BATCH_BYTES:
         raise TooLarge(f"{len(message)} bytes at once: send at most {MAX_BATCH_BYTES}")
     return Batch(tuple(events), rest.firstQueueNumber, rest.resumeToken)
+
+
+def _split(message: bytes) -> tuple[list[bytes], bytes]:
+    """The events, and all else. Raises ValueError, and TooLarge: nothing is looked at behind what
+    is too much, since a message may have a million fields, and that takes seconds."""
+    events: list[bytes] = []
+    others: list[bytes] = []
+    for field in raw.fields(message):
+        if (field.number, field.kind) == (_EVENTS, raw.BYTES):
+            events.append(message[field.value : field.end])
+        else:
+            others.append(message[field.start : field.end])
+        if len(events) > MAX_BATCH_EVENTS:
+            raise TooLarge(f"more events at once than {MAX_BATCH_EVENTS}: send at most that many")
+        if len(others) > _MAX_OTHERS:
+            raise ValueError(f"it has more than {_MAX_OTHERS} fields beside its events")
+    return events, b"".join(others)
 
 
 def read_sync(message: bytes) -> pb.SyncFromServerRequest:

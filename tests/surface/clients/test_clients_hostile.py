@@ -4,7 +4,9 @@ good as before."""
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count, islice
@@ -16,6 +18,7 @@ import trio
 from protobuf import Message
 
 from postbox.clients import wire
+from postbox.clients.events.wire import read_event
 from postbox.clients.identity.callers import REQUESTS_OF_DEVICE
 from postbox.clients.serving.codecs import JSON as JSON_CODEC
 from postbox.clients.serving.requests import BOUNDS
@@ -31,6 +34,7 @@ from support.client_door import (
     door_at,
     kind_of,
     message,
+    value_of,
 )
 from support.postgres import Server
 from support.serving import logged
@@ -310,6 +314,77 @@ async def test_no_field_of_a_request_does_harm(tmp_path: Path, rpc: str) -> None
 
 
 # -- bounds -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rpc", "part", "code"),
+    [
+        (wire.SYNC, b"\x0a\x00", "TOO_LARGE"),
+        (wire.SYNC, b"\x10\x01", "INVALID"),
+        (wire.SYNC, b"\xfa\x01\x00", "INVALID"),
+    ],
+)
+async def test_of_a_million_fields_no_more_is_looked_at_than_a_request_has(
+    tmp_path: Path, rpc: str, part: bytes, code: str
+) -> None:
+    """All of them would take ten seconds, in which the node does nothing else."""
+    huge = part * (BOUNDS.max_bytes // len(part) - 16)
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        await ann.sync()
+        with pytest.raises(Refused) as refused:
+            await ann.ask(rpc, huge)
+        assert refused.value.code == code
+        with few_steps():
+            with pytest.raises((wire.Malformed, wire.TooLarge)):
+                wire.read_batch(huge)
+
+
+async def test_what_is_larger_than_any_event_is_not_read(tmp_path: Path) -> None:
+    members = raw.bytes_field(9, b"\x1a\x00" * 900_000)
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        named = ann.event().to_binary() + members
+        answer = await submitted(ann, [named], 1)
+        assert value_of(answer.events[0]).code == "TOO_LARGE"
+        assert answer.events[0].clientUuid == "00000000-0000-4000-8000-000000000001"
+        assert kind_of((await submitted(ann, [members], 2)).events[0]) == "eventRefused"
+        with few_steps():
+            read_event(named, b"a" * 16)
+
+
+async def test_of_a_stranger_no_json_is_read(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        stranger = replace(door.device("ann"), token="none")
+        huge = b'{"events":[%b]}' % b",".join([b"{}"] * 600_000)
+        with few_steps():
+            told = await post_json(stranger, SYNC, huge)
+        assert (told.status, told.headers["postbox-code"]) == (401, "NO_SESSION")
+        known = door.device("ann")
+        await known.sync()
+        told = await post_json(known, SYNC, huge)
+        assert (told.status, told.headers["postbox-code"]) == (400, "INVALID")
+
+
+@contextmanager
+def few_steps() -> Iterator[None]:
+    """A time would depend on the machine: steps of the interpreter do not."""
+    steps = 0
+
+    def count_one(_frame: Any, _event: str, _arg: Any) -> None:
+        nonlocal steps
+        steps += 1
+
+    sys.setprofile(count_one)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+    assert steps < 50_000
+
+
+async def post_json(device: Device, path: str, body: bytes) -> Call:
+    return await attacked(device, Attack(path, (body,), content_type=JSON))
 
 
 async def test_large_bodies_of_one_address_are_bounded(tmp_path: Path) -> None:

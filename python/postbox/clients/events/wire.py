@@ -27,6 +27,7 @@ from postbox.clients.events.checks import (
     uuid_if_any,
     uuid_in,
 )
+from postbox.clients.events.fields import UUID
 from postbox.clients.events.incoming import (
     AddMember,
     AnswerInvite,
@@ -46,9 +47,15 @@ from postbox.clients.events.incoming import (
     Typing,
     Unreact,
 )
-from postbox.clients.events.kinds import FIRST_FOREIGN, MAX_EVENT_BYTES, MAX_FIRST_MEMBERS
+from postbox.clients.events.kinds import (
+    FIRST_FOREIGN,
+    MAX_EVENT_BYTES,
+    MAX_FIRST_MEMBERS,
+    MAX_PICTURE_BYTES,
+)
 from postbox.clients.ids import ID_BYTES, NIL, uuid_of
 from postbox.clients.tables import Role
+from postbox.rpc.fields import fields
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.rules import Reason
 
@@ -61,6 +68,8 @@ _KNOWN = frozenset(field.number for field in pb.Event.desc().fields)
 def read_event(body: bytes, author: bytes) -> Incoming:
     """Of an Event as it came; `author`: the user whose device sent it. Raises nothing: what is
     wrong is in what it gives."""
+    if len(body) > MAX_EVENT_BYTES + MAX_PICTURE_BYTES:
+        return _too_large(body)
     try:
         event = pb.Event.from_binary(body)
     except (ValueError, RecursionError) as error:
@@ -81,9 +90,24 @@ def read_event(body: bytes, author: bytes) -> Incoming:
         return Incoming(uuid, local, bad.reason, len(body), is_transitory=is_transitory)
 
 
-def _unnamed(body: bytes, text: str) -> Incoming:
+def _too_large(body: bytes) -> Incoming:
+    """Of more than any event may have nothing is looked at but its uuid, where that stands first,
+    as by its number it does: a million small members would take seconds."""
+    text = f"the event has {len(body):,} bytes: at most {MAX_EVENT_BYTES:,}"
+    try:
+        first = next(fields(body))
+        uuid = body[first.value : first.end].decode() if first.number == UUID else ""
+    except ValueError:
+        uuid = ""
+    local = uuid_of(uuid)
+    if local is None:
+        return _unnamed(body, text, TOO_LARGE)
+    return Incoming(uuid, local, Reason(TOO_LARGE, text), len(body))
+
+
+def _unnamed(body: bytes, text: str, code: str = INVALID) -> Incoming:
     local = hashlib.sha256(body).digest()[:ID_BYTES]
-    return Incoming("", local, Reason(INVALID, text), len(body))
+    return Incoming("", local, Reason(code, text), len(body))
 
 
 _OfMessage: TypeAlias = (

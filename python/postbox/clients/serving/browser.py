@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 from connectrpc.code import Code
 
 from postbox.clients import wire
-from postbox.clients.serving.codecs import JSON
+from postbox.clients.serving.codecs import Request, request_in_json
 from postbox.clients.serving.replies import METADATA, OK, Refusal, refusal
 from postbox.clients.serving.requests import ACCEPT, HEADERS, LAST_EVENT_ID, Asking, asking_in
 from postbox.metrics import Metrics
@@ -83,7 +84,7 @@ class EventStream:
 
     def __init__(
         self,
-        frames: Callable[[bytes, Asking], AsyncGenerator[bytes]],
+        frames: Callable[[Request, Asking], AsyncGenerator[bytes]],
         otherwise: ASGIFramework,
         metrics: Metrics,
     ) -> None:
@@ -108,8 +109,8 @@ class EventStream:
         """The last one may be a refusal."""
         told = None
         try:
-            message = _request(body, headers)
-            async with aclosing(self._frames(message, asked)) as frames:
+            request = partial(_request, body, headers)
+            async with aclosing(self._frames(request, asked)) as frames:
                 async for frame in frames:
                     yield event_of(frame)
         except Exception as error:
@@ -142,10 +143,7 @@ def event_of(frame: bytes) -> bytes:
 
 def _request(body: bytes, headers: dict[str, str]) -> bytes:
     """A SyncFromServerRequest; the header says what is newer than the page's own text."""
-    try:
-        message = JSON.decode(body or b"{}", pb.SyncFromServerRequest)
-    except ValueError as error:
-        raise wire.Malformed(f"this is no JSON of a SyncFromServerRequest: {error}") from error
+    message = request_in_json(body or b"{}", pb.SyncFromServerRequest)
     token = headers.get(LAST_EVENT_ID, "")
     return message + bytes_field(_RESUME_TOKEN, token.encode()) if token else message
 

@@ -22,7 +22,7 @@ from postbox.clients.live.transitory import Transitory
 from postbox.clients.reading.stream import Mail, Reading
 from postbox.clients.reading.windows import Viewer
 from postbox.clients.serving.browser import Cors, EventStream
-from postbox.clients.serving.codecs import CODECS
+from postbox.clients.serving.codecs import CODECS, Request
 from postbox.clients.serving.replies import Displaced, NotAMember, answering
 from postbox.clients.serving.requests import BOUNDS, PLAIN_HTTP, Asking, asking
 from postbox.clients.serving.streams import Leave, Streams, Why
@@ -42,7 +42,7 @@ Context: TypeAlias = RequestContext[Any, Any]
 
 
 class ClientsServer:
-    """Each rpc is given the request's bytes, in protobuf, and gives a message as its bytes."""
+    """Each rpc is given what reads the request, and gives a message as its bytes."""
 
     def __init__(
         self,
@@ -64,12 +64,12 @@ class ClientsServer:
 
     # -- taking ---------------------------------------------------------------------------------
 
-    async def sync(self, message: bytes, context: Context) -> Encoded:
+    async def sync(self, request: Request, context: Context) -> Encoded:
         with answering(wire.SYNC, context, self._metrics):
             caller = await self._caller(asking(context))
             with self._callers.one(caller):
-                batch = wire.read_batch(message)
-                events = read_all(batch, caller.user_id)
+                batch = wire.read_batch(request())
+                events = await read_all(batch, caller.user_id)
                 self._callers.spend(caller, len(events), _profile_changes(events))
                 self._hear(caller, events, batch.token)
                 answer = await self._submissions.take(caller, events, batch.first_number)
@@ -91,17 +91,17 @@ class ClientsServer:
 
     # -- giving ---------------------------------------------------------------------------------
 
-    async def sync_from_server(self, message: bytes, context: Context) -> AsyncGenerator[Encoded]:
+    async def sync_from_server(self, request: Request, context: Context) -> AsyncGenerator[Encoded]:
         with answering(wire.SYNC_FROM_SERVER, context, self._metrics):
-            async with aclosing(self.frames(message, asking(context))) as frames:
+            async with aclosing(self.frames(request, asking(context))) as frames:
                 async for frame in frames:
                     yield Encoded(pb.Event, frame)
 
-    async def frames(self, message: bytes, asked: Asking) -> AsyncGenerator[bytes]:
+    async def frames(self, asks: Request, asked: Asking) -> AsyncGenerator[bytes]:
         """Events, from where the device is. Raises what `replies.refusal` names, and at the end of
         a stream that was not the device's choice why."""
         caller = await self._caller(asked)
-        request = wire.read_sync(message)
+        request = wire.read_sync(asks())
         viewer = Viewer(caller.user_id, caller.device_id, caller.user)
         with ExitStack() as course:
             course.enter_context(self._callers.one(caller, is_stream=True))
@@ -135,11 +135,11 @@ class ClientsServer:
         if (code := self._callers.why_over(caller)) is not None:
             leave.end(Why(code))
 
-    async def history(self, message: bytes, context: Context) -> Encoded:
+    async def history(self, request: Request, context: Context) -> Encoded:
         with answering(wire.HISTORY, context, self._metrics):
             caller = await self._caller(asking(context))
             with self._callers.one(caller):
-                older = wire.read_history(message)
+                older = wire.read_history(request())
                 page = await self._page(caller, older)
         return Encoded(pb.HistoryPage, page)
 
