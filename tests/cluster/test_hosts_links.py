@@ -20,9 +20,11 @@ from postbox.config import Config, ServeConfig
 from postbox.hosts import wire
 from postbox.hosts.applications.events import Event, event_of
 from postbox.hosts.links import bodies
+from postbox.hosts.sending.backoff import FIRST_DELAY_S
 from postbox.hosts.sending.client import Calls, dial_hosts
 from postbox.hosts.sending.receiver import ASKED_AT_ONCE
 from postbox.hosts.sending.sender import PROBING
+from postbox.hosts.tables import MAX_BATCH_EVENTS
 from postbox.rpc.faults import Code, RpcError
 from postbox.rpc.postbox.v1.hosts_pb import GuildLeft
 from support.hosts_cluster import (
@@ -58,6 +60,23 @@ async def test_what_is_posted_arrives_at_once_and_is_confirmed(cluster: HostsClu
     await ann.post(bob, [b"1", b"2"])
     assert await until(partial(has, bob, ann, [b"1", b"2"])) < 1
     assert await until(partial(_is_confirmed, ann, bob)) < 1
+
+
+@among_hosts
+async def test_a_batch_that_overtakes_the_one_before_it_is_sent_again_and_costs_no_wait(
+    cluster: HostsCluster,
+) -> None:
+    ann, bob = await two(cluster)
+    await ann.post(bob, [b"first"])
+    await until(partial(_is_confirmed, ann, bob))
+    asked = bob.mood.asked
+    bob.mood.pauses_s = [0.3, 0.0]
+    values = [b"%d" % number for number in range(2 * MAX_BATCH_EVENTS)]
+    await ann.post(bob, values[:MAX_BATCH_EVENTS])
+    await ann.post(bob, values[MAX_BATCH_EVENTS:])
+    assert await until(partial(_is_confirmed, ann, bob)) < FIRST_DELAY_S / 2
+    assert await has(bob, ann, [b"first", *values])
+    assert bob.mood.asked == asked + 3, "the second one came too early, and again"
 
 
 async def _is_confirmed(sender: Member, receiver: Member) -> bool:

@@ -53,6 +53,8 @@ class Mood:
     status: int = 0
     retry_after_s: int | None = None
     pause_s: float = 0.0
+    pauses_s: list[float] = field(default_factory=list)
+    """Of the next requests, before it is `pause_s`."""
     asked: int = 0
 
     def over(self, app: ASGIFramework) -> ASGIFramework:
@@ -62,7 +64,8 @@ class Mood:
             if scope["type"] != "http" or not scope["path"].startswith("/postbox.v1."):
                 return await app(scope, receive, send)
             self.asked += 1
-            await trio.sleep(math.inf if self.status == NOTHING else self.pause_s)
+            pause_s = self.pauses_s.pop(0) if self.pauses_s else self.pause_s
+            await trio.sleep(math.inf if self.status == NOTHING else pause_s)
             if not self.status:
                 return await app(scope, receive, send)
             await discard_body(receive)

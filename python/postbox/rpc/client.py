@@ -45,19 +45,28 @@ class Channel:
         self._failures = 0
         self._failure: RpcError | None = None
 
-    async def unary(self, path: str, message: bytes, *, deadline_s: float, max_bytes: int) -> bytes:
-        """The one message of the answer, of at most `max_bytes`. Raises RpcError."""
+    async def unary(
+        self,
+        path: str,
+        message: bytes,
+        *,
+        deadline_s: float,
+        max_bytes: int,
+        sent: Callable[[], None] | None = None,
+    ) -> bytes:
+        """The one message of the answer, of at most `max_bytes`. `sent` is called when all of the
+        request was sent. Raises RpcError."""
         deadline = trio.current_time() + deadline_s
         try:
             with trio.fail_at(deadline):
                 connection = await self._connected()  # not tried twice: a fetch is one connection
                 try:
-                    return await _ask(connection, path, message, deadline, max_bytes)
+                    return await _ask(connection, path, message, deadline, max_bytes, sent)
                 except RpcError as error:
                     if error.was_begun:
                         raise
                 connection = await self._connected()
-                return await _ask(connection, path, message, deadline, max_bytes)
+                return await _ask(connection, path, message, deadline, max_bytes, sent)
         except trio.TooSlowError:
             text = f"no complete answer within {deadline_s:g} s"
             raise RpcError(Code.DEADLINE_EXCEEDED, text) from None
@@ -111,9 +120,16 @@ class Channel:
 
 
 async def _ask(
-    connection: Connection, path: str, message: bytes, deadline: float, max_bytes: int
+    connection: Connection,
+    path: str,
+    message: bytes,
+    deadline: float,
+    max_bytes: int,
+    sent: Callable[[], None] | None,
 ) -> bytes:
     call = await connection.call(_headers(path, deadline), message, max_bytes)
+    if sent is not None:
+        sent()
     try:
         answer = await call.next()
         if answer is None or await call.next() is not None:

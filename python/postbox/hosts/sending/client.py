@@ -152,22 +152,23 @@ class HostClient:
         """That it takes at once."""
         return MAX_BATCH_EVENTS if wire.POST_EVENTS in await self.capabilities() else 1
 
-    async def post(self, batch: Sequence[Sending]) -> Reply:
-        """At most `most_events`, in order and without a hole."""
+    async def post(self, batch: Sequence[Sending], sent: Callable[[], None] | None = None) -> Reply:
+        """At most `most_events`, in order and without a hole. `sent` is called when the host has
+        been given all of it."""
         can = await self.capabilities()
         if wire.POST_EVENTS in can:
             events = wire.events_of(one.body for one in batch)
-            return await self._post(wire.POST_EVENTS, events)
+            return await self._post(wire.POST_EVENTS, events, sent)
         [one] = batch
         if wire.STRICT in can:
-            return await self._post(wire.POST_EVENT, one.body)
+            return await self._post(wire.POST_EVENT, one.body, sent)
         if one.is_event:  # a host that knows no numbers misses none
             await self._post(wire.POST_EVENT, one.body)
         return Reply(Place(one.epoch, one.upto))
 
-    async def _post(self, rpc: Rpc, events: bytes) -> Reply:
+    async def _post(self, rpc: Rpc, events: bytes, sent: Callable[[], None] | None = None) -> Reply:
         asked = wire.signed(wire.asking(), self.sign(self.host, rpc, events), self.own_host)
-        answer = await self._ask(rpc, wire.post_request(asked, events), POST_S)
+        answer = await self._ask(rpc, wire.post_request(asked, events), POST_S, sent)
         with _as_host_fault(self.host):
             found = pb.PostReply.from_binary(answer)
             reply = _reply(found)
@@ -187,10 +188,20 @@ class HostClient:
         if self.contacts is not None:
             await self.contacts.met(self.host, None if view is None else view.to_binary())
 
-    async def _ask(self, rpc: Rpc, message: bytes, deadline_s: float) -> bytes:
+    async def _ask(
+        self,
+        rpc: Rpc,
+        message: bytes,
+        deadline_s: float,
+        sent: Callable[[], None] | None = None,
+    ) -> bytes:
         with _as_host_fault(self.host):
             return await self.channel.unary(
-                wire.PATHS[rpc], message, deadline_s=deadline_s, max_bytes=MAX_REPLY_BYTES
+                wire.PATHS[rpc],
+                message,
+                deadline_s=deadline_s,
+                max_bytes=MAX_REPLY_BYTES,
+                sent=sent,
             )
 
     def _asking(self, rpc: Rpc, asking: bytes) -> bytes:

@@ -2,9 +2,10 @@
 
 A host for which something is due has a task of its own, until nothing is: with a thousand hosts of
 which half are down the other half notices nothing. What is due, and when it is tried again, is in
-the log (`log/outbox.py`), so it outlives the process. Within a link one batch is under way at a
-time, from the number on that the receiver has not confirmed (`hosts/sending/course.py`); what to do
-about a failure is decided in one place (`hosts/sending/backoff.py`).
+the log (`log/outbox.py`), so it outlives the process. Within a link batches are sent in order from
+the number on that the receiver has not confirmed (`hosts/sending/course.py`), one while the one
+before is worked on (`hosts/sending/flight.py`); what to do about a failure is decided in one place
+(`hosts/sending/backoff.py`).
 
 Runs where the lease is. Two senders at once do no harm: the receiver knows every number again.
 """
@@ -18,7 +19,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar, assert_never
 
-import outcome
 import trio
 
 from postbox.errors import Full, Unavailable
@@ -38,6 +38,7 @@ from postbox.hosts.sending.backoff import (
 )
 from postbox.hosts.sending.client import HostClient, HostFault, failure_of
 from postbox.hosts.sending.course import Course, Reply, Stuck
+from postbox.hosts.sending.flight import Flight, Post
 from postbox.hosts.tables import out_reader, out_stream
 from postbox.log.committed import Committed
 from postbox.log.outbox import Due, Outbox, UnknownReader
@@ -59,7 +60,6 @@ CONFIRM_S = 0.2
 """While there is more to send, it is noted this often how far the host has come: a commit. After a
 crash it is sent again what came in between, and passes it over."""
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 _DIRECTION = Direction(out_stream, out_reader)
@@ -119,9 +119,10 @@ class Sender:
             link.is_touched = True
             return
         client = self._client_of(host)
-        link = _Link(host, self._world, self._outbox, self._links, client, self._places)
+        nursery = self._nursery
+        link = _Link(host, self._world, self._outbox, self._links, client, self._places, nursery)
         self._at_work[host] = link
-        self._nursery.start_soon(self._work, link)
+        nursery.start_soon(self._work, link)
 
     async def _work(self, link: _Link) -> None:
         await link.run()
@@ -138,6 +139,7 @@ class _Link:
     links: Links
     client: HostClient
     places: Places
+    nursery: trio.Nursery
     is_touched: bool = True
     _is_doubtful: bool = False
     _took_s: float = 0.0  # the last call
@@ -180,28 +182,65 @@ class _Link:
         seq = due.entries[0].seq
         assert seq is not None, "what goes to a host is numbered"
         self._is_doubtful = self._is_doubtful or due.reader.attempts > 0
-        course, ahead = Course(seq - 1), list[Numbered]()
-        while True:
-            batch: Sequence[Numbered] = ()
-            try:
-                most = min(course.most_events, await self._call(self.client.most_events))
-                batch = ahead or await self._read_on(course.after, most)
-                if not batch:
-                    return
-                reply, ahead = await _beside(
-                    partial(self._call, partial(self.client.post, batch)),
-                    partial(self._read_on, batch[-1].upto, most),
-                )
-                self._is_doubtful = self._took_s > SLOW_S
-                await self._went(course, batch, reply)
-                if course.after != batch[-1].upto:
-                    ahead = []
-            except (HostFault, Stuck, UnknownPlace) as error:
-                ahead = []
-                with suppress(UnknownPlace):
-                    await self._note()
-                if not await self._failed(failure_of(error), course, batch):
-                    return
+        flight = Flight(Course(seq - 1))
+        try:
+            while await self._advance(flight):
+                pass
+        finally:
+            flight.end()
+
+    async def _advance(self, flight: Flight) -> bool:
+        """One batch further; False: there is nothing to do now."""
+        course = flight.course
+        batch: Sequence[Numbered] = ()
+        try:
+            if not flight.posts and not await self._begin(flight):
+                return False
+            post = flight.posts[0]
+            batch = post.batch
+            await self._begin_early(flight, post)
+            reply = await post.wait_reply()
+            flight.posts.popleft()
+            self._is_doubtful = self._took_s > SLOW_S
+            if post.is_early and reply.is_gap:  # it came before the one ahead of it
+                flight.end()
+                return True
+            await self._went(course, batch, reply)
+            if course.after != batch[-1].upto:
+                flight.end()
+        except (HostFault, Stuck, UnknownPlace) as error:
+            flight.end()
+            with suppress(UnknownPlace):
+                await self._note()
+            return await self._failed(failure_of(error), course, batch)
+        return True
+
+    async def _begin(self, flight: Flight) -> bool:
+        """What comes next, if there is something."""
+        course = flight.course
+        most = min(course.most_events, await self._call(self.client.most_events))
+        batch, flight.ahead = flight.ahead or await self._read_on(course.after, most), ()
+        if batch:
+            self._post(flight, batch, most)
+        return bool(batch)
+
+    async def _begin_early(self, flight: Flight, post: Post) -> None:
+        """What comes after this, as soon as the host has this: if it is a host that answers soon,
+        and takes more than one event at once. Of another one it is only read."""
+        if len(flight.posts) > 1:
+            return
+        flight.ahead = flight.ahead or await self._read_on(post.batch[-1].upto, post.most)
+        if flight.ahead and post.most > 1 and not self._is_doubtful:
+            await post.wait_sent()
+            if not post.has_failed:
+                batch, flight.ahead = flight.ahead, ()
+                self._post(flight, batch, post.most)
+
+    def _post(self, flight: Flight, batch: Sequence[Numbered], most: int) -> None:
+        post = Post(batch, most, is_early=bool(flight.posts))
+        flight.posts.append(post)
+        ask = partial(self.client.post, batch)
+        self.nursery.start_soon(post.run, lambda sent: self._call(partial(ask, sent)))
 
     async def _read_on(self, after: int, most: int) -> list[Numbered]:
         """What comes next, while the host has a batch to work on."""
@@ -292,18 +331,3 @@ class _Link:
 
     def _now_ms(self) -> int:
         return self.world.clock.now_ns() // 1_000_000
-
-
-async def _beside(
-    first: Callable[[], Awaitable[S]], second: Callable[[], Awaitable[T]]
-) -> tuple[S, T]:
-    """Both at once. What either raises comes out alone, and not in a group."""
-    answered: list[outcome.Outcome[S]] = []
-
-    async def answer() -> None:
-        answered.append(await outcome.acapture(first))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(answer)
-        read = await outcome.acapture(second)
-    return answered[0].unwrap(), read.unwrap()
