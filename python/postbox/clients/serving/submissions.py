@@ -7,7 +7,9 @@ the same, since the id of every event follows from the device and its own uuid.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 import trio
 from msgspec.structs import replace
@@ -26,8 +28,8 @@ from postbox.clients.wire import Batch
 from postbox.errors import DraftFault
 from postbox.log.admission import Admission
 from postbox.logs import get, limited
-from postbox.metrics import Metrics
-from postbox.rules import Duplicate, Outcome, Reason, Rejected
+from postbox.metrics import Metrics, Settled
+from postbox.rules import Accepted, Duplicate, Outcome, Reason, Rejected
 from postbox.store.runner import StoreRunner
 from postbox.world import Clock
 
@@ -76,6 +78,8 @@ class Submissions:
         outcomes = await self._decided(drafts)
         if any(_is_hole(outcome) for outcome in outcomes):
             raise QueueHole(await self._next_number(caller))
+        for settled, count in Counter(map(_settled, outcomes)).items():
+            self._metrics.client_events(settled, count)
         told = [
             await self._answer(caller, draft, outcome)
             for draft, outcome in zip(drafts, outcomes, strict=True)
@@ -104,19 +108,16 @@ class Submissions:
         incoming = draft.incoming
         match outcome:
             case Rejected(reason):
-                self._metrics.client_events("refused")
                 current = None
                 if reason.code == SUPERSEDED:
                     current = await self._current.of(caller, incoming)
                 return answers.refused(incoming.client_uuid, reason, current)
             case _:
-                is_duplicate = isinstance(outcome, Duplicate)
-                self._metrics.client_events("duplicate" if is_duplicate else "stored")
                 return answers.taken(
                     draft.id,
                     incoming.client_uuid,
                     is_message=isinstance(incoming.content, SendMessage),
-                    is_duplicate=is_duplicate,
+                    is_duplicate=isinstance(outcome, Duplicate),
                 )
 
     async def _next_number(self, caller: Caller) -> int:
@@ -151,6 +152,18 @@ def _with_transitory(events: Sequence[Incoming], told: Iterator[bytes]) -> Itera
 
 def _refused(draft: ClientDraft) -> ClientDraft:
     return replace(draft, incoming=replace(draft.incoming, content=_OUR_FAULT))
+
+
+def _settled(outcome: Outcome) -> Settled:
+    match outcome:
+        case Accepted():
+            return "stored"
+        case Duplicate():
+            return "duplicate"
+        case Rejected():
+            return "refused"
+        case _ as never:
+            assert_never(never)
 
 
 def _is_hole(outcome: Outcome) -> bool:
