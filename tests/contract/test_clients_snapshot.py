@@ -164,6 +164,23 @@ async def test_what_a_neighbour_knows_of_the_user_is_part_of_the_snapshot(world:
 
 
 @simulated
+async def test_users_are_called_in_a_snapshot_what_they_are_called_now(
+    world: World, place: str
+) -> None:
+    """The newest event may be one that named them when it was made."""
+    async with open_town(world, place) as town:
+        ann, bob = await town.phone("ann"), await town.phone("bob")
+        await ann.sync()
+        await bob.create("club", ann)
+        await bob.send(bob.calling_itself("Robert"), bob.showing(b"face"))
+        await ann.sync()
+        anew = ann.anew()
+        await anew.sync()
+        assert anew.model.state.profiles[bob.user_uuid].display == "Robert"
+        assert differences(ann.model, anew.model) == []
+
+
+@simulated
 async def test_in_a_large_conversation_who_has_read_what_is_told_to_the_users_own_devices(
     world: World, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,7 +167,8 @@ class Snapshot:
             for entry in read_newest(period.conversation, upto, reader)
             if entry.seq != state.newest_seq
         ]
-        return [*state.events, *newest]
+        # What names users stands behind it: it may say what they were called when it was made.
+        return [*state.events[:1], *newest, *state.events[1:]]
 
 
 def begin(viewer: Viewer, neighbours: Neighbours, reader: Reader) -> Beginning:
