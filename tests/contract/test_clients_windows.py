@@ -401,3 +401,24 @@ async def test_nobody_looks_back_beyond_what_a_member_may_see(world: World, plac
         await ann.send(ann.removing(conversation, bob))
         await ann.send(ann.adding(conversation, bob, history=True))
         assert seqs(await history(bob, conversation)) == list(range(1, 12))
+
+
+@simulated
+async def test_nobody_looks_back_at_what_became_of_a_message_while_it_was_out(
+    world: World, place: str
+) -> None:
+    async with open_town(world, place) as town:
+        ann, bob = await people(town, "ann", "bob")
+        conversation = await ann.create("club", bob)
+        first, second = await ann.say(conversation, "first", "second")
+        await ann.send(ann.removing(conversation, bob))
+        await ann.send(ann.editing(first, "without bob"), ann.reacting(second, "secret"))
+        await ann.send(ann.adding(conversation, bob, history=False))
+        await ann.send(ann.reacting(first, "welcome"))
+        page = await history(bob, conversation, before=4)
+        assert seqs(page) == [1, 2, 3, 8]
+        assert page is not None
+        assert b"without bob" not in page.to_binary()
+        await ann.send(ann.removing(conversation, bob), ann.adding(conversation, bob))
+        page = await history(bob, conversation, before=4)
+        assert seqs(page) == [1, 2, 3, 5, 6, 8]

@@ -2,7 +2,8 @@
 or what it finds missing.
 
 A page has every number of its range that the member may see, those of erased events too; and for
-each message in it what became of it later, since that may have passed the device by.
+each message in it what became of it later, since that may have passed the device by: but for what
+was said between two of the member's times, which is not for it, though the message is.
 """
 
 from __future__ import annotations
@@ -71,20 +72,26 @@ def read_history(
     ]
     limit = min(limit or DEFAULT_EVENTS, MAX_EVENTS)
     before = min(before_seq or MAX_POS, MAX_POS)
-    newest_first = _read_numbered(conversation, periods, before, limit + 1, reader)
+    stretches = _stretches(periods)
+    newest_first = _read_numbered(conversation, stretches, before, limit + 1, reader)
     page = _fitting(newest_first[:limit])[::-1]
     events = [for_device(entry, viewer) for entry in page]
-    events += [for_device(entry, viewer) for entry in _changes(page, reader)]
+    changes = [entry for entry in _changes(page, reader) if _is_shown(entry, stretches)]
+    events += [for_device(entry, viewer) for entry in changes]
     marked = [event + frames.BACKFILL for event in events]
     return frames.history_page(marked, len(newest_first) > len(page))
 
 
 def _read_numbered(
-    conversation: bytes, periods: Sequence[Period], before: int, limit: int, reader: Reader
+    conversation: bytes,
+    stretches: Sequence[tuple[int, int]],
+    before: int,
+    limit: int,
+    reader: Reader,
 ) -> list[Entry]:
-    """The newest first, of what any of the periods shows."""
+    """The newest first."""
     found: list[Entry] = []
-    for after, upto in _stretches(periods):
+    for after, upto in stretches:
         rows = reader.query(
             NUMBERED,
             stream=conversation_stream(conversation),
@@ -100,7 +107,7 @@ def _read_numbered(
 
 
 def _stretches(periods: Sequence[Period]) -> list[tuple[int, int]]:
-    """Of positions, the newest first, without what two periods both show."""
+    """Of positions, what any of the periods shows: the newest first, and nothing twice."""
     stretches: list[tuple[int, int]] = []
     lowest = MAX_POS
     for period in sorted(periods, key=lambda period: period.joined_pos, reverse=True):
@@ -110,6 +117,10 @@ def _stretches(periods: Sequence[Period]) -> list[tuple[int, int]]:
             stretches.append((after, upto))
             lowest = after
     return stretches
+
+
+def _is_shown(entry: Entry, stretches: Sequence[tuple[int, int]]) -> bool:
+    return any(after < entry.pos <= upto for after, upto in stretches)
 
 
 def _fitting(entries: Sequence[Entry]) -> Sequence[Entry]:
