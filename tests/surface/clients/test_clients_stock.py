@@ -11,6 +11,7 @@ from typing import Any
 from postbox.clients import wire
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.world import system_world
+from structure.tree import ROOT
 from support.client_door import Device, Door, conversation, door_at, kind_of, message, value_of
 from support.grpc_host import GrpcHost, GrpcStream, Refusal, grpc_host
 from support.serving import Served, served
@@ -68,6 +69,20 @@ async def test_grpcio_is_told_why_it_is_refused(tmp_path: Path) -> None:
         assert isinstance(refused, Refusal)
         assert (refused.code, refused.text[:19]) == ("FAILED_PRECONDITION", "QUEUE_HOLE: next=1:")
         assert refused.trailers["postbox-next-queue-number"] == "1"
+
+
+async def test_the_readmes_queue_is_stored_once_however_often_it_is_sent(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    queue = text.partition("queue.json <<END\n")[2].partition("\nEND\n")[0].encode()
+    async with asked(tmp_path) as (door, _, where):
+        ann = door.device("ann")
+        headers = {"authorization": f"Bearer {ann.token}", "content-type": "application/json"}
+        answers = [json.loads((await where.post(SYNC, queue, **headers))[1]) for _ in range(2)]
+    once, again = (answer["events"] for answer in answers)
+    assert [event["uuid"] for event in again] == [event["uuid"] for event in once]
+    assert "sentNewMessage" in once[1]
+    assert all(event["duplicate"] for event in again)
+    assert not any("duplicate" in event for event in once)
 
 
 async def test_plain_http_with_json_sends_a_queue_and_reads_a_stream(tmp_path: Path) -> None:
