@@ -135,6 +135,23 @@ def test_a_lease_runs_out_unless_it_is_renewed() -> None:
     assert list(presence.places(ANN)) == [], "what is read late of who has gone is not kept"
 
 
+def test_who_is_in_a_conversation_is_found_by_it_until_it_moves_or_goes() -> None:
+    """So that who opens a stream is told by what it is shown, however many are connected."""
+    bob, other = b"b" * 16, b"o" * 16
+    presence = Presence()
+    for user in (ANN, bob):
+        presence.connect(user, 0)
+        presence.place(user, ROOM)
+    assert presence.there(ROOM) == {ANN, bob}
+    presence.place(bob, ROOM + other)
+    presence.moved(ANN)
+    assert (presence.there(ROOM), presence.there(other)) == ({bob}, {bob})
+    presence.forget(CONNECTED_S)
+    presence.place(ANN, ROOM)
+    assert not presence.there(ROOM)
+    assert not presence.there(other)
+
+
 def test_words_fit_in_messages_and_come_out_as_they_went_in() -> None:
     words: list[Word] = [
         *[Connected(named(number)) for number in range(1_000)],

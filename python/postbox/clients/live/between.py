@@ -26,7 +26,7 @@ from postbox.clients.live.words import (
     messages_of,
     read_message,
 )
-from postbox.errors import Unavailable
+from postbox.errors import Full, Unavailable
 from postbox.log.retries import Retries
 from postbox.logs import get, limited
 from postbox.store.contract import Hearing
@@ -130,7 +130,7 @@ class Between:
             try:
                 await self._store.tell(list(messages_of(self._me, words.values())))
                 retries.succeeded()
-            except Unavailable as fault:
+            except (Unavailable, Full) as fault:
                 self._log.warning("other processes are not told for a while", why=str(fault))
                 await retries.wait()
                 self._say_again(transitory)
@@ -153,7 +153,7 @@ class Between:
                 retries.succeeded()
                 self._say_again(here.transitory)
                 await self._listen(hearing, here)
-            except Unavailable as fault:
+            except (Unavailable, Full) as fault:
                 self._log.warning("other processes are not heard for a while", why=str(fault))
             await retries.wait()
 

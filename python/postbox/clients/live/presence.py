@@ -6,7 +6,7 @@ there again at each end of it. Plain values; the time is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from postbox.clients.tables import unpacked
 
@@ -21,6 +21,7 @@ class Presence:
     def __init__(self) -> None:
         self._until_s: dict[bytes, float] = {}  # by user; in the order in which they run out
         self._places: dict[bytes, bytes] = {}  # where each may be met: packed ids
+        self._there: dict[bytes, set[bytes]] = {}  # the same by conversation
 
     def __len__(self) -> int:
         return len(self._until_s)
@@ -53,19 +54,27 @@ class Presence:
     def place(self, user: bytes, conversations: bytes) -> None:
         """`conversations`: packed ids of those in which others are told of the user."""
         if user in self._until_s:
+            self.moved(user)
             self._places[user] = conversations
+            for conversation in unpacked(conversations):
+                self._there.setdefault(conversation, set()).add(user)
 
     def moved(self, user: bytes) -> None:
         """The user has entered or left a conversation."""
-        self._places.pop(user, None)
+        for conversation in set(unpacked(self._places.pop(user, b""))):
+            there = self._there[conversation]
+            there.discard(user)
+            if not there:
+                del self._there[conversation]
 
     def places(self, user: bytes) -> Iterator[bytes]:
         """The conversations."""
         return iter(unpacked(self._places.get(user, b"")))
 
-    def users(self) -> Iterator[bytes]:
-        return iter(self._until_s)
+    def there(self, conversation: bytes) -> Collection[bytes]:
+        """The users who may be met in it."""
+        return self._there.get(conversation, frozenset())
 
     def _drop(self, user: bytes) -> None:
         del self._until_s[user]
-        self._places.pop(user, None)
+        self.moved(user)

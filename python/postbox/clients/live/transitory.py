@@ -27,7 +27,7 @@ from postbox.clients.live.typists import Spoken, Typists
 from postbox.clients.live.words import Connected, Types, Word
 from postbox.clients.rules.watermarks import MAX_MEMBERS_TOLD
 from postbox.clients.tables import MEMBER, Member, read_row
-from postbox.errors import Unavailable
+from postbox.errors import Full, Unavailable
 from postbox.log.committed import Committed
 from postbox.log.retries import Retries
 from postbox.logs import get, limited
@@ -176,7 +176,7 @@ class Transitory:
             try:
                 await self._round()
                 retries.succeeded()
-            except Unavailable as fault:
+            except (Unavailable, Full) as fault:
                 self._log.warning("who types is not told for a while", why=str(fault))
                 self._has_work.set()
                 await retries.wait()
@@ -242,9 +242,10 @@ class Transitory:
         for subject, device in self._typists.all():
             for box in lookers.get(subject.stream, ()):
                 _put(box, subject, device)
-        for at, user in enumerate(tuple(self._presence.users())):
-            for conversation in self._presence.places(user):
-                for box in lookers.get(conversation_stream(conversation), ()):
+        for at, (stream, boxes) in enumerate(lookers.items()):
+            conversation = conversation_of(stream)
+            for user in () if conversation is None else self._presence.there(conversation):
+                for box in boxes:
                     _put(box, Subject(b"", user), b"")
             if at % BOXES_AT_ONCE == BOXES_AT_ONCE - 1:
                 await trio.lowlevel.checkpoint()
