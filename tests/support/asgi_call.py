@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ class Call:
     trailers: dict[str, str] = field(default_factory=dict)
     parts: list[bytes] = field(default_factory=list)
     moved: trio.Event = field(default_factory=trio.Event)
+    pause: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+    """Behind each part: a caller takes its time, or goes away."""
 
     @property
     def body(self) -> bytes:
@@ -96,7 +99,7 @@ async def call(
             case other:
                 raise AssertionError(other)
         found._move()
-        await trio.lowlevel.checkpoint()
+        await found.pause()
 
     await app(asked, receive, send)  # type: ignore[arg-type]
     return found

@@ -66,6 +66,7 @@ class Device:
         self.last_uuid = ""
         self.epoch = b""
         self.codes: list[str] = []  # why there were snapshots
+        self.ends: list[str] = []  # why streams were ended
         self.caught_up = 0
         self.uuids: list[str] = []  # of the events that moved the cursor
         self.numbers: list[int] = []  # and those that they had
@@ -136,6 +137,8 @@ class Device:
             case "caughtUp":
                 self.caught_up += 1
                 self._previous = self._previous or ""
+            case "goAway":
+                self.ends.append(value.code)
             case _:
                 return False
         return True
