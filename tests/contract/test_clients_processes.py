@@ -182,3 +182,19 @@ async def test_a_word_from_nobody_is_passed_over(
         async with ann.listening() as hers, bob.listening() as his:
             for stream in (hers, his):
                 await stream.until("userIsConnected")
+
+
+async def test_what_devices_have_is_delivered_whichever_process_they_told(
+    database: str, postgres: Server, tmp_path: Path
+) -> None:
+    async with two_processes(tmp_path, database, postgres) as pair:
+        ann, bob = pair.one.device("ann"), pair.two.device("bob")
+        room = await conversation(ann, pair.elsewhere(bob))
+        await ann.one(message(room))
+        async with ann.listening() as hers:
+            await hers.until("caughtUp")
+            token = (await bob.caught_up())[-1].resumeToken
+            await bob.one(message(room))
+            await bob.sync(token=token)
+            told = (await hers.until("deliveredUpTo"))[-1]
+            assert (told.authorUuid, value_of(told).seq) == (uuid(bob), 2)
