@@ -132,6 +132,36 @@ NO_JSON = [
 ]
 
 
+NO_VALUES = [
+    {"sendingNewMessage": {"message": {"text": "half of an emoji: \ud83d"}}},
+    {"sendingNewMessage": {"message": {"text": 5}}},
+    {"clientTime": "yesterday"},
+    {"profilePictureChanged": {"pngImage": "@@"}},
+    {"unheardOf": [[]] * 600},
+]
+
+
+@pytest.mark.parametrize("value", NO_VALUES)
+async def test_an_event_whose_json_cannot_be_read_does_not_stop_the_queue_behind_it(
+    tmp_path: Path, value: dict[str, Any]
+) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        uuids = [f"00000000-0000-4000-8000-0000000000{number}" for number in ("aa", "bb")]
+        said = {"message": {"text": "behind"}}
+        events = [
+            {"uuid": uuids[0], "conversationUuid": room, **value},
+            {"uuid": uuids[1], "conversationUuid": room, "sendingNewMessage": said},
+        ]
+        answer = await post(ann, SYNC, {"firstQueueNumber": "1", "events": events})
+        told = json.loads(answer.body)
+        assert told["nextQueueNumber"] == "3"
+        assert [event["clientUuid"] for event in told["events"]] == uuids
+        assert told["events"][0]["eventRefused"]["code"] == "INVALID"
+        assert told["events"][1]["sentNewMessage"]
+
+
 @pytest.mark.parametrize("body", NO_JSON)
 async def test_what_is_no_json_of_the_message_is_refused(tmp_path: Path, body: bytes) -> None:
     async with door_at(tmp_path) as door:

@@ -7,14 +7,17 @@ is told as everything else is.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 from protobuf import Message
 
+from postbox.clients.events.kinds import MAX_BATCH_EVENTS
 from postbox.clients.wire import Malformed
 from postbox.rpc.codecs import JsonCodec, Kind, RawCodec, Tree, from_tree
+from postbox.rpc.postbox.v1 import clients_pb as pb
 
 Request: TypeAlias = Callable[[], bytes]
 """A request's protobuf. Raises Malformed."""
@@ -23,22 +26,26 @@ MAX_VALUES = 50_000
 """Of a request in JSON, a quarter of a second's work. A hundred conversations that are created with
 a hundred members each have half as many."""
 
+MAX_VALUES_OF_EVENT = MAX_VALUES // MAX_BATCH_EVENTS
+"""Where the events of a batch are read one by one: together they cost what the batch may."""
 
-def _read(kind: Kind, tree: Tree) -> Message[Any]:
+
+def _read(kind: Kind, tree: Tree, most: int = MAX_VALUES) -> Message[Any]:
     """Raises ValueError."""
-    left = MAX_VALUES
+    left = most
     waiting: list[Any] = [tree]
     while waiting:
         value = waiting.pop()
         inside = value.values() if isinstance(value, dict) else value
         left -= len(inside)
         if left < 0:
-            raise ValueError(f"it has more than {MAX_VALUES:,} values")
+            raise ValueError(f"it has more than {most:,} values")
         waiting += [each for each in inside if isinstance(each, dict | list)]
     return from_tree(kind, tree)
 
 
 JSON: Final = JsonCodec(_read)
+_NONE: Final = (ValueError, TypeError, OverflowError, RecursionError)
 
 
 def request_in_json(data: bytes, kind: Kind) -> bytes:
@@ -46,7 +53,35 @@ def request_in_json(data: bytes, kind: Kind) -> bytes:
     try:
         return JSON.decode(data, kind)
     except ValueError as error:
-        raise Malformed(f"this is no JSON of a {kind.__name__}: {error}") from error
+        one_by_one = _read_one_by_one(data) if kind is pb.SubmitEventInput else None
+        if one_by_one is None:
+            raise Malformed(f"this is no JSON of a {kind.__name__}: {error}") from error
+        return one_by_one
+
+
+def _read_one_by_one(data: bytes) -> bytes | None:
+    """A batch in which an event has a value that is none of its kind, as half of an emoji: that one
+    keeps its uuid alone, and is refused by itself. Else it would stay at the head of the device's
+    queue for good. None: what is wrong is not in an event, or in one that has no uuid."""
+    try:
+        batch = json.loads(data.decode())  # what half of an emoji is, msgspec does not tell
+        events = batch.pop("events")
+        if len(events) > MAX_BATCH_EVENTS:
+            return None
+        rest = from_tree(pb.SubmitEventInput, batch)
+        read = pb.SubmitEventInput(events=[_read_event(event) for event in events])
+        return rest.to_binary() + read.to_binary()
+    except (*_NONE, AttributeError, LookupError):
+        return None
+
+
+def _read_event(event: Tree) -> pb.Event:
+    """Raises _NONE, and LookupError if it has no uuid."""
+    try:
+        read = _read(pb.Event, event, MAX_VALUES_OF_EVENT).to_binary()
+    except _NONE:
+        read = from_tree(pb.Event, {"uuid": event["uuid"]}).to_binary()
+    return pb.Event.from_binary(read)
 
 
 class _Protobuf:
