@@ -21,6 +21,7 @@ from support.client_door import (
     Stream,
     conversation,
     door_at,
+    kind_of,
     message,
     until,
     value_of,
@@ -198,3 +199,36 @@ async def test_what_devices_have_is_delivered_whichever_process_they_told(
             await bob.sync(token=token)
             told = (await hers.until("deliveredUpTo"))[-1]
             assert (told.authorUuid, value_of(told).seq) == (uuid(bob), 2)
+
+
+async def test_the_last_word_before_a_leaving_comes_where_the_log_is_known_late(
+    database: str, postgres: Server, tmp_path: Path
+) -> None:
+    """What the device may see is read from the database, which may be ahead of what this process
+    has been told of the log."""
+    async with two_processes(tmp_path, database, postgres) as pair:
+        ann, bob = pair.one.device("ann"), pair.two.device("bob")
+        await bob.sync()
+        room = await conversation(ann)
+        await ann.one(pb.MemberJoined(user=pb.User(name="bob")), conversationUuid=room)
+        token = (await bob.caught_up())[-1].resumeToken
+        tail = pair.two.node.tail
+        async with trio.open_nursery() as nursery:
+            is_late, heard = trio.Event(), trio.Event()
+
+            async def be_late() -> None:
+                async with tail._turns:
+                    is_late.set()
+                    await heard.wait()
+
+            nursery.start_soon(be_late)
+            await is_late.wait()
+            await ann.one(message(room, "goodbye"))
+            await ann.one(pb.MemberLeft(userUuid=uuid(bob)), conversationUuid=room)
+            async with bob.listening(resumeToken=token) as stream:
+                with trio.move_on_after(0.5):
+                    await stream.until("caughtUp")
+                heard.set()
+                stream._taken = 0
+                came = [kind_of(frame) for frame in await stream.until("memberLeft")]
+                assert [kind for kind in came if kind != "caughtUp"] == ["newMessage", "memberLeft"]

@@ -217,6 +217,7 @@ class Stream:
     async def _tail(self) -> AsyncGenerator[bytes]:
         has_caught_up = False
         while not self._leave.is_over:
+            await self._hear_all()
             if self._mail is not None:
                 self._mail.see(self._view.streams)
             with self._reading.tail.watch(self._view.interest) as watch:
@@ -245,6 +246,13 @@ class Stream:
                         yield event
             read = partial(read_view, self._viewer.user, self._pos)
             self._view = await self._reading.store.read(read)
+
+    async def _hear_all(self) -> None:
+        """That other processes committed before the view. Else what comes before a leaving, in a
+        commit of its own, would be no reason to wake, and read past when the leaving is."""
+        store, tail = self._reading.store, self._reading.tail
+        if store.is_shared and self._view.as_of > tail.head:
+            await tail.catch_up()
 
     async def _read(self) -> Stretch:
         view, after, tail = self._view, self._pos, self._reading.tail
