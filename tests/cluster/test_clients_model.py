@@ -30,7 +30,7 @@ from support.client_door import message
 from support.client_fleet import Gadget, House
 from support.simulate import MemoryDisk, Simulation, simulate
 
-EXAMPLES = int(os.environ.get("POSTBOX_MODEL_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("POSTBOX_MODEL_EXAMPLES", "15"))
 USERS = ("ann", "bob", "cat", "dan")
 PNG = b"\x89PNG\r\n\x1a\n"
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
@@ -41,7 +41,7 @@ MAKING = (
     *("create", "add", "add", "remove", "leave", "edit", "delete", "react", "unreact", "read"),
     *("rename", "name", "picture", "foreign", "own", "bad"),
 )
-DOING = (*("push",) * 4, "pull", "pull", "listen", "hang up", "wait")
+DOING = (*("push",) * 5, *("listen",) * 3, "pull", "pull", "hang up", "wait")
 BREAKING = ("stop", "crash", "back up", "put back")
 
 
@@ -58,7 +58,7 @@ def steps(names: Sequence[str]) -> st.SearchStrategy[Step]:
 
 
 programs = st.lists(
-    steps(MAKING) | steps(MAKING) | steps(DOING) | steps(DOING) | steps(BREAKING),
+    st.sampled_from([MAKING] * 5 + [DOING] * 5 + [BREAKING]).flatmap(steps),
     min_size=10,
     max_size=80,
 )
@@ -103,11 +103,13 @@ class Fleet:
             gadget = self.gadgets[step.device]
             if step.what in MAKING:
                 self.make(gadget, step)
+                if step.a % 2:  # at once; else it waits for the next time
+                    self.nursery.start_soon(push, gadget, True, 60.0)
             elif step.what in DOING:
                 await self.do(gadget, step)
             else:
                 await self.break_it(step)
-            await trio.sleep(step.b % 8 / 1_000)
+            await trio.sleep(step.b % 64 / 1_000)
         await self.come_to_rest()
         await self.look()
 
@@ -188,7 +190,7 @@ class Fleet:
                 await gadget.pull(per_frame=per_frame, frames=frames, by_uuid=a % 4 == 3)
             case "listen":
                 pause_s = (0.0, 0.0, 0.01, 5.0)[b % 4]
-                start(gadget.listen, (1, 3, 100)[a % 3], a % 8, pause_s)
+                start(gadget.listen, (1, 3, 100)[a % 3], a % 16 if a % 2 else 0, pause_s)
             case "hang up":
                 gadget.hang_up()
             case _:
