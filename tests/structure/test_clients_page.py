@@ -44,6 +44,7 @@ from postbox.clients.rules import refusals
 from postbox.clients.rules.devices import SKEW_MS
 from postbox.clients.rules.watermarks import MAX_MEMBERS_TOLD
 from postbox.clients.serving import replies
+from postbox.clients.serving.codecs import MAX_VALUES
 from postbox.clients.serving.replies import Displaced, NotAMember, QueueHole, refusal
 from postbox.clients.serving.requests import BOUNDS, HEADERS
 from postbox.clients.serving.streams import SPREAD_MS, Why
@@ -125,6 +126,7 @@ def test_what_else_a_request_meets_is_told() -> None:
     told = (
         f"its own time within {SPREAD_MS // 1000} s",
         f"larger than {BOUNDS.max_bytes >> 20} MiB",
+        f"in JSON of more than {MAX_VALUES:,} values",
         f"{config.events_per_second} a second in the long run, {config.burst:,} at once",
         f"{REQUESTS_OF_DEVICE}, and {REQUESTS_AT_ONCE} of all together",
         f"{STREAMS_OF_DEVICE}, of which the newest lives, and {STREAMS_AT_ONCE:,} of all together",
