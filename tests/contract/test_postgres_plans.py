@@ -116,7 +116,8 @@ def fill(session: Session) -> None:
           case when n % 10 >= 8 then n end, decode(md5(n::text), 'hex'), 1, 1, 'a', 1, 'body'
         from generate_series(1, {ROWS}) n;
         insert into chat select ('c' || n)::bytea, 'name', 1 from generate_series(1, {ROWS}) n;
-        insert into member select ('c' || n % 9)::bytea, 'u' || n from generate_series(1, {ROWS}) n;
+        insert into toy_member select ('c' || n % 9)::bytea, 'u' || n
+        from generate_series(1, {ROWS}) n;
         insert into verdict select ('v' || n)::bytea, 'code' from generate_series(1, {ROWS}) n;
         insert into dead select 'r' || n % 9, n, 3, 's', decode(md5(n::text), 'hex'), 1, 1, '',
           case when n % 1000 = 0 then 1 else 0 end from generate_series(1, {ROWS}) n;

@@ -18,7 +18,7 @@ from postbox.store.schema import Migrations
 CHAT = Table(
     "chat", (Column("id", "blob"), Column("name", "text"), Column("version", "integer")), 1
 )
-MEMBER = Table("member", (Column("chat", "blob"), Column("user", "text")), 2)
+MEMBER = Table("toy_member", (Column("chat", "blob"), Column("user", "text")), 2)
 VERDICT = Table("verdict", (Column("id", "blob"), Column("code", "text")), 1, followed=True)
 MIGRATIONS = Migrations("chat", "support.toy_migrations")
 

@@ -17,10 +17,12 @@ from msgspec.structs import replace
 from postbox.admin import wire
 from postbox.admin.command import VERSION, Command, Desk, NodeGone, Nothing, Progress, Serving, Tell
 from postbox.admin.commands import COMMANDS
+from postbox.admin.devices import LIST_DEVICES, ListDevices
 from postbox.admin.events import EVENTS, SETTLE, TAKE, After, Take, Taken
 from postbox.admin.examining import EXAMINE_HOST, ExamineHost
 from postbox.admin.hosts import LIST_HOSTS, SET_HOST, SetHost
 from postbox.admin.inbox import INBOX, ReadInbox
+from postbox.admin.issuer import EXAMINE_ISSUER
 from postbox.admin.keys import SHOW_KEY
 from postbox.admin.letters import LETTERS, SETTLE_LETTERS, AskLetters, SettleLetters
 from postbox.admin.links import LINKS
@@ -71,8 +73,10 @@ ASKED: list[tuple[Command[Any, Any], Struct]] = [
     (LETTERS, AskLetters(("", 0))),
     (SETTLE_LETTERS, SettleLetters(None)),
     (EXAMINE_HOST, ExamineHost("no host")),
+    (LIST_DEVICES, ListDevices()),
+    (EXAMINE_ISSUER, Nothing()),
 ]
-TOLD_OTHERWISE = {"sync", "rotate-keys"}
+TOLD_OTHERWISE = {"sync", "rotate-keys", "mint-token", "revoke-devices"}
 """Twice is not the same as once."""
 
 

@@ -5,7 +5,7 @@ create table chat (
   version bigint not null
 );
 
-create table member (
+create table toy_member (
   chat bytea not null,
   "user" text collate "C" not null,
   primary key (chat, "user")

@@ -5,7 +5,7 @@ create table chat (
   version integer not null
 ) strict, without rowid;
 
-create table member (
+create table toy_member (
   chat blob not null,
   user text not null,
   primary key (chat, user)
