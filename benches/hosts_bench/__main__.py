@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-
 from hosts_bench import delivery, destinations, pending, posting, restarting
-from hosts_bench.disk import syncs_per_s
-from kernel_bench.__main__ import show
-from kernel_bench.places import places
-
-PARTS = {
-    "posting": posting.rows,
-    "pending": pending.rows,
-    "delivery": delivery.rows,
-    "destinations": destinations.rows,
-    "restarting": restarting.rows,
-}
-
-
-def main() -> None:
-    begun_s = time.perf_counter()
-    with places() as found:
-        for name in sys.argv[1:] or PARTS:
-            wanted, syncs = os.getloadavg()[0], syncs_per_s()
-            print(f"{name}, beside {wanted:.1f} processes that wanted a core;", end=" ")
-            print(f"the disk did {syncs:,.0f} fdatasync/s:\n")
-            show(PARTS[name](found))
-            print(flush=True)
-    print(f"measured in {time.perf_counter() - begun_s:.0f} s")
-
+from kernel_bench.report import report
 
 if __name__ == "__main__":
-    main()
+    report(
+        {
+            "posting": posting.rows,
+            "pending": pending.rows,
+            "delivery": delivery.rows,
+            "destinations": destinations.rows,
+            "restarting": restarting.rows,
+        }
+    )
