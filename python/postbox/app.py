@@ -44,7 +44,7 @@ from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
 from postbox.metrics import CONTENT_TYPE, Door, Metrics
-from postbox.net.addresses import Reach
+from postbox.net.addresses import reach_of
 from postbox.net.asgi import Reply, routed
 from postbox.net.health import PATHS as HEALTH_PATHS
 from postbox.net.health import Front
@@ -162,7 +162,7 @@ class _Listener:
             _address(self.config),
             stop=self._close,
             limits=_limits(self.config),
-            reach=Reach(self.config.mesh.networks, self.config.serve.loopback),
+            reach=reach_of(self.config),
             metrics=self.metrics,
             task_status=task_status,
         )

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.config import Config
-from postbox.net.addresses import Kind, Reach, kind_of
+from postbox.net.addresses import Kind, kind_of, reach_of
 
 
 class Doubt(Struct, frozen=True):
@@ -46,7 +46,7 @@ def _closed(config: Config) -> Doubt | None:
     host = config.serve.listen.host
     if config.serve.tls_cert is not None or _is_every_address(host):
         return None
-    reach = Reach(config.mesh.networks, config.serve.loopback)
+    reach = reach_of(config)
     why = reach.may_call_us(host, is_tls=False)
     cure = "listen on an address inside of mesh.networks, or speak TLS (serve.tls_cert)"
     return why if why is None else Doubt("nobody on this network can get in", why, cure)

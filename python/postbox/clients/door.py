@@ -31,7 +31,7 @@ from postbox.config import Config
 from postbox.log.admission import Admission
 from postbox.log.tail import Tail
 from postbox.metrics import Metrics
-from postbox.net.addresses import Reach
+from postbox.net.addresses import reach_of
 from postbox.store.contract import Identity as StoreIdentity
 from postbox.store.runner import StoreRunner
 from postbox.trust.keys import SEED_BYTES, Identity
@@ -101,11 +101,6 @@ class Clients:
     def end_streams(self) -> None:
         """When the node stops: each device is told when to come back."""
         self.streams.end_all()
-
-
-def reach_of(config: Config) -> Reach:
-    """Whose wire is secure, so that a token may be sent over plain HTTP."""
-    return Reach(config.mesh.networks, config.serve.loopback)
 
 
 @asynccontextmanager

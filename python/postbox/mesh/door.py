@@ -18,7 +18,7 @@ from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.peers import PeerBook
 from postbox.mesh.server import MeshServer, make_app
 from postbox.metrics import Metrics
-from postbox.net.addresses import Reach
+from postbox.net.addresses import Reach, reach_of
 from postbox.net.client import Client, open_client
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
@@ -86,7 +86,7 @@ async def open_mesh(
     intake: Intake,
     metrics: Metrics,
 ) -> AsyncIterator[Mesh]:
-    reach = Reach(config.mesh.networks, config.serve.loopback)
+    reach = reach_of(config)
     async with open_client(world.net, reach=reach) as http:
         yield Mesh(
             world=world,

@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple, TypeAlias
 from postbox.errors import Fault, WireError
 from postbox.log.admission import Admission
 from postbox.mesh import wire
-from postbox.mesh.replies import NotAllowed, TooOften
+from postbox.mesh.replies import NotAllowed
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
 from postbox.net.client import Client
-from postbox.net.rates import AtOnce, Rate, TooMany
+from postbox.net.rates import AtOnce, Rate, TooMany, TooOften
 from postbox.rules import Outcome, Payer, Rejected
 from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES, Introduced, make_hello, read_hello

@@ -5,23 +5,14 @@
 
 from __future__ import annotations
 
-import math
-
 from postbox.errors import Fault, Full, Stopped, Unavailable, WireError
 from postbox.net.asgi import Reply, text
+from postbox.net.rates import TooOften
 from postbox.trust.signatures import AuthFailed
 
 
 class NotAllowed(WireError):
     """Who asks, or from where, is not let in, however well it is signed."""
-
-
-class TooOften(WireError):
-    """Asked more often, or more at once, than one caller may."""
-
-    def __init__(self, what: str, wait_s: float) -> None:
-        self.wait_s = max(1, math.ceil(wait_s))
-        super().__init__(f"{what}: try again in {self.wait_s} s")
 
 
 class WrongMethod(WireError):

@@ -21,7 +21,7 @@ from postbox.errors import Fault, WireError
 from postbox.mesh import wire
 from postbox.mesh.introductions import Introductions
 from postbox.mesh.peers import PeerBook
-from postbox.mesh.replies import BodyTooLarge, NotAllowed, TooOften, WrongMethod, reply_to
+from postbox.mesh.replies import BodyTooLarge, NotAllowed, WrongMethod, reply_to
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
 from postbox.net.asgi import (
@@ -34,7 +34,7 @@ from postbox.net.asgi import (
     send_reply,
     text,
 )
-from postbox.net.rates import AtOnce, Rate, TooMany
+from postbox.net.rates import AtOnce, Rate, TooMany, TooOften
 from postbox.trust import signatures
 from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 
+from postbox.config import Config
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -212,6 +214,11 @@ class Reach:
         if isinstance(found, ipaddress.IPv4Address) or _is_in(found, self.networks):
             return str(found)
         return str(ipaddress.IPv6Network((int(found) >> 64 << 64, 64)))
+
+
+def reach_of(config: Config) -> Reach:
+    """Of the mesh, and of whoever else may rely on a wire that is secure by itself."""
+    return Reach(config.mesh.networks, config.serve.loopback)
 
 
 def reach_of_hosts(*, loopback: bool) -> Reach:

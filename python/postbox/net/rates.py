@@ -8,9 +8,12 @@ was seen longest ago.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from postbox.errors import WireError
 
 MAX_KEYS = 10_000
 
@@ -61,6 +64,14 @@ class Rate:
 
 class TooMany(Exception):
     """The key has as many under way as it may."""
+
+
+class TooOften(WireError):
+    """Asked more often, or more at once, than one caller may."""
+
+    def __init__(self, what: str, wait_s: float) -> None:
+        self.wait_s = max(1, math.ceil(wait_s))
+        super().__init__(f"{what}: try again in {self.wait_s} s")
 
 
 class AtOnce:

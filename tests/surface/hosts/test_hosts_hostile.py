@@ -20,8 +20,8 @@ from hypercorn.typing import ASGIFramework
 from postbox.hosts import wire
 from postbox.hosts.keys.keys import Caller as CallerOf
 from postbox.hosts.serving.callers import REQUESTS_OF_HOST, STRANGERS_PER_MINUTE, Callers
-from postbox.hosts.serving.replies import TooOften
 from postbox.hosts.serving.server import BOUNDS
+from postbox.net.rates import TooOften
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import hosts_pb as pb
 from postbox.world import system_world

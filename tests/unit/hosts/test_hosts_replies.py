@@ -13,8 +13,9 @@ from postbox.errors import Full, Stopped, Unavailable
 from postbox.hosts.keys.keys import Busy, Refused, Unauthenticated
 from postbox.hosts.links.place import UnknownPlace
 from postbox.hosts.links.room import NoRoom
-from postbox.hosts.serving.replies import TooOften, refusal
+from postbox.hosts.serving.replies import refusal
 from postbox.hosts.wire import Malformed
+from postbox.net.rates import TooOften
 from support.serving import logged
 
 METHOD: MethodInfo[Any, Any] = MethodInfo(

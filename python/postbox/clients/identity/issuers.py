@@ -21,7 +21,7 @@ from postbox.clients.identity.tokens import ClientToken
 from postbox.config import Config
 from postbox.errors import Fault, WireError
 from postbox.logs import get, limited
-from postbox.net.addresses import Reach
+from postbox.net.addresses import reach_of
 from postbox.net.client import open_client
 from postbox.net.tls import client_tls
 from postbox.trust.jwt import BadToken
@@ -171,7 +171,7 @@ def fetch_from(world: World, config: Config) -> Fetch:
 
 
 async def _call(world: World, config: Config, url: str) -> bytes:
-    reach = Reach(config.mesh.networks, config.serve.loopback)
+    reach = reach_of(config)
     async with open_client(world.net, client_tls(config.hosts.ca), reach=reach) as client:
         answer = await client.request("GET", url, max_body_bytes=MAX_BYTES, deadline_s=FETCH_S)
     if answer.status != 200:

@@ -12,8 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from postbox.hosts import wire
 from postbox.hosts.keys.keys import Busy, Caller, KeyCache, Refused, Unauthenticated
 from postbox.hosts.serving.contacts import Contacts
-from postbox.hosts.serving.replies import TooOften
-from postbox.net.rates import AtOnce, Rate, TooMany
+from postbox.net.rates import AtOnce, Rate, TooMany, TooOften
 from postbox.trust.tokens import Rpc
 from postbox.world import Clock
 

@@ -21,6 +21,7 @@ from postbox.hosts.links.place import UnknownPlace
 from postbox.hosts.links.room import NoRoom
 from postbox.logs import get, limited
 from postbox.metrics import Metrics
+from postbox.net.rates import TooOften
 
 RETRY_S = 5
 """After a fault of ours: a disk that is full or a store that is stuck is not mended sooner."""
@@ -31,14 +32,6 @@ OK = "ok"
 """Beside the codes, what a request is counted as."""
 
 _log = limited(get("postbox.hosts.server"), "requests")
-
-
-class TooOften(WireError):
-    """Asked more often, or more at once, than one caller may."""
-
-    def __init__(self, what: str, wait_s: float) -> None:
-        self.wait_s = wait_s
-        super().__init__(f"{what}: try again in {max(1, math.ceil(wait_s))} s")
 
 
 @contextmanager
