@@ -1,0 +1,22 @@
+"""What goes wrong with a device's file, by name. Each text says what was wrong, where, and what to
+do; what is in the file stays as it is."""
+
+from __future__ import annotations
+
+from postbox.errors import Fatal, Fault, HomeInUse
+
+
+class NoDatabase(Fault):
+    """There is no file there, and none can be made."""
+
+
+class BrokenDatabase(Fatal):
+    """What is there is no database of a device, or not a whole one any more."""
+
+
+class DatabaseInUse(HomeInUse):
+    """Another process, or another client of this one, has the file open."""
+
+
+class AnotherOwner(Fault):
+    """The file is another user's, another device's, or another host's."""
