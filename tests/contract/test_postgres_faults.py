@@ -13,11 +13,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.pq import DiagnosticField
 
 from postbox.errors import Fatal, Fault, Full, Unavailable, Violation
 from postbox.rules import Accepted
 from postbox.store.contract import Change, Entry, Lane, Tx, Wanted
 from postbox.store.postgres.driver import PostgresStore, open_postgres
+from postbox.store.postgres.faults import renamed
 from postbox.store.postgres.listening import PostgresListening
 from postbox.store.postgres.session import Patience, Role, open_session, shown
 from postbox.store.schema import Migrations
@@ -422,6 +424,19 @@ def test_what_the_server_says_is_renamed_to_what_is_to_be_done(
             store.write(append_next)
         postgres.run("drop trigger refuse on entry", name_of(database))
         assert store.write(append_next) == 1
+
+
+def test_a_queue_of_notifications_that_is_full_is_no_fault_of_the_change() -> None:
+    """As the server says it (async.c); its queue has 8 GiB, which no test fills."""
+    said = {
+        DiagnosticField.SQLSTATE: b"54000",
+        DiagnosticField.SEVERITY_NONLOCALIZED: b"ERROR",
+        DiagnosticField.MESSAGE_PRIMARY: b"too many notifications in the NOTIFY queue",
+        DiagnosticField.SOURCE_FUNCTION: b"PreCommit_Notify",
+    }
+    full = psycopg.errors.ProgramLimitExceeded("too many", info=said)  # type: ignore[arg-type]
+    assert "takes nothing" in str(renamed(full, "the database"))
+    assert type(renamed(full, "the database")) is Unavailable
 
 
 def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import trio
 
 from postbox.clients.rules.tombs import Forget, TombRules
 from postbox.clients.tables import OLD_TOMBS
-from postbox.errors import Full, Unavailable
+from postbox.errors import DraftFault, Full, Unavailable
 from postbox.log.admission import Admission
 from postbox.log.retries import Retries
+from postbox.logs import get
 from postbox.store.runner import StoreRunner
 from postbox.world import World
 
@@ -27,6 +28,8 @@ LOOK_S = 3_600.0  # it is counted in days
 STEP_TOMBS = 500
 """In one commit, so that nobody who sends waits for long."""
 
+_log = get("postbox.clients.upkeep")
+
 
 async def keep_up(world: World, store: StoreRunner, admission: Admission) -> None:
     """Until cancelled."""
@@ -36,9 +39,11 @@ async def keep_up(world: World, store: StoreRunner, admission: Admission) -> Non
             await forget(world, store, admission)
         except (Unavailable, Full):  # the store says so; what is kept too long harms none
             await retries.wait()
-        else:
-            retries.succeeded()
-            await trio.sleep(LOOK_S)
+            continue
+        except DraftFault:
+            _log.exception("what is too old is not forgotten, and looked at in an hour again")
+        retries.succeeded()
+        await trio.sleep(LOOK_S)
 
 
 async def forget(world: World, store: StoreRunner, admission: Admission) -> None:

@@ -81,17 +81,19 @@ class AtOnce:
         self._limit = limit
         self._limit_in_all = limit_in_all
         self._under_way: Counter[str] = Counter()
+        self._in_all = 0  # kept: there may be thousands of keys
 
     @contextmanager
     def one(self, key: str, kept: int = 0) -> Iterator[None]:
         """`kept`: so many of all are for others. Raises TooMany."""
-        limit_in_all = self._limit_in_all - kept
-        if self._under_way[key] >= self._limit or self._under_way.total() >= limit_in_all:
+        if self._under_way[key] >= self._limit or self._in_all >= self._limit_in_all - kept:
             raise TooMany
         self._under_way[key] += 1
+        self._in_all += 1
         try:
             yield
         finally:
+            self._in_all -= 1
             self._under_way[key] -= 1
             if not self._under_way[key]:
                 del self._under_way[key]

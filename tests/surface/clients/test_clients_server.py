@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
 
 from postbox.clients import wire
 from postbox.clients.events.incoming import SendMessage
@@ -13,7 +14,7 @@ from postbox.clients.rules.draft import ClientDraft
 from postbox.clients.rules.rules import ClientRules
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import clients_pb as pb
-from postbox.rules import Decision, State
+from postbox.rules import Decision, Reason, State
 from support.client_door import (
     Door,
     Refused,
@@ -203,6 +204,32 @@ async def test_an_event_that_our_own_rules_fail_at_is_refused_and_blocks_nothing
         ann.door = door
         again = await ann.sync(*batch, first=1)
         assert [kind_of(one) for one in again.events] == codes
+
+
+class Clumsier(Clumsy, frozen=True):
+    """And at refusing what it failed at."""
+
+    def decide(self, draft: ClientDraft, state: State, at_ms: int) -> Decision:
+        if isinstance(draft.incoming.content, Reason):
+            raise LookupError
+        return Clumsy.decide(self, draft, state, at_ms)
+
+
+async def test_a_batch_at_which_our_own_rules_fail_for_good_is_a_fault_and_no_endless_loop(
+    tmp_path: Path,
+) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        clumsy = replace(door.clients, rules=Clumsier())
+        ann.door = Door(door.node, clumsy, door.metrics, clumsy.make_app())
+        batch = [ann.event(message(room, text)) for text in ("a", "boom")]
+        with logged() as log, trio.fail_after(30), pytest.raises(Refused) as refused:
+            await ann.sync(*batch, first=1)
+        assert refused.value.code == "INTERNAL"
+        assert "LookupError" in log.getvalue()
+        ann.door = door
+        assert (await ann.sync(*batch, first=1)).nextQueueNumber == 3
 
 
 # -- bounds -------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ _UNAVAILABLE = {
     "57": "the server stops, starts or was told to end this",
 }
 _NO_ROOM = "53100"
+_QUEUE_FULL = ("54000", "PreCommit_Notify")
+"""No state of its own says it, but where in the server it is said."""
 NO_RESOURCES = "53"  # of the server, for what it was asked: no damage
 _VIOLATION = ("22", "23", "54")
 
@@ -42,6 +44,8 @@ def renamed(error: psycopg.Error, where: str) -> Fault:
 def _why_unavailable(error: psycopg.Error, code: str) -> str | None:
     if error.diag.severity_nonlocalized == "PANIC":
         return "the server gave up, as it does when its disk fails it, and recovers: see its log"
+    if (code, error.diag.source_function) == _QUEUE_FULL:
+        return "a process of this node, or another program, listens and takes nothing: end that one"
     if not code and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return "see that the server runs and lets this node in"
     return _UNAVAILABLE.get(code) or _UNAVAILABLE.get(code[:2])
