@@ -124,7 +124,9 @@ NO_JSON = [
     b"[]",
     b"null",
     b'{"events":5}',
-    b'{"events":[{"uuid":5}]}',
+    b'{"events":{"uuid":5}}',
+    b'{"events":"abc"}',
+    b'{"events":[null],"firstQueueNumber":"x"}',
     b"\xff",
     b"[" * 90_000,
     b'{"events":[' * 10_000,
@@ -138,6 +140,7 @@ NO_VALUES = [
     {"clientTime": "yesterday"},
     {"profilePictureChanged": {"pngImage": "@@"}},
     {"unheardOf": [[]] * 600},
+    {"memberLeft": {}, "sendingNewMessage": {"message": {"text": "two contents"}}},
 ]
 
 
@@ -160,6 +163,36 @@ async def test_an_event_whose_json_cannot_be_read_does_not_stop_the_queue_behind
         assert [event["clientUuid"] for event in told["events"]] == uuids
         assert told["events"][0]["eventRefused"]["code"] == "INVALID"
         assert told["events"][1]["sentNewMessage"]
+
+
+@pytest.mark.parametrize("event", [None, 5, "text", [], {"uuid": 5}, {"uuid": "\ud83d"}, {}])
+async def test_what_is_no_event_or_has_no_uuid_is_refused_in_its_place(
+    tmp_path: Path, event: Any
+) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        uuid = "00000000-0000-4000-8000-0000000000aa"
+        said = {"message": {"text": "between"}}
+        good = {"uuid": uuid, "conversationUuid": room, "sendingNewMessage": said}
+        batch = {"firstQueueNumber": "1", "events": [event, good, event]}
+        for is_again in (False, True):
+            told = json.loads((await post(ann, SYNC, batch)).body)
+            assert told["nextQueueNumber"] == "4"
+            first, second, third = told["events"]
+            assert first == third
+            assert (first["eventRefused"]["code"], "clientUuid" in first) == ("INVALID", False)
+            assert (second["clientUuid"], second.get("duplicate", False)) == (uuid, is_again)
+
+
+async def test_a_transitory_event_that_cannot_be_read_has_no_number_either(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        typing = {"userIsTyping": {"conversationUuid": 5}}
+        batch = {"firstQueueNumber": "1", "events": [typing, {"uuid": 5}]}
+        told = json.loads((await post(ann, SYNC, batch)).body)
+        assert told["nextQueueNumber"] == "2"
+        assert [event["eventRefused"]["code"] for event in told["events"]] == ["INVALID"] * 2
 
 
 @pytest.mark.parametrize("body", NO_JSON)

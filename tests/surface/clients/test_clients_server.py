@@ -62,6 +62,17 @@ async def test_each_event_of_a_batch_is_answered_in_its_place(tmp_path: Path) ->
         assert [bool(answer.uuid) for answer in answers] == [True, True, False, True]
 
 
+async def test_members_who_never_signed_in_are_named_as_the_device_called_them(
+    tmp_path: Path,
+) -> None:
+    async with door_at(tmp_path) as door:
+        ann, bob = door.device("ann"), door.device("bob")
+        await bob.sync()
+        users = [pb.User(name="zoe"), pb.User(name="bob"), pb.User(name="ann"), pb.User(name="yan")]
+        refused = await ann.one(pb.ConversationCreated(members=users))
+        assert value_of(refused).detail == "no user of this host has signed in as zoe, yan"
+
+
 async def test_a_name_that_was_changed_meanwhile_is_told_with_the_refusal(tmp_path: Path) -> None:
     async with door_at(tmp_path) as door:
         phone, tablet = door.device("ann", "phone"), door.device("ann", "tablet")

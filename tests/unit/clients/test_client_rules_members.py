@@ -22,6 +22,7 @@ from postbox.clients.rules.refusals import (
     NOT_THERE,
     QUOTA,
     SUPERSEDED,
+    UNKNOWN_TARGET,
 )
 from postbox.clients.tables import (
     ACCOUNT,
@@ -126,10 +127,24 @@ def test_who_creates_a_conversation_owns_it_and_all_are_in_from_its_first_number
 
 def test_nobody_is_made_a_member_who_has_never_signed_in(house: House, ann: Device) -> None:
     stranger = user_id("zoe")
-    assert ann.do(1, CreateConversation("x", (stranger,))) == Rejected(NO_USER)
+    assert code(ann.do(1, CreateConversation("x", (stranger,)))) == UNKNOWN_TARGET
     garden = together(ann)
     assert ann.do(2, AddMember(stranger, Role.MEMBER, True), garden) == Rejected(NO_USER)
     assert house.row(CONVERSATION, ann.id(1)) is None
+
+
+def test_who_of_the_first_members_never_signed_in_is_named_as_the_device_called_them(
+    ann: Device, bob: Device
+) -> None:
+    others = ("zoe", "yan", "xia", "wes", "val", "uma")
+    members = (user_id("zoe"), bob.user, *map(user_id, others[1:]))
+    called = ("zoe", "bob", text_of(members[2]), *others[2:])
+    refused = ann.do(1, CreateConversation("x", members, called))
+    assert isinstance(refused, Rejected)
+    who = f"zoe, {text_of(members[2])}, xia, wes, val and 1 more"
+    assert refused.reason.text == f"no user of this host has signed in as {who}"
+    assert str(ann.do(2, CreateConversation("x", members[:1], called[:1]))).count("as zoe") == 1
+    assert text_of(members[0]) in str(ann.do(3, CreateConversation("x", members[:1])))
 
 
 def test_a_name_is_changed_by_any_member_and_the_last_one_counts(

@@ -32,6 +32,8 @@ class RenameConversation(Struct, frozen=True, gc=False):
 class CreateConversation(Struct, frozen=True):
     name: str
     members: tuple[bytes, ...]  # users beside the author, each once
+    called: tuple[str, ...] = ()
+    """The same, as the device calls them: by name or by uuid."""
 
 
 class AddMember(Struct, frozen=True, gc=False):

@@ -261,9 +261,13 @@ class _Reading:
         if len(created.members) > MAX_FIRST_MEMBERS:
             most = f"at most {MAX_FIRST_MEMBERS} members at first, and others join"
             raise BadEvent(f"a conversation is created with {most}")
-        users = [user_in("conversationCreated.members", user) for user in created.members]
-        members = tuple(dict.fromkeys(user for user in users if user != self._author))
-        return CreateConversation(name_in("conversationCreated.name", created.name), members)
+        users = {
+            user_in("conversationCreated.members", user): user.name or user.uuid
+            for user in created.members
+        }
+        users.pop(self._author, None)
+        name = name_in("conversationCreated.name", created.name)
+        return CreateConversation(name, tuple(users), tuple(users.values()))
 
     # -- users -------------------------------------------------------------------------------
 
@@ -292,7 +296,10 @@ class _Reading:
         numbers = {field.number for field in found} - _KNOWN
         kinds = [number for number in numbers if number >= FIRST_FOREIGN]
         if not numbers:
-            raise BadEvent("there is nothing in the event but its envelope")
+            raise BadEvent(
+                "the event has no content that can be read: exactly one of those in the table, and"
+                " in JSON each value as its field has it"
+            )
         if not kinds:
             text = f"this host knows no field {min(numbers)}: the device is newer than it"
             raise BadEvent(text, UNKNOWN_KIND)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from postbox.clients.events import bodies
 from postbox.clients.events.incoming import CreateConversation, RenameConversation
 from postbox.clients.events.kinds import Kind
-from postbox.clients.ids import conversation_stream
+from postbox.clients.ids import conversation_stream, text_of
 from postbox.clients.rules.draft import ClientDraft, entry_in
 from postbox.clients.rules.periods import (
     account,
@@ -21,7 +21,7 @@ from postbox.clients.rules.periods import (
     why_not,
     windows_change,
 )
-from postbox.clients.rules.refusals import NO_CONVERSATION, NO_USER, refuse
+from postbox.clients.rules.refusals import NO_CONVERSATION, refuse, unknown_users
 from postbox.clients.rules.targets import needs_of_membership, present, why_outdated
 from postbox.clients.tables import (
     ACCOUNT,
@@ -85,7 +85,7 @@ def _create(draft: ClientDraft, content: CreateConversation, state: State, at_ms
     found = [account(user, state) for user in users]
     accounts = [each for each in found if each is not None]
     if len(accounts) < len(users):
-        return refuse(NO_USER)
+        return refuse(unknown_users(_called(content, users, found)))
     full = next(filter(None, map(why_not, accounts)), None)
     if full is not None:
         return refuse(full)
@@ -105,6 +105,15 @@ def _create(draft: ClientDraft, content: CreateConversation, state: State, at_ms
 def _users(draft: ClientDraft, content: CreateConversation) -> tuple[bytes, ...]:
     """The author and the others, each once."""
     return tuple(dict.fromkeys((draft.device.user, *content.members)))
+
+
+def _called(
+    content: CreateConversation, users: tuple[bytes, ...], found: list[Account | None]
+) -> list[str]:
+    """Those who are not found, as the device calls them."""
+    names = dict(zip(content.members, content.called, strict=False))
+    gone = [user for user, account in zip(users, found, strict=True) if account is None]
+    return [names.get(user) or text_of(user) for user in gone]
 
 
 def _role(draft: ClientDraft, account: Account) -> Role:

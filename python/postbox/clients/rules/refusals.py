@@ -7,6 +7,8 @@ a refused one of the same device is told so, and not merely that there is none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from postbox.clients.rules.draft import ClientDraft
 from postbox.clients.tables import REFUSED, Refusal, refusals_in, refused_row
 from postbox.rules import Decision, Put, Reason, RowKey, State
@@ -27,6 +29,7 @@ NO_MESSAGE = Reason(
     UNKNOWN_TARGET, "no conversation that you are in has a message of this uuid: it is not sent yet"
 )
 NO_USER = Reason(UNKNOWN_TARGET, "no user of this host has signed in under this name or uuid")
+MAX_STRANGERS = 5  # that are named: what is remembered of a refusal has room for two or three
 NOT_THERE = Reason(UNKNOWN_TARGET, "the user was never in this conversation")
 DELETED = Reason(UNKNOWN_TARGET, "the message was deleted: nothing more can be done with it")
 NOT_THE_AUTHOR = Reason(NOT_ALLOWED, "only who sent a message may edit or delete it")
@@ -38,6 +41,13 @@ DEPENDS = Reason(
     DEPENDENCY_REFUSED,
     "an event of this device that it refers to was refused: drop this one, or make it anew",
 )
+
+
+def unknown_users(called: Sequence[str]) -> Reason:
+    """Of several that a device named these are none."""
+    more = len(called) - MAX_STRANGERS
+    who = ", ".join(called[:MAX_STRANGERS]) + (f" and {more} more" if more > 0 else "")
+    return Reason(UNKNOWN_TARGET, f"no user of this host has signed in as {who}")
 
 
 def key_of(draft: ClientDraft) -> RowKey:

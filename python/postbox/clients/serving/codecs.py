@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from protobuf import Message
+from protobuf import Message, Oneof
 
 from postbox.clients.events.kinds import MAX_BATCH_EVENTS
 from postbox.clients.wire import Malformed
@@ -30,6 +30,10 @@ MAX_VALUES_OF_EVENT = MAX_VALUES // MAX_BATCH_EVENTS
 """Where the events of a batch are read one by one: together they cost what the batch may."""
 
 
+_TYPING: Final = "userIsTyping"
+_CONTENTS: Final = frozenset(field.json_name for field in pb.Event.desc().oneofs[0].fields)
+
+
 def _read(kind: Kind, tree: Tree, most: int = MAX_VALUES) -> Message[Any]:
     """Raises ValueError."""
     left = most
@@ -41,7 +45,27 @@ def _read(kind: Kind, tree: Tree, most: int = MAX_VALUES) -> Message[Any]:
         if left < 0:
             raise ValueError(f"it has more than {most:,} values")
         waiting += [each for each in inside if isinstance(each, dict | list)]
+    if kind is pb.SubmitEventInput:
+        for event in _list(tree.get("events")):
+            _check_contents(event)
     return from_tree(kind, tree)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _contents(event: Any) -> list[str]:
+    """Names of what it says; more than one is no Event."""
+    if not isinstance(event, dict):
+        return []
+    return [name for name in event if name in _CONTENTS and event[name] is not None]
+
+
+def _check_contents(event: Any) -> None:
+    """Raises ValueError: of two the reader would take the last."""
+    if len(named := _contents(event)) > 1:
+        raise ValueError(f"an event has one content, and not {' and '.join(named)}")
 
 
 JSON: Final = JsonCodec(_read)
@@ -60,13 +84,13 @@ def request_in_json(data: bytes, kind: Kind) -> bytes:
 
 
 def _read_one_by_one(data: bytes) -> bytes | None:
-    """A batch in which an event has a value that is none of its kind, as half of an emoji: that one
-    keeps its uuid alone, and is refused by itself. Else it would stay at the head of the device's
-    queue for good. None: what is wrong is not in an event, or in one that has no uuid."""
+    """A batch in which an event is none, or has a value that is none of its kind, as half of an
+    emoji: that one keeps its uuid alone, and is refused by itself. Else it would stay at the head
+    of the device's queue for good. None: what is wrong is not in an event."""
     try:
         batch = json.loads(data.decode())  # what half of an emoji is, msgspec does not tell
         events = batch.pop("events")
-        if len(events) > MAX_BATCH_EVENTS:
+        if not isinstance(events, list) or len(events) > MAX_BATCH_EVENTS:
             return None
         rest = from_tree(pb.SubmitEventInput, batch)
         read = pb.SubmitEventInput(events=[_read_event(event) for event in events])
@@ -75,13 +99,25 @@ def _read_one_by_one(data: bytes) -> bytes | None:
         return None
 
 
-def _read_event(event: Tree) -> pb.Event:
-    """Raises _NONE, and LookupError if it has no uuid."""
+def _read_event(event: Any) -> pb.Event:
     try:
+        _check_contents(event)
         read = _read(pb.Event, event, MAX_VALUES_OF_EVENT).to_binary()
+        return pb.Event.from_binary(read)
     except _NONE:
-        read = from_tree(pb.Event, {"uuid": event["uuid"]}).to_binary()
-    return pb.Event.from_binary(read)
+        return _refusable(event)
+
+
+def _refusable(event: Any) -> pb.Event:
+    """What there must be of it to be refused in its place: its uuid, if it has one, and whether it
+    was to be transitory, since then it has no number."""
+    uuid = event.get("uuid") if isinstance(event, dict) else None
+    named = pb.Event(uuid=uuid if isinstance(uuid, str) and uuid.isascii() else "")
+    if _contents(event) == [_TYPING]:
+        typing: Oneof[Literal["userIsTyping"], pb.UserIsTyping]
+        typing = Oneof(_TYPING, pb.UserIsTyping())
+        named.content = typing
+    return named
 
 
 class _Protobuf:
