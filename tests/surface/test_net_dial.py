@@ -11,10 +11,10 @@ import pytest
 import trio
 import trio.testing
 
+from postbox.connections import MAX_ADDRESSES
 from postbox.net import dial
 from postbox.net.addresses import DEFAULT_NETWORKS, Reach
 from postbox.net.client import CONNECT_S, Client, open_client
-from postbox.net.dial import MAX_ADDRESSES
 from postbox.net.faults import Forbidden, Unreachable
 from support.memory_net import MemoryNet
 

@@ -20,6 +20,7 @@ from typing import Protocol
 import trio
 
 from postbox.config import Config
+from postbox.connections import Dial, dial_h2
 from postbox.errors import Fault, WireError
 from postbox.hosts import wire
 from postbox.hosts.keys.keys import Busy, HostSettings, KeyCache
@@ -32,7 +33,7 @@ from postbox.hosts.serving.contacts import Contacts
 from postbox.hosts.tables import MAX_BATCH_EVENTS, MAX_EVENT_BYTES
 from postbox.logs import get, limited
 from postbox.net.addresses import reach_of_hosts
-from postbox.net.dial import Dial, dial_h2, dial_tcp
+from postbox.net.dial import dial_tcp
 from postbox.net.faults import Forbidden
 from postbox.net.tls import h2_client_tls
 from postbox.rpc.client import Channel

@@ -13,10 +13,10 @@ from typing import Literal
 import trio
 from msgspec import Struct
 
+from postbox.connections import MAX_ADDRESSES
 from postbox.errors import leaves
 from postbox.net.addresses import Reach
 from postbox.net.client import CONNECT_S
-from postbox.net.dial import MAX_ADDRESSES
 from postbox.trust.host_names import split_host
 from postbox.world import Net
 
