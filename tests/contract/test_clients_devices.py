@@ -11,7 +11,7 @@ import pytest
 from postbox.admin.command import Desk
 from postbox.admin.devices import LIST_DEVICES, REVOKE_DEVICES, ListDevices, RevokeDevices
 from postbox.admin.local import LocalOperator
-from postbox.clients.rules.devices import DeviceRules, Revoke
+from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Revoke
 from postbox.store.open import is_url
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from support.client_door import Device, Refused, door_at, value_of
@@ -29,7 +29,7 @@ async def test_a_device_that_another_process_revokes_loses_its_stream_and_its_to
             await here.sync()
             async with there.listening() as stream:
                 await stream.until("caughtUp")
-                draft = Revoke(one.node.world.new_id(), "ann", "phone")
+                draft = DeviceDraft(one.node.world.new_id(), "ann", "phone", Revoke())
                 await one.node.admission.submit(DeviceRules(), [draft])
                 frames = await stream.until("goAway")
             assert value_of(frames[-1]).code == "DEVICE_REVOKED"

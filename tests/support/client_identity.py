@@ -15,7 +15,7 @@ from postbox.clients.identity.callers import Caller, Callers
 from postbox.clients.identity.devices import Devices
 from postbox.clients.identity.issuers import Issuer
 from postbox.clients.identity.tokens import DAY_MS, mint, token_key
-from postbox.clients.rules.devices import DeviceRules, Revoke
+from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Revoke
 from postbox.clients.tables import MIGRATIONS
 from postbox.errors import Fault
 from postbox.trust.host_keys import HostKey, host_key
@@ -99,7 +99,7 @@ class Desk:
         return await self.callers.known(f"Bearer {token}", address, device)
 
     async def revoke(self, user: str = "ann", device: str = "phone") -> None:
-        draft = Revoke(self.world.new_id(), user, device)
+        draft = DeviceDraft(self.world.new_id(), user, device, Revoke())
         await self.kernel.admission.submit(DeviceRules(), [draft])
 
 

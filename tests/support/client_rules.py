@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from postbox.clients.events.incoming import Content, CreateConversation, Incoming
 from postbox.clients.ids import device_id, event_id, user_id
-from postbox.clients.rules.devices import DeviceRules, Register
+from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Register
 from postbox.clients.rules.draft import ClientDraft, DeviceRef, device_ref, draft_of
 from postbox.clients.rules.rules import ClientRules
 from postbox.log.plan import MAX_ROUNDS
@@ -40,8 +40,8 @@ AT_MS = 1_700_000_000_000
 M = TypeVar("M")
 
 
-def registration(user: str, name: str) -> Register:
-    return Register(event_id(user.encode(), name.encode()), user, name, issued_ms=0)
+def registration(user: str, name: str) -> DeviceDraft:
+    return DeviceDraft(event_id(user.encode(), name.encode()), user, name, Register(0))
 
 
 class AskedState:

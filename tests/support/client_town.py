@@ -18,7 +18,7 @@ from postbox.clients.ids import device_id, event_id, text_of, user_id
 from postbox.clients.neighbours import Neighbour, told
 from postbox.clients.reading.stream import Mail, Reading
 from postbox.clients.reading.windows import Viewer
-from postbox.clients.rules.devices import DeviceRules, Register
+from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Register
 from postbox.clients.rules.draft import ClientDraft, device_ref, draft_of
 from postbox.clients.rules.rules import ClientRules
 from postbox.clients.tables import MIGRATIONS
@@ -218,7 +218,7 @@ class Town:
     rules: ClientRules
 
     async def phone(self, user: str, name: str = "phone") -> Phone:
-        draft = Register(self.kernel.world.new_id(), user, name, issued_ms=0)
+        draft = DeviceDraft(self.kernel.world.new_id(), user, name, Register(0))
         await self.kernel.admission.submit(DeviceRules(), [draft])
         return Phone(self, user, name)
 

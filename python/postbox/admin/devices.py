@@ -11,7 +11,7 @@ from postbox.admin.links import time_of
 from postbox.clients.identity.devices import devices_of, is_let_in
 from postbox.clients.identity.names import device_refusal, user_refusal
 from postbox.clients.ids import text_of, user_id
-from postbox.clients.rules.devices import EVERY, DeviceRules, Revoke
+from postbox.clients.rules.devices import EVERY, DeviceDraft, DeviceRules, Revoke
 from postbox.clients.tables import ALL_DEVICES, Device, read_row
 from postbox.errors import Fault
 from postbox.store.contract import Reader
@@ -119,7 +119,7 @@ async def _revoke(desk: Desk, request: RevokeDevices, tell: Tell) -> DevicesSeen
 
 
 async def _revoke_each(desk: Desk, user: str, names: list[str]) -> None:
-    drafts = [Revoke(desk.node.world.new_id(), user, name) for name in names]
+    drafts = [DeviceDraft(desk.node.world.new_id(), user, name, Revoke()) for name in names]
     await desk.node.admission.submit(DeviceRules(), drafts)
 
 

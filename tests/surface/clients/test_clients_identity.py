@@ -16,7 +16,7 @@ import trustme
 from postbox.clients.identity.issuers import FETCH_S, PAUSE_S, NoKeySet, fetch_from
 from postbox.clients.identity.jwks import MAX_BYTES
 from postbox.clients.reading.stream import ALIVE_S
-from postbox.clients.rules.devices import DeviceRules, Revoke
+from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Revoke
 from postbox.config import ClientsConfig, Config, HostsConfig, ServeConfig
 from postbox.errors import Fault
 from postbox.net.faults import Forbidden, TooLarge, TooSlow, Unreachable
@@ -297,5 +297,5 @@ async def test_a_device_that_sends_too_much_is_told_when_to_come_again(
 
 
 async def revoke(door: Door, user: str, device: str) -> None:
-    draft = Revoke(door.node.world.new_id(), user, device)
+    draft = DeviceDraft(door.node.world.new_id(), user, device, Revoke())
     await door.node.admission.submit(DeviceRules(), [draft])

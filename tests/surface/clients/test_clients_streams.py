@@ -19,7 +19,7 @@ from hypercorn.typing import (
 
 from postbox.clients.identity.callers import STREAMS_OF_DEVICE
 from postbox.clients.reading.stream import ALIVE_S
-from postbox.clients.rules.devices import DeviceRules, Revoke
+from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Revoke
 from postbox.clients.serving.streams import SPREAD_MS, Leave, Streams, Why, spread_ms
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.world import World
@@ -235,5 +235,5 @@ def test_who_waits_for_the_end_of_a_stream_is_woken_also_when_it_came_before() -
 
 
 def revoke(door: Door, device: Device) -> Awaitable[object]:
-    draft = Revoke(door.node.world.new_id(), device.user, device.name)
+    draft = DeviceDraft(door.node.world.new_id(), device.user, device.name, Revoke())
     return door.node.admission.submit(DeviceRules(), [draft])

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from postbox.clients.ids import device_id, user_id
-from postbox.clients.rules.devices import EVERY, SKEW_MS, DeviceRules, Register, Revoke, See
+from postbox.clients.rules.devices import (
+    EVERY,
+    SKEW_MS,
+    Act,
+    DeviceDraft,
+    DeviceRules,
+    Register,
+    Revoke,
+    See,
+)
 from postbox.clients.tables import (
     ACCOUNT,
     DEVICE,
@@ -23,15 +32,15 @@ ANN = user_id("ann")
 ISSUED_MS = 10 * SKEW_MS
 
 
-def at(rows: Rows, now_ms: int, draft: Register | See | Revoke) -> Decision:
+def at(rows: Rows, now_ms: int, user: str, name: str, act: Act) -> Decision:
+    draft = DeviceDraft(now_ms.to_bytes(16, "big"), user, name, act)
     return rows.decide(RULES, draft, now_ms)
 
 
 def register(
     rows: Rows, name: str, now_ms: int, forgotten: str = "", since_ms: int = 0
 ) -> Decision:
-    draft = Register(now_ms.to_bytes(16, "big"), "ann", name, ISSUED_MS, forgotten, since_ms)
-    return at(rows, now_ms, draft)
+    return at(rows, now_ms, "ann", name, Register(ISSUED_MS, forgotten, since_ms))
 
 
 def device(rows: Rows, name: str) -> Device | None:
@@ -66,8 +75,8 @@ def test_a_device_is_registered_once() -> None:
 def test_another_users_device_of_the_same_name_is_another_one() -> None:
     rows = Rows()
     register(rows, "phone", 5)
-    at(rows, 6, Register(b"b" * 16, "bob", "phone", ISSUED_MS))
-    at(rows, 7, Revoke(b"r" * 16, "bob", "phone"))
+    at(rows, 6, "bob", "phone", Register(ISSUED_MS))
+    at(rows, 7, "bob", "phone", Revoke())
     ours = device(rows, "phone")
     theirs = read_row(Device, rows.rows[DEVICE.name, (user_id("bob"), "phone")])
     assert ours is not None
@@ -79,11 +88,11 @@ def test_another_users_device_of_the_same_name_is_another_one() -> None:
 def test_a_revocation_stays_and_a_later_sign_in_does_not_undo_it() -> None:
     rows = Rows()
     register(rows, "phone", 5)
-    decision = at(rows, 7, Revoke(b"r" * 16, "ann", "phone"))
+    decision = at(rows, 7, "ann", "phone", Revoke())
     assert len(decision.entries) == 1
     register(rows, "phone", 8)
-    at(rows, 9, See(b"s" * 16, "ann", "phone", 9))
-    at(rows, 6, Revoke(b"t" * 16, "ann", "phone"))  # a clock that went back
+    at(rows, 9, "ann", "phone", See(9))
+    at(rows, 6, "ann", "phone", Revoke())  # a clock that went back
     found = device(rows, "phone")
     assert found is not None
     assert (found.made_ms, found.seen_ms, found.revoked_ms) == (5, 9, 7)
@@ -91,9 +100,9 @@ def test_a_revocation_stays_and_a_later_sign_in_does_not_undo_it() -> None:
 
 def test_what_never_signed_in_can_be_revoked_and_makes_no_account() -> None:
     rows = Rows()
-    at(rows, 7, Revoke(b"r" * 16, "ann", "phone"))
+    at(rows, 7, "ann", "phone", Revoke())
     assert (ACCOUNT.name, (ANN,)) not in rows.rows
-    refused = at(rows, 8, Register(b"b" * 16, "ann", "phone", issued_ms=6))
+    refused = at(rows, 8, "ann", "phone", Register(6))
     assert refused.refuse is not None
     assert refused.puts == ()
     register(rows, "phone", 9)
@@ -106,9 +115,9 @@ def test_what_never_signed_in_can_be_revoked_and_makes_no_account() -> None:
 def test_when_a_device_was_seen_only_grows_and_is_no_entry() -> None:
     rows = Rows()
     register(rows, "phone", 5)
-    assert at(rows, 20, See(b"s" * 16, "ann", "phone", 20)).entries == ()
-    assert at(rows, 21, See(b"t" * 16, "ann", "phone", 10)) == Decision()
-    assert at(rows, 22, See(b"u" * 16, "ann", "nobody", 22)) == Decision()
+    assert at(rows, 20, "ann", "phone", See(20)).entries == ()
+    assert at(rows, 21, "ann", "phone", See(10)) == Decision()
+    assert at(rows, 22, "ann", "nobody", See(22)) == Decision()
     found = device(rows, "phone")
     assert found is not None
     assert found.seen_ms == 20
@@ -130,8 +139,8 @@ def test_what_was_seen_since_or_revoked_is_not_forgotten() -> None:
     rows = Rows()
     register(rows, "phone", 5)
     register(rows, "laptop", 5)
-    at(rows, 60, See(b"s" * 16, "ann", "phone", 60))
-    at(rows, 7, Revoke(b"r" * 16, "ann", "laptop"))
+    at(rows, 60, "ann", "phone", See(60))
+    at(rows, 7, "ann", "laptop", Revoke())
     register(rows, "tablet", 100, forgotten="phone", since_ms=50)
     register(rows, "watch", 101, forgotten="laptop", since_ms=50)
     assert device(rows, "phone") is not None
@@ -141,13 +150,13 @@ def test_what_was_seen_since_or_revoked_is_not_forgotten() -> None:
 def test_who_was_shut_out_gets_no_new_device_by_a_token_from_before() -> None:
     rows = Rows()
     register(rows, "phone", 5)
-    at(rows, ISSUED_MS, Revoke(b"r" * 16, "ann", EVERY))
+    at(rows, ISSUED_MS, "ann", EVERY, Revoke())
     for issued_ms in (0, ISSUED_MS, ISSUED_MS + SKEW_MS - 1):
-        draft = Register(b"b" * 16, "ann", "tablet", issued_ms)
-        assert at(rows, ISSUED_MS + 1, draft).refuse is not None
+        decision = at(rows, ISSUED_MS + 1, "ann", "tablet", Register(issued_ms))
+        assert decision.refuse is not None
     assert device(rows, "tablet") is None
-    later = Register(b"c" * 16, "ann", "tablet", ISSUED_MS + SKEW_MS)
-    assert at(rows, ISSUED_MS + 2, later).refuse is None
-    at(rows, ISSUED_MS + 2, Register(b"d" * 16, "bob", "tablet", 0))
+    later = Register(ISSUED_MS + SKEW_MS)
+    assert at(rows, ISSUED_MS + 2, "ann", "tablet", later).refuse is None
+    at(rows, ISSUED_MS + 2, "bob", "tablet", Register(0))
     assert device(rows, "tablet") is not None
     assert (DEVICE.name, (user_id("bob"), "tablet")) in rows.rows

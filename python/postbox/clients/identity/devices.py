@@ -16,6 +16,7 @@ import msgspec
 from postbox.clients.events.kinds import Kind
 from postbox.clients.ids import device_id, user_id
 from postbox.clients.rules.devices import (
+    Act,
     DeviceDraft,
     DeviceRules,
     Register,
@@ -97,18 +98,17 @@ class Devices:
         device = await self.of(user, name)
         now_ms = self._now_ms()
         if not device.made_ms:
-            await self._submit(await self._registration(user, name, issued_ms))
+            await self._submit(user, name, await self._registration(user, issued_ms))
             await self._read(user, name)
         elif not _is_noted(device, now_ms):
             self._keep(user, msgspec.structs.replace(device, seen_ms=now_ms))  # once is enough
-            await self._submit(See(self._world.new_id(), user, name, now_ms))
+            await self._submit(user, name, See(now_ms))
 
-    async def _registration(self, user: str, name: str, issued_ms: int) -> Register:
+    async def _registration(self, user: str, issued_ms: int) -> Register:
         """With whom it takes the place of, if its user has too many. Raises TooManyDevices."""
-        draft = Register(self._world.new_id(), user, name, issued_ms)
         let_in = [device for device in await self._all_of(user) if is_let_in(device)]
         if len(let_in) < self._max_devices:
-            return draft
+            return Register(issued_ms)
         unused = min(let_in, key=lambda device: device.seen_ms)
         unseen_since_ms = self._now_ms() - FORGET_MS
         if unused.revoked_ms or unused.seen_ms >= unseen_since_ms:
@@ -116,9 +116,7 @@ class Devices:
                 f"{user} has {len(let_in)} devices, and that is the most: the operator takes one"
                 f" away by postbox devices revoke {user} DEVICE, or sets clients.max_devices"
             )
-        return msgspec.structs.replace(
-            draft, forgotten=unused.name, unseen_since_ms=unseen_since_ms
-        )
+        return Register(issued_ms, unused.name, unseen_since_ms)
 
     async def _all_of(self, user: str) -> list[Device]:
         return await self._store.read(lambda reader: devices_of(reader, user_id(user)))
@@ -153,8 +151,9 @@ class Devices:
             for listener in self._listeners:
                 listener(device.id)
 
-    async def _submit(self, draft: DeviceDraft) -> None:
+    async def _submit(self, user: str, name: str, act: Act) -> None:
         """Raises ShutOut."""
+        draft = DeviceDraft(self._world.new_id(), user, name, act)
         [outcome] = await self._admission.submit(DeviceRules(), [draft])
         if isinstance(outcome, Rejected):
             raise ShutOut(outcome.reason.text)

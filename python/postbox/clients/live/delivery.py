@@ -15,7 +15,7 @@ from typing import NamedTuple
 import trio
 
 from postbox.clients.identity.callers import Caller
-from postbox.clients.rules.devices import DeviceRules, Store
+from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Store
 from postbox.clients.rules.draft import ClientDraft, delivered
 from postbox.clients.rules.rules import ClientRules
 from postbox.clients.rules.watermarks import MAX_MEMBERS_TOLD
@@ -137,8 +137,9 @@ class Delivery:
         new_id = self._world.new_id()
         return delivered(stored.user_id, stored.user, conversation, seq, new_id)
 
-    def _place(self, stored: _Stored) -> Store:
-        return Store(self._world.new_id(), stored.user, stored.device, stored.place)
+    def _place(self, stored: _Stored) -> DeviceDraft:
+        act = Store(stored.place)
+        return DeviceDraft(self._world.new_id(), stored.user, stored.device, act)
 
 
 def _place(stored: _Stored) -> int:

@@ -53,78 +53,56 @@ def is_revoked(issued_ms: int, revoked_ms: int) -> bool:
 
 
 class Register(Struct, frozen=True):
-    """A device signs in for the first time, with a token that was made at `issued_ms`. `id`: 16 new
-    bytes; `forgotten`: another device of this user that its row makes room for, if that was not
-    seen since `unseen_since_ms`."""
+    """It signs in for the first time, with a token that was made at `issued_ms`. `forgotten`:
+    another device of this user that its row makes room for, if that was not seen since
+    `unseen_since_ms`."""
 
-    id: bytes
-    user: str
-    device: str
     issued_ms: int
     forgotten: str = ""
     unseen_since_ms: int = 0
 
-    @property
-    def payer(self) -> Payer:
-        return _payer(self.user, self.device)
-
-    @property
-    def size_bytes(self) -> int:
-        return _ROW_BYTES
-
 
 class See(Struct, frozen=True):
-    """A registered device was here at `at_ms`. `id`: 16 new bytes."""
+    """It is registered, and was here at `at_ms`."""
 
-    id: bytes
-    user: str
-    device: str
     at_ms: int
-
-    @property
-    def payer(self) -> Payer:
-        return _payer(self.user, self.device)
-
-    @property
-    def size_bytes(self) -> int:
-        return _ROW_BYTES
 
 
 class Revoke(Struct, frozen=True):
-    """The operator's: what was issued to this device until now is of no use any more. `id`: 16 new
-    bytes."""
-
-    id: bytes
-    user: str
-    device: str
-
-    @property
-    def payer(self) -> Payer:
-        return Payer("operator", "")
-
-    @property
-    def size_bytes(self) -> int:
-        return _ROW_BYTES
+    """The operator's: what was issued to it until now is of no use any more."""
 
 
 class Store(Struct, frozen=True):
-    """A device has stored everything up to a position of the log. `id`: 16 new bytes."""
+    """It has stored everything up to a position of the log."""
+
+    place: int
+
+
+Act: TypeAlias = Register | See | Revoke | Store
+
+
+class DeviceDraft(Struct, frozen=True):
+    """`id`: 16 new bytes."""
 
     id: bytes
     user: str
     device: str
-    place: int
+    act: Act
+
+    @property
+    def user_id(self) -> bytes:
+        return ids.user_id(self.user)
 
     @property
     def payer(self) -> Payer:
-        return _payer(self.user, self.device)
+        """A device whose queue is long does not put off its own end by that."""
+        if isinstance(self.act, Revoke):
+            return Payer("operator", "")
+        return Payer("device", ids.device_id(self.user_id, self.device).hex())
 
     @property
     def size_bytes(self) -> int:
         return _ROW_BYTES
-
-
-DeviceDraft: TypeAlias = Register | See | Revoke | Store
 
 
 class DeviceRules:
@@ -132,26 +110,32 @@ class DeviceRules:
     tables: tuple[Table, ...] = (ACCOUNT, DEVICE, DEVICE_PLACE, QUEUE, REFUSED)
 
     def needs(self, draft: DeviceDraft, state: State) -> Iterable[RowKey | EntryKey | StreamKey]:
-        user = ids.user_id(draft.user)
+        user = draft.user_id
         yield RowKey(DEVICE, (user, draft.device))
-        if isinstance(draft, Register):
-            yield RowKey(ACCOUNT, (user,))
-            yield RowKey(DEVICE, (user, EVERY))
-            if draft.forgotten:
-                yield RowKey(DEVICE, (user, draft.forgotten))
-        if isinstance(draft, Store):
-            yield RowKey(DEVICE_PLACE, (ids.device_id(user, draft.device),))
+        match draft.act:
+            case Register(_, forgotten):
+                yield RowKey(ACCOUNT, (user,))
+                yield RowKey(DEVICE, (user, EVERY))
+                if forgotten:
+                    yield RowKey(DEVICE, (user, forgotten))
+            case Store():
+                yield RowKey(DEVICE_PLACE, (ids.device_id(user, draft.device),))
+            case See() | Revoke():
+                pass
+            case _ as never:
+                assert_never(never)
 
     def decide(self, draft: DeviceDraft, state: State, at_ms: int) -> Decision:
-        match draft:
-            case Register():
-                return _registered(draft, state, at_ms)
-            case See():
-                return _seen(draft, state)
+        device = _device(draft.user_id, draft.device, state)
+        match draft.act:
+            case Register() as act:
+                return _registered(draft, act, device, state, at_ms)
+            case See(seen_ms):
+                return _seen(device, seen_ms)
             case Revoke():
-                return _revoked(draft, state, at_ms)
-            case Store():
-                return _stored(draft, state)
+                return _revoked(draft, device, at_ms)
+            case Store(place):
+                return _stored(device, place, state)
             case _ as never:
                 assert_never(never)
 
@@ -159,13 +143,14 @@ class DeviceRules:
         return False
 
 
-def _registered(draft: Register, state: State, at_ms: int) -> Decision:
-    user = ids.user_id(draft.user)
-    known = _device(user, draft.device, state)
+def _registered(
+    draft: DeviceDraft, act: Register, known: Device, state: State, at_ms: int
+) -> Decision:
+    user = draft.user_id
     if known.made_ms:
         return Decision()  # by another request, a moment ago
     revoked_ms = max(known.revoked_ms, _device(user, EVERY, state).revoked_ms)
-    if is_revoked(draft.issued_ms, revoked_ms):
+    if is_revoked(act.issued_ms, revoked_ms):
         return Decision(refuse=Reason(SHUT_OUT, f"{draft.user} was shut out since"))
     device = replace(known, made_ms=at_ms, seen_ms=at_ms)
     puts = [Put(DEVICE, row_of(device))]
@@ -173,19 +158,18 @@ def _registered(draft: Register, state: State, at_ms: int) -> Decision:
         account = Account(user, draft.user, at_ms, display=draft.user)
         puts.append(Put(ACCOUNT, account_row(account)))
     entry = _entry(draft.id, at_ms, device)
-    forgotten = _forgotten(draft, state)
+    forgotten = _forgotten(user, act, state)
     if forgotten is None:
         return Decision(entries=(entry,), puts=tuple(puts))
     gone = _entry(ids.derived_id("forgotten device", draft.id), at_ms, forgotten)
     return Decision(entries=(gone, entry), puts=tuple(puts), drops=_all_of(forgotten))
 
 
-def _forgotten(draft: Register, state: State) -> Device | None:
+def _forgotten(user: bytes, act: Register, state: State) -> Device | None:
     """As one that never signed in. What was revoked is not forgotten: it is to stay so."""
-    user = ids.user_id(draft.user)
-    row = state[DEVICE, (user, draft.forgotten)] if draft.forgotten else None
+    row = state[DEVICE, (user, act.forgotten)] if act.forgotten else None
     device = None if row is None else read_row(Device, row)
-    if device is None or device.revoked_ms or device.seen_ms >= draft.unseen_since_ms:
+    if device is None or device.revoked_ms or device.seen_ms >= act.unseen_since_ms:
         return None
     return replace(device, made_ms=0, seen_ms=0)
 
@@ -196,28 +180,25 @@ def _all_of(device: Device) -> tuple[RowKey, ...]:
     return (RowKey(DEVICE, (device.user, device.name)), *keys)
 
 
-def _seen(draft: See, state: State) -> Decision:
-    device = _device(ids.user_id(draft.user), draft.device, state)
-    if not device.made_ms or device.seen_ms >= draft.at_ms:
+def _seen(device: Device, seen_ms: int) -> Decision:
+    if not device.made_ms or device.seen_ms >= seen_ms:
         return Decision()
-    return Decision(puts=(Put(DEVICE, row_of(replace(device, seen_ms=draft.at_ms))),))
+    return Decision(puts=(Put(DEVICE, row_of(replace(device, seen_ms=seen_ms))),))
 
 
-def _revoked(draft: Revoke, state: State, at_ms: int) -> Decision:
-    device = _device(ids.user_id(draft.user), draft.device, state)
+def _revoked(draft: DeviceDraft, device: Device, at_ms: int) -> Decision:
     revoked = replace(device, revoked_ms=max(at_ms, device.revoked_ms))
     return Decision(
         entries=(_entry(draft.id, at_ms, revoked),), puts=(Put(DEVICE, row_of(revoked)),)
     )
 
 
-def _stored(draft: Store, state: State) -> Decision:
+def _stored(device: Device, place: int, state: State) -> Decision:
     """It never has less than it had."""
-    device = _device(ids.user_id(draft.user), draft.device, state)
     row = state[DEVICE_PLACE, (device.id,)]
-    if not device.made_ms or (row is not None and int(row[1] or 0) >= draft.place):
+    if not device.made_ms or (row is not None and int(row[1] or 0) >= place):
         return Decision()
-    return Decision(puts=(Put(DEVICE_PLACE, (device.id, draft.place)),))
+    return Decision(puts=(Put(DEVICE_PLACE, (device.id, place)),))
 
 
 def _device(user: bytes, name: str, state: State) -> Device:
@@ -238,7 +219,3 @@ def _entry(entry_id: bytes, at_ms: int, device: Device) -> NewEntry:
         at_ms=at_ms,
         body=msgspec.json.encode(device),
     )
-
-
-def _payer(user: str, device: str) -> Payer:
-    return Payer("device", ids.device_id(ids.user_id(user), device).hex())
