@@ -179,7 +179,9 @@ def _of_http(headers: Mapping[bytes, bytes], body: bytes) -> RpcError:
     said = _printable(body).strip()
     text = f"HTTP status {number:03}" + (f": {said}" if said else " instead of an answer")
     code = _BY_HTTP_STATUS.get(number, Code.UNKNOWN)
-    return RpcError(code, text, retry_after_s=_retry_after_s(headers), http_status=number)
+    return RpcError(
+        code, text, retry_after_s=_retry_after_s(headers), http_status=number, said=headers
+    )
 
 
 def _of_status(status: bytes, said: Mapping[bytes, bytes]) -> RpcError:
@@ -188,7 +190,7 @@ def _of_status(status: bytes, said: Mapping[bytes, bytes]) -> RpcError:
         code = Code(int(status))
     except ValueError:
         code, text = Code.UNKNOWN, f"a status that gRPC does not have: {_text(status)}"
-    return RpcError(code, text or "no reason given", retry_after_s=_retry_after_s(said))
+    return RpcError(code, text or "no reason given", retry_after_s=_retry_after_s(said), said=said)
 
 
 def _text(quoted: bytes) -> str:

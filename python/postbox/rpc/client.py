@@ -33,13 +33,22 @@ class Channel:
     """To one server. Connects when something is asked, for all who ask together; a connection that
     broke or grew old is replaced for the next call, one that is not used closes by itself."""
 
-    def __init__(self, dial: Dial, authority: str, *, is_tls: bool, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        dial: Dial,
+        authority: str,
+        *,
+        is_tls: bool,
+        nursery: trio.Nursery,
+        metadata: Callable[[], Headers] = tuple,
+    ) -> None:
         """`authority`: the server's name, and its port if that is not the scheme's own. `nursery`:
-        where connections live."""
+        where connections live. `metadata`: what goes with each call; names in lower case."""
         self._dial = dial
         self._authority = authority
         self._scheme = "https" if is_tls else "http"
         self._nursery = nursery
+        self._metadata = metadata
         self._dialing = trio.Lock()
         self._connection: Connection | None = None
         self._failures = 0
@@ -61,12 +70,14 @@ class Channel:
             with trio.fail_at(deadline):
                 connection = await self._connected()  # not tried twice: a fetch is one connection
                 try:
-                    return await _ask(connection, path, message, deadline, max_bytes, sent)
+                    headers = self._headers(path, deadline)
+                    return await _ask(connection, headers, message, max_bytes, sent)
                 except RpcError as error:
                     if error.was_begun:
                         raise
                 connection = await self._connected()
-                return await _ask(connection, path, message, deadline, max_bytes, sent)
+                headers = self._headers(path, deadline)
+                return await _ask(connection, headers, message, max_bytes, sent)
         except trio.TooSlowError:
             text = f"no complete answer within {deadline_s:g} s"
             raise RpcError(Code.DEADLINE_EXCEEDED, text) from None
@@ -80,7 +91,7 @@ class Channel:
         Raises RpcError, also where the messages are taken."""
         try:
             with trio.fail_after(idle_s):
-                call = await self._call(_headers(path, math.inf), message, max_bytes)
+                call = await self._call(self._headers(path, math.inf), message, max_bytes)
         except trio.TooSlowError:
             raise _silent(idle_s) from None
         try:
@@ -90,6 +101,21 @@ class Channel:
 
     async def _call(self, headers: Headers, message: bytes, max_bytes: int) -> Call:
         return await (await self._connected()).call(headers, message, max_bytes)
+
+    def _headers(self, path: str, deadline: float) -> Headers:
+        """`deadline` on Trio's clock; the server is told how much time is left."""
+        left_ms = max(1.0, (deadline - trio.current_time()) * 1000)
+        timeout = [(b"grpc-timeout", b"%dm" % min(left_ms, MAX_TIMEOUT_MS))]
+        return [
+            (b":method", b"POST"),
+            (b":path", path.encode()),
+            (b"te", b"trailers"),
+            (b"content-type", b"application/grpc"),
+            (b"grpc-accept-encoding", b"identity"),
+            (b"user-agent", b"postbox"),
+            *(timeout if left_ms < math.inf else ()),
+            *self._metadata(),
+        ]
 
     async def _connected(self) -> Connection:
         """Of those who wait for a connection one makes it, and they share it, or its failure."""
@@ -121,13 +147,12 @@ class Channel:
 
 async def _ask(
     connection: Connection,
-    path: str,
+    headers: Headers,
     message: bytes,
-    deadline: float,
     max_bytes: int,
     sent: Callable[[], None] | None,
 ) -> bytes:
-    call = await connection.call(_headers(path, deadline), message, max_bytes)
+    call = await connection.call(headers, message, max_bytes)
     if sent is not None:
         sent()
     try:
@@ -161,21 +186,6 @@ class _Messages:
         if message is None:
             raise StopAsyncIteration
         return message
-
-
-def _headers(path: str, deadline: float) -> Headers:
-    """`deadline` on Trio's clock; the server is told how much time is left."""
-    left_ms = max(1.0, (deadline - trio.current_time()) * 1000)
-    timeout = [(b"grpc-timeout", b"%dm" % min(left_ms, MAX_TIMEOUT_MS))]
-    return [
-        (b":method", b"POST"),
-        (b":path", path.encode()),
-        (b"te", b"trailers"),
-        (b"content-type", b"application/grpc"),
-        (b"grpc-accept-encoding", b"identity"),
-        (b"user-agent", b"postbox"),
-        *(timeout if left_ms < math.inf else ()),
-    ]
 
 
 def _silent(idle_s: float) -> RpcError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from postbox.errors import Fault
@@ -33,7 +34,8 @@ class RpcError(Fault):
 
     `text`: the other side's own, if it gave one. `retry_after_s`: when it wants to be asked again.
     `is_transport`: there was no answer, for there is no connection, or it broke. `http_status`: of
-    an answer that was none of gRPC's.
+    an answer that was none of gRPC's. `said`: the server's headers and trailers, names in lower
+    case; None if the server did not say that this call failed.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class RpcError(Fault):
         is_transport: bool = False,
         was_begun: bool = True,
         http_status: int | None = None,
+        said: Mapping[bytes, bytes] | None = None,
     ) -> None:
         super().__init__(f"{code.name}: {text}")
         self.code = code
@@ -53,6 +56,7 @@ class RpcError(Fault):
         self.is_transport = is_transport
         self.was_begun = was_begun
         self.http_status = http_status
+        self.said = said
 
     def again(self) -> RpcError:
         """The same, for another call that it befalls: an exception is raised once."""
@@ -63,6 +67,7 @@ class RpcError(Fault):
             is_transport=self.is_transport,
             was_begun=self.was_begun,
             http_status=self.http_status,
+            said=self.said,
         )
 
 
