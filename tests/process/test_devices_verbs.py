@@ -22,9 +22,9 @@ from postbox.world import SystemClock, system_world
 from support.command import TIMEOUT_S, Call, served
 
 
-def devices(call: Call, home: Path, *words: str) -> list[dict[str, Any]]:
+def devices(call: Call, home: Path, *words: str, code: int = 0) -> list[dict[str, Any]]:
     done = call("devices", *words, "--home", home, "--json")
-    assert done.code == 0, done
+    assert done.code == code, done
     return list(done.json["devices"])
 
 
@@ -80,8 +80,8 @@ def test_a_minted_token_lets_its_device_in_until_it_is_revoked(tmp_path: Path, c
 def test_a_serving_node_mints_what_it_takes_when_it_is_stopped(tmp_path: Path, call: Call) -> None:
     with served(tmp_path):
         token = minted(call, tmp_path)
-        [never] = devices(call, tmp_path, "revoke", "ann", "lost")
-        assert (never["registered"], never["is_let_in"]) == (None, False)
+        [never] = devices(call, tmp_path, "revoke", "ann", "lost", code=1)
+        assert (never["user"], never["registered"], never["is_let_in"]) == (None, None, False)
     assert signed_in(tmp_path, token).user == "ann"
     both = devices(call, tmp_path, "--user", "ann")
     assert [(one["device"], one["is_let_in"]) for one in both] == [("lost", False), ("phone", True)]
@@ -134,12 +134,28 @@ def test_what_was_minted_for_a_user_that_never_signed_in_can_be_made_useless(
     tmp_path: Path, call: Call
 ) -> None:
     token = minted(call, tmp_path)
-    [every] = devices(call, tmp_path, "revoke", "ann")
+    [every] = devices(call, tmp_path, "revoke", "ann", code=1)
     assert (every["device"], every["registered"]) == ("*", None)
     with pytest.raises(NotKnown) as refused:
         signed_in(tmp_path, token)
     assert refused.value.code == "DEVICE_REVOKED"
     assert signed_in(tmp_path, minted(call, tmp_path)).user == "ann"
+
+
+def test_who_mistypes_a_name_is_told_that_nobody_of_that_name_signed_in(
+    tmp_path: Path, call: Call
+) -> None:
+    signed_in(tmp_path, minted(call, tmp_path))
+    for words, stranger in (
+        (("anne",), "nobody signed in here as anne"),
+        (("anne", "phone"), "nobody signed in here as anne"),
+        (("ann", "phnoe"), "no device phnoe of ann is known here"),
+    ):
+        done = call("devices", "revoke", *words, "--home", tmp_path)
+        assert (done.code, done.err.startswith(f"postbox: {stranger}: ")) == (1, True), done
+        assert "is shut out until" in done.out
+    done = call("devices", "revoke", "ann", "--home", tmp_path)
+    assert (done.code, done.err) == (0, ""), "one that was shut out before is no reason"
 
 
 def test_how_long_a_token_is_good_is_said_by_the_verb_or_the_configuration(

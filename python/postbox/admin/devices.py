@@ -12,7 +12,7 @@ from postbox.clients.identity.devices import devices_of, is_let_in
 from postbox.clients.identity.names import device_refusal, user_refusal
 from postbox.clients.ids import text_of, user_id
 from postbox.clients.rules.devices import EVERY, DeviceDraft, DeviceRules, Revoke
-from postbox.clients.tables import ALL_DEVICES, Device, read_row
+from postbox.clients.tables import ACCOUNT, ALL_DEVICES, Device, read_row
 from postbox.errors import Fault
 from postbox.store.contract import Reader
 from postbox.trust.keys import SEED_BYTES
@@ -102,7 +102,7 @@ async def _list(desk: Desk, request: ListDevices, tell: Tell) -> DevicesSeen:
     user = None if request.user is None else _user(request.user)
     if user is None:
         return DevicesSeen(await desk.node.store.read(_all))
-    return DevicesSeen([_seen(user, device) for device in await _devices(desk, user)])
+    return await _of(desk, user)
 
 
 async def _revoke(desk: Desk, request: RevokeDevices, tell: Tell) -> DevicesSeen:
@@ -114,8 +114,8 @@ async def _revoke(desk: Desk, request: RevokeDevices, tell: Tell) -> DevicesSeen
         await _revoke_each(desk, user, [EVERY])  # first: from here on no device is added
         names = [device.name for device in await _devices(desk, user)]
     await _revoke_each(desk, user, [name for name in names if name != EVERY])
-    now = await _devices(desk, user)
-    return DevicesSeen([_seen(user, device) for device in now if device.name in names])
+    found = await _of(desk, user)
+    return DevicesSeen([one for one in found.devices if one.device in names])
 
 
 async def _revoke_each(desk: Desk, user: str, names: list[str]) -> None:
@@ -125,6 +125,14 @@ async def _revoke_each(desk: Desk, user: str, names: list[str]) -> None:
 
 async def _devices(desk: Desk, user: str) -> list[Device]:
     return await desk.node.store.read(lambda reader: devices_of(reader, user_id(user)))
+
+
+async def _of(desk: Desk, user: str) -> DevicesSeen:
+    """What one user has."""
+    key = (user_id(user),)
+    accounts = await desk.node.store.read(lambda reader: reader.rows(ACCOUNT, [key]))
+    known = None if accounts[key] is None else user
+    return DevicesSeen([_seen(known, device) for device in await _devices(desk, user)])
 
 
 def _all(reader: Reader) -> list[DeviceSeen]:

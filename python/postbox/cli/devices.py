@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 
 from postbox.admin.devices import (
@@ -12,6 +14,7 @@ from postbox.admin.devices import (
     ListDevices,
     RevokeDevices,
 )
+from postbox.cli.main import FAILED
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows, print_text
@@ -56,14 +59,31 @@ def revoke(user: str, device: str | None = None, /, *, common: Common | None = N
             revoked = await operator.call(REVOKE_DEVICES, RevokeDevices(user, device))
         if options.json:
             print_json(revoked)
+        else:
+            for one in revoked.devices:
+                print_text(f"{_who(user, one)} is shut out until it has a new token.")
+        stranger = _stranger(user, device, revoked.devices)
+        if stranger is None:
             return 0
-        for one in revoked.devices:
-            name = f"{user}'s {one.device}" if one.device != EVERY else f"every device of {user}"
-            note = "" if one.registered or one.device == EVERY else " It never signed in."
-            print_text(f"{name} is shut out until it has a new token.{note}")
-        return 0
+        print(f"postbox: {stranger}", file=sys.stderr)
+        return FAILED
 
     return run(verb, as_json=options.json)
+
+
+def _who(user: str, device: DeviceSeen) -> str:
+    return f"every device of {user}" if device.device == EVERY else f"{user}'s {device.device}"
+
+
+def _stranger(user: str, device: str | None, revoked: Sequence[DeviceSeen]) -> str | None:
+    """Whoever mistypes a name must not believe that it is done. What was shut out is so all the
+    same: a token may have been made for it, and not be used yet."""
+    if any(one.user is None for one in revoked):
+        return f"nobody signed in here as {user}: if you mean another, see postbox devices"
+    if device is not None and any(one.registered is None for one in revoked):
+        there = f"see postbox devices --user {user}"
+        return f"no device {device} of {user} is known here: if you mean another, {there}"
+    return None
 
 
 def _print(found: DevicesSeen) -> None:
