@@ -1,7 +1,9 @@
 """HTTP in front of `connectrpc`: what of a request it is given to see.
 
 Of headers it gets those that a door names, and of bodies only whole ones. A deadline that a caller
-names is left out: who gives up resets its stream, and virtual time has no other clock. Plain HTTP
+names is left out: who gives up resets its stream, and virtual time has no other clock. Of what it
+answers nothing is said of compression, of which there is none; and a content type that it does not
+speak is refused in words, with those that are spoken on that path. Plain HTTP
 is for where the wire itself is secure (`Reach.is_home`), since whoever can change what is on it
 could do so to keys and tokens; where a request over TLS comes from proves nothing, and is not
 asked.
@@ -9,9 +11,10 @@ asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
         ASGIReceiveCallable,
         ASGIReceiveEvent,
         ASGISendCallable,
+        ASGISendEvent,
         HTTPScope,
         Scope,
     )
@@ -42,6 +46,15 @@ HEADERS: Final = (
     b"grpc-encoding",
 )
 """That choose a codec."""
+
+_GRPC: Final = tuple(
+    f"application/grpc{web}{codec}" for web in ("", "-web") for codec in ("", "+proto", "+json")
+)
+TYPES: Final = ("application/json", "application/proto", *_GRPC)
+TYPES_OF_STREAMS: Final = ("application/connect+json", "application/connect+proto", *_GRPC)
+"""Of requests that have one answer, and of those that have a stream of them."""
+
+_OF_COMPRESSION: Final = (b"content-encoding", b"vary")
 
 
 @dataclass(frozen=True)
@@ -65,11 +78,14 @@ class Requests:
         reach: Reach,
         bounds: Bounds,
         *,
+        streams: Collection[str],
         who: str,
         plain_http: str,
     ) -> None:
-        """`who` answers here, and why it does not do so over plain HTTP, for those who are told."""
+        """`streams`: the paths that answer with one. `who` answers here, and why it does not do so
+        over plain HTTP, for those who are told."""
         self._services = services
+        self._streams = streams
         self._reach = reach
         self._bounds = bounds
         self._large = AtOnce(bounds.large_of_address, bounds.large_at_once)
@@ -82,7 +98,8 @@ class Requests:
         try:
             with ExitStack() as places:
                 service, body = await self._request(scope, receive, places)
-                await service(self._narrowed(scope), _Replay(body, receive), send)
+                tell = self._told(scope, send)
+                await service(self._narrowed(scope), _Replay(body, receive), tell)
         except _Refused as refused:
             await send_reply(send, refused.reply)
 
@@ -118,6 +135,28 @@ class Requests:
         wanted = self._bounds.headers
         headers = [(name, value) for name, value in scope["headers"] if name in wanted]
         return {**scope, "path": _path(scope), "query_string": b"", "headers": headers}
+
+    def _told(self, scope: HTTPScope, send: Send) -> Send:
+        is_told = False
+
+        async def tell(event: ASGISendEvent) -> None:
+            nonlocal is_told
+            if event["type"] == "http.response.start":
+                if event["status"] == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+                    is_told = True
+                    await send_reply(send, self._not_spoken(scope))
+                else:
+                    headers = event["headers"]
+                    event["headers"] = [each for each in headers if each[0] not in _OF_COMPRESSION]
+            if not is_told:
+                await send(event)
+
+        return tell
+
+    def _not_spoken(self, scope: HTTPScope) -> Reply:
+        types = ", ".join(TYPES_OF_STREAMS if _path(scope) in self._streams else TYPES)
+        line = f"this content type is not spoken here: use one of {types}"
+        return text(415, line, **{"accept-post": types})
 
     async def _body(self, scope: HTTPScope, receive: Receive, places: ExitStack) -> bytes:
         body, bounds = bytearray(), self._bounds

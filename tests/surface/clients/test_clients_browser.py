@@ -14,6 +14,7 @@ import trio
 from postbox.clients import wire
 from postbox.clients.serving.browser import EVENT_STREAM, MAX_AGE_S
 from postbox.clients.serving.streams import Why
+from postbox.net.asgi import TEXT
 from support.asgi_call import Call, call
 from support.client_door import Device, conversation, door_at, message
 
@@ -204,6 +205,40 @@ async def test_what_is_no_json_of_the_message_is_refused(tmp_path: Path, body: b
         said = json.loads(answer.body)
         assert said["code"] == "invalid_argument"
         assert said["message"].startswith("INVALID: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "spoken"),
+    [
+        (SYNC, "", JSON),
+        (SYNC, "text/html", "application/proto"),
+        (SYNC, "application/connect+json", "application/grpc-web+proto"),
+        (SYNC, "application/grpc+thrift", "application/grpc"),
+        (STREAM, JSON, "application/connect+json"),
+    ],
+)
+async def test_a_content_type_that_is_not_spoken_is_refused_with_those_that_are(
+    tmp_path: Path, path: str, content_type: str, spoken: str
+) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        answer = await post(ann, path, {}, content_type)
+        assert (answer.status, answer.headers["content-type"]) == (415, TEXT)
+        types = answer.headers["accept-post"].split(", ")
+        assert spoken in types
+        assert content_type not in types
+        assert answer.body.decode() == (
+            f"this content type is not spoken here: use one of {', '.join(types)}\n"
+        )
+        for each in types:
+            assert (await post(ann, path, b"", each)).status != 415
+
+
+async def test_where_nothing_is_compressed_nothing_is_said_of_it(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        for answer in (await post(ann, SYNC, {}), await post(ann, SYNC, b"{")):
+            assert not {"vary", "content-encoding"} & answer.headers.keys()
 
 
 # -- leave to call ------------------------------------------------------------------------------

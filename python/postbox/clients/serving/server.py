@@ -167,7 +167,9 @@ def make_app(
     services = dict.fromkeys(wire.PATHS.values(), cast("ASGIFramework", connect))
     path = wire.PATHS[wire.SYNC_FROM_SERVER]
     services[path] = cast("ASGIFramework", EventStream(server.frames, services[path], metrics))
-    in_front = Requests(services, reach, BOUNDS, who="a host", plain_http=PLAIN_HTTP)
+    in_front = Requests(
+        services, reach, BOUNDS, streams=(path,), who="a host", plain_http=PLAIN_HTTP
+    )
     return cast("ASGIFramework", Cors(in_front, origins))
 
 

@@ -241,7 +241,10 @@ def make_app(server: HostsServer, reach: Reach) -> ASGIFramework:
     )
     services = {wire.PATHS[rpc]: cast("ASGIFramework", postbox) for rpc in wire.RPCS}
     services[wire.PATHS[wire.GET_KEY]] = cast("ASGIFramework", auth)
-    in_front = Requests(services, reach, BOUNDS, who="a host", plain_http=PLAIN_HTTP)
+    streams = (wire.PATHS[wire.SYNC],)
+    in_front = Requests(
+        services, reach, BOUNDS, streams=streams, who="a host", plain_http=PLAIN_HTTP
+    )
     return cast("ASGIFramework", in_front)
 
 
