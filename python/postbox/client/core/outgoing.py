@@ -1,127 +1,58 @@
-"""What a user does, and the event that says it: the bytes that wait in the queue and go up.
+"""The events that go up: what a user did as the bytes that wait in the queue, and back again.
 
-An act names messages and conversations by the host's uuid, or by the local uuid of an event of this
-device's own that may still be in the queue. What a host would refuse for its form is refused here,
-before it is promised to the user.
+The bytes are all that is kept of an act: what they say can be read from them at any time, by a
+newer version, too.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, assert_never
 
 from msgspec import Struct
+from protobuf import Oneof
+from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
+from postbox.client.core.acts import (
+    Act,
+    AddMember,
+    AddReaction,
+    AnswerInvite,
+    CreateConversation,
+    DeleteMessage,
+    EditMessage,
+    Foreign,
+    Read,
+    RemoveMember,
+    RemoveReaction,
+    RenameConversation,
+    SendMessage,
+    SetDisplayName,
+    SetPicture,
+)
+from postbox.client.core.forms import MAX_EVENT_BYTES, NoSuchAct, check
+from postbox.client.core.ids import is_uuid, user_uuid
+from postbox.rpc.fields import bytes_field, varint_field, without
+from postbox.rpc.postbox.v1 import clients_pb as pb
 
-class CreateConversation(Struct, frozen=True, tag=True):
-    """`members`: beside the user; names, or uuids."""
+MAX_BATCH_EVENTS = 100
+MAX_BATCH_BYTES = 2**20
 
-    name: str
-    members: tuple[str, ...] = ()
+_KNOWN_OF_MESSAGE = frozenset(field.number for field in pb.Message.desc().fields)
+_KNOWN_OF_EVENT = frozenset(field.number for field in pb.Event.desc().fields)
+_EVENTS, _FIRST_NUMBER, _TOKEN = 1, 2, 3  # of a SubmitEventInput
 
-
-class RenameConversation(Struct, frozen=True, tag=True):
-    conversation: str
-    name: str
-    based_on: str = ""
-
-
-class AddMember(Struct, frozen=True, tag=True):
-    """Or changes the role of who is in. `user`: a name, or a uuid."""
-
-    conversation: str
-    user: str
-    is_owner: bool = False
-    history: bool = False
-
-
-class RemoveMember(Struct, frozen=True, tag=True):
-    """`user`: a uuid; empty: the user itself leaves."""
-
-    conversation: str
-    user: str = ""
-
-
-class SendMessage(Struct, frozen=True, tag=True):
-    """`extra`: fields of the message that are the application's, from 64 on."""
-
-    conversation: str
-    text: str
-    reply_to: str = ""
-    extra: bytes = b""
-
-
-class EditMessage(Struct, frozen=True, tag=True):
-    conversation: str
-    message: str
-    text: str
-    based_on: str = ""
-    extra: bytes = b""
-
-
-class DeleteMessage(Struct, frozen=True, tag=True):
-    conversation: str
-    message: str
-
-
-class AddReaction(Struct, frozen=True, tag=True):
-    conversation: str
-    message: str
-    reaction: str
-
-
-class RemoveReaction(Struct, frozen=True, tag=True):
-    conversation: str
-    message: str
-    reaction: str
-
-
-class Read(Struct, frozen=True, tag=True):
-    """Everything up to that message."""
-
-    conversation: str
-    message: str
-
-
-class SetDisplayName(Struct, frozen=True, tag=True):
-    name: str
-    based_on: str = ""
-
-
-class SetPicture(Struct, frozen=True, tag=True):
-    """A PNG; empty: none."""
-
-    png: bytes
-    based_on: str = ""
-
-
-class AnswerInvite(Struct, frozen=True, tag=True):
-    host: str
-    invite: str
-    accepted: bool
-
-
-class Foreign(Struct, frozen=True, tag=True):
-    """A kind of an application: the one field of an Event that it is, tag and all."""
-
-    conversation: str
-    field: bytes
-
-
-Act: TypeAlias = (
+_OfPeople: TypeAlias = (
     CreateConversation
     | RenameConversation
     | AddMember
     | RemoveMember
-    | SendMessage
-    | EditMessage
-    | DeleteMessage
-    | AddReaction
-    | RemoveReaction
-    | Read
     | SetDisplayName
     | SetPicture
     | AnswerInvite
-    | Foreign
+)
+_OfMessage: TypeAlias = (
+    SendMessage | EditMessage | DeleteMessage | AddReaction | RemoveReaction | Read
 )
 
 
@@ -137,25 +68,176 @@ class Outgoing(Struct, frozen=True):
     body: bytes
 
 
-class NoSuchAct(ValueError):
-    """It has a form that every host would refuse. The text says what is wrong with it."""
-
-
 def outgoing(act: Act, local: str, now_ms: int) -> Outgoing:
     """`local`: a new uuid. Raises NoSuchAct."""
-    raise NotImplementedError
+    check(act)
+    conversation = getattr(act, "conversation", "")
+    event = pb.Event(
+        uuid=local,
+        clientTime=_timestamp(now_ms),
+        conversationUuid=conversation,
+        basedOnUuid=getattr(act, "based_on", ""),
+    )
+    if isinstance(act, Foreign):
+        body = event.to_binary() + act.field
+        return Outgoing(local, "", conversation, "", _bounded(body, 0))
+    event.content = content = _content(act, local)
+    png_bytes = len(act.png) if isinstance(act, SetPicture) else 0
+    body = _bounded(event.to_binary(), png_bytes)
+    if isinstance(act, CreateConversation):
+        conversation = local
+    return Outgoing(local, content.field, conversation, _target(act), body)
+
+
+def _bounded(body: bytes, png_bytes: int) -> bytes:
+    size = len(body) - png_bytes
+    if size > MAX_EVENT_BYTES:
+        raise NoSuchAct(f"this makes an event of {size:,} bytes: at most {MAX_EVENT_BYTES:,}")
+    return body
+
+
+def _target(act: Act) -> str:
+    match act:
+        case AddMember(_, user):
+            return user if is_uuid(user) else user_uuid(user)
+        case RemoveMember(_, user):
+            return user
+        case AnswerInvite(_, invite):
+            return invite
+        case _:
+            return getattr(act, "message", "")
+
+
+def _content(act: _OfMessage | _OfPeople, local: str) -> Any:
+    """A Oneof of Event; its many kinds have no common type."""
+    match act:
+        case SendMessage(conversation, text, reply_to, extra):
+            message = _message(conversation, text, reply_to, extra)
+            sent = pb.SendingNewMessage(coredataLocalUuid=local, message=message)
+            return Oneof("sendingNewMessage", sent)
+        case EditMessage(conversation, message, text, _, extra):
+            written = _message(conversation, text, "", extra)
+            return Oneof("messageEdited", pb.MessageEdited(uuid=message, message=written))
+        case DeleteMessage(_, message):
+            return Oneof("messageDeleted", pb.MessageDeleted(uuid=message))
+        case AddReaction(_, message, reaction):
+            return Oneof("reactionAdded", pb.ReactionAdded(uuid=message, reaction=reaction))
+        case RemoveReaction(_, message, reaction):
+            return Oneof("reactionRemoved", pb.ReactionRemoved(uuid=message, reaction=reaction))
+        case Read(_, message):
+            return Oneof("readNewMessage", pb.ReadNewMessage(uuid=message))
+        case _:
+            return _content_of_people(act)
+
+
+def _content_of_people(act: _OfPeople) -> Any:
+    match act:
+        case CreateConversation(name, members):
+            users = [_user(member) for member in members]
+            return Oneof("conversationCreated", pb.ConversationCreated(name=name, members=users))
+        case RenameConversation(conversation, name):
+            changed = pb.ConversationNameChanged(conversationUuid=conversation, newName=name)
+            return Oneof("conversationNameChanged", changed)
+        case AddMember(conversation, user, is_owner, history):
+            role = pb.Role.OWNER if is_owner else pb.Role.MEMBER
+            joined = pb.MemberJoined(
+                conversationUuid=conversation, user=_user(user), role=role, history=history
+            )
+            return Oneof("memberJoined", joined)
+        case RemoveMember(conversation, user):
+            left = pb.MemberLeft(conversationUuid=conversation, userUuid=user)
+            return Oneof("memberLeft", left)
+        case SetDisplayName(name):
+            return Oneof("displayNameChanged", pb.DisplayNameChanged(newName=name))
+        case SetPicture(png):
+            return Oneof("profilePictureChanged", pb.ProfilePictureChanged(pngImage=png))
+        case AnswerInvite(host, invite, accepted):
+            decided = pb.InviteDecided(host=host, invite=invite, accepted=accepted)
+            return Oneof("inviteDecided", decided)
+        case _ as never:
+            assert_never(never)
+
+
+def _message(conversation: str, text: str, reply_to: str, extra: bytes) -> pb.Message:
+    message = pb.Message(text=text, conversationUuid=conversation, replyToUuid=reply_to)
+    return pb.Message.from_binary(message.to_binary() + extra) if extra else message
+
+
+def _user(member: str) -> pb.User:
+    return pb.User(uuid=member) if is_uuid(member) else pb.User(name=member)
+
+
+def _timestamp(at_ms: int) -> Timestamp:
+    return Timestamp(seconds=at_ms // 1_000, nanos=at_ms % 1_000 * 10**6)
+
+
+# -- and back ----------------------------------------------------------------------------------
 
 
 def act_of(body: bytes) -> Act:
     """What a row's bytes say."""
-    raise NotImplementedError
+    event = pb.Event.from_binary(body)
+    conversation, based_on = event.conversationUuid, event.basedOnUuid
+    if event.content is None:
+        return Foreign(conversation, without(body, _KNOWN_OF_EVENT))
+    match event.content.value:
+        case pb.SendingNewMessage(message=pb.Message() as said):
+            return SendMessage(conversation, said.text, said.replyToUuid, extra_of(said))
+        case pb.MessageEdited(uuid=message, message=pb.Message() as said):
+            return EditMessage(conversation, message, said.text, based_on, extra_of(said))
+        case pb.MessageDeleted(uuid=message):
+            return DeleteMessage(conversation, message)
+        case pb.ReactionAdded(uuid=message, reaction=reaction):
+            return AddReaction(conversation, message, reaction)
+        case pb.ReactionRemoved(uuid=message, reaction=reaction):
+            return RemoveReaction(conversation, message, reaction)
+        case pb.ReadNewMessage(uuid=message):
+            return Read(conversation, message)
+        case pb.ProfilePictureChanged(pngImage=png):
+            return SetPicture(png, based_on)
+        case pb.DisplayNameChanged(newName=name):
+            return SetDisplayName(name, based_on)
+        case pb.InviteDecided(host=host, invite=invite, accepted=accepted):
+            return AnswerInvite(host, invite, accepted)
+        case _ as value:
+            return _act_of_conversation(conversation, based_on, value)
 
 
-def batch_of(bodies: list[bytes], number: int, token: str) -> bytes:
-    """A SubmitEventInput."""
-    raise NotImplementedError
+def _act_of_conversation(conversation: str, based_on: str, value: object) -> Act:
+    match value:
+        case pb.ConversationCreated(name=name, members=members):
+            return CreateConversation(name, tuple(user.uuid or user.name for user in members))
+        case pb.ConversationNameChanged(newName=name):
+            return RenameConversation(conversation, name, based_on)
+        case pb.MemberJoined(user=pb.User() as user, role=role, history=history):
+            return AddMember(conversation, user.uuid or user.name, role == pb.Role.OWNER, history)
+        case pb.MemberLeft(userUuid=user):
+            return RemoveMember(conversation, user)
+        case _:
+            raise ValueError(f"a row of the queue says {type(value).__name__}, which no user does")
+
+
+def extra_of(message: pb.Message) -> bytes:
+    """Its fields that are an application's, or a newer host's."""
+    return without(message.to_binary(), _KNOWN_OF_MESSAGE)
+
+
+# -- requests ----------------------------------------------------------------------------------
+
+
+def batch_of(bodies: Sequence[bytes], number: int, token: str) -> bytes:
+    """A SubmitEventInput. `number`: of the first; 0: without numbers. `token`: of the last frame
+    that the device has committed."""
+    parts = [bytes_field(_EVENTS, body) for body in bodies]
+    if number:
+        parts.append(varint_field(_FIRST_NUMBER, number))
+    if token:
+        parts.append(bytes_field(_TOKEN, token.encode()))
+    return b"".join(parts)
 
 
 def typing(conversation: str, is_over: bool) -> bytes:
     """A SubmitEventInput that says it; no row of a queue."""
-    raise NotImplementedError
+    said = pb.UserIsTyping(conversationUuid=conversation, isOver=is_over)
+    content: Oneof[Literal["userIsTyping"], pb.UserIsTyping] = Oneof("userIsTyping", said)
+    return batch_of([pb.Event(content=content, conversationUuid=conversation).to_binary()], 0, "")
