@@ -5,6 +5,7 @@ log, and what their devices are sent comes from the real reading. No network, an
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 class Leaving:
     """A stream's end, as the server says it."""
+
+    until_ms = math.inf
 
     def __init__(self) -> None:
         self.is_over = False

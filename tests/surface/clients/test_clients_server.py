@@ -27,6 +27,8 @@ from support.client_door import (
 )
 from support.serving import logged
 
+NOWHERE = "00000000-0000-4000-8000-0000000000ff"
+
 
 async def test_a_message_that_is_sent_again_is_stored_once(tmp_path: Path) -> None:
     async with door_at(tmp_path) as door:
@@ -51,7 +53,7 @@ async def test_each_event_of_a_batch_is_answered_in_its_place(tmp_path: Path) ->
         batch = [
             created,
             ann.event(message(created.uuid, "by the local uuid")),
-            ann.event(message("00000000-0000-4000-8000-0000000000ff", "into nowhere")),
+            ann.event(message(NOWHERE, "into nowhere")),
             ann.event(pb.DisplayNameChanged(newName="Ann")),
         ]
         answers = (await ann.sync(*batch)).events
@@ -144,6 +146,19 @@ async def test_a_device_that_sends_nothing_is_told_its_next_number(tmp_path: Pat
         assert (await ann.sync()).nextQueueNumber == 1
         await ann.sync(ann.event(pb.DisplayNameChanged(newName="Ann")), first=1)
         assert (await ann.sync()).nextQueueNumber == 2
+
+
+async def test_behind_an_old_batch_the_number_that_is_awaited_is_told(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        room = await conversation(ann)
+        queue = [ann.event(message(room, str(number))) for number in range(9)]
+        queue[1] = ann.event(message(NOWHERE))
+        assert (await ann.sync(*queue, first=1)).nextQueueNumber == 10
+        for old in (queue[:1], queue[1:2], queue[:5], queue):
+            assert (await ann.sync(*old, first=queue.index(old[0]) + 1)).nextQueueNumber == 10
+        new = ann.event(message(room, "new"))
+        assert (await ann.sync(queue[8], new, first=9)).nextQueueNumber == 11
 
 
 async def test_who_does_not_count_is_told_no_number(tmp_path: Path) -> None:

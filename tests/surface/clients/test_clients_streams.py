@@ -162,10 +162,12 @@ async def test_a_revoked_device_hears_no_more(tmp_path: Path) -> None:
 async def test_a_stream_does_not_outlive_its_token(world: World, tmp_path: Path) -> None:
     async with door_at(tmp_path, world) as door:
         ann = door.device("ann", days=60_000 / DAY_MS)
+        began_s = trio.current_time()
         async with ann.listening() as stream:
             said, why = await ended(stream)
             assert said.code == "TOKEN_EXPIRED"
             assert (why.code, why.status) == ("TOKEN_EXPIRED", UNAUTHENTICATED)
+            assert 59 < trio.current_time() - began_s < 61  # and not with the next sign of life
             assert 60 <= trio.current_time() < 60 + ALIVE_S + 1
 
 
@@ -209,8 +211,8 @@ async def test_a_device_that_does_not_read_its_streams_is_given_few_and_stops_no
 def test_a_stream_ends_for_the_first_reason_that_it_is_given() -> None:
     streams, opened, closed = Streams(), list[bytes](), list[bytes]()
     streams.listen(opened.append, closed.append)
-    with streams.one(b"a" * 16) as first, streams.one(b"b" * 16) as other:
-        with streams.one(b"a" * 16) as second:
+    with streams.one(b"a" * 16, 0) as first, streams.one(b"b" * 16, 0) as other:
+        with streams.one(b"a" * 16, 0) as second:
             assert (first.why, second.why) == (Why.DISPLACED, None)
             streams.end_all()
             assert (first.why, second.why) == (Why.DISPLACED, Why.RESTARTING)
@@ -225,7 +227,7 @@ def test_a_stream_ends_for_the_first_reason_that_it_is_given() -> None:
 
 def test_who_waits_for_the_end_of_a_stream_is_woken_also_when_it_came_before() -> None:
     before, after = trio.Event(), trio.Event()
-    leave = Leave(b"a" * 16)
+    leave = Leave(b"a" * 16, 0)
     leave.wake(before)
     assert not before.is_set()
     leave.end(Why.DISPLACED)

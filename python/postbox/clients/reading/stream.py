@@ -61,6 +61,11 @@ class Leave(Protocol):
     @property
     def is_over(self) -> bool: ...
 
+    @property
+    def until_ms(self) -> float:
+        """When it has to be looked at again whether it is over: a frame comes then."""
+        ...
+
     def wake(self, event: trio.Event) -> None:
         """Sets it then, perhaps at once."""
         ...
@@ -274,10 +279,15 @@ class Stream:
         self._leave.wake(event)
         if self._mail is not None:
             self._mail.wake(event)
-        with trio.move_on_after(ALIVE_S):
+        with trio.move_on_after(self._alive_s()):
             await event.wait()
         self._pos = watch.read_on(self._pos, self._reading.tail.head)
         return event.is_set()
+
+    def _alive_s(self) -> float:
+        """A millisecond more than is left of the device's time: clocks differ by less."""
+        left_ms = self._leave.until_ms - self._reading.clock.now_ns() // 1_000_000
+        return min(ALIVE_S, max(0, left_ms + 1) / 1_000)
 
     def _is_plain(self, entries: Sequence[Entry]) -> bool:
         """Nothing is to be read for them beside what they say: as nearly always."""

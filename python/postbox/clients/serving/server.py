@@ -121,10 +121,10 @@ class ClientsServer:
         """A stream that ends when the device has caught up takes no other one's place."""
         self._note(caller, request.resumeToken)
         if request.untilCaughtUp:
-            leave, mail = Leave(caller.device_id), None
+            leave, mail = Leave(caller.device_id, caller.expires_ms), None
         else:
-            leave = course.enter_context(self._streams.one(caller.device_id))
-            mail = None
+            one = self._streams.one(caller.device_id, caller.expires_ms)
+            leave, mail = course.enter_context(one), None
             if not request.inactive:
                 mail = course.enter_context(self._transitory.mail(caller))
         self._look(caller, leave)

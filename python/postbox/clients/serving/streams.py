@@ -30,10 +30,11 @@ class Why(StrEnum):
 
 
 class Leave:
-    """One stream, and whether it is to end."""
+    """One stream, and whether it is to end. `until_ms`: when its device's token is over."""
 
-    def __init__(self, device: bytes) -> None:
+    def __init__(self, device: bytes, until_ms: int) -> None:
         self.why: Why | None = None
+        self.until_ms = until_ms
         self._device = device
         self._wake: trio.Event | None = None
 
@@ -80,11 +81,11 @@ class Streams:
         self._listeners.append((opened, closed))
 
     @contextmanager
-    def one(self, device: bytes) -> Iterator[Leave]:
+    def one(self, device: bytes, until_ms: int) -> Iterator[Leave]:
         """A device's newest stream is the one that it still listens to: the one before is ended,
         of which nobody may have told us that it broke."""
         self.end(device, Why.DISPLACED)
-        leave = self._open[device] = Leave(device)
+        leave = self._open[device] = Leave(device, until_ms)
         if self._is_over:
             leave.end(Why.RESTARTING)
         for opened, _ in self._listeners:

@@ -87,8 +87,8 @@ class Submissions:
         if len(told) < len(events):
             told = list(_with_transitory(events, iter(told)))
         next_number = first_number and first_number + len(drafts)
-        if not events:
-            next_number = await self._next_number(caller)
+        if not events or (first_number and not all(map(_is_new, outcomes))):
+            next_number = await self._next_number(caller)  # perhaps far behind an old batch
         return answers.output(told, next_number, self._clock.now_ns() // 1_000_000)
 
     async def _decided(self, drafts: list[ClientDraft]) -> list[Outcome]:
@@ -164,6 +164,10 @@ def _settled(outcome: Outcome) -> Settled:
             return "refused"
         case _ as never:
             assert_never(never)
+
+
+def _is_new(outcome: Outcome) -> bool:
+    return isinstance(outcome, Accepted)
 
 
 def _is_hole(outcome: Outcome) -> bool:
