@@ -9,7 +9,13 @@ import pytest
 
 from postbox.clients.reading.conversation import NEWEST, RECENT, WATERMARKS
 from postbox.clients.reading.history import CHANGES, NUMBERED
-from postbox.clients.reading.windows import NEWEST_SEEN, PERIODS, VISIBLE_BEHIND
+from postbox.clients.reading.windows import (
+    NEWEST_SEEN,
+    OWN_BEHIND,
+    PERIODS,
+    PERIODS_IN,
+    VISIBLE_BEHIND,
+)
 from postbox.clients.tables import MEMBERS_OF, MIGRATIONS, TABLES
 from postbox.store.postgres import statements
 from postbox.store.postgres.driver import open_postgres
@@ -26,9 +32,11 @@ TYPES = dict.fromkeys(
 def asked_by_reading() -> Iterator[tuple[str, Asked]]:
     ids, in_stream, numbers = "entry_id_4", "entry_stream_4", "entry_number"
     indexes = {
-        PERIODS: f"period_pkey {ids}",
-        NEWEST_SEEN: f"period_pkey {in_stream}",
-        VISIBLE_BEHIND: f"period_pkey {ids} {in_stream}",
+        PERIODS: f"period_open period_pkey {ids} {in_stream}",
+        PERIODS_IN: f"period_pkey {ids}",
+        NEWEST_SEEN: f"period_open {in_stream}",
+        OWN_BEHIND: in_stream,
+        VISIBLE_BEHIND: f"period_open period_pkey {ids} {in_stream}",
         RECENT: f"{in_stream} entry_pkey changed_message_pkey reaction_pkey {ids}",
         WATERMARKS: f"watermark_pkey {ids}",
         NEWEST: numbers,

@@ -15,12 +15,12 @@ from postbox.clients.ids import (
     event_id,
     user_id,
 )
+from postbox.clients.reading.windows import PERIODS_IN
 from postbox.clients.tables import (
     ALL_DEVICES,
     DEVICES_OF,
     MIGRATIONS,
     OLD_TOMBS,
-    PERIODS_OF,
     TABLES,
     Account,
     ChangedMessage,
@@ -164,8 +164,8 @@ def test_periods_come_with_the_positions_of_joining_and_leaving(store: Store) ->
         *((tables.PERIOD, row) for row in periods),
         appends=(entry(1, E1), entry(2, E2)),
     )
-    rows = store.read(lambda reader: reader.query(PERIODS_OF, user=ANN))
-    assert rows == [(E1, 1, 0, E1, 1, E2, 2), (E1, 2, 1, E2, 2, b"", None)]
+    rows = store.read(lambda reader: reader.query(PERIODS_IN, user=ANN, conversation=E1))
+    assert sorted(rows) == [(E1, 1, 0, E1, 1, 10, 0, 2), (E1, 2, 1, E2, 2, 10, 1, None)]
 
 
 def test_all_devices_come_with_the_names_of_their_users(store: Store) -> None:

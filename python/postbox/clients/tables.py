@@ -327,15 +327,6 @@ MEMBERS_OF = Query(
     ' where conversation = :conversation and is_in = 1 order by "user"',
 )
 
-PERIODS_OF = Query(
-    "periods_of_user",
-    'select p.conversation, p.number, p.sees_all, p.joined, j.pos, p."left", l.pos from period p'
-    " join entry j on j.id = p.joined and j.lane = 4"
-    ' left join entry l on l.id = p."left" and l.lane = 4'
-    ' where p."user" = :user order by p.conversation, p.number',
-)
-"""With the positions of joining and leaving: the last is null while it lasts."""
-
 DEVICES_OF = Query(
     "devices_of_user",
     'select "user", name, id, made_ms, seen_ms, revoked_ms from device where "user" = :user'

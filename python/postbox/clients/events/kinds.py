@@ -14,7 +14,7 @@ class Kind(IntEnum):
 
     MEMBERSHIP = 1
     """Never sent: from here on the user sees other conversations than before. It stands in the
-    user's stream, before whatever changed that."""
+    user's stream, right before what changed that, and is the id of the conversation."""
     PROFILE_PICTURE_CHANGED = 2
     CONVERSATION_NAME_CHANGED = 3
     READ_NEW_MESSAGE = 6

@@ -44,7 +44,7 @@ DELIVERABLE = Query(
       where lane = 4 and stream = cast(x'632f' || p.conversation as blob)
         and pos <= :upto and seq is not null order by pos desc limit 50) e
     where substr(e.author, 1, 16) <> p."user")
-  from period p
+  from period p indexed by period_open
   join conversation c on c.conversation = p.conversation and c.members <= :most
   left join watermark w on w.conversation = p.conversation and w."user" = p."user" and w.kind = 16
   where p."user" = :user and p."left" = x''""",

@@ -46,7 +46,7 @@ BOXES_AT_ONCE = 256  # before others may run: about a millisecond
 
 PLACES = Query(
     "small_conversations_of_user",
-    """select p.conversation from period p
+    """select p.conversation from period p indexed by period_open
   join conversation c on c.conversation = p.conversation and c.members <= :most
   where p."user" = :user and p."left" = x''""",
     postgres="""select p.conversation from period p

@@ -68,6 +68,7 @@ create table period (
   sees_all bigint not null check (sees_all between 0 and 1),
   primary key ("user", conversation, number)
 );
+create index period_open on period ("user", conversation) where "left" = '';
 
 create table changed_message (
   message bytea primary key check (octet_length(message) = 16),

@@ -70,6 +70,7 @@ create table period (
   sees_all integer not null check (sees_all between 0 and 1),
   primary key ("user", conversation, number)
 ) strict, without rowid;
+create index period_open on period ("user", conversation) where "left" = x'';
 
 -- Messages that were edited or deleted: `edit` is the newest.
 create table changed_message (

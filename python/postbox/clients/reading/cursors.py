@@ -8,18 +8,17 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from postbox.clients.events.kinds import Kind
-from postbox.clients.ids import uuid_of
+from postbox.clients.ids import conversation_of, user_stream, uuid_of
 from postbox.clients.reading.windows import (
-    Period,
     View,
     Viewer,
     is_far_behind,
-    read_periods,
-    view_of,
+    read_periods_in,
+    read_view,
 )
 from postbox.clients.tables import TOMB, Tomb, read_row
 from postbox.log.cursor import CursorKind, CursorProblem, Position, PositionWriter, read_cursor
-from postbox.store.contract import MAX_POS, Found, Identity, Lane, Reader, Window
+from postbox.store.contract import MAX_POS, Identity, Lane, Reader
 
 MOST_BEHIND = 5_000
 """Visible events that a device is sent one by one: more take longer than a snapshot of most users,
@@ -49,12 +48,11 @@ def resolve(
     viewer: Viewer, last_event: str, token: str, identity: Identity, reader: Reader
 ) -> Start:
     """A token is at least as far as the last event, and is preferred."""
-    periods = read_periods(viewer.user, reader)
     found: tuple[int, bytes] | Fresh
     if token:
         found = _by_token(token, identity, reader)
     elif last_event:
-        found = _by_event(viewer, last_event, periods, reader)
+        found = _by_event(viewer, last_event, reader)
     else:
         return Fresh("CURSOR_NONE")
     if isinstance(found, Fresh):
@@ -62,7 +60,7 @@ def resolve(
     pos, previous = found
     if is_far_behind(viewer.user, pos, MOST_BEHIND, reader):
         return Fresh("CURSOR_TOO_OLD")
-    return Place(view_of(viewer.user, periods, pos, reader.head), pos, previous)
+    return Place(read_view(viewer.user, pos, reader), pos, previous)
 
 
 def token_writer(identity: Identity) -> PositionWriter:
@@ -86,9 +84,7 @@ def _by_token(token: str, identity: Identity, reader: Reader) -> tuple[int, byte
             return Fresh("CURSOR_UNKNOWN")
 
 
-def _by_event(
-    viewer: Viewer, text: str, periods: list[Period], reader: Reader
-) -> tuple[int, bytes] | Fresh:
+def _by_event(viewer: Viewer, text: str, reader: Reader) -> tuple[int, bytes] | Fresh:
     """An event that the user does not see is as unknown as one that there never was."""
     event = uuid_of(text)
     if event is None:
@@ -98,13 +94,13 @@ def _by_event(
     if found is None:
         row = reader.rows(TOMB, [(event,)])[event,]
         return Fresh("CURSOR_UNKNOWN") if row is None else (read_row(Tomb, row).pos, event)
-    view = view_of(viewer.user, periods, 0, reader.head)
-    if not any(_has(window, found) for window in view.windows) or found.kind == Kind.MEMBERSHIP:
+    conversation = conversation_of(found.stream)
+    if conversation is None:
+        is_own = found.stream == user_stream(viewer.user) and found.kind != Kind.MEMBERSHIP
+        return (found.pos, event) if is_own else Fresh("CURSOR_UNKNOWN")
+    periods = read_periods_in(viewer.user, conversation, reader)
+    if not any(period.shows(found.pos) for period in periods):
         return Fresh("CURSOR_UNKNOWN")
-    if found.pos in view.joins:  # perhaps what the conversation is like did not get through
-        return found.pos - 1, b""
+    if any(period.is_joining and period.joined_pos == found.pos for period in periods):
+        return found.pos - 1, b""  # perhaps what the conversation is like did not get through
     return found.pos, event
-
-
-def _has(window: Window, found: Found) -> bool:
-    return window.stream == found.stream and window.after < found.pos <= window.upto

@@ -14,7 +14,7 @@ from postbox.clients.events import frames
 from postbox.clients.events.kinds import FIRST_FOREIGN, Kind
 from postbox.clients.ids import conversation_stream
 from postbox.clients.reading.conversation import ENTRY, entries_of, for_device
-from postbox.clients.reading.windows import Period, Viewer, read_periods
+from postbox.clients.reading.windows import Period, Viewer, read_periods_in
 from postbox.clients.tables import MEMBER, Member, read_row
 from postbox.store.contract import MAX_POS, Entry, Query, Reader
 
@@ -65,14 +65,9 @@ def read_history(
     row = reader.rows(MEMBER, [(conversation, viewer.user)])[conversation, viewer.user]
     if row is None or not read_row(Member, row).is_in:
         return None
-    periods = [
-        period
-        for period in read_periods(viewer.user, reader)
-        if period.conversation == conversation
-    ]
     limit = min(limit or DEFAULT_EVENTS, MAX_EVENTS)
     before = min(before_seq or MAX_POS, MAX_POS)
-    stretches = _stretches(periods)
+    stretches = _stretches(read_periods_in(viewer.user, conversation, reader))
     newest_first = _read_numbered(conversation, stretches, before, limit + 1, reader)
     page = _fitting(newest_first[:limit])[::-1]
     events = [for_device(entry, viewer) for entry in page]

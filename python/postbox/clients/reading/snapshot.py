@@ -173,7 +173,7 @@ class Snapshot:
 
 def begin(viewer: Viewer, neighbours: Neighbours, reader: Reader) -> Beginning:
     """What is the user's own, and which conversations there are."""
-    periods = read_periods(viewer.user, reader)
+    periods = read_periods(viewer.user, reader.head, reader)
     faces = list(read_faces([viewer.user], reader).values())
     events = [*_own_name(faces), *neighbours(reader, viewer.name)]
     return Beginning(

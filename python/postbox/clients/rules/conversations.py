@@ -91,7 +91,7 @@ def _create(draft: ClientDraft, content: CreateConversation, state: State, at_ms
         return refuse(full)
     conversation = draft.id
     told = bodies.conversation_created(conversation, content.name, map(person_of, accounts))
-    entries = [windows_change(draft, user, at_ms) for user in users]
+    entries = [windows_change(draft, user, conversation, at_ms) for user in users]
     entries.append(entry_in(draft, conversation, Kind.CONVERSATION_CREATED, told, at_ms))
     for each in accounts:
         entries += shown_picture(draft, each, conversation, state, at_ms)

@@ -173,7 +173,7 @@ def _let_in(
 ) -> Decision:
     number = 1 if scene.other is None else scene.other.period + 1
     entries = (
-        windows_change(draft, content.user, at_ms),
+        windows_change(draft, content.user, scene.id, at_ms),
         _joined(draft, content, scene, found, at_ms),
         *shown_picture(draft, found, scene.id, state, at_ms),
     )
@@ -209,7 +209,7 @@ def _remove(
     removed_by = None if is_own_doing else draft.device.user
     told = bodies.member_left(scene.id, content.user, removed_by)
     entries = (
-        windows_change(draft, content.user, at_ms),
+        windows_change(draft, content.user, scene.id, at_ms),
         entry_in(draft, scene.id, Kind.MEMBER_LEFT, told, at_ms),
     )
     counted = scene.counted(-1, -int(other.role is Role.OWNER))

@@ -54,12 +54,12 @@ def why_not(account: Account) -> Reason | None:
     return _FULL if len(account.conversations) >= MAX_CONVERSATIONS else None
 
 
-def windows_change(draft: ClientDraft, user: bytes, at_ms: int) -> NewEntry:
-    """To stand before the entry that changes them."""
-    event = derived_id("membership", draft.id, user)
-    return NewEntry(
-        Lane.CLIENTS, user_stream(user), event, int(Kind.MEMBERSHIP), draft.author, at_ms, b""
-    )
+def windows_change(draft: ClientDraft, user: bytes, conversation: bytes, at_ms: int) -> NewEntry:
+    """To stand before the entry that changes them. It says which conversation it is, so that who
+    reads on from somewhere looks at those alone that were entered or left since."""
+    event, kind = derived_id("membership", draft.id, user), int(Kind.MEMBERSHIP)
+    stream = user_stream(user)
+    return NewEntry(Lane.CLIENTS, stream, event, kind, draft.author, at_ms, conversation)
 
 
 def begun(
