@@ -20,3 +20,7 @@ class DatabaseInUse(HomeInUse):
 
 class AnotherOwner(Fault):
     """The file is another user's, another device's, or another host's."""
+
+
+class Unknown(Fault):
+    """There is no such conversation, message or row of the queue on this device."""

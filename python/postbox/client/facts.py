@@ -81,7 +81,7 @@ class Message(Struct, frozen=True):
     detail: str = ""
     is_pending: bool = False  # an edit, a deletion or a reaction of it is still in the queue
     change: str = ""  # the last event that changed its text, that of the message itself included
-    content: bytes = b""  # its `Message` as it came, with the fields of applications
+    extra: bytes = b""  # its fields that are an application's, as they came
 
     @property
     def key(self) -> str:
@@ -180,18 +180,9 @@ class Why(Struct, frozen=True):
 class Owner(Struct, frozen=True):
     """Whose file it is."""
 
-    host: str  # its url
     user: str  # uuid
     device: str  # name
-
-
-class Place(Struct, frozen=True):
-    """Where the device is in what the host has to tell it, and in telling the host its own."""
-
-    token: str = ""  # of the last frame that was taken in
-    uuid: str = ""  # of the last event
-    epoch: bytes = b""
-    awaited: int = 1  # the number of the queue that comes next
+    host: str = ""  # of whose users the user is; empty: not said, and not looked at
 
 
 class Row(Struct, frozen=True):

@@ -1,0 +1,48 @@
+"""What SQLite raises, as the errors that a client's users see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import apsw
+
+from postbox.client.errors import BrokenDatabase, NoDatabase
+from postbox.errors import Fatal, Fault, Full, Unavailable
+
+_SHM_CAN_NOT_GROW = apsw.SQLITE_IOERR_SHMSIZE  # a full disk is the one reason that it has
+
+
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """Around whatever asks the database at `path`."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise renamed(error, path) from error
+
+
+def renamed(error: apsw.Error, path: str) -> Fault:
+    match error:
+        case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError():
+            return NoDatabase(
+                f"{path} cannot be opened or written ({error}): see that its folder is there, and"
+                " that both belong to whoever runs this"
+            )
+        case apsw.NotADBError() | apsw.CorruptError():
+            return BrokenDatabase(
+                f"{path} is not a whole database ({error}): put a backup in its place, or move it"
+                " away and begin anew; what the host has comes again, what waited to be sent does"
+                " not"
+            )
+        case _ if isinstance(error, apsw.FullError) or _extended(error) == _SHM_CAN_NOT_GROW:
+            return Full(f"no room for {path} ({error}): make room on its disk; nothing was written")
+        case apsw.BusyError() | apsw.LockedError() | apsw.InterruptError():
+            return Unavailable(f"{path} is locked by another program ({error}): try again")
+        case _:
+            return Fatal(f"{path} failed ({error!r}): stop, and check the disk")
+
+
+def _extended(error: apsw.Error) -> int:
+    """SQLite's own number of what went wrong."""
+    return int(getattr(error, "extendedresult", 0))

@@ -1,0 +1,81 @@
+"""How far an app's handlers of messages have come: each, by its name, is given every message of
+others that the device has or gets, until it says that it is done with it.
+
+Of each conversation a handler has a mark, the number of the last message that it handled. Behind a
+hole nothing is given, since what will fill it comes first. Marks outlive a snapshot; where a host
+was put back, the numbers that it gives anew are handled anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+from typing import NamedTuple
+
+import apsw
+
+from postbox.client.store.rows import rows
+
+_SEEN_AT_THE_END = """insert into handled (name, conversation, seq)
+  select ?, uuid, reached from conversation where reached > 0"""
+
+_BEHIND = """select c.uuid, coalesce(h.seq, 0),
+    coalesce((select min(hole.before) from hole where hole.conversation = c.uuid), 1 << 62)
+  from conversation c left join handled h on h.conversation = c.uuid and h.name = ?
+  where c.reached > coalesce(h.seq, 0)"""
+
+_UNHANDLED = """select at_ms, uuid from message indexed by message_seq
+  where conversation = ? and seq > ? and seq < ? and author <> ? order by seq limit ?"""
+
+_MARK = """insert into handled (name, conversation, seq) values (?, ?, ?)
+  on conflict do update set seq = max(seq, excluded.seq)"""
+
+# What the device has, or had before it looked back, is what it knew below the mark.
+_NEW_TO_IT = """select m.conversation, min(m.seq) from shadow_message m
+    join conversation c on c.uuid = m.conversation
+  where m.seq >= c.floor and not exists (select 1 from message o where o.uuid = m.uuid)
+  group by m.conversation"""
+
+_LOWER_TO = "update handled set seq = min(seq, ?) where conversation = ?"
+
+_LOWER_TO_REACHED = """update handled set seq = min(seq, s.reached)
+  from shadow_conversation s where s.uuid = handled.conversation"""
+
+
+class Unhandled(NamedTuple):
+    at_ms: int
+    uuid: str
+
+
+def begin(cursor: apsw.Cursor, name: str, *, at_the_end: bool) -> None:
+    """Unless it began before. `at_the_end`: what is there already is not for it."""
+    cursor.execute("insert or ignore into handler values (?)", (name,))
+    if cursor.connection.changes() and at_the_end:
+        cursor.execute(_SEEN_AT_THE_END, (name,))
+
+
+def mark(cursor: apsw.Cursor, name: str, conversation: str, seq: int) -> None:
+    cursor.execute(_MARK, (name, conversation, seq))
+
+
+def unhandled(cursor: apsw.Cursor, name: str, user: str, limit: int) -> list[Unhandled]:
+    """The oldest first; of each conversation in order. `user`: whose messages are nobody's to
+    handle."""
+    behind = rows(cursor, _BEHIND, (name,))
+    each = [_of(cursor, where, mark, upto, user, limit) for where, mark, upto in behind]
+    return list(islice(merge(*each, key=lambda found: found.at_ms), limit))
+
+
+def _of(
+    cursor: apsw.Cursor, conversation: str, mark: int, upto: int, user: str, limit: int
+) -> Iterator[Unhandled]:
+    found = rows(cursor, _UNHANDLED, (conversation, mark, upto, user, limit))
+    return map(Unhandled._make, found)
+
+
+def lower_marks(cursor: apsw.Cursor) -> None:
+    """Before a snapshot takes the place of what the device had."""
+    for conversation, seq in rows(cursor, _NEW_TO_IT):
+        cursor.execute(_LOWER_TO, (seq - 1, conversation))
+    cursor.execute(_LOWER_TO_REACHED)

@@ -1,0 +1,78 @@
+"""What an app calls a message or a conversation, and what that is: by the host's uuid, or by the
+local uuid of what this device made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import apsw
+
+from postbox.client.facts import Row
+from postbox.client.store import outbox
+from postbox.client.store.rows import row, value
+
+_ROW = f"select {outbox.COLUMNS}, body from outbox"
+
+_CONVERSATION = "select uuid from conversation where uuid = ?"
+_MADE_AS = "select local from outbox where uuid = ? and kind = 'conversationCreated'"
+_MAKER = f"""{_ROW} where local = ?1 and kind = 'conversationCreated' union all
+  {_ROW} where uuid = ?1 and uuid <> '' and kind = 'conversationCreated'"""
+
+_BY_UUID = "select uuid, local, conversation, seq from message where uuid = ?"
+_BY_LOCAL = "select uuid, local, conversation, seq from message where local = ? and local <> ''"
+_SENDER = f"""{_ROW} where local = ?1 and standing < 3 and kind = 'sendingNewMessage' union all
+  {_ROW} where uuid = ?1 and uuid <> '' and standing < 3 and kind = 'sendingNewMessage'"""
+
+
+class ConversationNames(NamedTuple):
+    """`maker`: the row that makes it, if the base does not have it."""
+
+    uuid: str
+    local: str
+    maker: Row | None = None
+
+    @property
+    def both(self) -> tuple[str, str]:
+        return self.uuid or self.local, self.local or self.uuid
+
+
+class MessageNames(NamedTuple):
+    """`sender`: the row that sends it, if the base does not have it."""
+
+    uuid: str
+    local: str
+    conversation: str
+    seq: int
+    sender: Row | None = None
+
+
+def conversation_named(cursor: apsw.Cursor, name: str) -> ConversationNames | None:
+    if _is_in_base(cursor, name):
+        return ConversationNames(name, value(cursor, _MADE_AS, (name,), ""))
+    maker = _row(cursor, _MAKER, name)
+    if maker is None:
+        return None
+    uuid, local = maker.queued.uuid, maker.queued.local
+    if uuid and _is_in_base(cursor, uuid):
+        return ConversationNames(uuid, local)
+    return ConversationNames(uuid, local, maker)
+
+
+def message_named(cursor: apsw.Cursor, name: str) -> MessageNames | None:
+    for sql in (_BY_UUID, _BY_LOCAL):
+        if (found := row(cursor, sql, (name,))) is not None:
+            return MessageNames(*found)
+    sender = _row(cursor, _SENDER, name)
+    if sender is None:
+        return None
+    queued = sender.queued
+    return MessageNames(queued.uuid, queued.local, queued.conversation, 0, sender)
+
+
+def _is_in_base(cursor: apsw.Cursor, uuid: str) -> bool:
+    return row(cursor, _CONVERSATION, (uuid,)) is not None
+
+
+def _row(cursor: apsw.Cursor, sql: str, name: str) -> Row | None:
+    found = row(cursor, sql, (name,))
+    return None if found is None else outbox.row_of(found)
