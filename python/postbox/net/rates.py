@@ -20,11 +20,18 @@ MAX_KEYS = 10_000
 
 class Rate:
     """A bucket of tokens a key (a leaky bucket as a meter; ITU-T I.371). Full it has `burst`; it
-    fills with `per_minute`."""
+    fills with `per_minute`. Empty it may owe as much as it holds, or `most_owed`."""
 
-    def __init__(self, per_minute: float, burst: float, max_keys: int = MAX_KEYS) -> None:
+    def __init__(
+        self,
+        per_minute: float,
+        burst: float,
+        max_keys: int = MAX_KEYS,
+        most_owed: float | None = None,
+    ) -> None:
         self._per_s = per_minute / 60
         self._burst = burst
+        self._most_owed = burst if most_owed is None else most_owed
         self._max_keys = max_keys
         self._buckets: dict[str, tuple[float, float]] = {}  # tokens, and when; oldest first
 
@@ -42,7 +49,7 @@ class Rate:
 
     def take(self, key: str, now_s: float, weight: float) -> None:
         """Of what was granted, here or elsewhere."""
-        level = max(-self._burst, self._level(key, now_s) - weight)
+        level = max(-self._most_owed, self._level(key, now_s) - weight)
         self._buckets.pop(key, None)
         self._buckets[key] = (level, now_s)
         self._forget(now_s)

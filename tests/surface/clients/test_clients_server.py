@@ -15,6 +15,7 @@ from postbox.clients.rules.rules import ClientRules
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.rules import Decision, Reason, State
+from postbox.world import World
 from support.client_door import (
     Door,
     Refused,
@@ -26,6 +27,7 @@ from support.client_door import (
     value_of,
 )
 from support.serving import logged
+from support.simulated import simulated
 
 NOWHERE = "00000000-0000-4000-8000-0000000000ff"
 
@@ -120,6 +122,27 @@ async def test_who_has_left_since_is_refused_alike_and_told_nothing_new(tmp_path
         await ann.one(pb.ConversationNameChanged(conversationUuid=room, newName="a secret"))
         (again,) = (await bob.sync(late)).events
         assert (value_of(again).code, value_of(again).current) == ("SUPERSEDED", None)
+
+
+# -- how much at once ---------------------------------------------------------------------------
+
+
+@simulated
+async def test_changes_of_the_own_profile_hold_up_a_queue_by_what_they_cost_and_no_more(
+    world: World, tmp_path: Path
+) -> None:
+    async with door_at(tmp_path, world, events_per_second=10, burst=100) as door:
+        ann = door.device("ann")
+        for _ in range(4):
+            room = await conversation(ann)
+        await trio.sleep(10)
+        names = [ann.event(pb.DisplayNameChanged(newName=str(number))) for number in range(40)]
+        await ann.sync(*names)  # each is told to four conversations: so 200 events are spent
+        with pytest.raises(Refused) as refused:
+            await ann.one(message(room, "behind them"))
+        assert (refused.value.code, refused.value.metadata["retry-after"]) == ("RATE_LIMITED", "11")
+        await trio.sleep(11)
+        assert kind_of(await ann.one(message(room, "behind them"))) == "sentNewMessage"
 
 
 # -- queue numbers ------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from postbox.clients.events.kinds import MAX_BATCH_EVENTS
 from postbox.clients.identity.devices import Devices, ShutOut, TooManyDevices
 from postbox.clients.identity.issuers import Issuer, NotNow
 from postbox.clients.identity.names import device_refusal
@@ -26,6 +27,7 @@ from postbox.clients.identity.tokens import (
 )
 from postbox.clients.ids import device_id, user_id
 from postbox.clients.rules.devices import is_revoked
+from postbox.clients.tables import MAX_CONVERSATIONS
 from postbox.errors import WireError
 from postbox.net.rates import AtOnce, Rate, TooMany
 from postbox.trust.host_keys import HostKey
@@ -42,8 +44,9 @@ REQUESTS_OF_DEVICE, REQUESTS_AT_ONCE = 8, 512
 STREAMS_OF_DEVICE, STREAMS_AT_ONCE = 4, 20_000
 """Of which the newest lives and those before it are being ended."""
 
-PROFILE_CHANGES, PROFILE_CHANGES_PER_MINUTE = 10, 1
-"""Of a user: each goes to every conversation that the user is in."""
+MOST_OWED = MAX_BATCH_EVENTS * (1 + MAX_CONVERSATIONS)
+"""Events, by a device that has sent a batch of changes which each go to all conversations of its
+user: it is taken as a whole, and paid off before the next one."""
 
 MAX_SESSIONS = 50_000
 """Verified tokens that are remembered, about 600 bytes each: one more is verified again."""
@@ -87,8 +90,8 @@ class Caller:
         return self.device_id.hex()
 
 
-Listener: TypeAlias = Callable[[Caller, int, int], None]
-"""Of what a device spends: events, and how many of them change its user's profile."""
+Listener: TypeAlias = Callable[[Caller, int], None]
+"""Of what a device spends: so many events."""
 
 
 class Callers:
@@ -112,8 +115,7 @@ class Callers:
         self._counts_as = counts_as
         self._sessions: dict[bytes, Caller] = {}  # by a digest of the token; oldest first
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE)
-        self._events = Rate(events_per_second * 60, burst)
-        self._profiles = Rate(PROFILE_CHANGES_PER_MINUTE, PROFILE_CHANGES)
+        self._events = Rate(events_per_second * 60, burst, most_owed=max(MOST_OWED, burst))
         self._requests = AtOnce(REQUESTS_OF_DEVICE, REQUESTS_AT_ONCE)
         self._streams = AtOnce(STREAMS_OF_DEVICE, STREAMS_AT_ONCE)
         self._listeners: list[Listener] = []
@@ -151,25 +153,19 @@ class Callers:
             return "DEVICE_REVOKED"
         return None
 
-    def spend(self, caller: Caller, events: int, profile_changes: int = 0) -> None:
-        """So many events, of which so many change the user's profile. Raises TooOften, and then
-        nothing of it is counted."""
-        now_s = self._clock.elapsed_s()
-        wait_s = self._events.due_s(caller.key, now_s, events)
-        if profile_changes:
-            wait_s = max(wait_s, self._profiles.due_s(caller.user, now_s, profile_changes))
+    def spend(self, caller: Caller, events: int) -> None:
+        """So many events, or what costs as much. Raises TooOften, and then nothing of it is
+        counted."""
+        wait_s = self._events.due_s(caller.key, self._clock.elapsed_s(), events)
         if wait_s:
             raise TooOften("this device sends too many events", wait_s)
-        self.spent(caller.key, caller.user, events, profile_changes)
+        self.spent(caller.key, events)
         for listener in self._listeners:
-            listener(caller, events, profile_changes)
+            listener(caller, events)
 
-    def spent(self, device_key: str, user: str, events: int, profile_changes: int = 0) -> None:
+    def spent(self, device_key: str, events: int) -> None:
         """By this device, here or in another process of the node."""
-        now_s = self._clock.elapsed_s()
-        self._events.take(device_key, now_s, events)
-        if profile_changes:
-            self._profiles.take(user, now_s, profile_changes)
+        self._events.take(device_key, self._clock.elapsed_s(), events)
 
     @contextmanager
     def one(self, caller: Caller, *, is_stream: bool = False) -> Iterator[None]:

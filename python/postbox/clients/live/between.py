@@ -105,15 +105,14 @@ class Between:
         for kind in (Opened, Held):
             self._words.pop((kind, device), None)
 
-    def spent(self, caller: Caller, events: int, profile_changes: int) -> None:
+    def spent(self, caller: Caller, events: int) -> None:
         device = caller.device_id
         events += self._spent.pop(device, 0)
-        if events >= self._worth or profile_changes:
+        if events >= self._worth:
             before = self._words.get((Spent, device))
             if isinstance(before, Spent):
                 events += before.events
-                profile_changes += before.profile_changes
-            self.tell(Spent(device, caller.user, events, profile_changes))
+            self.tell(Spent(device, events))
             return
         self._spent[device] = events
         if len(self._spent) > MAX_SPENDERS:
@@ -196,8 +195,7 @@ class Between:
             case Held():
                 self._compare(word, here)
             case Spent():
-                device = word.device.hex()
-                here.callers.spent(device, word.user, word.events, word.profile_changes)
+                here.callers.spent(word.device.hex(), word.events)
             case _ as never:
                 assert_never(never)
 

@@ -49,12 +49,10 @@ class Held(Struct, frozen=True, array_like=True, tag="held"):
 
 
 class Spent(Struct, frozen=True, array_like=True, tag="spent"):
-    """So many events of the device, of which so many change its user's profile."""
+    """So many events of the device."""
 
     device: bytes
-    user: str
     events: int
-    profile_changes: int
 
 
 Word: TypeAlias = Types | Connected | Opened | Held | Spent

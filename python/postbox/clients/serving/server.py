@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never, cast
 from connectrpc.request import RequestContext
 
 from postbox.clients import wire
-from postbox.clients.events.incoming import Incoming, SetDisplayName, SetPicture, Typing
+from postbox.clients.events.incoming import Incoming, Typing
 from postbox.clients.identity.callers import Caller, Callers, NotKnown
 from postbox.clients.ids import event_id
 from postbox.clients.live.delivery import Delivery
@@ -70,7 +70,7 @@ class ClientsServer:
             with self._callers.one(caller):
                 batch = wire.read_batch(request())
                 events = await read_all(batch, caller.user_id)
-                self._callers.spend(caller, len(events), _profile_changes(events))
+                self._callers.spend(caller, await self._submissions.cost(caller, events))
                 self._hear(caller, events, batch.token)
                 answer = await self._submissions.take(caller, events, batch.first_number)
         return Encoded(pb.SubmitEventOutput, answer)
@@ -171,10 +171,6 @@ def make_app(
         services, reach, BOUNDS, streams=(path,), who="a host", plain_http=PLAIN_HTTP
     )
     return cast("ASGIFramework", Cors(in_front, origins))
-
-
-def _profile_changes(events: Sequence[Incoming]) -> int:
-    return sum(isinstance(event.content, SetDisplayName | SetPicture) for event in events)
 
 
 def _ended(why: Why) -> Exception:

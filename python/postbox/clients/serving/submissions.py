@@ -14,7 +14,7 @@ from typing import assert_never
 import trio
 from msgspec.structs import replace
 
-from postbox.clients.events.incoming import Incoming, SendMessage
+from postbox.clients.events.incoming import Incoming, SendMessage, SetDisplayName, SetPicture
 from postbox.clients.events.wire import read_event
 from postbox.clients.identity.callers import Caller
 from postbox.clients.rules.draft import ClientDraft, device_ref, draft_of
@@ -23,7 +23,7 @@ from postbox.clients.rules.rules import ClientRules
 from postbox.clients.serving import answers
 from postbox.clients.serving.current import Current
 from postbox.clients.serving.replies import QueueHole
-from postbox.clients.tables import QUEUE
+from postbox.clients.tables import ACCOUNT, QUEUE, account_of
 from postbox.clients.wire import Batch
 from postbox.errors import DraftFault
 from postbox.log.admission import Admission
@@ -70,6 +70,16 @@ class Submissions:
         self._rules = rules
         self._current = current
         self._metrics = metrics
+
+    async def cost(self, caller: Caller, events: Sequence[Incoming]) -> int:
+        """In events: who changes its profile tells each conversation that it is in."""
+        changes = sum(isinstance(event.content, SetDisplayName | SetPicture) for event in events)
+        if not changes:
+            return len(events)
+        key = (caller.user_id,)
+        rows = await self._store.read(lambda reader: reader.rows(ACCOUNT, [key]))
+        row = rows[key]
+        return len(events) + (0 if row is None else changes * len(account_of(row).conversations))
 
     async def take(self, caller: Caller, events: Sequence[Incoming], first_number: int) -> bytes:
         """A SubmitEventOutput. `first_number`: of the device's queue; 0: it does not count. Raises
