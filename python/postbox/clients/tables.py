@@ -28,6 +28,10 @@ MAX_MEMBERS = 1_000
 MAX_CONVERSATIONS = 1_000
 """Of a user: their ids are one column."""
 
+MAX_ADDED, MAX_ADDED_BY_ONE = 750, 250
+"""Others add a user to no more while it is in so many: room is left for those that it creates. One
+of them fills a third of that at most: a colleague with one for each project does not."""
+
 MAX_PERIODS = 32
 """That are kept of one user in one conversation: what lay in earlier ones is not shown again."""
 
@@ -96,7 +100,11 @@ MEMBER = _table(
     role=INTEGER,
     period=INTEGER,
     event=BLOB,
+    added_by=BLOB,
 )
+
+ADDED = _table("added", 2, user=BLOB, added_by=BLOB, conversations=INTEGER)
+"""In how many conversations a user is into which another one has brought it."""
 
 PERIOD = _table(
     "period",
@@ -132,6 +140,7 @@ TABLES = (
     REFUSED,
     CONVERSATION,
     MEMBER,
+    ADDED,
     PERIOD,
     CHANGED_MESSAGE,
     REACTION,
@@ -198,6 +207,7 @@ class Member(Struct, frozen=True, array_like=True):
     role: Role
     period: int
     event: bytes  # that made it so: of creating, joining, changing the role, or leaving
+    added_by: bytes = b""  # the user who brought it in; empty: it created it, or is out
 
 
 class Period(Struct, frozen=True, array_like=True):
@@ -323,7 +333,7 @@ def _shortened(refusal: Refusal) -> Refusal:
 
 MEMBERS_OF = Query(
     "members_of_conversation",
-    'select conversation, "user", is_in, role, period, event from member'
+    'select conversation, "user", is_in, role, period, event, added_by from member'
     ' where conversation = :conversation and is_in = 1 order by "user"',
 )
 

@@ -14,6 +14,7 @@ from postbox.clients.events.incoming import (
 from postbox.clients.events.kinds import Kind
 from postbox.clients.ids import conversation_stream, text_of, user_id, user_stream
 from postbox.clients.rules import members
+from postbox.clients.rules import periods as rules_of_periods
 from postbox.clients.rules.refusals import (
     DEPENDENCY_REFUSED,
     NO_USER,
@@ -26,6 +27,7 @@ from postbox.clients.rules.refusals import (
 )
 from postbox.clients.tables import (
     ACCOUNT,
+    ADDED,
     CONVERSATION,
     MAX_CONVERSATIONS,
     MAX_PERIODS,
@@ -214,7 +216,8 @@ def test_who_comes_back_has_a_period_of_its_own(ann: Device, bob: Device) -> Non
         Period(bob.user, garden, 2, ann.id(2), bob.id(1), True),
         Period(bob.user, garden, 3, ann.id(3), b"", False),
     ]
-    assert member(bob, garden) == Member(garden, bob.user, True, Role.MEMBER, 3, ann.id(3))
+    now = Member(garden, bob.user, True, Role.MEMBER, 3, ann.id(3), added_by=ann.user)
+    assert member(bob, garden) == now
 
 
 def test_so_many_periods_are_kept_and_the_oldest_go(ann: Device, bob: Device) -> None:
@@ -322,6 +325,41 @@ def test_a_user_is_in_so_many_conversations(ann: Device, bob: Device) -> None:
     garden = together(ann)
     assert code(bob.do(-1 % 2**64, CreateConversation("", ()))) == QUOTA
     assert code(ann.do(1, add(bob), garden)) == QUOTA
-    assert code(ann.do(2, CreateConversation("", (bob.user,)))) == QUOTA
     bob.do(2**65, remove(bob), bob.id(7))
-    assert code(ann.do(3, add(bob), garden)) == "stored"
+    assert code(bob.do(2**66, CreateConversation("", ()))) == "stored"
+
+
+def test_others_leave_a_user_room_for_conversations_of_its_own(
+    ann: Device, bob: Device, cid: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules_of_periods, "MAX_ADDED", 3)
+    garden, den = together(ann, bob), together(cid)
+    assert code(ann.do(1, CreateConversation("", (bob.user,)))) == "stored"
+    assert code(bob.do(1, CreateConversation("", (ann.user,)))) == "stored"
+    assert code(cid.do(1, add(bob), den)) == QUOTA
+    assert code(cid.do(2, CreateConversation("", (bob.user,)))) == QUOTA
+    assert code(bob.do(2, CreateConversation("", (cid.user,)))) == "stored"
+    for local, left in enumerate((garden, ann.id(1)), 3):
+        bob.do(local, remove(bob), left)
+    assert code(cid.do(3, add(bob), den)) == "stored", "who leaves has room at once"
+
+
+def test_one_user_fills_no_more_than_its_share_of_anothers_conversations(
+    house: House, ann: Device, bob: Device, cid: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules_of_periods, "MAX_ADDED_BY_ONE", 2)
+    garden, den = together(ann, bob), together(cid)
+    for local in range(9):  # what it was brought into before does not count
+        ann.do(2 * local, remove(bob), garden)
+        ann.do(2 * local + 1, add(bob), garden)
+    ann.do(30, CreateConversation("", ()))
+    assert code(ann.do(31, add(bob, Role.OWNER), ann.id(30))) == "stored"
+    assert house.row(ADDED, bob.user, ann.user) == (bob.user, ann.user, 2)
+    assert code(ann.do(32, CreateConversation("", (bob.user,)))) == QUOTA
+    assert code(ann.do(33, CreateConversation("", (cid.user,)))) == "stored"
+    assert code(cid.do(1, add(bob), den)) == "stored", "others still may"
+    assert code(ann.do(34, remove(bob), garden)) == "stored"
+    assert code(ann.do(35, CreateConversation("", (bob.user,)))) == "stored"
+    for local, left in enumerate((ann.id(30), ann.id(35), den)):
+        bob.do(local, remove(bob), left)
+    assert [row for row in house.rows(ADDED) if row[0] == bob.user] == []

@@ -11,6 +11,7 @@ from postbox.clients.events.kinds import Kind
 from postbox.clients.ids import ID_BYTES, conversation_stream, uuid_of
 from postbox.clients.tables import (
     ACCOUNT,
+    ADDED,
     CONVERSATION,
     MEMBER,
     PICTURE,
@@ -45,6 +46,10 @@ def test_rows_say_what_everything_that_was_ever_sent_comes_to(seed: int) -> None
         for key, talk in reference.talks.items()
         for user in talk.ever
     }
+    rows = [read_row(Member, row) for row in house.rows(MEMBER)]
+    brought = Counter((row.user, row.added_by) for row in rows if row.added_by)
+    assert {row[:2]: row[2] for row in house.rows(ADDED)} == brought
+    assert all(row.is_in for row in rows if row.added_by)
     assert reactions(house) == reference.reactions
     assert watermarks(house) == {
         (key, user): seq for key, talk in reference.talks.items() for user, seq in talk.read.items()

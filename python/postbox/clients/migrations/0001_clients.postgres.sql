@@ -55,9 +55,17 @@ create table member (
   role bigint not null check (role between 0 and 1),
   period bigint not null check (period > 0),
   event bytea not null check (octet_length(event) = 16),
+  added_by bytea not null check (octet_length(added_by) in (0, 16)),
   primary key (conversation, "user")
 );
 create index member_in on member (conversation, "user") where is_in = 1;
+
+create table added (
+  "user" bytea not null check (octet_length("user") = 16),
+  added_by bytea not null check (octet_length(added_by) = 16),
+  conversations bigint not null check (conversations > 0),
+  primary key ("user", added_by)
+);
 
 create table period (
   "user" bytea not null check (octet_length("user") = 16),

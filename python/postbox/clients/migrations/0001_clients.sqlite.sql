@@ -56,9 +56,18 @@ create table member (
   role integer not null check (role between 0 and 1),
   period integer not null check (period > 0),
   event blob not null check (length(event) = 16),
+  added_by blob not null check (length(added_by) in (0, 16)),
   primary key (conversation, "user")
 ) strict, without rowid;
 create index member_in on member (conversation, "user") where is_in = 1;
+
+-- In how many conversations a user is into which another one has brought it.
+create table added (
+  "user" blob not null check (length("user") = 16),
+  added_by blob not null check (length(added_by) = 16),
+  conversations integer not null check (conversations > 0),
+  primary key ("user", added_by)
+) strict, without rowid;
 
 -- What a member sees: from the event that let it in to the one that let it out.
 create table period (

@@ -14,6 +14,7 @@ from postbox.clients.ids import conversation_stream, text_of
 from postbox.clients.rules.draft import ClientDraft, entry_in
 from postbox.clients.rules.periods import (
     account,
+    added_key,
     begun,
     needs_of_picture,
     person_of,
@@ -72,6 +73,7 @@ def _needs_of_creating(
     users = _users(draft, content)
     yield StreamKey(conversation_stream(draft.id))
     yield from [RowKey(ACCOUNT, (user,)) for user in users]
+    yield from [added_key(user, draft.device.user) for user in users]
     for user in users:
         found = account(user, state)
         if found is not None:
@@ -86,7 +88,7 @@ def _create(draft: ClientDraft, content: CreateConversation, state: State, at_ms
     accounts = [each for each in found if each is not None]
     if len(accounts) < len(users):
         return refuse(unknown_users(_called(content, users, found)))
-    full = next(filter(None, map(why_not, accounts)), None)
+    full = next(filter(None, [why_not(draft, each, state) for each in accounts]), None)
     if full is not None:
         return refuse(full)
     conversation = draft.id
@@ -98,7 +100,7 @@ def _create(draft: ClientDraft, content: CreateConversation, state: State, at_ms
     made = Conversation(conversation, content.name, draft.id, len(users), 1, at_ms)
     puts = [Put(CONVERSATION, row_of(made))]
     for each in accounts:
-        puts += begun(draft, each, conversation, _role(draft, each), 1, sees_all=False)
+        puts += begun(draft, each, conversation, _role(draft, each), 1, state, sees_all=False)
     return Decision(tuple(entries), tuple(puts))
 
 

@@ -18,6 +18,7 @@ from postbox.clients.rules.conversations import conversation
 from postbox.clients.rules.draft import ClientDraft, entry_in
 from postbox.clients.rules.periods import (
     account,
+    added_key,
     begun,
     ended,
     forgotten,
@@ -92,8 +93,11 @@ def needs(
     if other is not None:
         yield period_key(other)
         yield EntryKey(Lane.CLIENTS, other.event)
+        if other.added_by:
+            yield added_key(other.user, other.added_by)
     found = account(content.user, state)
     if isinstance(content, AddMember) and found is not None:
+        yield added_key(found.user, draft.device.user)
         yield from needs_of_picture(found)
 
 
@@ -144,7 +148,9 @@ def _add(
         return _give_role(draft, content, scene, scene.other, entry)
     if content.role is Role.OWNER and not scene.may_rule:
         return refuse(NOT_AN_OWNER)
-    full = why_not(found) or (_FULL if scene.conversation.members >= MAX_MEMBERS else None)
+    full = why_not(draft, found, state)
+    if full is None and scene.conversation.members >= MAX_MEMBERS:
+        full = _FULL
     if full is not None:
         return refuse(full)
     return _let_in(draft, content, scene, found, state, at_ms)
@@ -177,7 +183,7 @@ def _let_in(
         _joined(draft, content, scene, found, at_ms),
         *shown_picture(draft, found, scene.id, state, at_ms),
     )
-    puts = begun(draft, found, scene.id, content.role, number, sees_all=content.history)
+    puts = begun(draft, found, scene.id, content.role, number, state, sees_all=content.history)
     counted = scene.counted(1, int(content.role is Role.OWNER))
     return Decision(entries, (*puts, counted), forgotten(content.user, scene.id, number))
 
@@ -213,4 +219,5 @@ def _remove(
         entry_in(draft, scene.id, Kind.MEMBER_LEFT, told, at_ms),
     )
     counted = scene.counted(-1, -int(other.role is Role.OWNER))
-    return Decision(entries, (*ended(draft, other, state), counted))
+    puts, drops = ended(draft, other, state)
+    return Decision(entries, (*puts, counted), drops)

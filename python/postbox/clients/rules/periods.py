@@ -17,6 +17,9 @@ from postbox.clients.rules.draft import ClientDraft
 from postbox.clients.rules.refusals import QUOTA
 from postbox.clients.tables import (
     ACCOUNT,
+    ADDED,
+    MAX_ADDED,
+    MAX_ADDED_BY_ONE,
     MAX_CONVERSATIONS,
     MAX_PERIODS,
     MEMBER,
@@ -37,6 +40,15 @@ from postbox.store.contract import Lane
 _FULL = Reason(
     QUOTA, f"the user is in {MAX_CONVERSATIONS:,} conversations, which is as many as one may be in"
 )
+_FULL_FOR_OTHERS = Reason(
+    QUOTA,
+    f"the user is in {MAX_ADDED} conversations, and nobody else adds it to more: it may leave some",
+)
+_FULL_FOR_ONE = Reason(
+    QUOTA,
+    f"you added the user to {MAX_ADDED_BY_ONE} conversations that it is in, which is as many as one"
+    " may: somebody else may add it, or it leaves some",
+)
 
 
 def account(user: bytes, state: State) -> Account | None:
@@ -49,9 +61,24 @@ def person_of(account: Account) -> Person:
     return Person(account.user, account.name, account.display, account.picture)
 
 
-def why_not(account: Account) -> Reason | None:
-    """The user can be in no more conversations."""
-    return _FULL if len(account.conversations) >= MAX_CONVERSATIONS else None
+def added_key(user: bytes, by: bytes) -> RowKey:
+    return RowKey(ADDED, (user, by))
+
+
+def _added(user: bytes, by: bytes, state: State) -> int:
+    row = state[added_key(user, by)]
+    return 0 if row is None else int(row[2] or 0)
+
+
+def why_not(draft: ClientDraft, account: Account, state: State) -> Reason | None:
+    """The draft brings the user into no conversation more. Needs what its author has brought the
+    user into."""
+    count, by = len(account.conversations), draft.device.user
+    if account.user == by:
+        return _FULL if count >= MAX_CONVERSATIONS else None
+    if count >= MAX_ADDED:
+        return _FULL_FOR_OTHERS
+    return _FULL_FOR_ONE if _added(account.user, by, state) >= MAX_ADDED_BY_ONE else None
 
 
 def windows_change(draft: ClientDraft, user: bytes, conversation: bytes, at_ms: int) -> NewEntry:
@@ -68,19 +95,23 @@ def begun(
     conversation: bytes,
     role: Role,
     number: int,
+    state: State,
     *,
     sees_all: bool,
 ) -> tuple[Put, ...]:
-    """The user is in from the draft's entry on, for the `number`th time."""
-    user = account.user
-    member = Member(conversation, user, True, role, number, draft.id)
+    """The user is in from the draft's entry on, for the `number`th time. Needs as `why_not`."""
+    user, by = account.user, draft.device.user
+    member = Member(conversation, user, True, role, number, draft.id, by if by != user else b"")
     period = Period(user, conversation, number, draft.id, b"", sees_all)
     entered = replace(account, conversations=(*account.conversations, conversation))
-    return (
+    puts = (
         Put(MEMBER, row_of(member)),
         Put(PERIOD, row_of(period)),
         Put(ACCOUNT, account_row(entered)),
     )
+    if by == user:
+        return puts
+    return (*puts, Put(ADDED, (user, by, _added(user, by, state) + 1)))
 
 
 def forgotten(user: bytes, conversation: bytes, number: int) -> tuple[RowKey, ...]:
@@ -89,10 +120,14 @@ def forgotten(user: bytes, conversation: bytes, number: int) -> tuple[RowKey, ..
     return (RowKey(PERIOD, (user, conversation, oldest)),) if oldest > 0 else ()
 
 
-def ended(draft: ClientDraft, member: Member, state: State) -> tuple[Put, ...]:
-    """The user is in up to the draft's entry. Needs its account, and the period."""
+def ended(
+    draft: ClientDraft, member: Member, state: State
+) -> tuple[tuple[Put, ...], tuple[RowKey, ...]]:
+    """The user is in up to the draft's entry: what is put and dropped. Needs its account, the
+    period, and what it was brought into by who brought it here."""
     conversation, user = member.conversation, member.user
-    puts = [Put(MEMBER, row_of(replace(member, is_in=False, role=Role.MEMBER, event=draft.id)))]
+    out = replace(member, is_in=False, role=Role.MEMBER, event=draft.id, added_by=b"")
+    puts = [Put(MEMBER, row_of(out))]
     row = state[period_key(member)]
     if row is not None:
         puts.append(Put(PERIOD, row_of(replace(read_row(Period, row), left=draft.id))))
@@ -100,7 +135,12 @@ def ended(draft: ClientDraft, member: Member, state: State) -> tuple[Put, ...]:
     if left is not None:
         others = tuple([each for each in left.conversations if each != conversation])
         puts.append(Put(ACCOUNT, account_row(replace(left, conversations=others))))
-    return tuple(puts)
+    if not member.added_by:
+        return tuple(puts), ()
+    added = _added(user, member.added_by, state) - 1
+    if added <= 0:
+        return tuple(puts), (added_key(user, member.added_by),)
+    return (*puts, Put(ADDED, (user, member.added_by, added))), ()
 
 
 def period_key(member: Member) -> RowKey:
