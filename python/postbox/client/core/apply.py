@@ -1,15 +1,41 @@
-"""From frames to changes: whether one goes on from the one before, which of its events are news,
-and what they change. All in memory: a device's state is the store's.
+"""From frames to changes: whether a frame goes on from the one before, which of its events are
+news, and what they change.
+
+A device checks two things, so that it knows that it has everything: each frame says which event it
+comes behind, and the events of a conversation are numbered without a gap. What a device is told
+twice, as behind a connection that broke, has a number that it knows already, or says what is so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from postbox.client.core.changes import Change, Passing, Place
+from postbox.client.core import contents
+from postbox.client.core.changes import (
+    CaughtUp,
+    Change,
+    Connected,
+    ConversationBegun,
+    ConversationForgotten,
+    HoleFound,
+    KeptAgain,
+    Passing,
+    Place,
+    Reached,
+    Settled,
+    SnapshotBegan,
+    SnapshotDropped,
+    SnapshotEnded,
+    Typing,
+)
 from postbox.client.core.machine import Heard
+from postbox.rpc.postbox.v1 import clients_pb as pb
+
+PUT_BACK = ("EPOCH_CHANGED", "CURSOR_AHEAD")
+"""Why a snapshot comes, if the host has lost what it had."""
 
 
 class Lost(Exception):
@@ -28,28 +54,228 @@ class Taken(Struct, frozen=True):
 
 
 class Reader:
-    """Takes in a device's streams, one after the other. Whoever cannot commit what it gave forgets
-    it, and makes a new one of what is committed."""
+    """Takes in one stream of a device, from the place that was committed last. Whoever cannot
+    commit what it gave closes the stream, and makes a new one of what is committed."""
 
     def __init__(self, user: str, place: Place, heads: Mapping[str, int]) -> None:
         """`user`: whose device it is. `heads`: of the conversations that it is in, the newest
         number that the device has."""
-
-    def opened(self) -> None:
-        """A new stream, from the place that was committed last."""
-        raise NotImplementedError
+        self._user = user
+        self._place = place
+        self._heads = dict(heads)  # of the snapshot, in the middle of one
+        self._last = place.uuid
+        self._previous: str | None = None  # the event that the next frame comes behind
+        self._snapshot: SnapshotBegan | None = None
+        self._told: list[Settled] = []  # by the snapshot
+        self._is_first = True
 
     def take(self, frame: bytes) -> Taken:
         """Raises Lost, and is of no use for this stream from then on."""
-        raise NotImplementedError
+        try:
+            event = pb.Event.from_binary(frame)
+        except (ValueError, RecursionError) as error:
+            raise Lost(f"a frame cannot be read: {error}") from error
+        self._check_chain(event)
+        several = event.events or [event]
+        changes = [change for each in several for change in self._one(each)]
+        if self._snapshot is None:
+            token = event.resumeToken or self._place.token
+            self._place = replace(self._place, token=token, uuid=self._last)
+        if self._is_first and not (changes and isinstance(changes[0], SnapshotBegan)):
+            changes.insert(0, SnapshotDropped())  # what the stream before this one left
+        self._is_first = False
+        passing = tuple(each for event in several for each in _passing(event))
+        return Taken(tuple(changes), self._place, passing, _heard(several, self._place))
+
+    def _check_chain(self, event: pb.Event) -> None:
+        """The first frame of a stream need not say what it comes behind."""
+        behind = self._previous
+        if behind is None and event.previousUuid:
+            behind = self._last
+        if event.resumeToken and behind is not None and event.previousUuid != behind:
+            raise Lost(
+                f"a frame comes behind {event.previousUuid or 'no event'}, and the one before it"
+                f" ended with {behind or 'none'}"
+            )
+
+    def _one(self, event: pb.Event) -> Iterator[Change]:
+        match event.content and event.content.value:
+            case pb.SnapshotBegin(epoch=epoch, code=code):
+                yield self._begin(SnapshotBegan(epoch.hex(), code))
+            case pb.SnapshotEnd():
+                yield from self._end(event.uuid)
+            case pb.CaughtUp(epoch=epoch):
+                yield from self._caught_up(epoch.hex())
+            case pb.SendingNewMessage() | pb.SentNewMessage() | pb.EventRefused():
+                pass  # no stream has them
+            case _ if event.uuid or event.backfill:
+                yield from self._stored(event)
+            case _:
+                pass  # transitory, or a mark that this device is too old for
+
+    # -- marks ------------------------------------------------------------------------------------
+
+    def _begin(self, snapshot: SnapshotBegan) -> Change:
+        self._snapshot = snapshot
+        self._heads, self._told = {}, []
+        self._last = self._previous = ""
+        return snapshot
+
+    def _end(self, uuid: str) -> Iterator[Change]:
+        """What of its own the device is told by the snapshot need not be sent again."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is None:
+            raise Lost("a snapshot ends that has not begun")
+        before = self._place.epoch
+        self._place = Place(epoch=snapshot.epoch)
+        self._last = self._previous = uuid
+        yield SnapshotEnded()
+        if snapshot.code in PUT_BACK or before not in ("", snapshot.epoch):
+            yield KeptAgain()
+        yield from self._told
+
+    def _caught_up(self, epoch: str) -> Iterator[Change]:
+        """Who goes on by a uuid may be told of a restore by nothing else."""
+        before = self._place.epoch
+        self._previous = self._previous or self._last
+        if epoch:
+            self._place = replace(self._place, epoch=epoch)
+        if before not in ("", self._place.epoch):
+            yield KeptAgain()
+        yield CaughtUp()
+
+    # -- what is stored ---------------------------------------------------------------------------
+
+    def _stored(self, event: pb.Event) -> Iterator[Change]:
+        if not event.backfill:
+            self._last = self._previous = event.uuid
+        if event.clientUuid:
+            yield from self._settled(Settled(event.clientUuid.lower(), event.uuid))
+        conversation = event.conversationUuid
+        if not conversation or _is_of_user(event):
+            yield from contents.of_event(event)
+        elif conversation not in self._heads:
+            yield from self._comes_in(event)
+        elif self._is_news(event):
+            yield from self._numbered(event)
+            if self._is_out(event):
+                yield from self._forget(event)
+            else:
+                yield from contents.of_event(event)
+
+    def _comes_in(self, event: pb.Event) -> Iterator[Change]:
+        """The user does, or learns that it is in. Whatever else there is of a conversation that it
+        is not in is not for it."""
+        match event.content and event.content.value:
+            case pb.ConversationCreated():
+                pass
+            case pb.MemberJoined(user=pb.User(uuid=user)) if user == self._user:
+                if event.backfill:
+                    return
+                yield ConversationBegun(event.conversationUuid)
+            case _:
+                return
+        self._heads[event.conversationUuid] = 0
+        yield from self._numbered(event)
+        yield from contents.of_event(event)
+
+    def _is_news(self, event: pb.Event) -> bool:
+        """What tells how things are is always, and what has no number only says so."""
+        seq = event.conversationSeq
+        return event.backfill or not seq or seq > self._heads[event.conversationUuid]
+
+    def _numbered(self, event: pb.Event) -> Iterator[Change]:
+        conversation, seq = event.conversationUuid, event.conversationSeq
+        head = self._heads[conversation]
+        if seq > head:
+            self._heads[conversation] = seq
+            if head and seq > head + 1 and not event.backfill:
+                yield HoleFound(conversation, head, seq)
+            yield Reached(conversation, seq)
+
+    def _is_out(self, event: pb.Event) -> bool:
+        match event.content and event.content.value:
+            case pb.MemberLeft(userUuid=user):
+                return user == self._user
+            case _:
+                return False
+
+    def _forget(self, event: pb.Event) -> Iterator[Change]:
+        assert event.content is not None
+        assert isinstance(event.content.value, pb.MemberLeft)
+        del self._heads[event.conversationUuid]
+        yield ConversationForgotten(event.conversationUuid, event.content.value.removedByUuid)
+
+    def _settled(self, settled: Settled) -> Iterator[Change]:
+        if self._snapshot is None:
+            yield settled
+        else:
+            self._told.append(settled)
 
 
-def page_changes(conversation: str, page: bytes) -> list[Change]:
+def _is_of_user(event: pb.Event) -> bool:
+    """What a member changes of its profile comes in a conversation that is shared with it."""
+    value = event.content and event.content.value
+    return isinstance(value, pb.DisplayNameChanged | pb.ProfilePictureChanged)
+
+
+def _passing(event: pb.Event) -> Iterator[Passing]:
+    match event.content and event.content.value:
+        case pb.UserIsTyping(conversationUuid=conversation, userUuid=user, ttlMs=ttl_ms):
+            yield Typing(conversation or event.conversationUuid, user, ttl_ms)
+        case pb.UserIsConnected(userUuid=user, ttlMs=ttl_ms):
+            yield Connected(user, ttl_ms)
+        case _:
+            pass
+
+
+def _heard(events: Iterable[pb.Event], place: Place) -> Heard:
+    heard = Heard(place)
+    for event in events:
+        match event.content and event.content.value:
+            case pb.SnapshotBegin():
+                heard = replace(heard, snapshot="begun", is_caught_up=False)
+            case pb.SnapshotEnd():
+                heard = replace(heard, snapshot="ended")
+            case pb.CaughtUp():
+                heard = replace(heard, is_caught_up=True)
+            case pb.GoAway(code=code, reconnectAfterMs=after_ms):
+                heard = replace(heard, go_away=code, reconnect_after_ms=after_ms)
+            case _:
+                pass
+    return heard
+
+
+def heard(several: Sequence[Taken], queued: int | None, holes: int | None) -> Heard:
+    """Of frames, at least one, that were committed at once. `queued`, `holes`: as the store counts
+    them then."""
+    whole = replace(several[-1].heard, queued=queued, holes=holes)
+    for each in reversed(several[:-1]):
+        whole = _behind(each.heard, whole)
+    return whole
+
+
+def _behind(first: Heard, then: Heard) -> Heard:
+    ending = first if first.go_away else then
+    return replace(
+        then,
+        snapshot=then.snapshot or first.snapshot,
+        is_caught_up=then.is_caught_up or (first.is_caught_up and then.snapshot != "begun"),
+        go_away=ending.go_away,
+        reconnect_after_ms=ending.reconnect_after_ms,
+    )
+
+
+def page_changes(page: bytes) -> list[Change]:
     """Of a HistoryPage: messages and what became of them. What else happened back then, who came
     and how it was called, is not what is so now. Raises Lost if it is no page."""
-    raise NotImplementedError
-
-
-def heard(several: list[Taken], queued: int | None, holes: int | None) -> Heard:
-    """Of frames that were committed at once. `queued`, `holes`: as the store counts them then."""
-    raise NotImplementedError
+    try:
+        events = pb.HistoryPage.from_binary(page).events
+    except (ValueError, RecursionError) as error:
+        raise Lost(f"a page of History cannot be read: {error}") from error
+    changes: list[Change] = []
+    for event in events:
+        if event.clientUuid:
+            changes.append(Settled(event.clientUuid.lower(), event.uuid))
+        changes += contents.of_message(event)
+    return changes

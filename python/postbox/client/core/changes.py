@@ -50,7 +50,7 @@ class SnapshotDropped(Struct, frozen=True, tag=True):
 class KeptAgain(Struct, frozen=True, tag=True):
     """The host was put back: what it answered lately may be gone. All that it took (SENT, KEPT) is
     to be sent again (QUEUED), in the order in which it was made. Behind it come the Settled of what
-    the host still has."""
+    the snapshot told of, which are KEPT at once."""
 
 
 class Settled(Struct, frozen=True, tag=True):
@@ -63,8 +63,9 @@ class Settled(Struct, frozen=True, tag=True):
 
 class CaughtUp(Struct, frozen=True, tag=True):
     """There is no more for now. At the second one behind its answer a row that is still SENT will
-    not be told of any more: it is KEPT, or dropped if the answer said `duplicate`, since then it
-    changed nothing and there is nothing to offer again."""
+    not be told of any more, and what it does is in the base, if anywhere: it is KEPT. If its answer
+    said `duplicate` and no Settled ever told of it, it changed nothing, and left nothing with the
+    host: KeptAgain passes it over, for it would be judged anew, by what is there then."""
 
 
 # -- users -----------------------------------------------------------------------------------------

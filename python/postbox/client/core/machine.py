@@ -66,7 +66,7 @@ class StreamOpened(Struct, frozen=True, tag=True):
 
 class Heard(Struct, frozen=True, tag=True):
     """Frames were committed. `place`: that is the device's now. `queued`: rows that are to be sent
-    now, if that has changed. `snapshot`: "begun" or "ended", the last of the two in them.
+    now; None: as before. `snapshot`: "begun" or "ended", the last of the two in them.
     `go_away`: its code."""
 
     place: Place
