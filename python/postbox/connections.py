@@ -8,6 +8,7 @@ import math
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpcore2
@@ -20,6 +21,23 @@ MAX_ADDRESSES = 4
 
 Dial = Callable[[str, int], Awaitable[trio.abc.Stream]]
 """From a host and a port to a connection, or OSError, or a fault of the caller's own."""
+
+
+def client_tls(authorities_file: Path | None = None) -> ssl.SSLContext:
+    """Whom to trust when calling: the authorities that the system trusts, and those in a PEM file.
+    Raises OSError or ssl.SSLError if the file is of no use."""
+    context = ssl.create_default_context()
+    if authorities_file is not None:
+        context.load_verify_locations(authorities_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def h2_client_tls(authorities_file: Path | None = None) -> ssl.SSLContext:
+    """The same for HTTP/2 alone."""
+    context = client_tls(authorities_file)
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 async def first_that_answers(net: Net, addresses: list[str], port: int) -> trio.abc.Stream:
@@ -37,8 +55,8 @@ async def first_that_answers(net: Net, addresses: list[str], port: int) -> trio.
 
 
 def dial_h2(dial: Dial, tls: ssl.SSLContext) -> Dial:
-    """TLS on what `dial` connects, certified for the very host, and HTTP/2 agreed on. `tls` for
-    HTTP/2 alone: httpcore2 changes the one that it is given. An OSError says what failed.
+    """TLS on what `dial` connects, certified for the very host, and HTTP/2 agreed on. `tls` as
+    from `h2_client_tls`: httpcore2 changes the one that it is given. An OSError says what failed.
     """
 
     async def dial_secure(host: str, port: int) -> trio.abc.Stream:
@@ -50,7 +68,7 @@ def dial_h2(dial: Dial, tls: ssl.SSLContext) -> Dial:
                 raise OSError("it speaks no HTTP/2 over TLS, which gRPC needs")
         except trio.BrokenResourceError as error:
             await trio.aclose_forcefully(bottom)
-            raise OSError(f"no TLS: {_said(error)}") from error
+            raise OSError(f"no TLS: {said(error)}") from error
         except BaseException:
             await trio.aclose_forcefully(bottom)
             raise
@@ -146,10 +164,10 @@ def _renamed(timeout: type[Exception], broken: type[Exception]) -> Iterator[None
     except trio.TooSlowError as error:
         raise timeout(str(error)) from error
     except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise broken(_said(error)) from error
+        raise broken(said(error)) from error
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What TLS found wrong is the cause of what trio raises, which says nothing itself."""
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":

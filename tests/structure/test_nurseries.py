@@ -11,6 +11,7 @@ MAY_OPEN = {
     "admin/server.py",
     "app.py",
     "cli",
+    "client/transport/open.py",  # connections of gRPC
     "clients/door.py",  # what asks an issuer for its keys
     "hosts/door.py",  # connections to hosts, and what fetches their keys
     "hosts/applications/inbox.py",  # a task a host that has something to be handled

@@ -13,10 +13,9 @@ import pytest
 import trio
 import trustme
 
-from postbox.connections import dial_h2
+from postbox.connections import dial_h2, h2_client_tls
 from postbox.net.addresses import Reach
 from postbox.net.dial import dial_tcp
-from postbox.net.tls import h2_client_tls
 from postbox.rpc import connection
 from postbox.rpc.client import Channel
 from postbox.rpc.faults import Code, RpcError

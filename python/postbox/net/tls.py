@@ -1,4 +1,4 @@
-"""TLS: the server's side from two PEM files, and the side of who calls by gRPC."""
+"""TLS: the server's side, from two PEM files."""
 
 from __future__ import annotations
 
@@ -24,23 +24,6 @@ def server_tls(cert_file: Path, key_file: Path) -> ssl.SSLContext:
         context.load_cert_chain(cert_file, key_file)
     except ssl.SSLError as error:
         raise ListenFault(_what_is_wrong(cert_file, key_file, error)) from error
-    return context
-
-
-def client_tls(authorities_file: Path | None = None) -> ssl.SSLContext:
-    """Whom to trust when calling: the authorities that the system trusts, and those in a PEM file.
-    Raises OSError or ssl.SSLError if the file is of no use."""
-    context = ssl.create_default_context()
-    if authorities_file is not None:
-        context.load_verify_locations(authorities_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
-def h2_client_tls(authorities_file: Path | None = None) -> ssl.SSLContext:
-    """The same for HTTP/2 alone."""
-    context = client_tls(authorities_file)
-    context.set_alpn_protocols(["h2"])
     return context
 
 

@@ -176,7 +176,7 @@ def _is_grpc(content_type: bytes) -> bool:
 def _of_http(headers: Mapping[bytes, bytes], body: bytes) -> RpcError:
     status = headers.get(b":status", b"")
     number = int(status) if len(status) == 3 and status.isdigit() else 0
-    said = _printable(body).strip()
+    said = printable(body).strip()
     text = f"HTTP status {number:03}" + (f": {said}" if said else " instead of an answer")
     code = _BY_HTTP_STATUS.get(number, Code.UNKNOWN)
     return RpcError(
@@ -195,10 +195,10 @@ def _of_status(status: bytes, said: Mapping[bytes, bytes]) -> RpcError:
 
 def _text(quoted: bytes) -> str:
     """gRPC sends UTF-8 in percent encoding."""
-    return _printable(unquote_to_bytes(quoted))
+    return printable(unquote_to_bytes(quoted))
 
 
-def _printable(said: bytes) -> str:
+def printable(said: bytes) -> str:
     """Whatever would move a terminal's cursor is left out."""
     text = said.decode("utf-8", "replace")[:TEXT_CHARACTERS]
     return "".join(c if c.isprintable() else " " for c in text)

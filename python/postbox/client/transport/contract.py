@@ -6,11 +6,14 @@ client does next (docs/protocol/clients.md, "Codes"). Cancelling a call closes w
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias, get_args
 
 from postbox.errors import Fault
+
+Rpc: TypeAlias = Literal["Sync", "SyncFromServer", "History"]
+PATHS: Final[Mapping[Rpc, str]] = {rpc: f"/postbox.v1.EventService/{rpc}" for rpc in get_args(Rpc)}
 
 MAX_ANSWER_BYTES: Final = 4 * 2**20
 """Of one message from a host: four times what it puts into a frame or a page."""

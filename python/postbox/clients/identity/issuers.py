@@ -19,11 +19,11 @@ import trio
 from postbox.clients.identity.jwks import MAX_BYTES, KeySet, read_key_set
 from postbox.clients.identity.tokens import ClientToken
 from postbox.config import Config
+from postbox.connections import client_tls
 from postbox.errors import Fault, WireError
 from postbox.logs import get, limited
 from postbox.net.addresses import reach_of
 from postbox.net.client import open_client
-from postbox.net.tls import client_tls
 from postbox.trust.jwt import BadToken
 from postbox.world import Clock, Pool, World
 

@@ -20,7 +20,7 @@ from typing import Protocol
 import trio
 
 from postbox.config import Config
-from postbox.connections import Dial, dial_h2
+from postbox.connections import Dial, dial_h2, h2_client_tls
 from postbox.errors import Fault, WireError
 from postbox.hosts import wire
 from postbox.hosts.keys.keys import Busy, HostSettings, KeyCache
@@ -35,7 +35,6 @@ from postbox.logs import get, limited
 from postbox.net.addresses import reach_of_hosts
 from postbox.net.dial import dial_tcp
 from postbox.net.faults import Forbidden
-from postbox.net.tls import h2_client_tls
 from postbox.rpc.client import Channel
 from postbox.rpc.faults import Code, RpcError
 from postbox.rpc.postbox.v1 import hosts_pb as pb

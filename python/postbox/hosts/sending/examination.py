@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from postbox.config import Config
+from postbox.connections import h2_client_tls
 from postbox.hosts import wire
 from postbox.hosts.keys.key_list import BadKeyReply, Read, read_reply
 from postbox.hosts.links.place import NOWHERE
 from postbox.hosts.sending.client import Clients, HostFault
 from postbox.hosts.sending.connecting import Blocked, Step, addresses_of, connected, shake_hands
 from postbox.net.addresses import reach_of_hosts
-from postbox.net.tls import h2_client_tls
 from postbox.rpc.faults import Code
 from postbox.rpc.postbox.v1.hosts_pb import View
 from postbox.trust.host_names import BadHostName, canonical_destination, split_host
