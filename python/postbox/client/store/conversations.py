@@ -129,7 +129,7 @@ def read_conversation(look: Reading, names: ConversationNames) -> Conversation |
 
 def _overlaid(look: Reading, names: ConversationNames) -> Conversation | None:
     """But for what is said in it."""
-    base = _told(look, names) if names.maker is None else conversation_made(names.maker)
+    base = _told(look, names) if names.maker is None else conversation_made(names.maker, look.user)
     if base is None:
         return None
     on_top = _on_top(look.cursor, names)

@@ -43,7 +43,7 @@ def read_members(look: Reading, names: ConversationNames) -> list[Member]:
     found = rows(look.cursor, MEMBERS, (names.uuid,))
     members = [replace(Member(*each), is_owner=bool(each[4])) for each in found]
     on_top = _rows(look.cursor, MEMBERS_ON_TOP, *names.both)
-    return overlaid_members(members, on_top) if on_top else members
+    return overlaid_members(members, on_top, look.user) if on_top else members
 
 
 def read_profile(look: Reading, user: str) -> Profile | None:
