@@ -46,6 +46,7 @@ def _take_lock(stack: ExitStack, disk: Disk, path: str) -> apsw.Connection:
     lock = disk.open_database(path + LOCK_SUFFIX)
     stack.callback(lock.close)
     try:
+        lock.pragma("journal_mode", "memory")  # nothing is written, so no other file is needed
         lock.execute("begin exclusive")
     except apsw.BusyError:
         raise DatabaseInUse(

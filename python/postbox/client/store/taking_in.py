@@ -101,7 +101,9 @@ STATEMENTS: Mapping[type[Change], Sequence[str]] = {
     changes.ConversationForgotten: _FORGET,
     changes.ConversationMade: (
         """insert into {conversation} (uuid, name, change, newest_ms)
-          values (:conversation, :name, :conversation, :at_ms) on conflict do nothing""",
+          values (:conversation, :name, :conversation, :at_ms)
+          on conflict do update set name = excluded.name, change = excluded.change,
+            newest_ms = max(newest_ms, excluded.newest_ms) where change = ''""",
     ),
     changes.ConversationRenamed: (
         "update {conversation} set name = :name, change = :event where uuid = :conversation",
@@ -117,8 +119,9 @@ STATEMENTS: Mapping[type[Change], Sequence[str]] = {
     changes.ReadUpTo: (_RAISE % (("read_seq",) * 4),),
     changes.DeliveredUpTo: (_RAISE % (("delivered_seq",) * 4),),
     changes.Reached: (
-        """update {conversation} set reached = max(reached, :seq), floor = coalesce(floor, :seq)
-          where uuid = :conversation""",
+        """insert into {conversation} (uuid, reached, floor) values (:conversation, :seq, :seq)
+          on conflict do update set reached = max(reached, excluded.reached),
+            floor = coalesce(floor, excluded.floor)""",
     ),
     changes.HoleFound: (
         """insert into {hole} (conversation, after, before)

@@ -82,12 +82,13 @@ create table picture (
 ) strict;
 
 -- `reached`: the newest number that the device has. `floor`: it has all from this one on, but for
--- the holes; null: not known. `is_whole`: there is nothing before the floor.
+-- the holes; null: not known. `is_whole`: there is nothing before the floor. `change`: the event
+-- that named it; empty: nothing is known of it yet but its number.
 create table conversation (
   uuid text primary key,
-  name text not null,
-  change text not null,
-  newest_ms integer not null,
+  name text not null default '',
+  change text not null default '',
+  newest_ms integer not null default 0,
   reached integer not null default 0,
   floor integer,
   is_whole integer not null default 0
