@@ -104,11 +104,11 @@ def test_a_file_of_somebody_else_is_refused_and_left_alone(other: Owner, why: st
 def test_a_file_is_nobodys_until_it_is_claimed_and_stays_whose_it_is() -> None:
     disk = MemoryDisk()
     store = open_store(disk, PATH)
-    assert store.owner is None
-    store.claim(Owner(ANN, "phone"))
-    store.claim(OWNER)  # now the host is known, too
-    store.claim(Owner(ANN, "phone"))
-    assert store.owner == OWNER
+    owners = [store.owner]
+    for owner in (Owner(ANN, "phone"), OWNER, Owner(ANN, "phone")):
+        store.claim(owner)
+        owners.append(store.owner)
+    assert owners == [None, Owner(ANN, "phone"), OWNER, OWNER]
     store.close()
     store = open_store(disk, PATH)
     assert store.owner == OWNER

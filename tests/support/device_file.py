@@ -13,6 +13,7 @@ from postbox.client.core.outgoing import outgoing
 from postbox.client.core.settle import Stored
 from postbox.client.facts import Message, Owner, Queued
 from postbox.client.store.open import open_store
+from postbox.client.store.rows import rows
 from postbox.client.store.store import Store
 from postbox.world import Disk
 from support.simulate import MemoryDisk
@@ -103,10 +104,10 @@ def texts(messages: Iterable[Message]) -> list[str]:
 
 def dump(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     """All that is in it, but for what a snapshot has brought so far."""
-    connection = store._reader  # the rows themselves
-    tables = connection.execute(
+    cursor = store._reader.cursor()  # the rows themselves
+    tables = rows(
+        cursor,
         """select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'
-        and name not like 'shadow_%'"""
-    ).fetchall()
-    rows = {name: connection.execute(f"select * from {name}").fetchall() for (name,) in tables}
-    return {name: sorted(found, key=repr) for name, found in rows.items()}
+        and name not like 'shadow_%'""",
+    )
+    return {name: sorted(rows(cursor, f"select * from {name}"), key=repr) for (name,) in tables}
