@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,11 @@ import trio
 
 from postbox.clients import wire
 from postbox.clients.events.incoming import SendMessage
+from postbox.clients.identity import callers
+from postbox.clients.ids import text_of, user_id
 from postbox.clients.rules.draft import ClientDraft
 from postbox.clients.rules.rules import ClientRules
+from postbox.errors import leaves
 from postbox.rpc import fields as raw
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.rules import Decision, Reason, State
@@ -143,6 +148,58 @@ async def test_changes_of_the_own_profile_hold_up_a_queue_by_what_they_cost_and_
         assert (refused.value.code, refused.value.metadata["retry-after"]) == ("RATE_LIMITED", "11")
         await trio.sleep(11)
         assert kind_of(await ann.one(message(room, "behind them"))) == "sentNewMessage"
+
+
+@simulated
+async def test_who_lets_users_in_and_out_pays_for_what_that_writes(
+    world: World, tmp_path: Path
+) -> None:
+    async with door_at(tmp_path, world, events_per_second=10, burst=100) as door:
+        ann = door.device("ann")
+        others = [door.device(f"user{number}") for number in range(30)]
+        room = await conversation(ann, *others)
+        for other in others[:20]:
+            await ann.one(
+                pb.MemberLeft(userUuid=text_of(user_id(other.user))), conversationUuid=room
+            )
+        await trio.sleep(10)
+        members = [pb.User(name=other.user) for other in others]
+        made = [ann.event(pb.ConversationCreated(members=members)) for _ in range(5)]
+        back = [ann.event(pb.MemberJoined(user=user), conversationUuid=room) for user in members]
+        await ann.sync(*made, *back[:20])  # 5 * 31 + 20 * 2
+        with pytest.raises(Refused) as refused:
+            await ann.one(message(room, "behind them"))
+        assert (refused.value.code, refused.value.metadata["retry-after"]) == ("RATE_LIMITED", "10")
+
+
+@simulated
+async def test_what_brings_no_event_has_a_rate_of_its_own(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "ASKED", 20)
+    monkeypatch.setattr(callers, "ASKED_PER_MINUTE", 6)
+    async with door_at(tmp_path, world) as door:
+        ann, bob = door.device("ann"), door.device("bob")
+        room = await conversation(ann, bob)
+        asks: list[Callable[[], Awaitable[object]]]
+        asks = [ann.sync, ann.caught_up, partial(ann.history, room)]
+        for ask in asks:
+            await trio.sleep(200)
+            codes = [await code_of(ask) for _ in range(22)]
+            assert codes == [""] * 20 + ["RATE_LIMITED"] * 2
+            assert [await code_of(other) for other in asks] == ["RATE_LIMITED"] * 3
+            assert kind_of(await ann.one(message(room, "sent all the same"))) == "sentNewMessage"
+        await bob.sync()
+
+
+async def code_of(ask: Callable[[], Awaitable[object]]) -> str:
+    try:
+        await ask()
+    except (Refused, ExceptionGroup) as error:
+        (refused,) = leaves(error)
+        assert isinstance(refused, Refused)
+        return refused.code
+    return ""
 
 
 # -- queue numbers ------------------------------------------------------------------------------

@@ -44,6 +44,11 @@ REQUESTS_OF_DEVICE, REQUESTS_AT_ONCE = 8, 512
 STREAMS_OF_DEVICE, STREAMS_AT_ONCE = 4, 20_000
 """Of which the newest lives and those before it are being ended."""
 
+ASKED, ASKED_PER_MINUTE = 300, 300
+"""Requests of a device that bring no event: streams that it opens, pages of history, empty batches.
+Each is a look at the store of some milliseconds; who looks back through years, or whose connection
+breaks all day, asks for less."""
+
 MOST_OWED = MAX_BATCH_EVENTS * (1 + MAX_CONVERSATIONS)
 """Events, by a device that has sent a batch of changes which each go to all conversations of its
 user: it is taken as a whole, and paid off before the next one."""
@@ -115,6 +120,7 @@ class Callers:
         self._counts_as = counts_as
         self._sessions: dict[bytes, Caller] = {}  # by a digest of the token; oldest first
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_PER_MINUTE)
+        self._asked = Rate(ASKED_PER_MINUTE, ASKED)
         self._events = Rate(events_per_second * 60, burst, most_owed=max(MOST_OWED, burst))
         self._requests = AtOnce(REQUESTS_OF_DEVICE, REQUESTS_AT_ONCE)
         self._streams = AtOnce(STREAMS_OF_DEVICE, STREAMS_AT_ONCE)
@@ -152,6 +158,12 @@ class Callers:
         if device is not None and is_revoked(caller.issued_ms, device.revoked_ms):
             return "DEVICE_REVOKED"
         return None
+
+    def ask(self, caller: Caller) -> None:
+        """For something, without an event. Raises TooOften."""
+        wait_s = self._asked.wait_s(caller.key, self._clock.elapsed_s())
+        if wait_s:
+            raise TooOften("this device asks too often", wait_s)
 
     def spend(self, caller: Caller, events: int) -> None:
         """So many events, or what costs as much. Raises TooOften, and then nothing of it is

@@ -70,7 +70,10 @@ class ClientsServer:
             with self._callers.one(caller):
                 batch = wire.read_batch(request())
                 events = await read_all(batch, caller.user_id)
-                self._callers.spend(caller, await self._submissions.cost(caller, events))
+                if events:
+                    self._callers.spend(caller, await self._submissions.cost(caller, events))
+                else:
+                    self._callers.ask(caller)
                 self._hear(caller, events, batch.token)
                 answer = await self._submissions.take(caller, events, batch.first_number)
         return Encoded(pb.SubmitEventOutput, answer)
@@ -105,6 +108,7 @@ class ClientsServer:
         viewer = Viewer(caller.user_id, caller.device_id, caller.user)
         with ExitStack() as course:
             course.enter_context(self._callers.one(caller, is_stream=True))
+            self._callers.ask(caller)
             leave, mail = self._enter(caller, request, course)
             stream = self._reading.stream(viewer, request, leave, mail)
             async with aclosing(stream) as frames:
@@ -139,6 +143,7 @@ class ClientsServer:
         with answering(wire.HISTORY, context, self._metrics):
             caller = await self._caller(asking(context))
             with self._callers.one(caller):
+                self._callers.ask(caller)
                 older = wire.read_history(request())
                 page = await self._page(caller, older)
         return Encoded(pb.HistoryPage, page)

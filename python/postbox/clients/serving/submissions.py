@@ -14,7 +14,15 @@ from typing import assert_never
 import trio
 from msgspec.structs import replace
 
-from postbox.clients.events.incoming import Incoming, SendMessage, SetDisplayName, SetPicture
+from postbox.clients.events.incoming import (
+    AddMember,
+    CreateConversation,
+    Incoming,
+    RemoveMember,
+    SendMessage,
+    SetDisplayName,
+    SetPicture,
+)
 from postbox.clients.events.wire import read_event
 from postbox.clients.identity.callers import Caller
 from postbox.clients.rules.draft import ClientDraft, device_ref, draft_of
@@ -72,14 +80,16 @@ class Submissions:
         self._metrics = metrics
 
     async def cost(self, caller: Caller, events: Sequence[Incoming]) -> int:
-        """In events: who changes its profile tells each conversation that it is in."""
+        """In events, by what they write: who lets another in or out writes for that user, too, and
+        who changes its profile for each conversation that it is in."""
+        cost = len(events) + sum(map(_others, events))
         changes = sum(isinstance(event.content, SetDisplayName | SetPicture) for event in events)
         if not changes:
-            return len(events)
+            return cost
         key = (caller.user_id,)
         rows = await self._store.read(lambda reader: reader.rows(ACCOUNT, [key]))
         row = rows[key]
-        return len(events) + (0 if row is None else changes * len(account_of(row).conversations))
+        return cost + (0 if row is None else changes * len(account_of(row).conversations))
 
     async def take(self, caller: Caller, events: Sequence[Incoming], first_number: int) -> bytes:
         """A SubmitEventOutput. `first_number`: of the device's queue; 0: it does not count. Raises
@@ -138,6 +148,17 @@ class Submissions:
                 return number
             case _:
                 return 1
+
+
+def _others(event: Incoming) -> int:
+    """Users whom it lets in or out."""
+    match event.content:
+        case CreateConversation(members=members):
+            return len(members)
+        case AddMember() | RemoveMember():
+            return 1
+        case _:
+            return 0
 
 
 def _drafts(caller: Caller, events: Sequence[Incoming], first_number: int) -> Iterator[ClientDraft]:
