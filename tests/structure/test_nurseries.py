@@ -11,6 +11,8 @@ MAY_OPEN = {
     "admin/server.py",
     "app.py",
     "cli",
+    "client/following.py",  # reads on while it commits; none outlives the stream
+    "client/open.py",  # what of a client goes on by itself
     "client/transport/open.py",  # connections of gRPC
     "clients/door.py",  # what asks an issuer for its keys
     "hosts/door.py",  # connections to hosts, and what fetches their keys
@@ -29,9 +31,9 @@ MAY_OPEN = {
 
 
 def opens_nursery(source: str) -> bool:
-    """Is there an `open_nursery` in it, called, passed on or imported?"""
+    """Is there an `open_nursery`, or anyio's task group, called, passed on or imported?"""
     return any(
-        name == "open_nursery"
+        name in ("open_nursery", "create_task_group")
         for node in ast.walk(ast.parse(source))
         for name in (getattr(node, "attr", None), getattr(node, "id", None), _imported(node))
     )
@@ -56,4 +58,5 @@ def test_an_opened_nursery_is_seen_in_every_spelling() -> None:
     assert opens_nursery("async with trio.open_nursery() as nursery: pass")
     assert opens_nursery("from trio import open_nursery as quietly")
     assert opens_nursery("start = trio.open_nursery")
+    assert opens_nursery("async with anyio.create_task_group() as tasks: pass")
     assert not opens_nursery("# trio.open_nursery()")

@@ -1,2 +1,71 @@
 """The client library: what a device knows and what its user does, kept on it, and in step with a
-host. Beside the server: it imports `rpc`, `world` and `errors` alone."""
+host. Beside the server: it imports `rpc`, `world` and `errors` alone.
+
+async with open_client("https://chat.example:7433", token, "ann.db") as client:
+    room = await client.create("Lunch", ["bob"])
+    await client.send(room, "Noodles?")
+"""
+
+from postbox.client.client import Client, Named, NamedMessage
+from postbox.client.credentials import Token
+from postbox.client.errors import (
+    AnotherOwner,
+    BrokenDatabase,
+    DatabaseInUse,
+    Displaced,
+    NoDatabase,
+    SignInNeeded,
+    Unknown,
+)
+from postbox.client.facts import (
+    Conversation,
+    Guild,
+    Invite,
+    Member,
+    Message,
+    Profile,
+    Queued,
+    Reaction,
+    Standing,
+    State,
+    Waits,
+    Why,
+)
+from postbox.client.incoming import Incoming
+from postbox.client.listening import Change, Changes, What
+from postbox.client.news import Status
+from postbox.client.open import open_client
+from postbox.client.transport.contract import CallFailed
+
+__all__ = [
+    "AnotherOwner",
+    "BrokenDatabase",
+    "CallFailed",
+    "Change",
+    "Changes",
+    "Client",
+    "Conversation",
+    "DatabaseInUse",
+    "Displaced",
+    "Guild",
+    "Incoming",
+    "Invite",
+    "Member",
+    "Message",
+    "Named",
+    "NamedMessage",
+    "NoDatabase",
+    "Profile",
+    "Queued",
+    "Reaction",
+    "SignInNeeded",
+    "Standing",
+    "State",
+    "Status",
+    "Token",
+    "Unknown",
+    "Waits",
+    "What",
+    "Why",
+    "open_client",
+]

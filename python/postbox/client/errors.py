@@ -1,5 +1,5 @@
-"""What goes wrong with a device's file, by name. Each text says what was wrong, where, and what to
-do; what is in the file stays as it is."""
+"""What goes wrong with a device or its file, by name. Each text says what was wrong, where, and
+what to do; what is in the file stays as it is."""
 
 from __future__ import annotations
 
@@ -24,3 +24,12 @@ class AnotherOwner(Fault):
 
 class Unknown(Fault):
     """There is no such conversation, message or row of the queue on this device."""
+
+
+class Displaced(Fault):
+    """The same device is live elsewhere, and the host serves one of the two: the other one."""
+
+
+class SignInNeeded(Fault):
+    """The host wants a token that is not to be had without the user. What waits in the queue stays
+    there; `client.sign_in(token)` goes on."""

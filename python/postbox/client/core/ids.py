@@ -15,7 +15,12 @@ def is_uuid(text: str) -> bool:
 
 def user_uuid(name: str) -> str:
     """`name`: that the user signs in with (docs/protocol/clients.md, "What an event is called")."""
-    digest = bytearray(hashlib.sha256(b"postbox user\0" + name.encode()).digest()[:16])
+    return derived_uuid(b"postbox user\0" + name.encode())
+
+
+def derived_uuid(what: bytes) -> str:
+    """A uuid of version 8 (RFC 9562): it follows from what it names."""
+    digest = bytearray(hashlib.sha256(what).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return text_of(bytes(digest))

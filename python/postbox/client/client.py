@@ -1,0 +1,376 @@
+"""What an app holds: what its user does, what its user sees, and what changes.
+
+Whatever the user does is on the device for good when the call returns, and is seen at once; it goes
+to the host by itself, in order, now or when there is a network. No call waits for the network but
+`older`, `caught_up` and `drained`.
+
+Conversations and messages are named by what these calls return, by `key` or by uuid; users by the
+name that they sign in with, or by uuid. Every call raises the faults of the device's file (`Full`):
+nothing was done then. Times are milliseconds since 1970, numbers count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+from postbox.client.core import acts
+from postbox.client.core import machine as core
+from postbox.client.core.ids import is_uuid, text_of, user_uuid
+from postbox.client.core.outgoing import outgoing
+from postbox.client.credentials import Credentials, once_uuid
+from postbox.client.errors import Displaced, SignInNeeded, Unknown
+from postbox.client.facts import (
+    Conversation,
+    Guild,
+    Invite,
+    Member,
+    Message,
+    Owner,
+    Profile,
+    Queued,
+    Standing,
+    Why,
+)
+from postbox.client.incoming import Incoming
+from postbox.client.listening import Changes
+from postbox.client.news import News, Status, names_of_row
+from postbox.client.running import Running
+from postbox.client.shelf import Shelf
+from postbox.client.store.store import Store
+from postbox.client.typing import OwnTyping
+from postbox.world import World
+
+T = TypeVar("T")
+Named: TypeAlias = Conversation | str
+NamedMessage: TypeAlias = Message | str
+
+PAGE = 50
+"""Messages or conversations: two screens of a telephone, one of a desk."""
+
+
+class Client:
+    """Made by `open_client`."""
+
+    def __init__(
+        self,
+        world: World,
+        owner: Owner,
+        shelf: Shelf,
+        news: News,
+        credentials: Credentials,
+        running: Running,
+        typing: OwnTyping,
+    ) -> None:
+        self._world = world
+        self._owner = owner
+        self._shelf = shelf
+        self._news = news
+        self._credentials = credentials
+        self._running = running
+        self._typing = typing
+
+    @property
+    def user(self) -> str:
+        """Whose device it is, by uuid: the `author` of its own messages."""
+        return self._owner.user
+
+    @property
+    def device(self) -> str:
+        """What the host calls it."""
+        return self._owner.device
+
+    # -- conversations ----------------------------------------------------------------------------
+
+    async def create(self, name: str, members: Sequence[str] = ()) -> Conversation:
+        """With the user as its owner, and these. `name`: at most 256 characters, or none. A name
+        among the members that the host does not know makes it FAILED. Raises ValueError."""
+        queued = await self._do(acts.CreateConversation(name, tuple(members)))
+        return _there(await self.conversation(queued.local))
+
+    async def rename(self, conversation: Named, name: str, based_on: str = "") -> None:
+        """`based_on`: the `change` of the conversation that the user has seen: if somebody renames
+        it meanwhile, this is refused (SUPERSEDED) instead of winning. Raises ValueError."""
+        found = await self._conversation(conversation)
+        await self._do(acts.RenameConversation(found.key, name, based_on))
+
+    async def add(
+        self, conversation: Named, user: str, *, is_owner: bool = False, history: bool = False
+    ) -> None:
+        """Or changes the role of who is in. `history`: what was said before is visible, too."""
+        found = await self._conversation(conversation)
+        await self._do(acts.AddMember(found.key, user, is_owner, history))
+
+    async def remove(self, conversation: Named, user: str) -> None:
+        found = await self._conversation(conversation)
+        await self._do(acts.RemoveMember(found.key, _uuid(user)))
+
+    async def leave(self, conversation: Named) -> None:
+        found = await self._conversation(conversation)
+        await self._do(acts.RemoveMember(found.key))
+
+    async def conversations(self, limit: int = PAGE, before: Named = "") -> list[Conversation]:
+        """Those in which something was said last come first. `before`: the last one of the page
+        before."""
+        return await self._see(lambda store: store.conversations(limit, _key(before)))
+
+    async def conversation(self, conversation: Named) -> Conversation | None:
+        """None: this device knows of none such, or the user is out."""
+        return await self._see(lambda store: store.conversation(_key(conversation)))
+
+    async def members(self, conversation: Named) -> list[Member]:
+        return await self._see(lambda store: store.members(_key(conversation)))
+
+    async def unread(self) -> dict[str, int]:
+        """Of each conversation that has some: messages of others that the user has not read."""
+        return await self._see(lambda store: store.unread())
+
+    # -- messages ---------------------------------------------------------------------------------
+
+    async def send(
+        self, conversation: Named, text: str, reply_to: NamedMessage = "", *, once: str = ""
+    ) -> Message:
+        """`once`: any text: what was sent under it already is returned, and not sent again, also
+        after a crash and after years. A bot answers each message once with `once=message.uuid`.
+        Raises ValueError: more than 64 KiB."""
+        found = await self._conversation(conversation)
+        local = once_uuid(once) if once else ""
+        queued = await self._do(acts.SendMessage(found.key, text, _key(reply_to)), local)
+        return _there(await self.message(queued.local))
+
+    async def edit(self, message: NamedMessage, text: str, based_on: str = "") -> None:
+        """A message of the user's own. `based_on`: as in `rename`."""
+        found = await self._message(message)
+        await self._do(acts.EditMessage(found.conversation, found.key, text, based_on))
+
+    async def delete(self, message: NamedMessage) -> None:
+        """A message of the user's own: for everybody, for good."""
+        found = await self._message(message)
+        await self._do(acts.DeleteMessage(found.conversation, found.key))
+
+    async def react(self, message: NamedMessage, reaction: str) -> None:
+        """`reaction`: 1 to 64 bytes of any text. Raises ValueError."""
+        found = await self._message(message)
+        await self._do(acts.AddReaction(found.conversation, found.key, reaction))
+
+    async def unreact(self, message: NamedMessage, reaction: str) -> None:
+        found = await self._message(message)
+        await self._do(acts.RemoveReaction(found.conversation, found.key, reaction))
+
+    async def read(self, message: NamedMessage) -> None:
+        """It, and all before it in its conversation. What was read already changes nothing."""
+        found = await self._message(message)
+        await self._do(acts.Read(found.conversation, found.key))
+
+    async def messages(
+        self, conversation: Named, before: NamedMessage = "", limit: int = PAGE
+    ) -> list[Message]:
+        """That are on this device, oldest first, the newest `limit` of them; `before`: of those
+        before that one. What is older than these, the host may have: `older`."""
+        return await self._see(
+            lambda store: store.messages(_key(conversation), _key(before), limit)
+        )
+
+    async def message(self, message: NamedMessage) -> Message | None:
+        """As it is now; None: it is not on this device, or was deleted."""
+        return await self._see(lambda store: store.message(_key(message)))
+
+    async def older(self, conversation: Named, limit: int = PAGE) -> bool:
+        """Gets older messages from the host; whether it has even older ones. They are in
+        `messages` then. Raises CallFailed: the host cannot be reached now, or said no."""
+        found = await self._conversation(conversation)
+        if not found.has_older or not found.uuid:
+            return False
+        return await self._running.older(found.uuid, found.oldest_seq, limit)
+
+    # -- people -----------------------------------------------------------------------------------
+
+    async def users(self) -> list[Profile]:
+        """All that this device knows, without their pictures."""
+        return await self._see(lambda store: store.users())
+
+    async def profile(self, user: str = "") -> Profile | None:
+        """Of the user itself, or of another one."""
+        uuid = _uuid(user) if user else self.user
+        return await self._see(lambda store: store.user(uuid))
+
+    async def set_name(self, name: str, based_on: str = "") -> None:
+        """That others are shown; at most 256 characters. `based_on`: `Profile.name_change`."""
+        await self._do(acts.SetDisplayName(name, based_on))
+
+    async def set_picture(self, png: bytes, based_on: str = "") -> None:
+        """At most 64 KiB; empty: none. Raises ValueError."""
+        await self._do(acts.SetPicture(png, based_on))
+
+    # -- guilds and invites -----------------------------------------------------------------------
+
+    async def guilds(self) -> list[Guild]:
+        return await self._see(lambda store: store.guilds())
+
+    async def invites(self) -> list[Invite]:
+        """That wait for an answer."""
+        return await self._see(lambda store: store.invites())
+
+    async def answer_invite(self, invite: Invite, *, accept: bool) -> None:
+        """The first answer counts, of whichever device."""
+        await self._do(acts.AnswerInvite(invite.host, invite.invite, accept))
+
+    # -- what passes ------------------------------------------------------------------------------
+
+    def typing(self, conversation: Named) -> None:
+        """The user types there: call it at each key. It is told at most every 4 s, and over 10 s
+        after the last one. It is forgotten if there is no connection."""
+        self._typing.tell(_key(conversation), is_over=False)
+
+    def stopped_typing(self, conversation: Named) -> None:
+        """A message sent says so by itself."""
+        self._typing.tell(_key(conversation), is_over=True)
+
+    def typists(self, conversation: Conversation) -> list[str]:
+        """Who else types there now, by uuid."""
+        return self._news.nearby.typists(conversation.uuid)
+
+    def connected(self) -> list[str]:
+        """Who is connected now, by uuid, of those whom the user shares a conversation with."""
+        return self._news.nearby.connected()
+
+    # -- what changes -----------------------------------------------------------------------------
+
+    def changes(self) -> Changes:
+        """Names of what changes from now on: ask anew for what you show of it. Begin to listen
+        before you ask for the first time, so that nothing is missed in between. Who reads slowly
+        is told once of what changed twice."""
+        return self._news.listeners.listen()
+
+    def incoming(self, name: str = "default", *, only_new: bool = False) -> Incoming:
+        """Each message of others, once, in the order in which they came to this device: over
+        restarts, too. It counts as handled when the next one is asked for; one that was being
+        handled in a crash comes again, and then `send(..., once=message.uuid)` answers it once.
+
+        `name`: under which it is remembered what was handled; whoever uses two gets each message
+        twice. `only_new`: the first time, what is there already counts as handled."""
+        return Incoming(self._shelf, self._news, name, only_new)
+
+    # -- the queue --------------------------------------------------------------------------------
+
+    async def queue(self, limit: int = 1_000) -> list[Queued]:
+        """What is on its way or was refused, in order of making."""
+        return await self._see(lambda store: store.queue(limit))
+
+    async def why(self, key: str) -> Why | None:
+        """Why it is still here. `key`: of a Message, a Conversation, or `local` of a Queued; None:
+        it is nothing that this device made lately."""
+        return await self._see(lambda store: store.why(key))
+
+    async def dismiss(self, key: str) -> None:
+        """Something that was refused: it is gone from this device. Raises Unknown."""
+        why = await self.why(key)
+        await self._shelf.write(lambda store: store.dismiss(key))
+        self._news.listeners.tell(*(names_of_row(why.queued) if why else ()))
+
+    async def again(self, key: str) -> Queued:
+        """Something that was refused: the same, as something new. Raises Unknown."""
+        local, now_ms = self._new_local(), self._now_ms()
+        return await self._put(lambda store: store.again(key, local, now_ms))
+
+    async def drained(self) -> None:
+        """Until everything that the user did was answered. Raises SignInNeeded and Displaced,
+        since then it does not go on by itself."""
+        changes = self.changes()
+        while await self._see(lambda store: store.queued()):
+            self._check_that_it_goes_on()
+            await anext(changes)
+
+    # -- the connection ---------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        return self._news.status
+
+    async def caught_up(self) -> None:
+        """Until this device has what the host has now. Raises as `drained` does."""
+        changes = self.changes()
+        while not self.status.is_live:
+            self._check_that_it_goes_on()
+            await anext(changes)
+
+    def network_up(self) -> None:
+        """There is a network, or another one: what is waited for is tried at once."""
+        self._running.tell(core.NetworkUp())
+
+    def set_active(self, is_active: bool) -> None:
+        """Whether somebody looks: else nobody is told that the user is connected, and the user is
+        not told who types. It begins active."""
+        self._running.tell(core.Activity(is_active))
+
+    def sign_in(self, token: str) -> None:
+        """Goes on with a new token of the same user and device. Raises ValueError (it is none) and
+        AnotherOwner. Displaced by another stream of this device: this takes it back."""
+        self._credentials.put(token)
+        self._running.tell(core.SignedIn())
+
+    def now_s(self) -> float:
+        """The clock of `Status.next_s`."""
+        return self._world.clock.elapsed_s()
+
+    # -- how it is done ---------------------------------------------------------------------------
+
+    async def _do(self, act: acts.Act, local: str = "") -> Queued:
+        """In the queue for good when it returns, and offered. Raises ValueError."""
+        now_ms = self._now_ms()
+        made = outgoing(act, local or self._new_local(), now_ms)
+        return await self._put(lambda store: store.make(made, now_ms))
+
+    async def _put(self, work: Callable[[Store], Queued]) -> Queued:
+        queued = await self._shelf.write(work)
+        self._news.listeners.tell(*names_of_row(queued))
+        self._running.tell(core.Made(int(queued.standing is Standing.QUEUED)))
+        return queued
+
+    def _new_local(self) -> str:
+        return text_of(self._world.new_id())
+
+    async def _see(self, ask: Callable[[Store], T]) -> T:
+        return await self._shelf.read(ask)
+
+    async def _conversation(self, named: Named) -> Conversation:
+        if isinstance(named, Conversation):
+            return named
+        found = await self.conversation(named)
+        if found is None:
+            raise Unknown(f"there is no conversation {named!r} on this device, or the user is out")
+        return found
+
+    async def _message(self, named: NamedMessage) -> Message:
+        if isinstance(named, Message):
+            return named
+        found = await self.message(named)
+        if found is None:
+            raise Unknown(f"there is no message {named!r} on this device, or it was deleted")
+        return found
+
+    def _check_that_it_goes_on(self) -> None:
+        if self.status.connection == "needs sign-in":
+            raise SignInNeeded(self.status.text)
+        if self.status.connection == "displaced":
+            raise Displaced(
+                "another stream of this device is live, in another process or from a copy of its "
+                "file: client.connect() takes it back"
+            )
+
+    def _now_ms(self) -> int:
+        return self._world.clock.now_ns() // 1_000_000
+
+
+def _key(named: Named | NamedMessage) -> str:
+    return named if isinstance(named, str) else named.key
+
+
+def _uuid(user: str) -> str:
+    return user if is_uuid(user) else user_uuid(user)
+
+
+def _there(made: T | None) -> T:
+    """What was just made here."""
+    assert made is not None
+    return made

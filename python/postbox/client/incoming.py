@@ -1,0 +1,42 @@
+"""Each message of others, once: what a bot reads. How far it has come is in the device's file."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from postbox.client.facts import Message
+from postbox.client.listening import Changes
+from postbox.client.news import News
+from postbox.client.shelf import Shelf
+from postbox.client.store.store import Store
+
+
+class Incoming:
+    """An iterator, without an end as long as the client is open."""
+
+    def __init__(self, shelf: Shelf, news: News, name: str, only_new: bool) -> None:
+        self._shelf = shelf
+        self._changes: Changes = news.listeners.listen()
+        self._name = name
+        self._only_new = only_new
+        self._given: Message | None = None
+
+    def __aiter__(self) -> Incoming:
+        return self
+
+    async def __anext__(self) -> Message:
+        """Who is cancelled here has lost nothing: the same comes again."""
+        await self._shelf.write(partial(_handled, self._name, self._given, self._only_new))
+        self._given = None
+        while True:
+            found = await self._shelf.read(lambda store: store.unhandled(self._name, 1))
+            if found:
+                self._given = found[0]
+                return found[0]
+            await anext(self._changes)
+
+
+def _handled(name: str, given: Message | None, only_new: bool, store: Store) -> None:
+    store.begin_handling(name, at_the_end=only_new)
+    if given is not None:
+        store.set_handled(name, given.conversation, given.seq)

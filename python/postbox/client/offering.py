@@ -1,0 +1,116 @@
+"""The queue: a batch of it is sent, and its answer is written down. And what is missing in the
+middle of a conversation is asked for."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+import anyio
+
+from postbox.client.core.apply import Lost, page_changes
+from postbox.client.core.machine import Answered, Fault, HolesFilled, NotAnswered, RefuseOldest
+from postbox.client.core.outgoing import batch_of
+from postbox.client.core.settle import NoAnswer, Verdict, settle
+from postbox.client.facts import Row
+from postbox.client.following import fault_of
+from postbox.client.listening import Change, What
+from postbox.client.news import News, names_of_row
+from postbox.client.shelf import Shelf
+from postbox.client.store.store import Store
+from postbox.client.transport.contract import CallFailed, Transport
+from postbox.errors import Fault as Failure
+from postbox.rpc.postbox.v1 import clients_pb as pb
+from postbox.world import World
+
+MAX_BATCH_BYTES = 2**20
+"""What a host takes at once."""
+PAGE_EVENTS = 200
+"""The most that a host gives of a conversation at once."""
+
+
+class Queue:
+    def __init__(self, world: World, shelf: Shelf, wire: Transport, news: News) -> None:
+        self._world = world
+        self._shelf = shelf
+        self._wire = wire
+        self._news = news
+
+    async def offer(
+        self, number: int, limit: int, refusal: RefuseOldest | None = None
+    ) -> Answered | NotAnswered:
+        """`limit` 0: only to be told which number is awaited. `refusal`: is done before."""
+        rows: list[Row] = []
+        try:
+            if refusal is not None:
+                await self._refuse(refusal)
+            rows, token = await self._shelf.read(partial(_batch, limit))
+            message = batch_of([row.body for row in rows], number, token)
+            answer = await self._wire.submit(message)
+            return await self._settle(rows, answer)
+        except CallFailed as failed:
+            await self._note(rows, str(failed))
+            return NotAnswered(fault_of(failed), len(rows))
+        except NoAnswer as failed:
+            await self._note(rows, str(failed))
+            return NotAnswered(Fault("INTERNAL", str(failed)), len(rows))
+        except Failure as failed:
+            return NotAnswered(Fault("STORE", str(failed)), len(rows))
+
+    async def _settle(self, rows: list[Row], answer: bytes) -> Answered:
+        verdict = settle([row.queued.local for row in rows], answer)
+        await self._shelf.write(partial(_settled, verdict))
+        with anyio.CancelScope(shield=True):  # what is committed is told
+            left = await self._shelf.read(lambda store: store.queued())
+        for row in rows:
+            self._news.listeners.tell(*names_of_row(row.queued))
+        return Answered(left, verdict.next_number)
+
+    async def _note(self, rows: list[Row], error: str) -> None:
+        """So that a row can say why it is still there. A device that cannot write it down knows it
+        all the same."""
+        at_ms, locals_ = self._now_ms(), [row.queued.local for row in rows]
+        if not rows:
+            return
+        with suppress(Failure):
+            await self._shelf.write(lambda store: store.tried(locals_, error, at_ms))
+
+    async def _refuse(self, refusal: RefuseOldest) -> None:
+        await self._shelf.write(lambda store: store.refuse_oldest(refusal.code, refusal.detail))
+        self._news.listeners.tell(Change(What.QUEUE))
+
+    async def fill_holes(self) -> HolesFilled:
+        """Each is asked for once; what is not answered stays."""
+        for hole in await self._shelf.read(lambda store: store.holes()):
+            with suppress(Failure, Lost):
+                await self.older(hole.conversation, hole.before)
+        return HolesFilled(len(await self._shelf.read(lambda store: store.holes())))
+
+    async def older(self, conversation: str, before_seq: int, limit: int = PAGE_EVENTS) -> bool:
+        """A page of what was said before that number; whether there is more. Raises CallFailed,
+        Lost, and the faults of the store."""
+        request = pb.HistoryRequest(
+            conversationUuid=conversation, beforeSeq=before_seq, limit=limit
+        )
+        answer = await self._wire.history(request.to_binary())
+        changes, page = page_changes(answer), pb.HistoryPage.from_binary(answer)
+        lowest = min((event.conversationSeq for event in page.events), default=0)
+        await self._shelf.write(
+            lambda store: store.take_history(
+                conversation, changes, before_seq, lowest, page.more, self._now_ms()
+            )
+        )
+        self._news.heard(changes)
+        return page.more
+
+    def _now_ms(self) -> int:
+        return self._world.clock.now_ns() // 1_000_000
+
+
+def _batch(limit: int, store: Store) -> tuple[list[Row], str]:
+    rows = store.batch(limit, MAX_BATCH_BYTES).rows if limit else ()
+    return list(rows), store.place().token
+
+
+def _settled(verdict: Verdict, store: Store) -> None:
+    store.settle(verdict.settlements, verdict.next_number)
