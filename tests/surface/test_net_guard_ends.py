@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any, cast
 
 import h2.events
+import pytest
 import trio
 import trio.testing
 from h2.errors import ErrorCodes
@@ -18,7 +21,7 @@ from h2.settings import SettingCodes
 from hypercorn.typing import ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
 
 from postbox.net.addresses import Reach
-from postbox.net.guard.apps import Apps, Serving
+from postbox.net.guard.apps import LARGE_BYTES, Apps, Serving
 from postbox.net.guard.connection import HELD_BYTES
 from postbox.net.guard.h2 import HEADER_TABLE_BYTES
 from postbox.net.limits import SEND_BYTES, Limits
@@ -453,3 +456,39 @@ async def served_at_once(target: Target, count: int) -> int:
     for stream in streams:
         await trio.aclose_forcefully(stream)
     return answers
+
+
+# -- what is left behind -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _without_looking_for_garbage() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+class Circle:
+    """Keeps what it has until somebody looks for garbage, as an error does that is kept where it
+    was caught."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        self.me = self
+
+
+@pytest.mark.usefixtures("_without_looking_for_garbage")
+async def test_a_large_body_is_freed_when_its_request_is_over_whatever_the_app_leaves() -> None:
+    left: list[weakref.ref[Circle]] = []
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        left.append(weakref.ref(Circle(await read_all(receive))))
+        await reply(send, b"refused")
+
+    with trio.fail_after(30):
+        async with served(app) as server:
+            for size in (LARGE_BYTES, LARGE_BYTES + 1):
+                await server.post("/", bytes(size))
+                await trio.testing.wait_all_tasks_blocked()
+                is_held = left[0]() is not None
+                assert is_held == (size == LARGE_BYTES)

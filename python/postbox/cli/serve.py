@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from postbox.admin.listening import doubts
 from postbox.app import run as run_node
-from postbox.cli import open_files
+from postbox.cli import garbage, open_files
 from postbox.cli.options import FLAG, Common, Usage, run
 from postbox.config import BadConfig, Config
 from postbox.hosts.serving.naming import named
@@ -96,7 +96,7 @@ async def _until_told(node: Callable[..., Awaitable[None]]) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_obey, signals, stop, nursery.cancel_scope)
-            await node(stop=stop, ready=_say_ready)
+            await node(stop=stop, ready=_be_ready)
             nursery.cancel_scope.cancel()
 
 
@@ -108,7 +108,8 @@ async def _obey(signals: AsyncIterator[int], stop: trio.Event, work: trio.Cancel
         stop.set()
 
 
-def _say_ready(url: str) -> None:
+def _be_ready(url: str) -> None:
+    garbage.look_rarely()
     with suppress(OSError):  # nobody reads it, or its disk is full: no reason not to serve
         print(f"ready {url}", flush=True)
 

@@ -3,6 +3,7 @@ and when its client is gone it is cancelled, unless it has answered."""
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from postbox.net.limits import Limits
 
 log = limited(get("postbox.net"), "faults of ours")
+
+LARGE_BYTES = 64 * 2**10
+"""Of a body, that is freed when its request is over. An app that answers by an error often leaves
+the two referring to each other, and the error to all that it came through; a process that looks for
+such circles as rarely as `postbox serve` does would have hundreds of them by then."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,8 @@ class Apps:
         finally:
             await inbox.close()
             await send(None)
+        if inbox.came_bytes > LARGE_BYTES:
+            gc.collect(0)
 
 
 class _Inbox:
@@ -96,6 +104,7 @@ class _Inbox:
     ) -> None:
         self.life = trio.CancelScope()
         self.is_answered = False
+        self.came_bytes = 0
         self._held_bytes = held_bytes
         self._taken = taken
         self._body = bytearray()
@@ -107,6 +116,7 @@ class _Inbox:
     async def put(self, event: ASGIReceiveEvent) -> None:
         if event["type"] == "http.request":
             self._body += event["body"]
+            self.came_bytes += len(event["body"])
             self._has_end = self._has_end or not event["more_body"]
         else:
             self._is_gone = True
