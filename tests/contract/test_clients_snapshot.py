@@ -10,7 +10,7 @@ import trio
 from protobuf import Oneof
 
 from postbox.clients.reading import snapshot
-from postbox.clients.reading.snapshot import AT_ONCE, PATIENCE_S, TURN_S, SnapshotBusy
+from postbox.clients.reading.snapshot import AT_ONCE, PATIENCE_S, TURN_S, SnapshotBusy, Turns
 from postbox.clients.rules import watermarks
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.world import World
@@ -239,6 +239,27 @@ async def test_who_does_not_take_its_snapshot_in_is_not_waited_for(world: World)
             await phones[-1].sync()
             assert trio.current_time() - begun == pytest.approx(TURN_S, abs=0.5)
             nursery.cancel_scope.cancel()
+
+
+@simulated
+async def test_turns_are_given_in_the_order_in_which_they_were_asked_for(world: World) -> None:
+    turns, taken = Turns(), list[int]()
+
+    async def take(number: int) -> None:
+        async with turns.one(b"%d" % number):
+            taken.append(number)
+            await trio.sleep(1)
+
+    async def give_up(number: int) -> None:
+        with trio.move_on_after(0.5):
+            await take(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(AT_ONCE * 5):
+            nursery.start_soon(take if number % AT_ONCE or not number else give_up, number)
+            await trio.sleep(0.01)
+    late = [number for number in range(AT_ONCE, AT_ONCE * 5) if number % AT_ONCE]
+    assert taken == [*range(AT_ONCE), *late]
 
 
 @simulated

@@ -75,44 +75,68 @@ class Beginning(Struct, frozen=True):
     """The event that is the device's cursor after it; empty: there is none."""
 
 
+class _Turn:
+    """That somebody waits for, or has. `until`: 0 before it is given."""
+
+    def __init__(self, user: bytes) -> None:
+        self.user = user
+        self.until = 0.0
+        self.given = trio.Event()
+
+
 class Turns:
-    """Of those that want a snapshot: a few at once, and one a user."""
+    """Of those that want a snapshot: a few at once, and one a user; first come, first served."""
 
     def __init__(self) -> None:
         self._until: dict[bytes, float] = {}  # of users, when their turn is over
-        self._ended = trio.Event()
+        self._waiting: dict[_Turn, None] = {}  # oldest first
 
     @asynccontextmanager
     async def one(self, user: bytes) -> AsyncIterator[None]:
         """Raises SnapshotBusy."""
-        with trio.move_on_after(PATIENCE_S) as waiting:
-            until = await self._take(user)
-        if waiting.cancelled_caught:
-            raise SnapshotBusy(
-                f"{AT_ONCE} users are getting everything anew, and {PATIENCE_S:.0f} s were not"
-                f" enough for a turn: come again in {RETRY_S:.0f} s"
-            )
+        turn = _Turn(user)
         try:
+            with trio.move_on_after(PATIENCE_S) as waiting:
+                await self._take(turn)
+            if waiting.cancelled_caught:
+                raise SnapshotBusy(
+                    f"{AT_ONCE} users are getting everything anew, and {PATIENCE_S:.0f} s were not"
+                    f" enough for a turn: come again in {RETRY_S:.0f} s"
+                )
             yield
         finally:
-            self._end(user, until)
+            self._end(turn)
 
-    async def _take(self, user: bytes) -> float:
+    async def _take(self, turn: _Turn) -> None:
+        self._waiting[turn] = None
         while True:
-            now = trio.current_time()
-            self._until = {who: until for who, until in self._until.items() if until > now}
-            if user not in self._until and len(self._until) < AT_ONCE:
-                self._until[user] = now + TURN_S
-                return now + TURN_S
+            self._give()
+            if turn.given.is_set():
+                return
             with trio.move_on_at(min(self._until.values())):
-                await self._ended.wait()
+                await turn.given.wait()
 
-    def _end(self, user: bytes, until: float) -> None:
+    def _give(self) -> None:
+        """The turns that there are. Who waits for another device of its user is passed over."""
+        now = trio.current_time()
+        self._until = {user: until for user, until in self._until.items() if until > now}
+        given: list[_Turn] = []
+        for turn in self._waiting:
+            if len(self._until) == AT_ONCE:
+                break
+            if turn.user not in self._until:
+                turn.until = self._until[turn.user] = now + TURN_S
+                given.append(turn)
+        for turn in given:
+            del self._waiting[turn]
+            turn.given.set()
+
+    def _end(self, turn: _Turn) -> None:
         """Unless it was over, and the user has another one now."""
-        if self._until.get(user) == until:
-            del self._until[user]
-            self._ended.set()
-            self._ended = trio.Event()
+        self._waiting.pop(turn, None)
+        if self._until.get(turn.user) == turn.until:
+            del self._until[turn.user]
+            self._give()
 
 
 class Snapshot:
