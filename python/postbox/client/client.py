@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
-from postbox.client.core import acts
-from postbox.client.core import machine as core
+from postbox.client.core import acts, inputs
 from postbox.client.core.ids import is_uuid, text_of, user_uuid
 from postbox.client.core.outgoing import outgoing
 from postbox.client.credentials import Credentials, once_uuid
@@ -296,18 +295,18 @@ class Client:
 
     def network_up(self) -> None:
         """There is a network, or another one: what is waited for is tried at once."""
-        self._running.tell(core.NetworkUp())
+        self._running.tell(inputs.NetworkUp())
 
     def set_active(self, is_active: bool) -> None:
         """Whether somebody looks: else nobody is told that the user is connected, and the user is
         not told who types. It begins active."""
-        self._running.tell(core.Activity(is_active))
+        self._running.tell(inputs.Activity(is_active))
 
     def sign_in(self, token: str) -> None:
         """Goes on with a new token of the same user and device. Raises ValueError (it is none) and
         AnotherOwner. Displaced by another stream of this device: this takes it back."""
         self._credentials.put(token)
-        self._running.tell(core.SignedIn())
+        self._running.tell(inputs.SignedIn())
 
     def now_s(self) -> float:
         """The clock of `Status.next_s`."""
@@ -324,7 +323,7 @@ class Client:
     async def _put(self, work: Callable[[Store], Queued]) -> Queued:
         queued = await self._shelf.write(work)
         self._news.listeners.tell(*names_of_row(queued))
-        self._running.tell(core.Made(int(queued.standing is Standing.QUEUED)))
+        self._running.tell(inputs.Made(int(queued.standing is Standing.QUEUED)))
         return queued
 
     def _new_local(self) -> str:

@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from postbox.client.core.apply import Lost, Reader, Taken, heard
 from postbox.client.core.changes import Place
-from postbox.client.core.machine import Fault, Heard
+from postbox.client.core.inputs import Fault, Heard
 from postbox.client.news import News
 from postbox.client.shelf import Shelf
 from postbox.client.store.store import Store

@@ -8,8 +8,9 @@ from functools import partial
 
 import anyio
 
+from postbox.client.core.actions import RefuseOldest
 from postbox.client.core.apply import Lost, page_changes
-from postbox.client.core.machine import Answered, Fault, HolesFilled, NotAnswered, RefuseOldest
+from postbox.client.core.inputs import Answered, Fault, HolesFilled, NotAnswered
 from postbox.client.core.outgoing import batch_of
 from postbox.client.core.settle import NoAnswer, Verdict, settle
 from postbox.client.facts import Row

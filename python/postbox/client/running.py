@@ -13,8 +13,9 @@ from typing import Any, TypeAlias, assert_never
 import anyio
 from anyio.abc import TaskGroup
 
-from postbox.client.core import machine as core
-from postbox.client.core.machine import Fault, Machine
+from postbox.client.core import actions, inputs
+from postbox.client.core.inputs import Fault
+from postbox.client.core.machine import Machine
 from postbox.client.credentials import Credentials
 from postbox.client.errors import AnotherOwner, SignInNeeded
 from postbox.client.following import Stream
@@ -48,45 +49,45 @@ class Running:
         self._stream = Stream(world.clock, shelf, wire, news)
         self._queue = Queue(world, shelf, wire, news)
         self._scopes: dict[str, anyio.CancelScope] = {}  # of what may be given up, by what it is
-        self._refusal: core.RefuseOldest | None = None
+        self._refusal: actions.RefuseOldest | None = None
         self._next_s: float | None = None  # when the stream is opened again
         self._text = ""  # of what failed last
 
     async def start(self) -> None:
         """Raises the faults of the store."""
         begun = await self._shelf.read(
-            lambda store: core.Started(
+            lambda store: inputs.Started(
                 store.place(), store.awaited(), store.queued(), len(store.holes())
             )
         )
         self._tasks.start_soon(self._news.nearby.watch)
         self.tell(begun)
 
-    def tell(self, happened: core.Input) -> None:
+    def tell(self, happened: inputs.Input) -> None:
         for action in self._machine.handle(happened):
             self._do(action)
 
-    def _do(self, action: core.Action) -> None:
+    def _do(self, action: actions.Action) -> None:
         match action:
-            case core.OpenStream(token, uuid, is_inactive):
+            case actions.OpenStream(token, uuid, is_inactive):
                 self._begin("stream", self._follow, bool(token or uuid), is_inactive)
-            case core.CloseStream():
+            case actions.CloseStream():
                 self._give_up("stream")
-            case core.Offer(number, limit):
+            case actions.Offer(number, limit):
                 self._begin("queue", self._offer, number, limit)
-            case core.AskNumber():
+            case actions.AskNumber():
                 self._begin("queue", self._offer, 0, 0)
-            case core.CancelOffer():
+            case actions.CancelOffer():
                 self._give_up("queue")
-            case core.RefuseOldest():
+            case actions.RefuseOldest():
                 self._refusal = action  # by the offer that comes behind it
-            case core.FillHoles():
+            case actions.FillHoles():
                 self._begin("holes", self._fill_holes)
-            case core.WakeAt(timer, in_s):
+            case actions.WakeAt(timer, in_s):
                 self._set_timer(timer, in_s)
-            case core.AskToken():
+            case actions.AskToken():
                 self._begin("token", self._ask_token)
-            case core.Tell(status, why):
+            case actions.Tell(status, why):
                 self._news.is_now(Status(status, why, self._text if why else "", self._next_s))
             case _:
                 assert_never(action)
@@ -101,7 +102,7 @@ class Running:
         if what in self._scopes:
             self._scopes[what].cancel()
 
-    def _set_timer(self, timer: core.Timer, in_s: float | None) -> None:
+    def _set_timer(self, timer: inputs.Timer, in_s: float | None) -> None:
         self._give_up(f"{timer} timer")
         if timer == "stream":
             self._next_s = None if in_s is None else self._world.clock.elapsed_s() + in_s
@@ -117,38 +118,38 @@ class Running:
         fault = None
         with scope:
             fault = await self._stream.follow(
-                goes_on, is_inactive, lambda: self.tell(core.StreamOpened()), self.tell
+                goes_on, is_inactive, lambda: self.tell(inputs.StreamOpened()), self.tell
             )
         self._failed(fault)
-        self.tell(core.StreamEnded(fault))
+        self.tell(inputs.StreamEnded(fault))
 
     async def _offer(self, scope: anyio.CancelScope, number: int, limit: int) -> None:
-        heard: core.Answered | core.NotAnswered = core.NotAnswered(GIVEN_UP, limit)
+        heard: inputs.Answered | inputs.NotAnswered = inputs.NotAnswered(GIVEN_UP, limit)
         with scope:
             refusal, self._refusal = self._refusal, None
             heard = await self._queue.offer(number, limit, refusal)
-        self._failed(heard.fault if isinstance(heard, core.NotAnswered) else None)
+        self._failed(heard.fault if isinstance(heard, inputs.NotAnswered) else None)
         self.tell(heard)
 
     async def _fill_holes(self, scope: anyio.CancelScope) -> None:
         self.tell(await self._queue.fill_holes())
 
-    async def _wake(self, scope: anyio.CancelScope, timer: core.Timer, in_s: float) -> None:
+    async def _wake(self, scope: anyio.CancelScope, timer: inputs.Timer, in_s: float) -> None:
         with scope:
             await anyio.sleep(in_s)
-            self.tell(core.Woke(timer))
+            self.tell(inputs.Woke(timer))
 
     async def _ask_token(self, scope: anyio.CancelScope) -> None:
         try:
             await self._credentials.renew()
         except (SignInNeeded, AnotherOwner, ValueError) as failed:
             self._text = str(failed)
-            self.tell(core.TokenNotHad(is_lasting=True))
+            self.tell(inputs.TokenNotHad(is_lasting=True))
         except Exception as failed:  # the app's own: it is asked again, later
             self._text = f"no new token: {failed!r}"
-            self.tell(core.TokenNotHad(is_lasting=False))
+            self.tell(inputs.TokenNotHad(is_lasting=False))
         else:
-            self.tell(core.SignedIn())
+            self.tell(inputs.SignedIn())
 
     def _failed(self, fault: Fault | None) -> None:
         self._text = fault.text if fault is not None else ""

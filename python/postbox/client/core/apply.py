@@ -31,7 +31,7 @@ from postbox.client.core.changes import (
     SnapshotEnded,
     Typing,
 )
-from postbox.client.core.machine import Heard
+from postbox.client.core.inputs import Heard
 from postbox.rpc.postbox.v1 import clients_pb as pb
 
 PUT_BACK = ("EPOCH_CHANGED", "CURSOR_AHEAD")
