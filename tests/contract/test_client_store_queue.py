@@ -122,8 +122,19 @@ def test_what_leaves_no_entry_is_done_at_the_second_caught_up_behind_its_answer(
         assert [each.standing for each in store.queue()] == [Standing.SENT, Standing.SENT]
         hear(store, changes.CaughtUp())
         assert store.queue() == []
-        assert standing(store, 1) is Standing.KEPT
-        assert standing(store, 2) is None
+        assert [standing(store, number) for number in (1, 2)] == [Standing.KEPT] * 2
+
+
+def test_what_left_no_entry_is_not_offered_again_but_what_always_leaves_one_is() -> None:
+    with opened() as store:
+        do(store, acts.CreateConversation("garden"), 1)
+        send(store, "text", 2)
+        for number in (3, 4):
+            do(store, acts.AddReaction(ROOM, uuid(5), str(number)), number)
+        store.settle([answered(each, 100 + each, is_duplicate=True) for each in range(1, 5)], 5)
+        hear(store, changes.CaughtUp(), changes.CaughtUp(), changes.Settled(uuid(4), uuid(104)))
+        hear(store, changes.KeptAgain())
+        assert locals_of(store) == [uuid(1), uuid(2), uuid(4)]
 
 
 def test_a_conversation_that_was_made_keeps_its_local_name_even_as_a_duplicate() -> None:

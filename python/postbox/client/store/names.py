@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import apsw
 
-from postbox.client.facts import Row
+from postbox.client.facts import Row, Standing
 from postbox.client.store import outbox
 from postbox.client.store.rows import row, value
 
@@ -55,6 +55,8 @@ def conversation_named(cursor: apsw.Cursor, name: str) -> ConversationNames | No
     uuid, local = maker.queued.uuid, maker.queued.local
     if uuid and _is_in_base(cursor, uuid):
         return ConversationNames(uuid, local)
+    if maker.queued.standing is Standing.KEPT:  # the user has left it
+        return None
     return ConversationNames(uuid, local, maker)
 
 

@@ -28,8 +28,7 @@ PROFILES = """select user, name, display, picture_sha256, x'', change, picture_c
   from person order by user"""
 
 MEMBERS_ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
-  and conversation in (?, ?) and kind in ('conversationCreated', 'memberJoined', 'memberLeft')
-  order by number"""
+  and conversation in (?, ?) and kind in ('memberJoined', 'memberLeft') order by number"""
 
 PROFILE_ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
   and conversation = '' and kind in ('displayNameChanged', 'profilePictureChanged')
@@ -43,7 +42,21 @@ def read_members(look: Reading, names: ConversationNames) -> list[Member]:
     found = rows(look.cursor, MEMBERS, (names.uuid,))
     members = [replace(Member(*each), is_owner=bool(each[4])) for each in found]
     on_top = _rows(look.cursor, MEMBERS_ON_TOP, *names.both)
-    return overlaid_members(members, on_top, look.user) if on_top else members
+    if names.maker is not None:
+        on_top.insert(0, names.maker)
+    if not on_top:
+        return members
+    known = {member.user for member in members}
+    return [
+        member if member.user in known else _introduced(look, member)
+        for member in overlaid_members(members, on_top, look.user)
+    ]
+
+
+def _introduced(look: Reading, member: Member) -> Member:
+    """With its names, if they are known from elsewhere."""
+    profile = row(look.cursor, PROFILE, (member.user,))
+    return member if profile is None else replace(member, name=profile[1], display=profile[2])
 
 
 def read_profile(look: Reading, user: str) -> Profile | None:

@@ -60,18 +60,18 @@ _RAISE = """insert into {watermark} (conversation, user, %s) values (:conversati
 
 STATEMENTS: Mapping[type[Change], Sequence[str]] = {
     # -- the queue -----------------------------------------------------------------------------
+    # What left no entry would be judged anew, by what is there then: an answer said `duplicate`, and
+    # nothing ever came down. But these kinds always leave one.
     changes.KeptAgain: (
-        """update outbox set standing = 0, caught_up = 0, is_duplicate = 0
-          where standing in (1, 3)""",
+        """update outbox set standing = 0, caught_up = 0 where standing = 1 or standing = 3
+          and (not is_duplicate or kind in ('conversationCreated', 'sendingNewMessage', ''))""",
     ),
     changes.Settled: (
-        "update outbox set standing = 3, uuid = :uuid, kept_ms = :now_ms where local = :local",
+        """update outbox set standing = 3, uuid = :uuid, is_duplicate = 0, kept_ms = :now_ms
+          where local = :local""",
     ),
-    # What makes a conversation stays, since its local uuid is another name of that.
     changes.CaughtUp: (
         "update outbox set caught_up = caught_up + 1 where standing = 1",
-        """delete from outbox where standing = 1 and caught_up > 1 and is_duplicate
-          and kind <> 'conversationCreated'""",
         "update outbox set standing = 3, kept_ms = :now_ms where standing = 1 and caught_up > 1",
     ),
     # -- users ---------------------------------------------------------------------------------
