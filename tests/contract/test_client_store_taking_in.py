@@ -150,8 +150,17 @@ def test_who_has_left_is_not_waited_for() -> None:
 
 def test_nothing_of_a_conversation_stays_when_the_user_is_out() -> None:
     with opened() as store:
-        everything = [*room(ROOM, BOB), *said(5), EDITED, LIKED, changes.ReadUpTo(ROOM, BOB, 5)]
-        more = [changes.HoleFound(ROOM, 1, 5), changes.MessageDeleted(ROOM, uuid(77), 6)]
+        everything: list[Change] = [
+            *room(ROOM, BOB),
+            *said(5),
+            EDITED,
+            LIKED,
+            changes.ReadUpTo(ROOM, BOB, 5),
+        ]
+        more: list[Change] = [
+            changes.HoleFound(ROOM, 1, 5),
+            changes.MessageDeleted(ROOM, uuid(77), 6),
+        ]
         foreign = changes.ForeignCame(ROOM, uuid(8), 8, BOB, b"body", NOW_MS, "", False)
         hear(store, *room(ATTIC, CLEO))
         before = dump(store)

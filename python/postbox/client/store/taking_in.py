@@ -60,8 +60,8 @@ _RAISE = """insert into {watermark} (conversation, user, %s) values (:conversati
 
 STATEMENTS: Mapping[type[Change], Sequence[str]] = {
     # -- the queue -----------------------------------------------------------------------------
-    # What left no entry would be judged anew, by what is there then: an answer said `duplicate`, and
-    # nothing ever came down. But these kinds always leave one.
+    # What left no entry would be judged anew, by what is there then: its answer said `duplicate`,
+    # and nothing ever came down. But these kinds always leave one.
     changes.KeptAgain: (
         """update outbox set standing = 0, caught_up = 0 where standing = 1 or standing = 3
           and (not is_duplicate or kind in ('conversationCreated', 'sendingNewMessage', ''))""",
