@@ -34,6 +34,7 @@ from support.client_door import (
 from support.serving import logged
 from support.simulated import simulated
 
+PNG = b"\x89PNG\r\n\x1a\n"
 NOWHERE = "00000000-0000-4000-8000-0000000000ff"
 
 
@@ -148,6 +149,23 @@ async def test_changes_of_the_own_profile_hold_up_a_queue_by_what_they_cost_and_
         assert (refused.value.code, refused.value.metadata["retry-after"]) == ("RATE_LIMITED", "11")
         await trio.sleep(11)
         assert kind_of(await ann.one(message(room, "behind them"))) == "sentNewMessage"
+
+
+async def test_an_answer_is_no_larger_than_a_stock_client_takes(tmp_path: Path) -> None:
+    async with door_at(tmp_path) as door:
+        ann = door.device("ann")
+        await ann.sync()
+        first = await ann.one(pb.ProfilePictureChanged(pngImage=PNG))
+        large = PNG + bytes(65_000)
+        await ann.one(pb.ProfilePictureChanged(pngImage=large))
+        late = pb.ProfilePictureChanged(pngImage=PNG)
+        batch = [ann.event(late, basedOnUuid=first.uuid) for _ in range(100)]
+        answer = await ann.sync(*batch)
+        told = [value_of(event) for event in answer.events]
+        assert {each.code for each in told} == {"SUPERSEDED"}
+        assert value_of(told[0].current).pngImage == large
+        assert told[-1].current is None
+        assert 2**20 < len(answer.to_binary()) < 3 * 2**20
 
 
 @simulated

@@ -47,6 +47,10 @@ _OUR_FAULT = Reason(FAULT, "this host failed at it; its log says why")
 _log = limited(get("postbox.clients.server"), "events")
 
 
+MAX_CURRENT_BYTES = 2 * 2**20
+"""Of what an answer tells those that came too late: many libraries take 4 MiB, and JSON makes a
+third more of it. Beyond them it is on the stream alone."""
+
 READ_AT_ONCE = 2**16
 """Bytes of events, before others may run: of ones that are all tiny fields a tenth of a second."""
 
@@ -100,9 +104,10 @@ class Submissions:
             raise QueueHole(await self._next_number(caller))
         for settled, count in Counter(map(_settled, outcomes)).items():
             self._metrics.client_events(settled, count)
+        currents = await self._currents(caller, drafts, outcomes)
         told = [
-            await self._answer(caller, draft, outcome)
-            for draft, outcome in zip(drafts, outcomes, strict=True)
+            _answer(draft, outcome, currents.get(at))
+            for at, (draft, outcome) in enumerate(zip(drafts, outcomes, strict=True))
         ]
         if len(told) < len(events):
             told = list(_with_transitory(events, iter(told)))
@@ -124,21 +129,19 @@ class Submissions:
                         raise  # they fail at refusing it, too
                     drafts[at] = _refused(drafts[at])
 
-    async def _answer(self, caller: Caller, draft: ClientDraft, outcome: Outcome) -> bytes:
-        incoming = draft.incoming
-        match outcome:
-            case Rejected(reason):
-                current = None
-                if reason.code == SUPERSEDED:
-                    current = await self._current.of(caller, incoming)
-                return answers.refused(incoming.client_uuid, reason, current)
-            case _:
-                return answers.taken(
-                    draft.id,
-                    incoming.client_uuid,
-                    is_message=isinstance(incoming.content, SendMessage),
-                    is_duplicate=isinstance(outcome, Duplicate),
-                )
+    async def _currents(
+        self, caller: Caller, drafts: Sequence[ClientDraft], outcomes: Sequence[Outcome]
+    ) -> dict[int, bytes]:
+        """What those did not know of that came too late, by their places."""
+        found: dict[int, bytes] = {}
+        left = MAX_CURRENT_BYTES
+        for at, outcome in enumerate(outcomes):
+            if left > 0 and isinstance(outcome, Rejected) and outcome.reason.code == SUPERSEDED:
+                current = await self._current.of(caller, drafts[at].incoming)
+                if current is not None:
+                    found[at] = current
+                    left -= len(current)
+        return found
 
     async def _next_number(self, caller: Caller) -> int:
         key = (caller.device_id,)
@@ -148,6 +151,20 @@ class Submissions:
                 return number
             case _:
                 return 1
+
+
+def _answer(draft: ClientDraft, outcome: Outcome, current: bytes | None) -> bytes:
+    incoming = draft.incoming
+    match outcome:
+        case Rejected(reason):
+            return answers.refused(incoming.client_uuid, reason, current)
+        case _:
+            return answers.taken(
+                draft.id,
+                incoming.client_uuid,
+                is_message=isinstance(incoming.content, SendMessage),
+                is_duplicate=isinstance(outcome, Duplicate),
+            )
 
 
 def _others(event: Incoming) -> int:
