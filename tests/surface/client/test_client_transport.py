@@ -144,10 +144,11 @@ async def test_a_stream_that_the_host_ends_says_why_behind_its_last_frame(
         async def talk() -> tuple[str, str]:
             heard: list[str] = []
             async with way.open(url, token) as one, way.open(url, token) as other:
-                async with one.stream(LISTEN) as frames, other.stream(LISTEN) as displacing:
-                    await anext(displacing)
-                    with pytest.raises(CallFailed) as raised:
-                        await all_of(frames, heard)
+                async with one.stream(LISTEN) as frames:
+                    await anext(frames)  # it is there before the other one
+                    async with other.stream(LISTEN):
+                        with pytest.raises(CallFailed) as raised:
+                            await all_of(frames, heard)
             return heard[-1], raised.value.code
 
         assert await way.run(talk) == ("goAway", "DISPLACED")
