@@ -11,6 +11,7 @@ import trio
 
 from postbox.clients.ids import user_stream, uuid_of
 from postbox.clients.reading.compile import is_picture
+from postbox.clients.reading.history import MAX_BYTES
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.store.contract import Lane, Window
 from postbox.world import World
@@ -379,6 +380,35 @@ async def test_older_messages_come_as_they_are_now_and_erased_ones_keep_their_nu
             *("messageEdited", "reactionAdded"),
         ]
         assert [event.conversationSeq for event in page.events[:4]] == [1, 2, 3, 4]
+
+
+@simulated
+async def test_a_page_is_bounded_with_what_became_of_its_messages(world: World, place: str) -> None:
+    async with open_town(world, place) as town:
+        (ann,) = await people(town, "ann")
+        conversation = await ann.create("club")
+        said = await ann.say(conversation, *[f"{number}" for number in range(30)])
+        for each in said:
+            await ann.send(ann.editing(each, "x" * 60_000))
+        found: set[str] = set()
+        before, has_more = 32, True
+        while has_more:
+            page = await history(ann, conversation, before=before, limit=200)
+            assert page is not None
+            assert len(page.to_binary()) < MAX_BYTES + 70_000
+            numbered = [event for event in page.events if event.conversationSeq < before]
+            seqs_found = [event.conversationSeq for event in numbered]
+            assert seqs_found == list(range(seqs_found[0], before))
+            edits = {value.uuid for event in page.events if (value := edit_in(event))}
+            assert edits == {event.uuid for event in numbered if event.conversationSeq > 1}
+            found |= edits
+            before, has_more = seqs_found[0], page.more
+        assert found == set(said)
+
+
+def edit_in(event: pb.Event) -> pb.MessageEdited | None:
+    value = event.content.value if event.content else None
+    return value if isinstance(value, pb.MessageEdited) else None
 
 
 @simulated

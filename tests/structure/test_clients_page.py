@@ -49,7 +49,13 @@ from postbox.clients.serving.replies import Displaced, NotAMember, QueueHole, re
 from postbox.clients.serving.requests import BOUNDS, HEADERS
 from postbox.clients.serving.streams import SPREAD_MS, Why
 from postbox.clients.serving.submissions import FAULT
-from postbox.clients.tables import MAX_ADDED, MAX_ADDED_BY_ONE, MAX_CONVERSATIONS, MAX_MEMBERS
+from postbox.clients.tables import (
+    MAX_ADDED,
+    MAX_ADDED_BY_ONE,
+    MAX_CONVERSATIONS,
+    MAX_MEMBERS,
+    MAX_REACTIONS,
+)
 from postbox.clients.wire import Malformed, TooLarge
 from postbox.config import ClientsConfig
 from postbox.errors import Full, Stopped, Unavailable
@@ -91,6 +97,7 @@ def test_every_limit_of_an_event_is_told() -> None:
         f"1 to {MAX_REACTION_BYTES} bytes",
         f"conversation {MAX_MEMBERS:,} members, a user {MAX_CONVERSATIONS:,} conversations",
         f"while it is in {MAX_ADDED}, and one of them to {MAX_ADDED_BY_ONE}",
+        f"A message has {MAX_REACTIONS:,} reactions",
         f"of more than {MAX_MEMBERS_TOLD} members",
         f"after {ALIVE_S:g} s without anything else",
     )

@@ -35,6 +35,10 @@ of them fills a third of that at most: a colleague with one for each project doe
 MAX_PERIODS = 32
 """That are kept of one user in one conversation: what lay in earlier ones is not shown again."""
 
+MAX_REACTIONS = 1_000
+"""To a message, of all users: who begins with a conversation is told those to its newest messages,
+and they are read at once. As many as a conversation has members."""
+
 MAX_REFUSED = 100
 """That are remembered of a device: as many as a batch has events."""
 
@@ -117,7 +121,9 @@ PERIOD = _table(
     sees_all=INTEGER,
 )
 
-CHANGED_MESSAGE = _table("changed_message", 1, message=BLOB, edit=BLOB, deletion=BLOB)
+CHANGED_MESSAGE = _table(
+    "changed_message", 1, message=BLOB, edit=BLOB, deletion=BLOB, reactions=INTEGER
+)
 
 REACTION = _table("reaction", 3, message=BLOB, user=BLOB, reaction=TEXT, event=BLOB)
 
@@ -222,11 +228,13 @@ class Period(Struct, frozen=True, array_like=True):
 
 
 class ChangedMessage(Struct, frozen=True, array_like=True):
-    """Its newest edit, and its deletion; either may be empty. No row: it is as it was sent."""
+    """Its newest edit, and its deletion; either may be empty. No row: it is as it was sent, and
+    nobody has reacted to it."""
 
     message: bytes
     edit: bytes
     deletion: bytes = b""
+    reactions: int = 0  # how many it has
 
 
 class Reaction(Struct, frozen=True, array_like=True):

@@ -12,6 +12,7 @@ from postbox.clients.ids import ID_BYTES, conversation_stream, uuid_of
 from postbox.clients.tables import (
     ACCOUNT,
     ADDED,
+    CHANGED_MESSAGE,
     CONVERSATION,
     MEMBER,
     PICTURE,
@@ -51,6 +52,8 @@ def test_rows_say_what_everything_that_was_ever_sent_comes_to(seed: int) -> None
     assert {row[:2]: row[2] for row in house.rows(ADDED)} == brought
     assert all(row.is_in for row in rows if row.added_by)
     assert reactions(house) == reference.reactions
+    counted = {row[0]: row[3] for row in house.rows(CHANGED_MESSAGE) if row[3]}
+    assert counted == Counter(message for message, _, _ in reference.reactions)
     assert watermarks(house) == {
         (key, user): seq for key, talk in reference.talks.items() for user, seq in talk.read.items()
     }

@@ -7,6 +7,7 @@ import pytest
 from postbox.clients.events.incoming import (
     AddMember,
     DeleteMessage,
+    EditMessage,
     React,
     Read,
     RemoveMember,
@@ -15,9 +16,9 @@ from postbox.clients.events.incoming import (
 )
 from postbox.clients.events.kinds import Kind
 from postbox.clients.ids import conversation_stream, text_of, user_stream
-from postbox.clients.rules import watermarks
+from postbox.clients.rules import reactions, watermarks
 from postbox.clients.rules.draft import delivered
-from postbox.clients.rules.refusals import NOT_A_MEMBER
+from postbox.clients.rules.refusals import NOT_A_MEMBER, QUOTA
 from postbox.clients.tables import (
     REACTION,
     REFUSED,
@@ -105,6 +106,24 @@ def test_each_user_reacts_for_itself_with_as_many_as_it_likes(
     ]
     assert [code(each) for each in done] == ["stored"] * 4
     assert len(house.rows(REACTION)) == 4
+
+
+def test_a_message_has_so_many_reactions_and_room_again_when_one_is_taken_back(
+    ann: Device, bob: Device, garden: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reactions, "MAX_REACTIONS", 3)
+    for local, reaction in enumerate("abc"):
+        assert code(bob.do(local, React(ann.id(1), reaction))) == "stored"
+    assert code(bob.do(3, React(ann.id(1), "a"))) == "duplicate"
+    ann.do(10, EditMessage(ann.id(1), "edited", None))
+    assert code(ann.do(11, React(ann.id(1), "d"))) == QUOTA
+    assert code(ann.do(12, React(ann.id(2), "d"))) == "stored"
+    bob.do(4, Unreact(ann.id(1), "b"))
+    bob.do(5, Unreact(ann.id(1), "b"))
+    assert code(ann.do(13, React(ann.id(1), "e"))) == "stored"
+    assert code(ann.do(14, React(ann.id(1), "f"))) == QUOTA
+    ann.do(15, DeleteMessage(ann.id(1)))
+    assert code(bob.do(6, Unreact(ann.id(1), "a"))) == "stored"
 
 
 def test_a_reaction_is_removed_by_who_added_it_and_once(

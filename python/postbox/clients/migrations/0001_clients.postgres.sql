@@ -81,7 +81,8 @@ create index period_open on period ("user", conversation) where "left" = '';
 create table changed_message (
   message bytea primary key check (octet_length(message) = 16),
   edit bytea not null check (octet_length(edit) in (0, 16)),
-  deletion bytea not null check (octet_length(deletion) in (0, 16))
+  deletion bytea not null check (octet_length(deletion) in (0, 16)),
+  reactions bigint not null check (reactions between 0 and 1000)
 );
 
 create table reaction (

@@ -81,11 +81,12 @@ create table period (
 ) strict, without rowid;
 create index period_open on period ("user", conversation) where "left" = x'';
 
--- Messages that were edited or deleted: `edit` is the newest.
+-- Messages that were edited, deleted or reacted to: `edit` is the newest.
 create table changed_message (
   message blob primary key check (length(message) = 16),
   edit blob not null check (length(edit) in (0, 16)),
-  deletion blob not null check (length(deletion) in (0, 16))
+  deletion blob not null check (length(deletion) in (0, 16)),
+  reactions integer not null check (reactions between 0 and 1000)
 ) strict, without rowid;
 
 create table reaction (

@@ -20,7 +20,8 @@ from postbox.store.contract import MAX_POS, Entry, Query, Reader
 
 DEFAULT_EVENTS, MAX_EVENTS = 50, 200
 MAX_BYTES = 2**20
-"""Of a page: fewer events are given then, one at least."""
+"""Of a page, with what became of its messages: fewer are given then, one at least."""
+_ENVELOPE_BYTES = 256  # of an event, beside the body of its entry
 
 NUMBERED = Query(
     "numbered_before",
@@ -69,11 +70,8 @@ def read_history(
     before = min(before_seq or MAX_POS, MAX_POS)
     stretches = _stretches(read_periods_in(viewer.user, conversation, reader))
     newest_first = _read_numbered(conversation, stretches, before, limit + 1, reader)
-    page = _fitting(newest_first[:limit])[::-1]
-    events = [for_device(entry, viewer) for entry in page]
-    changes = [entry for entry in _changes(page, reader) if _is_shown(entry, stretches)]
-    events += [for_device(entry, viewer) for entry in changes]
-    marked = [event + frames.BACKFILL for event in events]
+    page, changes = _fitting(viewer, newest_first[:limit], stretches, reader)
+    marked = [event + frames.BACKFILL for event in [*page, *changes]]
     return frames.history_page(marked, len(newest_first) > len(page))
 
 
@@ -118,22 +116,39 @@ def _is_shown(entry: Entry, stretches: Sequence[tuple[int, int]]) -> bool:
     return any(after < entry.pos <= upto for after, upto in stretches)
 
 
-def _fitting(entries: Sequence[Entry]) -> Sequence[Entry]:
-    room_bytes = MAX_BYTES
-    for count, entry in enumerate(entries):
-        room_bytes -= len(entry.body or b"")
-        if count and room_bytes < 0:
-            return entries[:count]
-    return entries
-
-
-def _changes(page: Sequence[Entry], reader: Reader) -> list[Entry]:
-    """Later than the page itself, of the messages in it."""
+def _fitting(
+    viewer: Viewer,
+    newest_first: Sequence[Entry],
+    stretches: Sequence[tuple[int, int]],
+    reader: Reader,
+) -> tuple[list[bytes], list[bytes]]:
+    """The page, and what became of its messages beyond it: events, each in order."""
+    page: list[bytes] = []
     changes: list[Entry] = []
-    for entry in page:
-        if entry.body is not None and (
-            entry.kind == Kind.NEW_MESSAGE or entry.kind >= FIRST_FOREIGN
-        ):
-            rows = reader.query(CHANGES, message=entry.id, after=page[-1].pos)
-            changes += entries_of(rows)
-    return sorted(changes, key=lambda entry: entry.pos)
+    room_bytes = MAX_BYTES
+    for entry in newest_first:
+        event = for_device(entry, viewer)
+        later = [
+            each
+            for each in _changes(entry, newest_first[0].pos, reader)
+            if _is_shown(each, stretches)
+        ]
+        room_bytes -= len(event) + sum(_size(each) for each in later)
+        if page and room_bytes < 0:
+            break
+        page.append(event)
+        changes += later
+    changes.sort(key=lambda entry: entry.pos)
+    return page[::-1], [for_device(entry, viewer) for entry in changes]
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.body or b"") + _ENVELOPE_BYTES
+
+
+def _changes(entry: Entry, after: int, reader: Reader) -> list[Entry]:
+    """Of a message, later than the page itself."""
+    is_message = entry.kind == Kind.NEW_MESSAGE or entry.kind >= FIRST_FOREIGN
+    if entry.body is None or not is_message:
+        return []
+    return entries_of(reader.query(CHANGES, message=entry.id, after=after))

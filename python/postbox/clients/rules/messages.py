@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from postbox.clients.events import bodies
 from postbox.clients.events.incoming import DeleteMessage, EditMessage, Foreign, SendMessage
 from postbox.clients.events.kinds import Kind
@@ -135,7 +137,7 @@ def _edit(draft: ClientDraft, content: EditMessage, state: State, at_ms: int) ->
     message = bodies.message(conversation, content.text, reply_to, content.other)
     told = bodies.message_edited(found.id, message)
     entry = entry_in(draft, conversation, Kind.MESSAGE_EDITED, told, at_ms)
-    return _changed(entry, ChangedMessage(found.id, draft.id), _edits(before, state))
+    return _changed(entry, replace(before, edit=draft.id), _edits(before, state))
 
 
 def _delete(draft: ClientDraft, content: DeleteMessage, state: State, at_ms: int) -> Decision:
@@ -148,7 +150,7 @@ def _delete(draft: ClientDraft, content: DeleteMessage, state: State, at_ms: int
     told = bodies.message_deleted(found.id)
     entry = entry_in(draft, found.conversation, Kind.MESSAGE_DELETED, told, at_ms)
     erased = (found.found.pos, *_edits(before, state))
-    return _changed(entry, ChangedMessage(found.id, b"", draft.id), erased)
+    return _changed(entry, replace(before, edit=b"", deletion=draft.id), erased)
 
 
 def _own_message(draft: ClientDraft, named: bytes, state: State) -> Target | Reason:
