@@ -38,8 +38,8 @@ PENDING = """select conversation, max(made_ms) from outbox where standing < 3 an
     kind = 'conversationCreated' or kind = 'sendingNewMessage' and standing < 2)
   group by conversation"""
 
-UNREAD = f"""select count(*) from (select 1 from message indexed by message_seq
-  where conversation = ? and seq > ? and author <> ? limit {UNREAD_AT_MOST})"""
+UNREAD = f"""select count(*) from (select 1 from message
+  where conversation = ? and seq > ? and is_own = 0 limit {UNREAD_AT_MOST})"""
 
 BEHIND = """select c.uuid from conversation c
   left join watermark w on w.conversation = c.uuid and w.user = ?
@@ -187,4 +187,4 @@ def read_unread(look: Reading) -> dict[str, int]:
 
 
 def _unread(look: Reading, uuid: str, read_seq: int) -> int:
-    return int(value(look.cursor, UNREAD, (uuid, read_seq, look.user)))
+    return int(value(look.cursor, UNREAD, (uuid, read_seq)))

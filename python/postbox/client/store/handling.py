@@ -25,8 +25,8 @@ _BEHIND = """select c.uuid, coalesce(h.seq, 0),
   from conversation c left join handled h on h.conversation = c.uuid and h.name = ?
   where c.reached > coalesce(h.seq, 0)"""
 
-_UNHANDLED = """select at_ms, uuid from message indexed by message_seq
-  where conversation = ? and seq > ? and seq < ? and author <> ? order by seq limit ?"""
+_UNHANDLED = """select at_ms, uuid from message
+  where conversation = ? and seq > ? and seq < ? and is_own = 0 order by seq limit ?"""
 
 _MARK = """insert into handled (name, conversation, seq) values (?, ?, ?)
   on conflict do update set seq = max(seq, excluded.seq)"""
@@ -59,18 +59,17 @@ def mark(cursor: apsw.Cursor, name: str, conversation: str, seq: int) -> None:
     cursor.execute(_MARK, (name, conversation, seq))
 
 
-def unhandled(cursor: apsw.Cursor, name: str, user: str, limit: int) -> list[Unhandled]:
-    """The oldest first; of each conversation in order. `user`: whose messages are nobody's to
-    handle."""
+def unhandled(cursor: apsw.Cursor, name: str, limit: int) -> list[Unhandled]:
+    """The oldest first; of each conversation in order."""
     behind = rows(cursor, _BEHIND, (name,))
-    each = [_of(cursor, where, mark, upto, user, limit) for where, mark, upto in behind]
+    each = [_of(cursor, where, mark, upto, limit) for where, mark, upto in behind]
     return list(islice(merge(*each, key=lambda found: found.at_ms), limit))
 
 
 def _of(
-    cursor: apsw.Cursor, conversation: str, mark: int, upto: int, user: str, limit: int
+    cursor: apsw.Cursor, conversation: str, mark: int, upto: int, limit: int
 ) -> Iterator[Unhandled]:
-    found = rows(cursor, _UNHANDLED, (conversation, mark, upto, user, limit))
+    found = rows(cursor, _UNHANDLED, (conversation, mark, upto, limit))
     return map(Unhandled._make, found)
 
 

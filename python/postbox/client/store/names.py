@@ -14,7 +14,8 @@ from postbox.client.store.rows import row, value
 _ROW = f"select {outbox.COLUMNS}, body from outbox"
 
 _CONVERSATION = "select uuid from conversation where uuid = ?"
-_MADE_AS = "select local from outbox where uuid = ? and kind = 'conversationCreated'"
+_MADE_AS = """select local from outbox
+  where uuid = ? and uuid <> '' and kind = 'conversationCreated'"""
 _MAKER = f"""{_ROW} where local = ?1 and kind = 'conversationCreated' union all
   {_ROW} where uuid = ?1 and uuid <> '' and kind = 'conversationCreated'"""
 

@@ -271,7 +271,7 @@ class Store:
         """Of others, the oldest first."""
 
         def read(look: Reading) -> list[Message]:
-            found = handling.unhandled(look.cursor, name, look.user, limit)
+            found = handling.unhandled(look.cursor, name, limit)
             shown = (_message(look, each.uuid) for each in found)
             return [message for message in shown if message is not None]
 

@@ -130,8 +130,9 @@ STATEMENTS: Mapping[type[Change], Sequence[str]] = {
     # -- messages ------------------------------------------------------------------------------
     changes.MessageCame: (
         f"""insert into {{message}}
-            (uuid, local, conversation, seq, author, text, reply_to, at_ms, extra)
-          select :message, :local, :conversation, :seq, :author, :text, :reply_to, :at_ms, :extra
+            (uuid, local, conversation, seq, author, text, reply_to, at_ms, extra, is_own)
+          select :message, :local, :conversation, :seq, :author, :text, :reply_to, :at_ms, :extra,
+            :author in (select user from owner)
           where {_IS_THERE} on conflict do nothing""",
         """update {conversation} set newest_ms = :at_ms
           where uuid = :conversation and newest_ms < :at_ms""",

@@ -127,10 +127,13 @@ create table message (
   text text not null,
   reply_to text not null,
   at_ms integer not null,
-  extra blob not null
+  extra blob not null,
+  is_own integer not null check (is_own between 0 and 1)
 ) strict;
 
-create index message_seq on message (conversation, seq, author);
+create index message_seq on message (conversation, seq);
+-- Those that the user may not have read.
+create index message_of_others on message (conversation, seq) where is_own = 0;
 create index message_local on message (local) where local <> '';
 
 -- What became of messages, whether or not they are here: of each the change with the greatest
