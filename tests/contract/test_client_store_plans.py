@@ -1,5 +1,6 @@
-"""No statement of a device's file looks through all messages or all of the queue, however much there
-is: each goes by an index. The list of conversations alone goes through an index of what waits."""
+"""No statement of a device's file looks through all messages or all of the queue, however long they
+are: each goes by an index. The list of conversations alone goes through an index of what waits.
+"""
 
 from __future__ import annotations
 
