@@ -36,6 +36,10 @@ from postbox.world import Clock
 GATHERED_S = 0.05
 """So long words wait for others to go with them."""
 
+OPENING_GATHERED_S = 0.005
+"""But not that a stream was opened: of two openings the one told later counts as the later one, so
+what comes first is to be told first. Where all come at once they still go together."""
+
 MAX_WORDS = 50_000
 """That wait to be told, while the server is slow: beyond them the oldest are dropped. Enough for
 two of each stream that a process may have."""
@@ -79,6 +83,7 @@ class Between:
         self._worth = max(1, events_per_second // SHARE_TOLD)
         self._words: dict[object, Word] = {}  # newest wins; oldest first
         self._has_words = trio.Event()
+        self._has_opening = trio.Event()
         self._openings: dict[bytes, _Opening] = {}  # by device
         self._opened = 0
         self._spent: dict[bytes, int] = {}  # events of a device that nobody was told of
@@ -93,6 +98,8 @@ class Between:
         if len(self._words) > MAX_WORDS:
             del self._words[next(iter(self._words))]
         self._has_words.set()
+        if isinstance(word, Opened):
+            self._has_opening.set()
 
     def opened(self, device: bytes) -> None:
         self._opened += 1
@@ -123,8 +130,10 @@ class Between:
         retries = Retries()
         while True:
             await self._has_words.wait()
-            await trio.sleep(GATHERED_S)
-            self._has_words = trio.Event()
+            with trio.move_on_after(GATHERED_S):
+                await self._has_opening.wait()
+                await trio.sleep(OPENING_GATHERED_S)
+            self._has_words, self._has_opening = trio.Event(), trio.Event()
             words, self._words = self._words, {}
             try:
                 await self._store.tell(list(messages_of(self._me, words.values())))
