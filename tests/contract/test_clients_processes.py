@@ -14,6 +14,7 @@ import trio
 from postbox.clients.ids import text_of, user_id
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
+from postbox.world import World
 from support.client_door import (
     Device,
     Door,
@@ -21,12 +22,13 @@ from support.client_door import (
     Stream,
     conversation,
     door_at,
-    kind_of,
     message,
     until,
     value_of,
 )
+from support.client_town import Leaving, Phone, open_town
 from support.postgres import Server
+from support.simulated import simulated
 from support.witness import PATIENT_S
 
 
@@ -201,34 +203,26 @@ async def test_what_devices_have_is_delivered_whichever_process_they_told(
             assert (told.authorUuid, value_of(told).seq) == (uuid(bob), 2)
 
 
+@simulated
 async def test_the_last_word_before_a_leaving_comes_where_the_log_is_known_late(
-    database: str, postgres: Server, tmp_path: Path
+    world: World, database: str
 ) -> None:
     """What the device may see is read from the database, which may be ahead of what this process
-    has been told of the log."""
-    async with two_processes(tmp_path, database, postgres) as pair:
-        ann, bob = pair.one.device("ann"), pair.two.device("bob")
+    has been told of the log. The other one is told nothing before it asks."""
+    async with open_town(world, database) as one, open_town(world, database) as other:
+        ann, bob = await one.phone("ann"), await one.phone("bob")
+        room = await ann.create("club")
+        await ann.send(ann.adding(room, bob))
         await bob.sync()
-        room = await conversation(ann)
-        await ann.one(pb.MemberJoined(user=pb.User(name="bob")), conversationUuid=room)
-        token = (await bob.caught_up())[-1].resumeToken
-        tail = pair.two.node.tail
+        await other.kernel.tail.catch_up()
+        (goodbye,) = await ann.say(room, "goodbye")
+        await ann.send(ann.removing(room, bob))
+        there, leaving = Phone(other, bob.user, bob.name), Leaving()
+        there.model = bob.model
         async with trio.open_nursery() as nursery:
-            is_late, heard = trio.Event(), trio.Event()
-
-            async def be_late() -> None:
-                async with tail._turns:
-                    is_late.set()
-                    await heard.wait()
-
-            nursery.start_soon(be_late)
-            await is_late.wait()
-            await ann.one(message(room, "goodbye"))
-            await ann.one(pb.MemberLeft(userUuid=uuid(bob)), conversationUuid=room)
-            async with bob.listening(resumeToken=token) as stream:
-                with trio.move_on_after(0.5):
-                    await stream.until("caughtUp")
-                heard.set()
-                stream._taken = 0
-                came = [kind_of(frame) for frame in await stream.until("memberLeft")]
-                assert [kind for kind in came if kind != "caughtUp"] == ["newMessage", "memberLeft"]
+            await nursery.start(there.live, leaving)
+            await other.kernel.tail.catch_up()
+            await trio.sleep(1)
+            leaving.end()
+        assert goodbye in there.model.uuids
+        assert room not in there.model.state.conversations
