@@ -133,10 +133,8 @@ class Host:
     def asked_for(self, path: str) -> list[Asked]:
         return [asked for asked in self.asked if asked.path == path]
 
-    def order(self) -> str:
-        """What was asked, in order, a letter each: S a stream, Q a part of a queue, H history."""
-        letters = {STREAM: "S", SYNC: "Q", HISTORY: "H"}
-        return "".join(letters[asked.path] for asked in self.asked)
+    def asked_by(self, token: str) -> list[Asked]:
+        return [asked for asked in self.asked if asked.authorization == f"Bearer {token}"]
 
     def _noting(self, app: ASGIFramework) -> ASGIFramework:
         async def answer(
@@ -176,6 +174,38 @@ def _replay(body: bytes, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
         return parts.pop() if parts else await receive()
 
     return again
+
+
+@dataclass
+class Gate:
+    """Wishes for requests whose answers are held back."""
+
+    is_open: trio.Event = field(default_factory=trio.Event)
+    arrived: trio.Event = field(default_factory=trio.Event)
+
+    async def answers_later(
+        self, app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, send: Any
+    ) -> None:
+        """It is done, and nothing of the answer goes out before the gate is open."""
+
+        async def held(event: Any) -> None:
+            self.arrived.set()
+            await self.is_open.wait()
+            await send(event)
+
+        await app(scope, receive, held)
+
+    async def goes_on_later(
+        self, app: ASGIFramework, scope: Scope, receive: ASGIReceiveCallable, send: Any
+    ) -> None:
+        """A stream, once it is shut: `arrived` is what stands before the gate then."""
+
+        async def held(event: Any) -> None:
+            if self.arrived.is_set():
+                await self.is_open.wait()
+            await send(event)
+
+        await app(scope, receive, held)
 
 
 def _unframed(content_type: str, body: bytes) -> bytes:

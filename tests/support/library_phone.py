@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import trio
 
-from postbox.client import Client, Conversation, Message, State, open_client
+from postbox.client import Client, Conversation, Message, State, Status, open_client
+from postbox.client.core.changes import Place
 from postbox.client.transport.open import Kind
 from support.library_host import ADDRESS, URL, Host
 from support.simulate import MemoryDisk, Simulation, simulate, suppress_severed
@@ -88,6 +89,16 @@ class Phone:
 
     def find_network(self) -> None:
         self.host.simulation.net.heal(ADDRESS, self.address)
+
+    async def place(self) -> Place:
+        return await self.client._shelf.read(lambda store: store.place())
+
+    async def is_settled(self) -> bool:
+        """Everything that its user did is done, and has come down."""
+        return await self.client.queue() == []
+
+    def is_live(self) -> bool:
+        return self.client.status.is_live
 
     # -- what its user sees -----------------------------------------------------------------------
 
@@ -203,3 +214,18 @@ def in_street(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
 def said(messages: list[Message]) -> list[str]:
     return [message.text for message in messages]
+
+
+@contextmanager
+def heard(phone: Phone) -> Iterator[list[str]]:
+    """How the connection is, each time that it becomes something else."""
+    news, was = phone.client._news, phone.client._news.is_now
+    told: list[str] = []
+
+    def note(status: Status) -> None:
+        told.append(status.connection)
+        was(status)
+
+    vars(news)["is_now"] = note
+    yield told
+    del vars(news)["is_now"]

@@ -297,6 +297,10 @@ class Client:
         """There is a network, or another one: what is waited for is tried at once."""
         self._running.tell(inputs.NetworkUp())
 
+    def take_over(self) -> None:
+        """After being displaced: the stream is this client's again, and the other one's is not."""
+        self._running.tell(inputs.NetworkUp())
+
     def set_active(self, is_active: bool) -> None:
         """Whether somebody looks: else nobody is told that the user is connected, and the user is
         not told who types. It begins active."""
@@ -354,7 +358,7 @@ class Client:
         if self.status.connection == "displaced":
             raise Displaced(
                 "another stream of this device is live, in another process or from a copy of its "
-                "file: client.connect() takes it back"
+                "file: client.take_over() takes it back"
             )
 
     def _now_ms(self) -> int:

@@ -123,6 +123,8 @@ class _Taking:
 
     async def _commit(self, frames: list[bytes]) -> Lost | None:
         taken, lost = await self._shelf.write(partial(self._taken, frames))
+        if not taken:
+            return lost
         with anyio.CancelScope(shield=True):  # what is committed is told, also if it is the last
             queued, holes = await self._shelf.read(_left)
         for each in taken:

@@ -97,6 +97,8 @@ class Reader:
                 f"a frame comes behind {event.previousUuid or 'no event'}, and the one before it"
                 f" ended with {behind or 'none'}"
             )
+        if event.resumeToken and self._previous is None:
+            self._previous = event.previousUuid  # none, until the stream has sent an event
 
     def _one(self, event: pb.Event) -> Iterator[Change]:
         match event.content and event.content.value:
@@ -137,7 +139,6 @@ class Reader:
     def _caught_up(self, epoch: str) -> Iterator[Change]:
         """Who goes on by a uuid may be told of a restore by nothing else."""
         before = self._place.epoch
-        self._previous = self._previous or self._last
         if epoch:
             self._place = replace(self._place, epoch=epoch)
         if before not in ("", self._place.epoch):
