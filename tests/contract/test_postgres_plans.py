@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from postbox.hosts.applications.draft_tables import DRAFT, HANDLED, HANDLER, OPEN_DRAFTS
-from postbox.hosts.guilds.tables import GUILD, GUILDS_OF, INVITE, INVITES_BY, INVITES_TO, QUOTA
+from postbox.hosts.guilds.tables import (
+    GUILD,
+    GUILD_CHANGES,
+    GUILDS_OF,
+    INVITE,
+    INVITES_BY,
+    INVITES_TO,
+    QUOTA,
+)
 from postbox.hosts.links.numbered import LETTERS_BETWEEN, POSITION
 from postbox.hosts.links.retention import FIRST_LETTER, MARKS_OF, OLDEST_DONE
 from postbox.hosts.links.room import BYTES_KEPT
@@ -31,7 +39,7 @@ from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT
 
 ROWS = 100_000
 TABLES = [IDENTITY, OUTBOX, DEAD, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
-TABLES += [GUILD, INVITE, QUOTA, DRAFT, HANDLED, HANDLER]
+TABLES += [GUILD, GUILD_CHANGES, INVITE, QUOTA, DRAFT, HANDLED, HANDLER]
 TABLES += [HOST, CONTACT, CONSENT, LINK_IN, LINK_OUT, PEER_KEY, HOST_KEY]
 
 

@@ -35,6 +35,8 @@ def test_numbers_are_those_of_the_code() -> None:
     for reason in guild_policy.REASONS:
         assert f"`{reason}`" in PAGE
     assert f"{guild_policy.MAX_GUILDS:,} of one host" in PAGE
+    assert f"{guild_policy.CHANGES_AT_ONCE:,} joinings and new names at once" in PAGE
+    assert guild_policy.CHANGE_MS == 60_000
     assert f"{guild_policy.INVITES_AT_ONCE} at once, and then one in three minutes" in PAGE
     assert guild_policy.INVITE_MS == 3 * 60_000
     assert f"{guild_policy.STRANGERS_AT_ONCE:,} at once, and then one in ten seconds" in PAGE

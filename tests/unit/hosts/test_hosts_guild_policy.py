@@ -7,6 +7,8 @@ from protobuf import Message
 
 from postbox.hosts.applications.events import event_of
 from postbox.hosts.guilds.policy import (
+    CHANGE_MS,
+    CHANGES_AT_ONCE,
     INVITE_MS,
     INVITES_AT_ONCE,
     MAX_GUILDS,
@@ -33,7 +35,7 @@ from postbox.rules import RowKey, Unread
 from postbox.store.contract import Key, Row, Table
 
 A, B, C = "a.example:2289", "b.example:2289", "c.example:2289"
-ANN, BOB = f"ann@{A}", f"bob@{B}"
+ANN, BOB, BOB_HERE = f"ann@{A}", f"bob@{B}", f"bob@{A}"
 POLICY = GuildPolicy(A)
 OPEN = GuildPolicy(A, "anyone")
 HOUR_MS = 3_600_000
@@ -240,6 +242,23 @@ def test_a_host_cannot_fill_a_users_list_without_end() -> None:
     assert (judged.taken, code(judged)) == (1, "too_many_guilds")
     assert rows.judge(B, joined(name="New")).refusal is None, "what is in the list may be renamed"
     assert rows.judge(B, left(), joined(guild="h")).refusal is None
+
+
+def test_a_host_does_not_let_a_user_in_and_out_of_a_guild_without_end() -> None:
+    """Each is an entry for the user's devices."""
+    rows = Rows((ANN, B), (BOB_HERE, B))
+    in_and_out: list[Message] = [joined(), left()] * CHANGES_AT_ONCE
+    assert rows.judge(B, *in_and_out).refusal is None
+    assert rows.judge(B, left()).refusal is None, "changes nothing"
+    judged = rows.judge(B, joined(user=BOB_HERE), joined())
+    assert (judged.taken, code(judged)) == (1, "too_many_changes")
+    later_ms = HOUR_MS + 2 * CHANGE_MS
+    judged = rows.judge(B, joined(), joined(), joined(name="New"), at_ms=later_ms)
+    assert judged.refusal is None
+    judged = rows.judge(B, joined(name="Newer"), at_ms=later_ms)
+    assert code(judged) == "too_many_changes"
+    assert rows.judge(B, left(), at_ms=later_ms).refusal is None
+    assert rows.guilds == [(B, "g", "Garden")], "of the other user"
 
 
 def test_an_invite_waits_for_an_answer_and_coming_again_it_stays_as_it_is() -> None:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from postbox.hosts.applications.events import BadEvent, Typed, unpacked
 from postbox.hosts.guilds.tables import (
     GUILD,
+    GUILD_CHANGES,
     INVITE,
     QUOTA,
     Answer,
@@ -42,6 +43,10 @@ MAX_TEXT_CHARS = 256  # of a guild's, an invite's or a conversation's name, as i
 MAX_GUILDS = 1_000
 """Of one host in one user's list: rows that the host can make at will."""
 
+CHANGES_AT_ONCE, CHANGE_MS = 1_000, 60_000
+"""By one host to one user's list: each is an entry for the user's devices, which stays. All of a
+list at once, and then 1,440 a day. Leaving is none of them: it is never refused."""
+
 INVITES_AT_ONCE, INVITE_MS = 20, 3 * 60_000
 """By one host to one user: a person reads them all; some 500 a day if the host goes on."""
 
@@ -64,7 +69,7 @@ class GuildPolicy(Struct, frozen=True):
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        return (CONSENT, GUILD, INVITE, QUOTA)
+        return (CONSENT, GUILD, GUILD_CHANGES, INVITE, QUOTA)
 
     def needs(self, host: str, contents: Sequence[Content], state: State) -> Iterable[RowKey]:
         for content in contents:
@@ -135,7 +140,8 @@ class GuildPolicy(Struct, frozen=True):
             return Reason("no_consent", f"{user} has not dealt with {host}")
         match message:
             case GuildJoined():
-                return _joined(Guild(user, host, message.guild, message.name, at_ms), seen)
+                entry = Guild(user, host, message.guild, message.name, at_ms)
+                return _joined(entry, seen, at_ms)
             case GuildLeft():
                 return left(user, host, message.guild, seen)
             case DirectInvite():
@@ -256,12 +262,21 @@ def left(user: str, host: str, guild: str, rows: Rows) -> Sequence[Change]:
     return (RowKey(GUILD, key), Put(QUOTA, row_of(counted)))
 
 
-def _joined(entry: Guild, seen: _Seen) -> Sequence[Change] | Reason:
+def _joined(entry: Guild, seen: _Seen, at_ms: int) -> Sequence[Change] | Reason:
     is_new = seen[GUILD, (entry.user, entry.host, entry.guild)] is None
     if is_new and _quota(entry.user, entry.host, seen).guilds >= MAX_GUILDS:
         text = f"{entry.user} is in {MAX_GUILDS:,} guilds of {entry.host}"
         return Reason("too_many_guilds", text)
-    return joined(entry, seen)
+    changes = joined(entry, seen)
+    if not changes:
+        return ()
+    row = seen[GUILD_CHANGES, (entry.user, entry.host)]
+    counted_ms = at_ms if row is None else max(at_ms, int(row[2] or 0))
+    until_ms = counted_ms + CHANGE_MS
+    if until_ms > at_ms + CHANGES_AT_ONCE * CHANGE_MS:
+        text = f"{entry.host} has changed {entry.user}'s guilds too often"
+        return Reason("too_many_changes", text)
+    return (*changes, Put(GUILD_CHANGES, (entry.user, entry.host, until_ms)))
 
 
 def _answered(host: str, message: InviteAnswered, seen: _Seen) -> Sequence[Change] | Reason:
@@ -333,7 +348,10 @@ def _keys(claim: _Claim) -> Iterable[RowKey]:
             yield RowKey(INVITE, (str(Direction.IN), host, invite))
             yield RowKey(QUOTA, ("", host))
             yield RowKey(QUOTA, (user, host))
-        case GuildJoined(guild=guild) | GuildLeft(guild=guild):
+        case GuildJoined(guild=guild):
+            yield from guild_keys(user, host, guild)
+            yield RowKey(GUILD_CHANGES, (user, host))
+        case GuildLeft(guild=guild):
             yield from guild_keys(user, host, guild)
         case _ as never:
             assert_never(never)

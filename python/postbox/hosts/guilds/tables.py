@@ -55,6 +55,14 @@ QUOTA = Table(
 """What a host has brought a user, because rules look rows up by key and can count nothing. The user
 "" stands for all with whom the host never dealt."""
 
+GUILD_CHANGES = Table(
+    "guild_changes",
+    (Column("user", "text"), Column("host", "text"), Column("until_ms", "integer")),
+    key=2,
+)
+"""Until when what a host brought into a user's guild list, or renamed there, counts: each for a
+while."""
+
 _INVITE = 'direction, host, invite, inviter, "user", conversation, name, answer, at_ms'
 
 GUILDS_OF = Query(
