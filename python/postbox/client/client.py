@@ -25,7 +25,6 @@ from postbox.client.facts import (
     Invite,
     Member,
     Message,
-    Owner,
     Profile,
     Queued,
     Standing,
@@ -54,7 +53,6 @@ class Client:
     def __init__(
         self,
         world: World,
-        owner: Owner,
         shelf: Shelf,
         news: News,
         credentials: Credentials,
@@ -62,7 +60,6 @@ class Client:
         typing: OwnTyping,
     ) -> None:
         self._world = world
-        self._owner = owner
         self._shelf = shelf
         self._news = news
         self._credentials = credentials
@@ -72,12 +69,12 @@ class Client:
     @property
     def user(self) -> str:
         """Whose device it is, by uuid: the `author` of its own messages."""
-        return self._owner.user
+        return self._credentials.owner.user
 
     @property
     def device(self) -> str:
         """What the host calls it."""
-        return self._owner.device
+        return self._credentials.owner.device
 
     # -- conversations ----------------------------------------------------------------------------
 

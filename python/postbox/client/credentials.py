@@ -24,6 +24,11 @@ Token: TypeAlias = str | Callable[[], Awaitable[str]]
 the user has to do something; after anything else that it raises it is called again, later."""
 
 
+NO_TOKEN = (
+    "this is no token of a user, which has three parts with points between, and says whose it is"
+)
+
+
 class Claims(Struct, frozen=True):
     """`sub`: the name that the user signs in with. `device`: empty if the token names none."""
 
@@ -32,11 +37,14 @@ class Claims(Struct, frozen=True):
 
 
 class Credentials:
-    def __init__(self, owner: Owner, token: Token) -> None:
-        self._owner = owner
+    def __init__(
+        self, owner: Owner, token: str, get: Callable[[], Awaitable[str]] | None = None
+    ) -> None:
+        """`token`: empty: there is none yet. `get`: a new one. Raises as `put`."""
+        self.owner = owner
         self._token = ""
-        self._get = None if isinstance(token, str) else token
-        if isinstance(token, str):
+        self._get = get
+        if token:
             self.put(token)
 
     def current(self) -> str:
@@ -49,16 +57,16 @@ class Credentials:
         """Raises ValueError and AnotherOwner; the one before stays then."""
         claims = claims_of(token)
         if claims is None:
-            raise ValueError("this is no token of a user: it should have three parts and a `sub`")
-        if user_uuid(claims.sub) != self._owner.user:
+            raise ValueError(NO_TOKEN)
+        if user_uuid(claims.sub) != self.owner.user:
             raise AnotherOwner(
                 f"the token is {claims.sub}'s, and what is on this device is another user's: give "
                 f"each user a file of its own"
             )
-        if claims.device and claims.device != self._owner.device:
+        if claims.device and claims.device != self.owner.device:
             raise AnotherOwner(
                 f"the token is for the device {claims.device!r}, and this file is that of "
-                f"{self._owner.device!r}: use a token for that one, or a file of its own"
+                f"{self.owner.device!r}: use a token for that one, or a file of its own"
             )
         self._token = token
 

@@ -46,17 +46,19 @@ class Queue:
             if refusal is not None:
                 await self._refuse(refusal)
             rows, token = await self._shelf.read(partial(_batch, limit))
-            message = batch_of([row.body for row in rows], number, token)
-            answer = await self._wire.submit(message)
-            return await self._settle(rows, answer)
+            return await self._ask(rows[:limit], number, token)
         except CallFailed as failed:
             await self._note(rows, str(failed))
-            return NotAnswered(fault_of(failed), len(rows))
+            return NotAnswered(fault_of(failed), len(rows[:limit]))
         except NoAnswer as failed:
             await self._note(rows, str(failed))
-            return NotAnswered(Fault("INTERNAL", str(failed)), len(rows))
+            return NotAnswered(Fault("INTERNAL", str(failed)), len(rows[:limit]))
         except Failure as failed:
-            return NotAnswered(Fault("STORE", str(failed)), len(rows))
+            return NotAnswered(Fault("STORE", str(failed)), len(rows[:limit]))
+
+    async def _ask(self, rows: list[Row], number: int, token: str) -> Answered:
+        message = batch_of([row.body for row in rows], number, token)
+        return await self._settle(rows, await self._wire.submit(message))
 
     async def _settle(self, rows: list[Row], answer: bytes) -> Answered:
         verdict = settle([row.queued.local for row in rows], answer)
@@ -82,10 +84,13 @@ class Queue:
 
     async def fill_holes(self) -> HolesFilled:
         """Each is asked for once; what is not answered stays."""
-        for hole in await self._shelf.read(lambda store: store.holes()):
-            with suppress(Failure, Lost):
-                await self.older(hole.conversation, hole.before)
-        return HolesFilled(len(await self._shelf.read(lambda store: store.holes())))
+        left = 1  # if the device cannot even look
+        with suppress(Failure):
+            for hole in await self._shelf.read(lambda store: store.holes()):
+                with suppress(Failure, Lost):
+                    await self.older(hole.conversation, hole.before)
+            left = len(await self._shelf.read(lambda store: store.holes()))
+        return HolesFilled(left)
 
     async def older(self, conversation: str, before_seq: int, limit: int = PAGE_EVENTS) -> bool:
         """A page of what was said before that number; whether there is more. Raises CallFailed,
@@ -109,8 +114,8 @@ class Queue:
 
 
 def _batch(limit: int, store: Store) -> tuple[list[Row], str]:
-    rows = store.batch(limit, MAX_BATCH_BYTES).rows if limit else ()
-    return list(rows), store.place().token
+    """One at least, to be able to say what it waits for."""
+    return list(store.batch(max(limit, 1), MAX_BATCH_BYTES).rows), store.place().token
 
 
 def _settled(verdict: Verdict, store: Store) -> None:

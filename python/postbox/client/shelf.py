@@ -3,6 +3,7 @@ connection of its own."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,20 +17,41 @@ T = TypeVar("T")
 
 class Shelf:
     """What was begun is done, also if who asked for it is cancelled: then it is there, and nobody
-    was told."""
+    was told. On asyncio who is cancelled may be gone while a thread is still at work (`asyncio.
+    timeout`), so the threads keep out of each other's way by themselves, too."""
 
     def __init__(self, store: Store, threads: Threads) -> None:
         self._store = store
         self._threads = threads
-        self._writing = anyio.Lock()
-        self._reading = anyio.Lock()
+        self._writing, self._reading = anyio.Lock(), anyio.Lock()
+        self._at_writer, self._at_reader = threading.Lock(), threading.Lock()
 
     async def write(self, work: Callable[[Store], T]) -> T:
         """Durable on return. Raises the faults of the store; nothing happened then."""
+
+        def run() -> T:
+            with self._at_writer:
+                return work(self._store)
+
         async with self._writing:
-            return await self._threads.run(Pool.WRITER, lambda: work(self._store))
+            return await self._threads.run(Pool.WRITER, run)
 
     async def read(self, work: Callable[[Store], T]) -> T:
         """Sees all that was written before it was asked."""
+
+        def run() -> T:
+            with self._at_reader:
+                return work(self._store)
+
         async with self._reading:
-            return await self._threads.run(Pool.READER, lambda: work(self._store))
+            return await self._threads.run(Pool.READER, run)
+
+    async def aclose(self) -> None:
+        """When nobody is at it any more."""
+
+        def close() -> None:
+            with self._at_writer, self._at_reader:
+                self._store.close()
+
+        with anyio.CancelScope(shield=True):
+            await self._threads.run(Pool.WRITER, close)

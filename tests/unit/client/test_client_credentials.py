@@ -58,7 +58,7 @@ async def test_a_new_token_comes_from_the_app_or_the_user_has_to_sign_in() -> No
     async def get() -> str:
         return token()
 
-    credentials = Credentials(OWNER, get)
+    credentials = Credentials(OWNER, "", get)
     with pytest.raises(CallFailed, match="NO_SESSION"):
         credentials.current()
     await credentials.renew()
