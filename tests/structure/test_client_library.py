@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grimp
 
+CHAT_MAY_IMPORT = ("postbox.chat", "postbox.client", "postbox.errors")
 MAY_IMPORT = (
     "postbox.client",
     "postbox.rpc",
@@ -25,13 +26,20 @@ def test_an_import_of_the_server_is_seen() -> None:
     assert strays(graph) == ["postbox.client.queue imports postbox.store.contract"]
 
 
-def strays(graph: grimp.ImportGraph) -> list[str]:
+def test_the_chat_imports_the_client_only() -> None:
+    graph = grimp.build_graph("postbox")
+    assert strays(graph, "postbox.chat", CHAT_MAY_IMPORT) == []
+
+
+def strays(
+    graph: grimp.ImportGraph, package: str = "postbox.client", may: tuple[str, ...] = MAY_IMPORT
+) -> list[str]:
     return sorted(
         f"{importer} imports {imported}"
         for importer in graph.modules
-        if is_in(importer, ("postbox.client",))
+        if is_in(importer, (package,))
         for imported in graph.find_modules_directly_imported_by(importer)
-        if not is_in(imported, MAY_IMPORT)
+        if not is_in(imported, may)
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import trio
 from cyclopts import Parameter
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from postbox.config import Config
 
+Verb: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
 HOME_VARIABLE = "POSTBOX_HOME"
 FLAG = Parameter(negative="", show_default=False)
 
@@ -65,11 +66,11 @@ class Usage(Exception):
     """The verb was called wrongly; exits 2."""
 
 
-def run(verb: Callable[[], Awaitable[int]], *, as_json: bool = False) -> int:
-    """The verb's exit code. A fault is told in one line, `as_json` on stdout, too; anything else is
-    a bug and shows where."""
+def run(verb: Verb, *, as_json: bool = False, by: Callable[[Verb], int] = trio.run) -> int:
+    """The verb's exit code. `by`: what runs it. A fault is told in one line, `as_json` on stdout,
+    too; anything else is a bug and shows where."""
     try:
-        return trio.run(verb)
+        return by(verb)
     except Usage as usage:
         return _fail(str(usage), USAGE, as_json)
     except Fault as fault:

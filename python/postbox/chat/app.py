@@ -1,0 +1,403 @@
+"""The chat's screen: panes and keys over a `Desk`. It is drawn anew from what the desk has after
+each change; panes and bars see to it that only what became another is written to the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+from textual import on
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import AppFocus
+from textual.widgets import TextArea
+
+from postbox.chat import drawing
+from postbox.chat.bar import Bar
+from postbox.chat.composer import Composer
+from postbox.chat.desk import Desk, Room
+from postbox.chat.dialogs import Field, Listed
+from postbox.chat.front import Front
+from postbox.chat.lines import Span
+from postbox.chat.pane import Pane
+from postbox.chat.people import People
+from postbox.chat.waiting import Waiting
+from postbox.client import Change, Changes, Client, Message, State
+
+PAUSE_S = 0.05
+"""Between two looks at what changed: a hundred messages that come at once are drawn once."""
+
+NARROW = 60
+"""Columns below which there is place for the conversations or for one of them, not for both."""
+
+DRAFTS = 100
+"""Conversations in which something half written is kept: more than anybody leaves half written."""
+
+REACTION = "👍"
+
+
+class TalkPane(Pane):
+    """Messages have keys of their own."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "app.reply", show=False),
+        Binding("e", "app.edit", show=False),
+        Binding("d,delete", "app.delete", show=False),
+        Binding("plus", "app.react", show=False),
+        Binding("t", "app.again", show=False),
+        Binding("x", "app.dismiss", show=False),
+        Binding("escape", "app.write", show=False),
+    ]
+
+
+@dataclass(frozen=True)
+class About:
+    """What one writes is an answer to that message, or what it is to say from now on."""
+
+    kind: Literal["reply", "edit"]
+    message: Message
+
+
+class Chat(App[None]):
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (NARROW, "-wide")]  # noqa: RUF012  (as App has it)
+    CSS = """
+    Bar { height: 1; }
+    #top, #keys { text-style: reverse; }
+    #list { width: 22; }
+    #side { width: 1fr; border-left: solid ansi_bright_black; padding: 0 1; }
+    #talk { height: 1fr; }
+    #about { display: none; }
+    #about.-shown { display: block; }
+    #writing { height: auto; }
+    #prompt { width: 2; }
+    Composer { height: auto; max-height: 6; padding: 0; background: ansi_default; }
+    .-narrow #list { width: 1fr; display: none; }
+    .-narrow #side { border-left: none; padding: 0; }
+    .-narrow.-listing #list { display: block; }
+    .-narrow.-listing #side { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+g,f1", "help", show=False, priority=True),
+        Binding("ctrl+n,f2", "begin", show=False, priority=True),
+        Binding("ctrl+o,f3", "people", show=False, priority=True),
+        Binding("ctrl+t,f4", "queue", show=False, priority=True),
+        Binding("f5", "connect", show=False, priority=True),
+        Binding("ctrl+q", "quit", show=False, priority=True),
+        Binding("alt+up,ctrl+up", "next_room(-1)", show=False, priority=True),
+        Binding("alt+down,ctrl+down", "next_room(1)", show=False, priority=True),
+    ]
+
+    def __init__(self, client: Client, who: str, renew: Callable[[], Awaitable[str]]) -> None:
+        """`who`: the user and the host, as the first line says it. `renew`: gets a token, when the
+        user asks to sign in again."""
+        super().__init__()
+        self.theme = "ansi-dark"
+        self._client = client
+        self._who = who
+        self._renew = renew
+        self.desk = Desk(client)
+        self._changed: set[Change] = set()
+        self._moved = asyncio.Event()
+        self._about: About | None = None
+        self._drafts: dict[str, str] = {}
+        self._is_fetching = False
+        self._front = Front(self, self._draw_passing)
+        self._people = People(self._front, self.desk)
+        self._waiting = Waiting(self._front, self.desk)
+        self.top = Bar(id="top")
+        self.list = Pane(id="list")
+        self.title_bar = Bar(id="title")
+        self.talk = TalkPane(id="talk", has_end=True)
+        self.passing = Bar(id="passing")
+        self.about = Bar(id="about")
+        self.composer = Composer(id="composer")
+        self.keys = Bar(id="keys")
+
+    def compose(self) -> ComposeResult:
+        yield self.top
+        with Horizontal():
+            yield self.list
+            with Vertical(id="side"):
+                yield self.title_bar
+                yield self.talk
+                yield self.passing
+                yield self.about
+                with Horizontal(id="writing"):
+                    yield Bar(drawing.PROMPT, id="prompt")
+                    yield self.composer
+        yield self.keys
+
+    # -- from the library to the screen -----------------------------------------------------------
+
+    async def on_mount(self) -> None:
+        changes = self._client.changes()
+        await self.desk.load()
+        if self.desk.conversations and not self._is_narrow:
+            await self.desk.open(self.desk.conversations[0].key)
+        await self.draw()
+        self.watch(self.screen, "focused", self._draw_keys)
+        self.action_write() if self.desk.room else self.action_list()
+        self.run_worker(self._hear(changes))
+        self.run_worker(self._keep_up())
+        self.set_interval(1.0, self._draw_status)
+
+    async def _hear(self, changes: Changes) -> None:
+        async for change in changes:
+            self._changed.add(change)
+            self._moved.set()
+
+    async def _keep_up(self) -> None:
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            changed, self._changed = self._changed, set()
+            await self._front.do(self.desk.refresh(changed))
+            await self.draw()
+            await self._saw()
+            await asyncio.sleep(PAUSE_S)
+
+    async def draw(self) -> None:
+        self.list.show(drawing.conversations(self.desk))
+        self.talk.show(drawing.talk(self.desk))
+        self.title_bar.show(*drawing.title(self.desk))
+        self._draw_status()
+        self._draw_passing()
+        self._people.draw()
+        await self._waiting.draw()
+
+    def _draw_status(self) -> None:
+        self.top.show((Span(f" {self._who}"),), (*drawing.status(self.desk), Span(" ")))
+
+    def _draw_keys(self) -> None:
+        focused = self.focused.id if self.focused else None
+        self.keys.show(drawing.keys(focused or ""))
+
+    def _draw_passing(self) -> None:
+        self.passing.show(drawing.passing(self.desk, self._front.notice))
+
+    async def _saw(self) -> None:
+        """What stands at the end and is looked at was read."""
+        looked_at = self.app_focus and not self._front.is_busy
+        if looked_at and self.talk.view.is_at_end and not self._is_listing:
+            await self._front.do(self.desk.saw_all())
+
+    # -- conversations ----------------------------------------------------------------------------
+
+    @on(Pane.Taken, "#list")
+    async def _chose_room(self, event: Pane.Taken) -> None:
+        await self._open(event.key)
+
+    async def action_next_room(self, step: int) -> None:
+        keys = [each.key for each in self.desk.conversations]
+        at = keys.index(self.desk.room.key) + step if self.desk.room else 0
+        if 0 <= at < len(keys):
+            await self._open(keys[at])
+
+    async def _open(self, key: str) -> None:
+        self._drop_about()
+        self._keep_draft()
+        if not await self._front.do(self.desk.open(key)):
+            return
+        self.composer.put(self._drafts.pop(key, ""))
+        self.talk.show_other(drawing.talk(self.desk))
+        self.list.choose(key)
+        self.action_write()
+        await self.draw()
+        await self._saw()
+
+    def _keep_draft(self) -> None:
+        if self.desk.room and self.composer.text.strip() and len(self._drafts) < DRAFTS:
+            self._drafts[self.desk.room.key] = self.composer.text
+
+    def action_begin(self) -> None:
+        self._front.ask(
+            self._begin,
+            "New conversation",
+            Field("With whom? Names, with commas between them"),
+            Field("What is it called? It need not be"),
+        )
+
+    async def _begin(self, members: str, name: str) -> None:
+        names = [each.strip() for each in members.split(",") if each.strip()]
+        made = await self._client.create(name.strip(), names)
+        await self._open(made.key)
+
+    # -- people, what waits, help, signing in -----------------------------------------------------
+
+    def action_people(self) -> None:
+        self._people.show()
+
+    async def action_queue(self) -> None:
+        await self._waiting.show()
+
+    def action_help(self) -> None:
+        self._front.show(Listed("Keys", drawing.help_()))
+
+    async def action_connect(self) -> None:
+        if self._client.status.connection in ("needs sign-in", "displaced"):
+            await self._front.do(self._sign_in())
+        self._client.network_up()
+
+    async def _sign_in(self) -> None:
+        self._client.sign_in(await self._renew())
+
+    # -- messages ---------------------------------------------------------------------------------
+
+    @on(Pane.Taken, "#talk")
+    async def _chose_message(self, event: Pane.Taken) -> None:
+        room = self.desk.room
+        message = room.message(event.key) if room else None
+        if room is not None and message is not None:
+            why = await self._client.why(message.key)
+            self._front.show(Listed("Message", drawing.whole(message, room, why)))
+
+    def action_reply(self) -> None:
+        self._write_about("reply")
+
+    def action_edit(self) -> None:
+        message = self._own()
+        if message is not None:
+            self._write_about("edit")
+            self.composer.put(message.text)
+
+    def _write_about(self, kind: Literal["reply", "edit"]) -> None:
+        message = self._chosen()
+        if message is not None:
+            self._about = About(kind, message)
+            self.about.show(drawing.about(kind, message))
+            self.about.add_class("-shown")
+            self.action_write()
+
+    def action_delete(self) -> None:
+        message = self._own()
+        if message is not None:
+            self._front.confirm(partial(self._client.delete, message), "Delete it for everybody?")
+
+    def action_react(self) -> None:
+        message = self._chosen()
+        if message is not None:
+            field = Field("With what? The same again takes it back", REACTION)
+            self._front.ask(partial(self.desk.toggle, message), "React", field)
+
+    async def action_again(self) -> None:
+        message = self._failed()
+        if message is not None:
+            await self._front.do(self._client.again(message.key))
+
+    async def action_dismiss(self) -> None:
+        message = self._failed()
+        if message is not None:
+            await self._front.do(self._client.dismiss(message.key))
+
+    def _chosen(self) -> Message | None:
+        return self.desk.room.message(self.talk.chosen) if self.desk.room else None
+
+    def _own(self) -> Message | None:
+        message = self._chosen()
+        if message is not None and message.author != self._client.user:
+            self._front.tell("Only its author can do that.")
+            return None
+        return message
+
+    def _failed(self) -> Message | None:
+        message = self._chosen()
+        if message is not None and message.state is not State.FAILED:
+            self._front.tell("It did not fail.")
+            return None
+        return message
+
+    @on(Pane.AtStart)
+    async def _wants_older(self, event: Pane.AtStart) -> None:
+        if event.control is self.talk and not self._is_fetching:
+            self._is_fetching = True
+            self.run_worker(self._fetch_older())
+
+    async def _fetch_older(self) -> None:
+        try:
+            if await self._front.do(self.desk.older()):
+                await self.draw()
+        finally:
+            self._is_fetching = False
+
+    @on(Pane.AtEnd)
+    async def _at_end(self, event: Pane.AtEnd) -> None:
+        if event.control is self.talk:
+            self.desk.forget_older()
+            await self.draw()
+            await self._saw()
+        elif event.control is self.list and await self.desk.more_conversations():
+            await self.draw()
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    @on(Composer.Sent)
+    async def _sent(self, event: Composer.Sent) -> None:
+        room, about, text = self.desk.room, self._about, event.text.rstrip()
+        if room is None:
+            self._front.tell("Open a conversation, or begin one: Ctrl+N")
+        elif await self._front.do(self._write(room, about, text)):
+            self.composer.put("")
+            self._drop_about()
+            room.new_after = None
+            self.talk.action_end()
+
+    async def _write(self, room: Room, about: About | None, text: str) -> None:
+        match about:
+            case About("edit", message):
+                await self._client.edit(message, text, message.change)
+            case About("reply", message):
+                await self._client.send(room.conversation, text, message)
+            case _:
+                await self._client.send(room.conversation, text)
+
+    @on(TextArea.Changed)
+    def _typed(self, event: TextArea.Changed) -> None:
+        if self.desk.room is None or (self._about is not None and self._about.kind == "edit"):
+            return
+        if event.text_area.text:
+            self._client.typing(self.desk.room.conversation)
+        else:
+            self._client.stopped_typing(self.desk.room.conversation)
+
+    @on(Composer.Left)
+    def _up(self) -> None:
+        self.talk.focus()
+
+    @on(Composer.Dropped)
+    def _dropped(self) -> None:
+        if self._about is None:
+            self.action_list()
+        elif self._about.kind == "edit":
+            self.composer.put("")
+        self._drop_about()
+
+    def _drop_about(self) -> None:
+        self._about = None
+        self.about.remove_class("-shown")
+
+    def action_write(self) -> None:
+        self.list.screen.remove_class("-listing")
+        self.composer.focus()
+
+    def action_list(self) -> None:
+        self.list.screen.add_class("-listing")
+        self.list.focus()
+
+    # -- the size and the place of the screen -----------------------------------------------------
+
+    @property
+    def _is_narrow(self) -> bool:
+        return self.size.width < NARROW
+
+    @property
+    def _is_listing(self) -> bool:
+        """There is no place for the conversation now."""
+        return self._is_narrow and self.list.screen.has_class("-listing")
+
+    async def on_app_focus(self, _: AppFocus) -> None:
+        await self._saw()

@@ -1,0 +1,57 @@
+"""Where one writes: Enter sends, Ctrl+J begins a line."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Key
+from textual.message import Message
+from textual.widgets import TextArea
+
+
+class Composer(TextArea):
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+j", "new_line", show=False, priority=True),
+    ]
+
+    class Sent(Message):
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """Up in the first line: to the messages."""
+
+    class Dropped(Message):
+        """Escape."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, compact=True, highlight_cursor_line=False, tab_behavior="focus")
+
+    async def _on_key(self, event: Key) -> None:
+        match event.key:
+            case "enter":
+                self._take(event)
+                if self.text.strip():
+                    self.post_message(self.Sent(self.text))
+            case "escape":
+                self._take(event)
+                self.post_message(self.Dropped())
+            case "up" if self.cursor_at_first_line:
+                self._take(event)
+                self.post_message(self.Left())
+            case _:
+                await super()._on_key(event)
+
+    def _take(self, event: Key) -> None:
+        event.stop()
+        event.prevent_default()
+
+    def action_new_line(self) -> None:
+        self.insert("\n")
+
+    def put(self, text: str) -> None:
+        """In place of what is there, with the cursor behind it."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)

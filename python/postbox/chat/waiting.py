@@ -1,0 +1,41 @@
+"""What waits in the queue and why, and what was refused: to be tried again, or dropped."""
+
+from __future__ import annotations
+
+from postbox.chat import drawing, wording
+from postbox.chat.desk import Desk
+from postbox.chat.dialogs import Act, Answer, Listed
+from postbox.chat.front import Front
+from postbox.chat.pane import Make
+
+ACTS = (Act("t", "try again", is_of_one=True), Act("x", "drop", is_of_one=True))
+
+
+class Waiting:
+    def __init__(self, front: Front, desk: Desk) -> None:
+        self._front = front
+        self._desk = desk
+        self._screen: Listed | None = None
+
+    async def show(self) -> None:
+        self._screen = Listed("What waits, and why", await self._made(), ACTS)
+        self._front.show(self._screen, self._do)
+
+    async def draw(self) -> None:
+        if self._screen is not None and self._screen.is_current:
+            self._screen.show(await self._made())
+
+    async def _made(self) -> Make:
+        return drawing.queue(await self._desk.waiting())
+
+    async def _do(self, answer: Answer | None) -> None:
+        if answer is None:
+            return
+        client = self._desk.client
+        refused = {row.local for row in self._desk.queue if wording.is_refused(row)}
+        if answer.key not in refused:
+            self._front.tell("It was not refused: it goes by itself.")
+        elif answer.act == "drop":
+            await self._front.do(client.dismiss(answer.key))
+        else:
+            await self._front.do(client.again(answer.key))
