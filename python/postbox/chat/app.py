@@ -239,9 +239,13 @@ class Chat(App[None]):
         self._front.show(Listed("Keys", drawing.help_()))
 
     async def action_connect(self) -> None:
-        if self._client.status.connection in ("needs sign-in", "displaced"):
-            await self._front.do(self._sign_in())
-        self._client.network_up()
+        match self._client.status.connection:
+            case "needs sign-in":
+                await self._front.do(self._sign_in())
+            case "displaced":
+                self._client.take_over()
+            case _:
+                self._client.network_up()
 
     async def _sign_in(self) -> None:
         self._client.sign_in(await self._renew())

@@ -20,7 +20,7 @@ async def run_chat(
 ) -> int:
     """In an asyncio loop, on the terminal. An exit code. Raises what `open_client` raises."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    opening = open_client(url, tokens.fresh, path, user=user, device=device, ca=ca)
+    opening = open_client(url, tokens.fresh, path, device=device, ca=ca)
     async with opening as client:
         app = Chat(client, f"{user} · {url.partition('://')[2].rstrip('/')}", tokens.again)
         await app.run_async()
