@@ -1,8 +1,9 @@
-"""The conformance vectors of clients (tests/data/conformance/clients), run against the library: what
-an implementation in another language runs against itself."""
+"""The conformance vectors of clients (tests/data/conformance/clients), run against the library:
+what an implementation in another language runs against itself."""
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from postbox.client.core.inputs import Input
+from postbox.client.core.apply import Lost, Reader, page_changes
+from postbox.client.core.changes import Place
+from postbox.client.core.inputs import Heard, Input
 from postbox.client.core.machine import Machine
+from postbox.rpc.postbox.v1 import clients_pb as pb
 
 VECTORS = Path(__file__).parents[2] / "data" / "conformance" / "clients"
 
@@ -32,3 +36,32 @@ def test_the_machine(case: Any) -> None:
     for number, step in enumerate(case["steps"]):
         actions = machine.handle(msgspec.convert(step["input"], Input))
         assert plain(actions) == step["actions"], f"step {number}: {step['input']}"
+
+
+@pytest.mark.parametrize("case", cases("stream"))
+def test_the_stream(case: Any) -> None:
+    reader = Reader(case["user"], msgspec.convert(case["place"], Place), case["heads"])
+    for number, step in enumerate(case["frames"]):
+        frame = frame_of(step["frame"])
+        if step.get("lost"):
+            with pytest.raises(Lost):
+                reader.take(frame)
+            continue
+        taken = reader.take(frame)
+        assert plain(taken.changes) == step["changes"], f"frame {number}"
+        assert plain(taken.place) == step["place"]
+        assert plain(taken.passing) == step.get("passing", [])
+        heard = msgspec.convert({**step.get("heard", {}), "place": step["place"]}, Heard)
+        assert taken.heard == heard or "heard" not in step
+
+
+def frame_of(given: Any) -> bytes:
+    if "binary" in given:
+        return base64.b64decode(given["binary"])
+    return pb.Event.from_json(json.dumps(given)).to_binary()
+
+
+@pytest.mark.parametrize("case", cases("history"))
+def test_a_page_of_history(case: Any) -> None:
+    page = pb.HistoryPage.from_json(json.dumps(case["page"])).to_binary()
+    assert plain(page_changes(page)) == case["changes"]
