@@ -13,10 +13,10 @@ from postbox.clients.events.kinds import IS_COPY, Kind
 from postbox.clients.ids import author_of, conversation_of, text_of
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.store.contract import Entry, Lane
-from support.client_door import Door, kind_of
+from support.client_door import Door, kind_of, value_of
 from support.client_fleet import Gadget
 
-NEW = {"ConversationCreated", "SendingNewMessage", "MessageEdited", "foreign"}
+NEW = {"ConversationCreated", "SendingNewMessage", "MessageEdited", "InviteDecided", "foreign"}
 """Of other kinds one that changes nothing is a duplicate of what did, and has no entry."""
 
 
@@ -28,6 +28,10 @@ class Period:
 
     def has(self, pos: int) -> bool:
         return self.joined <= pos and (self.left is None or pos <= self.left)
+
+    def shows(self, pos: int) -> bool:
+        """To who looks back."""
+        return self.has(pos) or (self.sees_all and pos <= self.joined)
 
 
 @dataclass
@@ -99,6 +103,8 @@ class Audit:
     def check_sent(self, gadget: Gadget) -> None:
         """Nothing of a conversation from outside of the user's time in it."""
         for event in gadget.seen:
+            if kind_of(event) in ("userIsTyping", "userIsConnected"):
+                self._check_company(gadget.uuid, value_of(event))
             if not event.conversationUuid:
                 continue
             periods = self.periods.get((gadget.uuid, event.conversationUuid))
@@ -106,9 +112,40 @@ class Audit:
             entry = self.by_uuid.get(event.uuid)
             if event.conversationSeq and entry is not None:
                 assert any(
-                    period.has(entry.pos) or (event.backfill and period.sees_all)
+                    period.has(entry.pos) or (event.backfill and period.shows(entry.pos))
                     for period in periods
                 ), f"{gadget.user} was not there then: {event}"
+
+    def _check_company(self, user: str, said: Any) -> None:
+        """Who types or is connected was in a conversation with the user, and types in one."""
+        theirs = {conversation for who, conversation in self.periods if who == said.userUuid}
+        shared = theirs & {conversation for who, conversation in self.periods if who == user}
+        named = getattr(said, "conversationUuid", "")
+        is_known = named in shared if named else bool(shared)
+        assert is_known, f"{user} is told of a stranger: {said}"
+
+    def check_page(
+        self, user: str, conversation: str, before: int, limit: int, page: pb.HistoryPage | None
+    ) -> None:
+        """What the user finds who looks back, now."""
+        periods = self.periods.get((user, conversation), [])
+        if not periods or periods[-1].left is not None:
+            assert page is None, f"{user} is not in {conversation}, and looks back"
+            return
+        assert page is not None, f"{user} is in {conversation}, and cannot look back"
+        shown = [
+            entry
+            for entry in self.entries
+            if entry.seq is not None and conversation_in(entry) == conversation
+            if any(period.shows(entry.pos) for period in periods)
+        ]
+        wanted = [entry for entry in shown if not before or (entry.seq or 0) < before]
+        uuids = [text_of(entry.id) for entry in wanted[-limit:]]
+        came = [event.uuid for event in page.events]
+        assert came[: len(uuids)] == uuids, f"{user} looks back and finds {came}, not {uuids}"
+        later = {text_of(entry.id) for entry in shown[len(wanted) :]}
+        assert later.issuperset(came[len(uuids) :]), f"{user} looks back and finds too much"
+        assert page.more == (len(wanted) > limit)
 
     def check_complete(self, gadget: Gadget, began: int) -> None:
         """Since its last snapshot it was sent all that the user sees, once and in order."""

@@ -7,13 +7,14 @@ or a conversation's numbers have a hole. `differences` compares what two devices
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from postbox.rpc.postbox.v1 import clients_pb as pb
 
+LARGE = 100  # members, and more
 FULL = 50  # messages of a conversation that a device begins with, if there are as many
 
 
@@ -45,6 +46,7 @@ class Conversation:
     seq: int = 0  # the newest number
     told: int = 0  # messages that it began with
     floor: int = 0  # it has all messages from this number on
+    was_large: bool = False  # then others' watermarks were not told
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Device:
         self.own: dict[str, str] = {}  # of its own events: what it called them -> what they are
         self.transitory: list[pb.Event] = []
         self._shadow: State | None = None
+        self._begun = b""  # the epoch of the snapshot that comes
         self._previous: str | None = None  # on this stream
 
     def opened(self) -> None:
@@ -125,7 +128,7 @@ class Device:
     def _mark(self, event: pb.Event, kind: str, value: Any) -> bool:
         match kind:
             case "snapshotBegin":
-                self.epoch = value.epoch
+                self._begun = value.epoch
                 self.codes.append(value.code)
                 self._shadow = State()
                 self.last_uuid = ""
@@ -133,6 +136,7 @@ class Device:
             case "snapshotEnd":
                 assert self._shadow is not None
                 self.state, self._shadow = self._shadow, None
+                self.epoch = self._begun
                 self.last_uuid = self._previous = event.uuid
             case "caughtUp":
                 self.caught_up += 1
@@ -200,6 +204,7 @@ class Device:
         for user in value.members:
             self._meets(user)
             found.members[user.uuid] = int(user.uuid == event.authorUuid)
+        found.was_large |= len(found.members) > LARGE
 
     def _on_conversationNameChanged(self, event: pb.Event, value: Any) -> None:
         self._in(event).name = value.newName
@@ -209,7 +214,9 @@ class Device:
         if not event.backfill and self._begins(event):
             begun = Conversation(seq=event.conversationSeq)
             self._now.conversations[event.conversationUuid] = begun
-        self._in(event).members[value.user.uuid] = int(value.role)
+        found = self._in(event)
+        found.members[value.user.uuid] = int(value.role)
+        found.was_large |= len(found.members) > LARGE
 
     def _on_memberLeft(self, event: pb.Event, value: Any) -> None:
         if value.userUuid == self.user:
@@ -297,7 +304,8 @@ def differences(a: Device, b: Device) -> list[str]:
         found += _unlike(f"{uuid} members", one.members, other.members)
         found += _unlike(f"{uuid} newest number", one.seq, other.seq)
         found += _unlike(f"{uuid} messages", _from(one, floor), _from(other, floor))
-        found += _unlike(f"{uuid} watermarks", _marks(one), _marks(other))
+        whose = {a.user} if one.was_large or other.was_large else one.members.keys()
+        found += _unlike(f"{uuid} watermarks", _marks(one, whose), _marks(other, whose))
         for user in one.members.keys() & other.members.keys():
             found += _unlike(f"{user}", a.state.profiles.get(user), b.state.profiles.get(user))
             images = a.state.images.get(user, b""), b.state.images.get(user, b"")
@@ -322,9 +330,5 @@ def _from(conversation: Conversation, floor: int) -> dict[str, Message]:
     }
 
 
-def _marks(conversation: Conversation) -> dict[tuple[str, str], int]:
-    return {
-        name: seq
-        for name, seq in conversation.watermarks.items()
-        if name[0] in conversation.members
-    }
+def _marks(conversation: Conversation, users: Collection[str]) -> dict[tuple[str, str], int]:
+    return {name: seq for name, seq in conversation.watermarks.items() if name[0] in users}

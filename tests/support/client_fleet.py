@@ -18,11 +18,14 @@ import trio
 
 from postbox.clients import wire
 from postbox.clients.ids import device_id, event_id, text_of, user_id
+from postbox.config import HostsConfig
 from postbox.rpc.fields import bytes_field, varint_field
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from support.asgi_call import Call
 from support.client_device import Device as Model
-from support.client_door import Door, Refused, door_at, event_of, kind_of
+from support.client_device import Lost
+from support.client_door import Door, Refused, door_at, event_of, kind_of, value_of
+from support.client_far_host import OWN
 from support.simulate import MemoryDisk, Simulation, suppress_severed
 from support.simulate import Node as Life
 
@@ -42,6 +45,7 @@ class House:
     simulation: Simulation
     home: Path
     nursery: trio.Nursery
+    store: str = ""  # the URL of its database; else it is on the disk, and can be put back
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     door: Door | None = None
     histories: int = 1
@@ -57,7 +61,12 @@ class House:
         self._life, self._ended = self.simulation.node(self.disk), trio.Event()
         with suppress_severed(), trio.CancelScope() as self._scope:
             async with door_at(
-                self.home, self._life.world, events_per_second=100_000, burst=1_000_000
+                self.home,
+                self._life.world,
+                store=self.store,
+                hosts=HostsConfig(name=OWN),
+                events_per_second=100_000,
+                burst=1_000_000,
             ) as self.door:
                 task_status.started()
                 await trio.sleep_forever()
@@ -140,6 +149,7 @@ class Gadget:
     came: list[pb.Event] = field(default_factory=list)  # since then
     seen: list[pb.Event] = field(default_factory=list)  # all, of this history
     listening: trio.CancelScope | None = None
+    types: str = ""  # the conversation in which it says so with its next batch
     _offers: bool = False  # it has yet to ask for a number, and then offers everything again
     _sending: trio.Lock = field(default_factory=trio.Lock)
 
@@ -197,7 +207,13 @@ class Gadget:
 
     async def _sync(self, batch: list[Made], first: int) -> pb.SubmitEventOutput | None:
         """None: there is no answer, or it was a hole, and the device knows the number now."""
-        message = b"".join(bytes_field(1, made.body) for made in batch) + varint_field(2, first)
+        bodies = [made.body for made in batch]
+        typing = self.types if first else ""  # a question is without any event
+        if typing:
+            self.types = ""
+            said = event_of(pb.UserIsTyping(conversationUuid=typing))
+            bodies.insert(len(bodies) // 2, said.to_binary())
+        message = b"".join(bytes_field(1, body) for body in bodies) + varint_field(2, first)
         message += bytes_field(3, self.model.token.encode())
         try:
             answer = await self.house.through(
@@ -210,14 +226,17 @@ class Gadget:
         except Refused as refused:
             self._on(refused)
             return None
-        return pb.SubmitEventOutput.from_binary(answer.messages[0])
+        output = pb.SubmitEventOutput.from_binary(answer.messages[0])
+        if typing:
+            assert output.events.pop(len(batch) // 2) == pb.Event()
+        return output
 
     def _on(self, refused: Refused) -> None:
         match refused.code:
             case "QUEUE_HOLE":
                 self.first = int(refused.metadata["postbox-next-queue-number"])
                 self.queue = list(self.made)
-            case "STOPPING" | "UNAVAILABLE" | "RATE_LIMITED" | "SNAPSHOT_BUSY" | "DISPLACED":
+            case "STOPPING" | "UNAVAILABLE" | "SNAPSHOT_BUSY" | "DISPLACED" | "NOT_A_MEMBER":
                 pass
             case _:
                 raise refused
@@ -255,7 +274,7 @@ class Gadget:
     ) -> bool:
         """`frames`: behind so many the connection breaks. `pause_s`: it reads slowly. Whether it
         came to its end by itself."""
-        by_uuid = by_uuid and self.knows == self.house.histories and bool(self.model.last_uuid)
+        by_uuid = by_uuid and bool(self.model.last_uuid)
         request = pb.SyncFromServerRequest(
             lastEventUuid=self.model.last_uuid if by_uuid else "",
             resumeToken="" if by_uuid else self.model.token,
@@ -279,9 +298,17 @@ class Gadget:
             return True
         return False
 
-    def take(self, frame: bytes) -> None:
+    def take(self, frame: bytes) -> bool:
+        """False: it notices that this is not the history which it knows, and is to begin anew."""
         event = pb.Event.from_binary(frame)
-        self.model.take(frame)
+        try:
+            self.model.take(frame)
+        except Lost:
+            if self.knows == self.house.histories:
+                raise
+            return self._begin_anew()
+        if kind_of(event) == "caughtUp" and value_of(event).epoch != self.model.epoch:
+            return self._begin_anew()
         if kind_of(event) == "snapshotEnd":
             self._offers = bool(self.made)
             self.began, self.knows = event.resumeToken, self.house.histories
@@ -290,6 +317,11 @@ class Gadget:
             self.came.append(each)
             self.seen.append(each)
             self._was_sent(each)
+        return True
+
+    def _begin_anew(self) -> bool:
+        self.model.token = self.model.last_uuid = ""
+        return False
 
     def _was_sent(self, event: pb.Event) -> None:
         """Its own came down before it was answered."""
@@ -298,13 +330,37 @@ class Gadget:
             made.answer = "stored"
             self.first += 1
 
-    async def listen(self, per_frame: int, frames: int, pause_s: float) -> None:
+    def listen(self, nursery: trio.Nursery, per_frame: int, frames: int, pause_s: float) -> None:
         """Live, until it is told to `hang_up`, or the connection breaks."""
         self.hang_up()
-        with trio.CancelScope() as self.listening:
-            await self.pull(
-                until_caught_up=False, per_frame=per_frame, frames=frames, pause_s=pause_s
+        scope = self.listening = trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await self.pull(
+                    until_caught_up=False, per_frame=per_frame, frames=frames, pause_s=pause_s
+                )
+
+        nursery.start_soon(run)
+
+    async def look_back(
+        self, conversation: str, before: int = 0, limit: int = 0
+    ) -> pb.HistoryPage | None:
+        """None: there was no answer, or the user is in no such conversation."""
+        asked = pb.HistoryRequest(conversationUuid=conversation, beforeSeq=before, limit=limit)
+        message = asked.to_binary()
+        try:
+            answer = await self.house.through(
+                lambda door: door.call(wire.HISTORY, message, self.token)
             )
+        except Away:
+            return None
+        if answer.trailers.get("grpc-status") != "0":
+            self._on(Refused(answer))
+            return None
+        page = pb.HistoryPage.from_binary(answer.messages[0])
+        self.seen += page.events
+        return page
 
     def hang_up(self) -> None:
         if self.listening is not None:
@@ -335,9 +391,9 @@ class Feed:
         while len(self._buffer) >= 5:
             end = 5 + int.from_bytes(self._buffer[1:5], "big")
             frame, self._buffer = self._buffer[5:end], self._buffer[end:]
-            self._gadget.take(frame)
+            goes_on = self._gadget.take(frame)
             self._left -= 1
-            if self._left == 0:
+            if self._left == 0 or not goes_on:
                 self.scope.cancel()
                 break
         await trio.sleep(self._pause_s)
