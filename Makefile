@@ -118,6 +118,7 @@ bench: .make/core ## the figures of benches/README.md, with 80,000 and 800,000 e
 	$(MAKE) --no-print-directory bench-kernel
 	$(MAKE) --no-print-directory bench-hosts
 	$(MAKE) --no-print-directory bench-clients
+	$(MAKE) --no-print-directory bench-client
 
 .PHONY: bench-kernel
 bench-kernel: .make/core postgres ## those of the log on both engines; PARTS="writing ready" for some
@@ -130,6 +131,10 @@ bench-hosts: .make/core postgres ## those of events from host to host; PARTS="po
 .PHONY: bench-clients
 bench-clients: .make/core postgres ## those of users' devices; PARTS="submits idle" for some
 	PYTHONPATH=tests:benches $(BIN)/python -m clients_bench $(PARTS)
+
+.PHONY: bench-client
+bench-client: .make/core postgres ## those of the client library; PARTS="making" for some
+	PYTHONPATH=tests:benches $(BIN)/python -m client_bench $(PARTS)
 
 .PHONY: bench-compare
 bench-compare: .make/core ## the same by criterion and pytest-benchmark, beside the runs before

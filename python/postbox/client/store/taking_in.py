@@ -41,8 +41,7 @@ _FORGET = (
 _IS_THERE = """not exists (select 1 from {deleted} d
   where d.conversation = :conversation and d.message = :message)"""
 
-_LOWER_FLOOR = """update {conversation} set floor = min(coalesce(floor, :seq), :seq)
-  where uuid = :conversation and :is_backfill"""
+_LOWER_FLOOR = "floor = iif(:is_backfill, min(coalesce(floor, :seq), :seq), floor)"
 
 _CLEAR_MESSAGE = (
     "delete from {message} where uuid = :message",
@@ -134,9 +133,8 @@ STATEMENTS: Mapping[type[Change], Sequence[str]] = {
           select :message, :local, :conversation, :seq, :author, :text, :reply_to, :at_ms, :extra,
             :author in (select user from owner)
           where {_IS_THERE} on conflict do nothing""",
-        """update {conversation} set newest_ms = :at_ms
-          where uuid = :conversation and newest_ms < :at_ms""",
-        _LOWER_FLOOR,
+        f"""update {{conversation}} set newest_ms = max(newest_ms, :at_ms), {_LOWER_FLOOR}
+          where uuid = :conversation and (newest_ms < :at_ms or :is_backfill)""",
     ),
     changes.MessageEdited: (
         f"""insert into {{edit}} (conversation, message, seq, event, text, extra)
@@ -161,7 +159,7 @@ STATEMENTS: Mapping[type[Change], Sequence[str]] = {
         """insert or ignore into {foreign_event}
             (conversation, uuid, local, seq, author, at_ms, body)
           values (:conversation, :event, :local, :seq, :author, :at_ms, :body)""",
-        _LOWER_FLOOR,
+        f"update {{conversation}} set {_LOWER_FLOOR} where uuid = :conversation and :is_backfill",
     ),
     # -- guilds and invites --------------------------------------------------------------------
     changes.GuildEntered: (
