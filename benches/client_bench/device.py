@@ -73,21 +73,29 @@ class Host:
         created = pb.ConversationCreated(
             conversationUuid=conversation, name="a conversation", members=members
         )
-        event = pb.Event(uuid=conversation, conversationUuid=conversation, conversationSeq=1)
-        event.authorUuid, event.serverTime = BOB, Timestamp(seconds=BEGUN_S)
-        event.content = Oneof("conversationCreated", created)
-        return event
+        return pb.Event(
+            uuid=conversation,
+            content=Oneof("conversationCreated", created),  # type: ignore[arg-type]
+            conversationUuid=conversation,
+            conversationSeq=1,
+            authorUuid=BOB,
+            serverTime=Timestamp(seconds=BEGUN_S),
+        )
 
     def _said(self, number: int) -> pb.Event:
         conversation = self.conversations[number % CONVERSATIONS]
         self._seqs[conversation] += 1
         name = uuid()
         message = pb.Message(text=TEXT, conversationUuid=conversation)
-        event = pb.Event(uuid=name, conversationUuid=conversation)
-        event.conversationSeq, event.authorUuid = self._seqs[conversation], BOB
-        event.serverTime = Timestamp(seconds=BEGUN_S + number)
-        event.content = Oneof("newMessage", pb.NewMessage(uuid=name, message=message))
-        return event
+        came = pb.NewMessage(uuid=name, message=message)
+        return pb.Event(
+            uuid=name,
+            content=Oneof("newMessage", came),  # type: ignore[arg-type]
+            conversationUuid=conversation,
+            conversationSeq=self._seqs[conversation],
+            authorUuid=BOB,
+            serverTime=Timestamp(seconds=BEGUN_S + number),
+        )
 
 
 def reader(store: Store) -> Reader:
