@@ -9,7 +9,6 @@ from pathlib import Path
 
 import anyio
 import pytest
-import trustme
 
 from postbox.client.transport.contract import CallFailed, Transport
 from postbox.net.addresses import Reach
@@ -30,12 +29,6 @@ async def host_at(
     async with door_at(home, loopback=reach is REACH) as door:
         async with served(door.app, world=system_world(), tls=tls, reach=reach) as where:
             yield door, where.url.replace("127.0.0.1", "localhost")
-
-
-@pytest.fixture
-def ca(authority: trustme.CA, tmp_path: Path) -> Path:
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    return tmp_path / "ca.pem"
 
 
 def expired(door: Door) -> str:
