@@ -132,6 +132,7 @@ class Client:
         found = await self._conversation(conversation)
         local = once_uuid(once) if once else ""
         queued = await self._do(acts.SendMessage(found.key, text, _key(reply_to)), local)
+        self._typing.sent(found.key, found.uuid)
         return _there(await self.message(queued.local))
 
     async def edit(self, message: NamedMessage, text: str, based_on: str = "") -> None:

@@ -73,7 +73,7 @@ class Credentials:
     async def renew(self) -> None:
         """Raises what `put` raises, SignInNeeded, and whatever the app's function raises."""
         if self._get is None:
-            raise SignInNeeded("the token is of no use any more: client.sign_in(token) goes on")
+            raise SignInNeeded("client.sign_in(token) goes on with a new one")
         self.put(await self._get())
 
 

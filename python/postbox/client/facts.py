@@ -183,6 +183,7 @@ class Owner(Struct, frozen=True):
     user: str  # uuid
     device: str  # name
     host: str = ""  # of whose users the user is; empty: not said, and not looked at
+    name: str = ""  # that the user signs in with
 
 
 class Row(Struct, frozen=True):

@@ -9,6 +9,7 @@ from functools import partial
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from postbox.client.acknowledging import Acknowledging
 from postbox.client.core.apply import Lost, Reader, Taken, heard
 from postbox.client.core.changes import Place
 from postbox.client.core.inputs import Fault, Heard
@@ -29,11 +30,14 @@ FRAMES_AHEAD = 16
 class Stream:
     """One at a time: the next begins where the commits of the one before have come to."""
 
-    def __init__(self, clock: Clock, shelf: Shelf, wire: Transport, news: News) -> None:
+    def __init__(
+        self, clock: Clock, shelf: Shelf, wire: Transport, news: News, owing: Acknowledging
+    ) -> None:
         self._clock = clock
         self._shelf = shelf
         self._wire = wire
         self._news = news
+        self._owing = owing
         self._turn = anyio.Lock()
 
     async def follow(
@@ -70,7 +74,9 @@ class Stream:
         )
         async with self._wire.stream(request.to_binary()) as frames:
             opened()
-            taking = _Taking(self._clock, self._shelf, self._news, Reader(user, place, heads), came)
+            self._owing.said()
+            reader = Reader(user, place, heads)
+            taking = _Taking(self._clock, self._shelf, self._news, self._owing, reader, came)
             return await taking.take_all(frames)
 
 
@@ -80,12 +86,14 @@ class _Taking:
         clock: Clock,
         shelf: Shelf,
         news: News,
+        owing: Acknowledging,
         reader: Reader,
         came: Callable[[Heard], None],
     ) -> None:
         self._clock = clock
         self._shelf = shelf
         self._news = news
+        self._owing = owing
         self._reader = reader
         self._came = came
         self._ended: Fault | None = None
@@ -128,6 +136,7 @@ class _Taking:
         with anyio.CancelScope(shield=True):  # what is committed is told, also if it is the last
             queued, holes = await self._shelf.read(_left)
         for each in taken:
+            self._owing.heard(each.changes)
             self._news.heard(each.changes)
             self._news.passed(each.passing)
         self._came(heard(taken, queued, holes))

@@ -8,6 +8,7 @@ from functools import partial
 
 import anyio
 
+from postbox.client.acknowledging import Acknowledging
 from postbox.client.core.actions import RefuseOldest
 from postbox.client.core.apply import Lost, page_changes
 from postbox.client.core.inputs import Answered, Fault, HolesFilled, NotAnswered
@@ -31,7 +32,10 @@ PAGE_EVENTS = 200
 
 
 class Queue:
-    def __init__(self, world: World, shelf: Shelf, wire: Transport, news: News) -> None:
+    def __init__(
+        self, world: World, shelf: Shelf, wire: Transport, news: News, owing: Acknowledging
+    ) -> None:
+        self._owing = owing
         self._world = world
         self._shelf = shelf
         self._wire = wire
@@ -46,6 +50,7 @@ class Queue:
             if refusal is not None:
                 await self._refuse(refusal)
             rows, token = await self._shelf.read(partial(_batch, limit))
+            self._owing.said()
             return await self._ask(rows[:limit], number, token)
         except CallFailed as failed:
             await self._note(rows, str(failed))

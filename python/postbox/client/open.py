@@ -114,6 +114,7 @@ async def _credentials(
             or (known.device if known else f"device-{world.random.bytes(_DEVICE_BYTES).hex()}")
         ),
         host=host,
+        name=claims.sub if claims else "",
     )
     await shelf.write(lambda store: store.claim(owner, moves=moved))
     return Credentials(owner, first, None if isinstance(token, str) else token)

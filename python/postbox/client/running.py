@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, assert_never
 import anyio
 from anyio.abc import TaskGroup
 
+from postbox.client.acknowledging import Acknowledging
 from postbox.client.core import actions, inputs
 from postbox.client.core.inputs import Fault
 from postbox.client.core.machine import Machine
@@ -46,8 +47,9 @@ class Running:
         self._news = news
         self._tasks = tasks
         self._machine = Machine(self._fraction)
-        self._stream = Stream(world.clock, shelf, wire, news)
-        self._queue = Queue(world, shelf, wire, news)
+        self._owing = Acknowledging(credentials.owner.user, shelf, wire)
+        self._stream = Stream(world.clock, shelf, wire, news, self._owing)
+        self._queue = Queue(world, shelf, wire, news, self._owing)
         self._scopes: dict[str, anyio.CancelScope] = {}  # of what may be given up, by what it is
         self._refusal: actions.RefuseOldest | None = None
         self._next_s: float | None = None  # when the stream is opened again
@@ -61,6 +63,7 @@ class Running:
             )
         )
         self._tasks.start_soon(self._news.nearby.watch)
+        self._tasks.start_soon(self._owing.run)
         self.tell(begun)
 
     def tell(self, happened: inputs.Input) -> None:
@@ -143,7 +146,7 @@ class Running:
         try:
             await self._credentials.renew()
         except (SignInNeeded, AnotherOwner, ValueError) as failed:
-            self._text = str(failed)
+            self._text = "; ".join(filter(None, (self._text, str(failed))))
             self.tell(inputs.TokenNotHad(is_lasting=True))
         except Exception as failed:  # the app's own: it is asked again, later
             self._text = f"no new token: {failed!r}"

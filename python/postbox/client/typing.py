@@ -39,6 +39,11 @@ class OwnTyping:
             self._told_s[key] = now_s
             self._tasks.start_soon(self._tell, key, False)
 
+    def sent(self, *keys: str) -> None:
+        """A message: by it all know that it is over."""
+        for key in keys:
+            self._told_s.pop(key, None)
+
     async def _tell(self, key: str, is_over: bool) -> None:
         """One that is lost is said again, or is over by itself."""
         with suppress(CallFailed, Fault):

@@ -38,6 +38,16 @@ INVITES_ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 
   and conversation = '' and kind = 'inviteDecided' order by number"""
 
 
+# The device knows the name that its own user signs in with before the host has said it, and if a
+# snapshot does not.
+OWNER_KNOWN = """insert into person (user, name) select user, name from owner where name <> ''
+  on conflict do update set name = excluded.name where person.name = ''"""
+
+
+def know_owner(cursor: apsw.Cursor) -> None:
+    cursor.execute(OWNER_KNOWN)
+
+
 def read_members(look: Reading, names: ConversationNames) -> list[Member]:
     found = rows(look.cursor, MEMBERS, (names.uuid,))
     members = [replace(Member(*each), is_owner=bool(each[4])) for each in found]

@@ -79,11 +79,13 @@ class Store:
         host that it was of is called `owner.host` from now on."""
         if self.owner is not None:
             _check(self._path, self.owner, owner, moves=moves)
-            owner = replace(owner, host=owner.host or self.owner.host)
+            known = self.owner
+            owner = replace(owner, host=owner.host or known.host, name=owner.name or known.name)
         if self.owner != owner:
             with self._write() as cursor:
-                values = (owner.user, owner.device, owner.host)
-                cursor.execute("replace into owner values (1, ?, ?, ?)", values)
+                values = (owner.user, owner.device, owner.host, owner.name)
+                cursor.execute("replace into owner values (1, ?, ?, ?, ?)", values)
+                people.know_owner(cursor)
             self.owner = owner
 
     # -- what the user does ----------------------------------------------------------------------
@@ -308,7 +310,7 @@ class Store:
 
 
 def _owner(cursor: apsw.Cursor) -> Owner | None:
-    found = row(cursor, "select user, device, host from owner")
+    found = row(cursor, "select user, device, host, name from owner")
     return None if found is None else Owner(*found)
 
 

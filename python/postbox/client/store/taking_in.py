@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 
 from postbox.client.core import changes
 from postbox.client.core.changes import Change, Place
-from postbox.client.store import handling, shadow
+from postbox.client.store import handling, people, shadow
 from postbox.client.store.rows import value
 
 _OF_A_CONVERSATION = (
@@ -189,6 +189,7 @@ def take_in(cursor: apsw.Cursor, several: Iterable[Change], now_ms: int) -> None
             case changes.SnapshotEnded():
                 handling.lower_marks(cursor)
                 shadow.put_in_place(cursor)
+                people.know_owner(cursor)
                 prefix = ""
             case changes.SnapshotDropped():
                 shadow.drop(cursor)

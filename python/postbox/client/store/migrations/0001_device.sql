@@ -6,7 +6,8 @@ create table owner (
   one integer primary key check (one = 1),
   user text not null,
   device text not null,
-  host text not null
+  host text not null,
+  name text not null
 ) strict;
 
 -- Where the device is. `awaited`: the number of the queue that the host awaits; 0: not known.
