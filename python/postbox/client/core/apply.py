@@ -149,6 +149,8 @@ class Reader:
 
     def _stored(self, event: pb.Event) -> Iterator[Change]:
         if not event.backfill:
+            if self._is_first and event.uuid == self._last and self._lets_in(event):
+                self._heads.pop(event.conversationUuid, None)  # cut off in what belongs to it
             self._last = self._previous = event.uuid
         if event.clientUuid:
             yield from self._settled(Settled(event.clientUuid.lower(), event.uuid))
@@ -167,18 +169,21 @@ class Reader:
     def _comes_in(self, event: pb.Event) -> Iterator[Change]:
         """The user does, or learns that it is in. Whatever else there is of a conversation that it
         is not in is not for it."""
-        match event.content and event.content.value:
-            case pb.ConversationCreated():
-                pass
-            case pb.MemberJoined(user=pb.User(uuid=user)) if user == self._user:
-                if event.backfill:
-                    return
-                yield ConversationBegun(event.conversationUuid)
-            case _:
-                return
+        if self._lets_in(event):
+            yield ConversationBegun(event.conversationUuid)
+        elif not (event.content and isinstance(event.content.value, pb.ConversationCreated)):
+            return
         self._heads[event.conversationUuid] = 0
         yield from self._numbered(event)
         yield from contents.of_event(event)
+
+    def _lets_in(self, event: pb.Event) -> bool:
+        """What belongs to it comes behind it, and if that is cut off, it comes once more."""
+        match event.content and event.content.value:
+            case pb.MemberJoined(user=pb.User(uuid=user)):
+                return user == self._user and not event.backfill
+            case _:
+                return False
 
     def _is_news(self, event: pb.Event) -> bool:
         """What tells how things are is always, and what has no number only says so."""
