@@ -1,0 +1,92 @@
+"""The client on real sockets, files and threads, on Trio and asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+import trio
+
+from postbox.client import Client, DatabaseInUse, State, open_client
+from postbox.world import system_world
+from support.client_door import Door, door_at
+from support.client_wires import ANY, ANY_ASYNCIO, GRPC, Way
+from support.serving import served
+
+PATIENCE_S = 60
+
+
+@asynccontextmanager
+async def host(home: Path) -> AsyncIterator[tuple[Door, str]]:
+    with trio.fail_after(PATIENCE_S):
+        async with door_at(home / "host") as door:
+            async with served(door.app, world=system_world()) as where:
+                yield door, where.url
+
+
+async def shows(client: Client, room: str, *texts: str) -> None:
+    with anyio.fail_after(PATIENCE_S):
+        changes = client.changes()
+        while [message.text for message in await client.messages(room)] != list(texts):
+            await anext(changes)
+
+
+@pytest.mark.parametrize("way", [ANY, ANY_ASYNCIO, GRPC], ids=str)
+async def test_two_devices_talk_and_one_goes_on_where_it_was(tmp_path: Path, way: Way) -> None:
+    async with host(tmp_path) as (door, url):
+        await door.device("bob").sync()
+        tokens = {name: door.token(name, "phone") for name in ("ann", "bob")}
+
+        async def talk() -> None:
+            def opened(name: str) -> AbstractAsyncContextManager[Client]:
+                path = tmp_path / f"{name}.db"
+                return open_client(url, tokens[name], path, transport=way.kind)
+
+            async with opened("ann") as ann, opened("bob") as bob:
+                room = (await ann.create("talk", ["bob"])).key
+                incoming = bob.incoming()
+                await ann.send(room, "hello")
+                message = await anext(incoming)
+                await bob.read(message)
+                await bob.send(message.conversation, "hello yourself", message)
+                await shows(ann, room, "hello", "hello yourself")
+                with pytest.raises(DatabaseInUse):
+                    async with opened("ann"):
+                        pytest.fail("it opened twice")
+            async with opened("ann") as ann:
+                sent = await ann.send(room, "once more")
+                assert sent.state is State.SENDING
+                await ann.drained()
+            async with opened("bob") as bob:
+                await bob.caught_up()
+                [there] = await bob.conversations()
+                await shows(bob, there.uuid, "hello", "hello yourself", "once more")
+
+        await way.run(talk)
+        assert (tmp_path / "ann.db").stat().st_mode & 0o777 == 0o600
+
+
+async def test_on_asyncio_a_call_that_is_given_up_by_a_timeout_leaves_the_client_whole(
+    tmp_path: Path,
+) -> None:
+    """A timeout of asyncio's own does not wait for the thread that is at work."""
+    async with host(tmp_path) as (door, url):
+        token = door.token("ann", "phone")
+
+        async def talk() -> None:
+            async with open_client(url, token, tmp_path / "ann.db") as ann:
+                room = (await ann.create("talk")).key
+                for number in range(40):
+                    try:
+                        async with asyncio.timeout(0.00005 * number):
+                            await ann.send(room, f"message {number}", once=str(number))
+                    except TimeoutError:
+                        await ann.send(room, f"message {number}", once=str(number))
+                await ann.drained()
+                await shows(ann, room, *(f"message {number}" for number in range(40)))
+
+        await ANY_ASYNCIO.run(talk)
