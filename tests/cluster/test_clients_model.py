@@ -90,7 +90,7 @@ class Fleet:
         self.messages: dict[str, str] = {}  # and where they are
 
     async def begin(self) -> None:
-        """Everybody has signed in, and knows a conversation of all and a large one."""
+        """Everybody has signed in; there is a conversation of two, and a large one of all."""
         await self.house.start()
         await self._register(CROWD)
         for number, user in enumerate([*USERS, *USERS]):
@@ -99,7 +99,7 @@ class Fleet:
         for gadget in self.gadgets:
             await gadget.push()
         ann, bob, *_ = self.gadgets
-        rooms = ann.make(created("all", *USERS)), bob.make(crowd("crowd", bob.user, 101))
+        rooms = ann.make(created("two", "bob")), bob.make(crowd("crowd", bob.user, 101))
         for gadget, room in zip((ann, bob), rooms, strict=True):
             for text in ("one", "two", "three"):
                 gadget.make(message("", text), room, text=text)
@@ -314,6 +314,7 @@ class Fleet:
         assert self.house.door is not None
         log = await audit(self.house.door)
         log.check_numbers()
+        log.check_watermarks()
         for gadget in self.gadgets:
             await self.look_at(gadget, log)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from postbox.clients.events.kinds import IS_COPY, Kind
 from postbox.clients.ids import author_of, conversation_of, text_of
+from postbox.clients.rules.watermarks import MAX_MEMBERS_TOLD
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.store.contract import Entry, Lane
 from support.client_door import Door, kind_of, value_of
@@ -89,6 +90,17 @@ class Audit:
             if not entry.flags & IS_COPY and entry.kind != Kind.MEMBERSHIP:
                 assert newest.get(author.device, b"") <= author.local, "not in order"
                 newest[author.device] = author.local
+
+    def check_watermarks(self) -> None:
+        """Where there are too many members, they are for the user's own devices."""
+        for entry in self.entries:
+            if entry.kind not in (Kind.READ_NEW_MESSAGE, Kind.DELIVERED_UP_TO):
+                continue
+            conversation = pb.Event.from_binary(entry.body or b"").conversationUuid
+            of_all = [each for (_, where), each in self.periods.items() if where == conversation]
+            members = sum(any(period.has(entry.pos) for period in each) for each in of_all)
+            is_told = conversation_in(entry) == conversation
+            assert is_told == (members <= MAX_MEMBERS_TOLD), f"told, of {members}: {is_told}"
 
     def check_made(self, gadget: Gadget) -> None:
         """What was made was stored or refused, as the device was told."""
