@@ -50,8 +50,18 @@ class Phone:
         client: Client = await self.host.nursery.start(self._live)
         return client
 
+    def begin_life(self) -> None:
+        """On its disk as it is."""
+        self._life = self.host.simulation.node(self.disk, self.address)
+
+    def sever(self) -> None:
+        """What it does from now on reaches nothing."""
+        assert self._life is not None
+        self._life.sever()
+
     async def _live(self, task_status: trio.TaskStatus[Client]) -> None:
-        self._life, self._ended = self.host.simulation.node(self.disk, self.address), trio.Event()
+        self._ended = trio.Event()
+        self.begin_life()
         try:
             with suppress_severed(), trio.CancelScope() as self._scope:
                 async with self.opened() as self._client:
@@ -78,8 +88,7 @@ class Phone:
 
     async def crash(self) -> None:
         """At once, whatever it is doing."""
-        assert self._life is not None
-        self._life.sever()
+        self.sever()
         await self.switch_off()
 
     # -- its network ------------------------------------------------------------------------------
