@@ -34,7 +34,8 @@ from postbox.client.core.changes import (
 from postbox.client.core.inputs import Heard
 from postbox.rpc.postbox.v1 import clients_pb as pb
 
-PUT_BACK = ("EPOCH_CHANGED", "CURSOR_AHEAD")
+EPOCH_CHANGED = "EPOCH_CHANGED"
+PUT_BACK = (EPOCH_CHANGED, "CURSOR_AHEAD")
 """Why a snapshot comes, if the host has lost what it had."""
 
 
@@ -68,6 +69,7 @@ class Reader:
         self._snapshot: SnapshotBegan | None = None
         self._told: list[Settled] = []  # by the snapshot
         self._is_first = True
+        self._is_outdated = False  # the device knows another log than the host's
 
     def take(self, frame: bytes) -> Taken:
         """Raises Lost, and is of no use for this stream from then on."""
@@ -78,6 +80,8 @@ class Reader:
         self._check_chain(event)
         several = event.events or [event]
         changes = [change for each in several for change in self._one(each)]
+        if self._is_outdated:
+            return Taken((), self._place, (), Heard(self._place, go_away=EPOCH_CHANGED))
         if self._snapshot is None:
             token = event.resumeToken or self._place.token
             self._place = replace(self._place, token=token, uuid=self._last)
@@ -137,12 +141,15 @@ class Reader:
         yield from self._told
 
     def _caught_up(self, epoch: str) -> Iterator[Change]:
-        """Who goes on by a uuid may be told of a restore by nothing else."""
-        before = self._place.epoch
-        if epoch:
-            self._place = replace(self._place, epoch=epoch)
-        if before not in ("", self._place.epoch):
-            yield KeptAgain()
+        """Of another log than that of the last snapshot, which is told to who goes on by a uuid by
+        nothing else: what stands before it may be new, so the device begins anew without a place.
+        """
+        known = self._place.epoch
+        if epoch and known not in ("", epoch):
+            self._is_outdated = True
+            self._place = Place(epoch=known)
+            return
+        self._place = replace(self._place, epoch=epoch or known)
         yield CaughtUp()
 
     # -- what is stored ---------------------------------------------------------------------------
