@@ -159,6 +159,7 @@ class Chat(App[None]):
             await self._front.do(self.desk.refresh(changed))
             await self.draw()
             await self._saw()
+            self._fill()
             await asyncio.sleep(PAUSE_S)
 
     async def draw(self) -> None:
@@ -209,6 +210,7 @@ class Chat(App[None]):
         self.action_write()
         await self.draw()
         await self._saw()
+        self._fill()
 
     def _keep_draft(self) -> None:
         if self.desk.room and self.composer.text.strip() and len(self._drafts) < DRAFTS:
@@ -315,9 +317,12 @@ class Chat(App[None]):
             return None
         return message
 
-    @on(Pane.AtStart)
-    async def _wants_older(self, event: Pane.AtStart) -> None:
-        if event.control is self.talk and not self._is_fetching:
+    @on(Pane.AtStart, "#talk")
+    def _wants_older(self) -> None:
+        self._fetch()
+
+    def _fetch(self) -> None:
+        if not self._is_fetching:
             self._is_fetching = True
             self.run_worker(self._fetch_older())
 
@@ -328,13 +333,21 @@ class Chat(App[None]):
         finally:
             self._is_fetching = False
 
-    @on(Pane.AtEnd)
-    async def _at_end(self, event: Pane.AtEnd) -> None:
-        if event.control is self.talk:
-            self.desk.forget_older()
-            await self.draw()
-            await self._saw()
-        elif event.control is self.list and await self.desk.more_conversations():
+    def _fill(self) -> None:
+        """Where there is place for older messages, nobody has to scroll for them."""
+        room, is_live = self.desk.room, self._client.status.is_live
+        if room is not None and room.has_older and is_live and self.talk.has_place:
+            self._fetch()
+
+    @on(Pane.AtEnd, "#talk")
+    async def _at_end(self) -> None:
+        self.desk.forget_older()
+        await self.draw()
+        await self._saw()
+
+    @on(Pane.AtEnd, "#list")
+    async def _wants_more_rooms(self) -> None:
+        if await self.desk.more_conversations():
             await self.draw()
 
     # -- writing ----------------------------------------------------------------------------------

@@ -55,10 +55,10 @@ class Pane(Widget, can_focus=True):
         Binding("enter", "take", show=False),
     ]
 
-    class Taken(Message):
-        """Enter, or a click, on a block."""
+    class Said(Message):
+        """What somebody did in a pane."""
 
-        def __init__(self, pane: Pane, key: str) -> None:
+        def __init__(self, pane: Pane, key: str = "") -> None:
             super().__init__()
             self.pane = pane
             self.key = key
@@ -67,10 +67,13 @@ class Pane(Widget, can_focus=True):
         def control(self) -> Pane:
             return self.pane
 
-    class AtStart(Message):
+    class Taken(Said):
+        """Enter, or a click, on a block."""
+
+    class AtStart(Said):
         """Somebody wants to see what is above the first line."""
 
-    class AtEnd(Message):
+    class AtEnd(Said):
         """Somebody wants to see what is below the last one, or is there."""
 
     def __init__(self, *, id: str | None = None, has_end: bool = False) -> None:
@@ -84,11 +87,17 @@ class Pane(Widget, can_focus=True):
     def chosen(self) -> str:
         return self.view.chosen if self.has_focus else ""
 
+    @property
+    def has_place(self) -> bool:
+        """For more lines than there are."""
+        return self.view.length < self.size.height
+
     def show(self, make: Make) -> None:
         self._make = make
         if self.size.width:
             self.view.show(make(self.size.width))
-            self._choose_one()
+            if self.has_focus:
+                self._choose_one()
             self._draw()
 
     def show_other(self, make: Make) -> None:
@@ -117,7 +126,7 @@ class Pane(Widget, can_focus=True):
         return strip.apply_style(self.rich_style)
 
     def _choose_one(self) -> None:
-        if self.has_focus and not self.view.chosen:
+        if not self.view.chosen:
             self.view.choose_last() if self._has_end else self.view.choose_first()
 
     def _draw(self) -> None:
@@ -143,7 +152,7 @@ class Pane(Widget, can_focus=True):
 
     def action_move(self, step: int) -> None:
         if not self.view.move(step):
-            self.post_message(self.AtStart() if step < 0 else self.AtEnd())
+            self.post_message(self.AtStart(self) if step < 0 else self.AtEnd(self))
         self._moved(step)
 
     def action_page(self, pages: int) -> None:
@@ -184,9 +193,9 @@ class Pane(Widget, can_focus=True):
     def _moved(self, step: int) -> None:
         self._draw()
         if step < 0 and self.view.is_at_start:
-            self.post_message(self.AtStart())
+            self.post_message(self.AtStart(self))
         if step > 0 and self.view.is_at_end:
-            self.post_message(self.AtEnd())
+            self.post_message(self.AtEnd(self))
 
 
 def _with_more(row: Row, width: int) -> Row:

@@ -69,6 +69,9 @@ def chat(
         )
         return FAILED
 
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        print("postbox: the chat needs a terminal: its keys and its screen", file=sys.stderr)
+        return FAILED
     asked = Asked(url, user, token_file, home, device, file, ca)
     return run(partial(_chat, asked), by=_on_asyncio)
 

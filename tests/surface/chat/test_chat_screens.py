@@ -1,0 +1,287 @@
+"""The chat by what one sees of it, before a served node, on asyncio."""
+
+from __future__ import annotations
+
+import pytest
+from rich.cells import cell_len
+
+from postbox.chat.plain import plain_line
+from postbox.client import Client, Conversation, Message, State
+from support.chat_screen import NARROW, WIDE, ChatHost, names, on_asyncio, soon
+from support.hostile_texts import TEXTS
+
+
+async def types(phone: Client, room: Conversation) -> bool:
+    found = await phone.conversation(room)
+    return found is not None and bool(phone.typists(found))
+
+
+async def said(phone: Client, room: Conversation) -> list[Message]:
+    return await phone.messages(room)
+
+
+SIZES = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["80x24", "40x12"])
+
+
+@SIZES
+def test_messages_go_both_ways_and_say_how_far_they_have_come(
+    host: ChatHost, size: tuple[int, int]
+) -> None:
+    ann, bob = names("ann", "bob")
+    of_ann, of_bob = host.tokens(ann, bob)
+
+    async def talk() -> None:
+        async with host.phone(bob, of_bob) as phone, host.seat(ann, of_ann, size) as seat:
+            await seat.sees("live", "none yet")
+            room = await phone.create("Lunch", [ann])
+            await phone.send(room, "Noodles?")
+            await seat.sees("Lunch", "1")
+            await seat.press("enter")
+            await seat.sees(f"{bob}", "Noodles?", "new")
+
+            async def is_read() -> bool:
+                return [each.state for each in await phone.messages(room)] == [State.READ]
+
+            await soon(is_read)
+            phone.typing(room)
+            await seat.sees(f"{bob} is typing…")
+            await seat.type("Yes.")
+            await soon(lambda: types(phone, room))
+            await seat.press("enter")
+            await seat.sees("you", "Yes. · ")
+            await phone.read((await phone.messages(room))[-1])
+            await seat.sees("Yes. · read")
+
+    on_asyncio(talk)
+
+
+def test_a_message_is_edited_answered_reacted_to_and_deleted_by_keys(host: ChatHost) -> None:
+    ann, bob = names("ann", "bob")
+    of_ann, of_bob = host.tokens(ann, bob)
+
+    async def talk() -> None:
+        async with host.phone(bob, of_bob) as phone, host.seat(ann, of_ann) as seat:
+            room = await phone.create("Lunch", [ann])
+            await phone.send(room, "Where?")
+            await seat.sees("Lunch")
+            await seat.press("enter")
+            await seat.sees("Where?")
+
+            await seat.press("up", "r")
+            await seat.sees(f"reply to {bob}: Where?")
+            await seat.type("Heer")
+            await seat.press("enter")
+            await seat.sees(f"┌ {bob}: Where?", "Heer", without="reply to")
+
+            await seat.press("up", "e")
+            await seat.sees("edit: Heer")
+            await seat.press("backspace", "backspace", "backspace")
+            await seat.type("ere")
+            await seat.press("enter")
+            await seat.sees("Here · edited", without="Heer")
+
+            await seat.press("up", "up", "+")
+            await seat.sees("With what?")
+            await seat.press("enter")
+            await seat.sees("👍 you", without="With what?")
+
+            async def is_told() -> bool:
+                first, second = await said(phone, room)
+                told = (second.text, second.reply_to, len(first.reactions))
+                return told == ("Here", first.uuid, 1)
+
+            await soon(is_told)
+            await seat.press("d")
+            await seat.sees("Only its author")
+            await seat.press("down", "d")
+            await seat.sees("Delete it for everybody?")
+            await seat.press("n")
+            await seat.sees("Here", without="Delete it")
+            await seat.press("d", "y")
+            await seat.sees("Where?", without="Here")
+
+            async def is_gone() -> bool:
+                return [each.text for each in await said(phone, room)] == ["Where?"]
+
+            await soon(is_gone)
+
+    on_asyncio(talk)
+
+
+def test_a_conversation_begins_grows_is_renamed_and_left(host: ChatHost) -> None:
+    ann, bob, carl = names("ann", "bob", "carl")
+    of_ann, of_bob, of_carl = host.tokens(ann, bob, carl)
+
+    async def talk() -> None:
+        async with (
+            host.phone(bob, of_bob) as of_b,
+            host.phone(carl, of_carl) as of_c,
+            host.seat(ann, of_ann) as seat,
+        ):
+            await seat.press("ctrl+n")
+            await seat.sees("With whom?")
+            await seat.type(f"{bob}, ")
+            await seat.press("enter")
+            await seat.type("Trip")
+            await seat.press("enter")
+            await seat.sees("▸Trip", without="With whom?")
+            await seat.type("Where to?")
+            await seat.press("enter")
+            await seat.sees("Where to? · sent")
+
+            await seat.press("ctrl+o")
+            await seat.sees(bob, "owner", "Esc back")
+            await seat.press("a")
+            await seat.sees("Add somebody")
+            await seat.type(carl)
+            await seat.press("enter")
+            await seat.sees("3 people", without="Add somebody")
+
+            await seat.press("ctrl+o", "r")
+            await seat.sees("Rename the conversation")
+            await seat.press("end")
+            await seat.type("s")
+            await seat.press("enter")
+            await seat.sees("▸Trips", without="Rename")
+
+            async def is_told() -> bool:
+                return [each.name for each in await of_c.conversations()] == ["Trips"]
+
+            await soon(is_told)
+            await seat.press("ctrl+o", "l")
+            await seat.sees("Leave Trips?")
+            await seat.press("y")
+            await seat.sees("none yet", "No conversation is open")
+
+            async def has_left() -> bool:
+                (room,) = await of_b.conversations()
+                return len(await of_b.members(room)) == 2
+
+            await soon(has_left)
+
+    on_asyncio(talk)
+
+
+def test_what_the_host_refuses_is_seen_with_the_reason_and_dropped(host: ChatHost) -> None:
+    (ann,) = names("ann")
+    (of_ann,) = host.tokens(ann)
+
+    async def talk() -> None:
+        async with host.seat(ann, of_ann) as seat:
+            await seat.sees("live")
+            await seat.press("ctrl+n")
+            await seat.type("nobody-of-that-name")
+            await seat.press("enter")
+            await seat.type("Alone")
+            await seat.press("enter")
+            await seat.sees("could not be made", "nobody-of-that-name", "1 failed")
+            await seat.press("ctrl+t")
+            await seat.sees("new conversation in Alone", "refused")
+            await seat.press("x")
+            await seat.sees("none yet", without="failed")
+
+    on_asyncio(talk)
+
+
+@SIZES
+def test_older_messages_come_when_one_scrolls_up(host: ChatHost, size: tuple[int, int]) -> None:
+    """The device is sent the last 50 of a conversation; the rest it asks for."""
+    ann, bob = names("ann", "bob")
+    of_ann, of_bob = host.tokens(ann, bob)
+
+    async def talk() -> None:
+        async with host.phone(bob, of_bob) as phone:
+            async with host.phone(ann, of_ann):
+                pass
+            room = await phone.create("Long", [ann])
+            for at in range(130):
+                await phone.send(room, f"number {at}.")
+            await phone.drained()
+            (host.folder / f"{ann}.db").unlink()
+            async with host.seat(ann, of_ann, size) as seat:
+                await seat.sees("Long")
+                await seat.press("enter")
+                await seat.sees("number 129.")
+                assert "number 50." not in seat.text
+                await seat.press("up", "up")
+                for _ in range(200):
+                    if "number 0." in seat.text:
+                        break
+                    before = seat.text
+                    await seat.press("pageup")
+                    await seat.pilot.pause()
+                    assert _numbers(before)[0] >= _numbers(seat.text)[0]
+                await seat.sees("number 0.", "the beginning")
+                await seat.press("end")
+                await seat.sees("number 129.")
+
+    on_asyncio(talk)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part.split(".")[0]) for part in text.split("number ")[1:]] or [10**6]
+
+
+@SIZES
+def test_no_text_of_a_stranger_breaks_the_screen(host: ChatHost, size: tuple[int, int]) -> None:
+    ann, bob = names("ann", "bob")
+    of_ann, of_bob = host.tokens(ann, bob)
+
+    async def talk() -> None:
+        async with host.phone(bob, of_bob) as phone, host.seat(ann, of_ann, size) as seat:
+            await seat.sees("live")
+            room = await phone.create("[b]漢字[/b] \u202eLunch", [ann])
+            await seat.sees("[b]漢字[/b] Lunch")
+            await seat.press("enter")
+            for text in TEXTS.values():
+                if not _may_be_sent(text):
+                    continue
+                await phone.send(room, text)
+                await phone.send(room, "a line of its own")
+                await seat.sees("a line of its own")
+                _check(seat.lines(), size)
+            for step in ("up", *["pageup"] * 20, *["pagedown"] * 5):
+                await seat.press(step)
+                _check(seat.lines(), size)
+
+    on_asyncio(talk)
+
+
+def _may_be_sent(text: str) -> bool:
+    """A host takes no message without a text, and no halves of characters."""
+    return 0 < len(text) < 20_000 and all(ord(each) not in range(0xD800, 0xE000) for each in text)
+
+
+def _check(lines: list[str], size: tuple[int, int]) -> None:
+    """Each line has its width, each part its place, and nothing is obeyed."""
+    width, height = size
+    assert [cell_len(line) for line in lines] == [width] * height
+    assert all(plain_line(line) == " ".join(line.split()) for line in lines)
+    if size == WIDE:
+        assert {_cell(line, 22) for line in lines[1:-1]} == {"│"}
+
+
+def _cell(line: str, at: int) -> str:
+    cells = "".join(char + " " * (cell_len(char) - 1) for char in line)
+    return cells[at]
+
+
+def test_nothing_is_lost_when_the_size_changes(host: ChatHost) -> None:
+    ann, bob = names("ann", "bob")
+    of_ann, of_bob = host.tokens(ann, bob)
+
+    async def talk() -> None:
+        async with host.phone(bob, of_bob) as phone, host.seat(ann, of_ann) as seat:
+            room = await phone.create("Lunch", [ann])
+            await phone.send(room, "Noodles? " * 20)
+            await seat.sees("Lunch")
+            await seat.press("enter")
+            await seat.sees("Noodles?")
+            await seat.type("half a thought")
+            for width, height in (NARROW, (20, 8), (200, 50), NARROW, WIDE):
+                await seat.pilot.resize_terminal(width, height)
+                await seat.pilot.pause()
+                await seat.sees("Noodles?", "half a thought")
+            await seat.sees("▸Lunch", "Noodles?", "half a thought", "live")
+
+    on_asyncio(talk)
