@@ -78,17 +78,22 @@ class Apps:
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> None:
         async def answer(event: ASGISendEvent) -> None:
-            if event["type"] == "http.response.body" and not event.get("more_body", False):
+            is_part = event["type"] == "http.response.body"
+            has_more = is_part and bool(event.get("more_body", False))
+            if is_part and not has_more:
                 inbox.is_answered = True
             await send(event)
-            # To a client that is gone, and to HEAD, nothing is sent, so nothing would wait.
-            await trio.lowlevel.checkpoint()
+            if has_more:  # without end, perhaps, and to a client that is gone nothing would wait
+                await trio.lowlevel.checkpoint()
 
         try:
             with inbox.life:
                 await self._serving.app(scope, inbox.receive, answer)
         except Exception:
             log.exception("an app failed at a request")
+        except trio.Cancelled:  # by the server's end: the connection's comes first, and no answer
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
         finally:
             await inbox.close()
             await send(None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import h11
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.events import Closed, RawData, Updated
@@ -20,8 +21,8 @@ from postbox.net.guard.h2 import GuardedH2
 from postbox.net.guard.outlet import Outlet
 
 if TYPE_CHECKING:
-    import h11
     from hypercorn.events import Event
+    from hypercorn.typing import ASGISendEvent
 
 READ_BYTES = 16 * 2**10
 """At once: what one read brings is parsed without letting others run, and the smallest frames of
@@ -32,6 +33,7 @@ read our last answer instead of a reset."""
 HELD_BYTES = 64 * 2**10
 """Of a body over HTTP/1.1 that its app has not read, before reading waits; over HTTP/2 the windows
 of the stream and of the connection hold the client back."""
+_Sendable: TypeAlias = h11.Response | h11.InformationalResponse | h11.Data | h11.EndOfMessage
 Client = tuple[str, int] | None
 """Address and port; None for a unix socket."""
 
@@ -179,9 +181,39 @@ class Connection:
             pass
 
 
+class _Answered(HTTPStream):
+    """A request over HTTP/1.1, and its answer."""
+
+    is_ending = False
+    """Behind the part of the answer that is being sent comes its end, at once."""
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        if message is not None and message["type"] == "http.response.body":
+            self.is_ending = not message.get("more_body", False)
+        await super().app_send(message)
+
+
 class GuardedH11(H11Protocol):
+    """The head of an answer goes with the first part of its body, and the last part with what ends
+    it: most answers are one packet, for which a client is woken once."""
+
     def __init__(self, limits: object, *rest: Any) -> None:
         super().__init__(*rest)
+        self._held = b""
+
+    async def _send_h11_event(self, event: _Sendable) -> None:
+        try:
+            data = self._held + (self.connection.send(event) or b"")
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        is_ending = isinstance(self.stream, _Answered) and self.stream.is_ending
+        if isinstance(event, h11.Response) or (isinstance(event, h11.Data) and is_ending):
+            self._held = data
+        else:
+            self._held = b""
+            await self.send(RawData(data))
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Only HTTP/2 with prior knowledge; a wish to upgrade is answered in HTTP/1.1."""
@@ -191,7 +223,7 @@ class GuardedH11(H11Protocol):
             )
 
     async def _create_stream(self, request: h11.Request) -> None:
-        self.stream = HTTPStream(
+        self.stream = _Answered(
             self.app,
             self.config,
             self.context,
