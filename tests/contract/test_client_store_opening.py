@@ -66,7 +66,12 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path) -
             open_store(FileDisk(), path)
         other.kill()
         other.wait()
-        open_store(FileDisk(), path).close()
+    with opened(FileDisk(), path):
+        with pytest.raises(DatabaseInUse):
+            open_store(FileDisk(), path)
+        # To have tried it again has not let the lock go: POSIX would, with any closing of the file.
+        tried = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert "DatabaseInUse" in tried.stderr
 
 
 def test_a_file_that_could_not_be_opened_is_not_locked_either() -> None:

@@ -151,12 +151,13 @@ def test_a_conversation_that_was_made_keeps_its_local_name_even_as_a_duplicate()
 
 def test_a_host_that_was_put_back_is_offered_all_that_it_had_in_the_order_of_making() -> None:
     with opened() as store:
-        for number in range(1, 6):
+        for number in range(1, 7):
             send(store, "text", number)
         store.settle([answered(1, 101), answered(2, 102), Refused(uuid(3), "QUOTA", "")], 5)
+        store.settle([answered(4, 104)], 5)
         hear(store, changes.Settled(uuid(1), uuid(101)))
         hear(store, changes.KeptAgain(), changes.Settled(uuid(2), uuid(102)))
-        assert locals_of(store) == [uuid(1), uuid(4), uuid(5)]
+        assert locals_of(store) == [uuid(1), uuid(4), uuid(5), uuid(6)]
         assert standing(store, 2) is Standing.KEPT
         assert standing(store, 3) is Standing.REFUSED
 

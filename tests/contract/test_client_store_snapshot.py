@@ -136,6 +136,17 @@ def test_what_a_host_says_anew_under_numbers_that_were_handled_is_handled() -> N
         assert texts(store.unhandled("bot")) == ["and one more"]
 
 
+def test_what_comes_behind_a_host_that_was_put_back_is_handled() -> None:
+    with opened() as store:
+        store.begin_handling("bot")
+        hear(store, *room(ROOM, BOB), *(each for seq in range(2, 6) for each in said(seq)))
+        store.set_handled("bot", ROOM, 5)
+        hear(store, BEGAN, *room(ROOM, BOB), *said(2), ENDED)
+        assert store.unhandled("bot") == []
+        hear(store, *said(3, "anew", message=uuid(333)))
+        assert texts(store.unhandled("bot")) == ["anew"]
+
+
 def test_what_a_device_never_had_below_the_mark_is_not_handled_by_a_snapshot() -> None:
     with opened() as store:
         store.begin_handling("bot", at_the_end=True)

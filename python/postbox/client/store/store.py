@@ -159,7 +159,7 @@ class Store:
         """A page of History, asked for `before` a number: `lowest` is the least in it, 0 if it is
         empty."""
         with self._write() as cursor:
-            if not shadow.is_there(cursor):  # else what the page belongs to is about to go
+            if taking_in.wants_history(cursor, conversation):
                 taking_in.take_in(cursor, changes, now_ms)
                 taking_in.fill(cursor, conversation, before, lowest, has_more)
 

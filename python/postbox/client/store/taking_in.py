@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 from postbox.client.core import changes
 from postbox.client.core.changes import Change, Place
 from postbox.client.store import handling, people, shadow
-from postbox.client.store.rows import value
+from postbox.client.store.rows import row, value
 
 _OF_A_CONVERSATION = (
     "hole",
@@ -204,6 +204,12 @@ def take_in(cursor: apsw.Cursor, several: Iterable[Change], now_ms: int) -> None
 def _statements(kind: type[Change], prefix: str) -> list[str]:
     names = {table: prefix + table for table in shadow.BASE}
     return [statement.format(**names) for statement in STATEMENTS[kind]]
+
+
+def wants_history(cursor: apsw.Cursor, conversation: str) -> bool:
+    """Not of one that the user has left meanwhile, nor while a snapshot comes that replaces it."""
+    is_there = row(cursor, "select 1 from conversation where uuid = ?", (conversation,)) is not None
+    return is_there and not shadow.is_there(cursor)
 
 
 def fill(cursor: apsw.Cursor, conversation: str, before: int, lowest: int, has_more: bool) -> None:
