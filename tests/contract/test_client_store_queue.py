@@ -137,6 +137,19 @@ def test_what_left_no_entry_is_not_offered_again_but_what_always_leaves_one_is()
         assert locals_of(store) == [uuid(1), uuid(2), uuid(4)]
 
 
+def test_what_had_an_entry_is_offered_behind_each_restore_though_the_first_one_had_it_still() -> (
+    None
+):
+    with opened() as store:
+        do(store, acts.AddReaction(ROOM, uuid(5), "+"), 1)
+        hear(store, changes.Settled(uuid(1), uuid(101)))
+        for _ in range(2):
+            hear(store, changes.KeptAgain())
+            assert locals_of(store) == [uuid(1)]
+            store.settle([answered(1, 101, is_duplicate=True)], 2)
+            hear(store, changes.CaughtUp(), changes.CaughtUp())
+
+
 def test_a_conversation_that_was_made_keeps_its_local_name_even_as_a_duplicate() -> None:
     with opened() as store:
         do(store, acts.CreateConversation("garden"), 1)

@@ -65,7 +65,8 @@ class CaughtUp(Struct, frozen=True, tag=True):
     """There is no more for now. At the second one behind its answer a row that is still SENT will
     not be told of any more, and what it does is in the base, if anywhere: it is KEPT. If its answer
     said `duplicate` and no Settled ever told of it, it changed nothing, and left nothing with the
-    host: KeptAgain passes it over, for it would be judged anew, by what is there then."""
+    host: KeptAgain passes it over, for it would be judged anew, by what is there then. Not so
+    messages, conversations and what is an application's, which always leave an entry."""
 
 
 # -- users -----------------------------------------------------------------------------------------

@@ -36,7 +36,9 @@ _OLDEST = f"""select {COLUMNS}, body from outbox where standing = 0 order by num
 
 _ROW_BYTES = 8  # that a batch has for each event beside it: a tag and a length
 
-_STORED = """update outbox set standing = 1, uuid = ?, is_duplicate = ?, caught_up = 0,
+# What was KEPT before a restore left an entry then, whatever is said of it now.
+_STORED = """update outbox set standing = 1, uuid = ?, caught_up = 0,
+    is_duplicate = iif(kept_ms > 0, is_duplicate, ?),
     last_error = '' where local = ? and standing = 0"""
 
 _REFUSED = """update outbox set standing = 2, code = ?, detail = ?, current = ?, last_error = ''
