@@ -121,6 +121,8 @@ class Device:
     def _moves(self, event: pb.Event) -> None:
         if not event.backfill:
             assert event.uuid
+            if self._previous is None and event.uuid == self.last_uuid and self._lets_in(event):
+                self._now.conversations.pop(event.conversationUuid, None)  # it was cut off in it
             self._previous = self.last_uuid = event.uuid
             self.uuids.append(event.uuid)
             self.numbers += [event.conversationSeq] if event.conversationSeq else []
@@ -170,11 +172,15 @@ class Device:
 
     def _begins(self, event: pb.Event) -> bool:
         """Whether the user comes into the conversation by it."""
+        found = self._now.conversations.get(event.conversationUuid)
+        return self._lets_in(event) and (found is None or self.user not in found.members)
+
+    def _lets_in(self, event: pb.Event) -> bool:
+        """Or changes the user's role."""
         if event.content is None or event.content.field != "memberJoined":
             return False
         joined: Any = event.content.value
-        found = self._now.conversations.get(event.conversationUuid)
-        return joined.user.uuid == self.user and (found is None or self.user not in found.members)
+        return bool(joined.user.uuid == self.user)
 
     def _in(self, event: pb.Event) -> Conversation:
         """One that the device does not know any more, or not yet, is nobody's."""
