@@ -24,7 +24,7 @@ def program(name: str) -> str:
 
 
 def lines(name: str) -> int:
-    return len(program(name).splitlines())
+    return sum(bool(line.strip()) for line in program(name).splitlines())
 
 
 def command(name: str, home: Path, url: str, token: str) -> list[str]:
