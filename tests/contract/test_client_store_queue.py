@@ -104,12 +104,16 @@ def test_the_answer_and_the_stream_may_come_in_either_order(stream_first: bool) 
         assert store.queued() == 0
 
 
-def test_a_refusal_that_comes_behind_the_stream_undoes_nothing() -> None:
+def test_an_answer_that_comes_behind_the_stream_or_twice_undoes_nothing() -> None:
     with opened() as store:
-        send(store, "text", 1)
+        for number in (1, 2):
+            send(store, "text", number)
         hear(store, changes.Settled(uuid(1), uuid(101)))
-        store.settle([Refused(uuid(1), "INVALID", "")], 2)
-        assert standing(store, 1) is Standing.KEPT
+        store.settle([Refused(uuid(2), "QUOTA", "no more")], 3)
+        before = dump(store)
+        for answer in (Refused(uuid(1), "INVALID", ""), answered(1, 101), answered(2, 102)):
+            store.settle([answer], 3)
+            assert dump(store) == before
 
 
 def test_what_leaves_no_entry_is_done_at_the_second_caught_up_behind_its_answer() -> None:

@@ -115,6 +115,15 @@ def test_what_is_done_to_a_message_is_seen_at_once_whatever_it_is_called(is_ther
         assert store.message(uuid(1)) is None
 
 
+def test_the_last_edit_counts_whatever_each_of_them_calls_the_message() -> None:
+    with opened() as store:
+        begin(store)
+        hear(store, *said(4, "hello", ANN, message=uuid(101), local=uuid(1)))
+        for number, name in enumerate([uuid(101), uuid(1), uuid(101)], start=2):
+            do(store, acts.EditMessage(ROOM, name, f"edit {number}"), number)
+        assert store.messages(ROOM)[-1].text == "edit 4"
+
+
 def test_what_others_do_and_what_the_user_does_come_together() -> None:
     with opened() as store:
         begin(store)
@@ -150,8 +159,8 @@ def test_pages_go_from_what_waits_to_the_oldest_and_leave_nothing_out() -> None:
 def test_a_page_before_a_message_that_is_none_there_is_empty() -> None:
     with opened() as store:
         begin(store)
-        hear(store, *room(ATTIC), *said(2, conversation=ATTIC))
-        assert store.messages(ROOM, message_uuid(2, ATTIC)) == []
+        hear(store, *room(ATTIC), *said(9, conversation=ATTIC))
+        assert store.messages(ROOM, message_uuid(9, ATTIC)) == []
         assert store.messages(ROOM, uuid(999)) == []
         assert store.messages(uuid(999)) == []
 
