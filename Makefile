@@ -157,9 +157,10 @@ torture: .make/core postgres ## kill -9 log, hosts and clients' host, 6 minutes;
 	PYTHONPATH=tests $(BIN)/python -m torture.torture --engine $(ENGINE) --seed $(SEED) $(if $(CYCLES),--cycles $(CYCLES),--minutes $(MINUTES))
 
 .PHONY: wheel
-wheel: .make/core ## build the wheel into dist/
+wheel: .make/core ## build the wheels of the server and of the client library into dist/
 	rm -rf dist
 	$(BIN)/maturin build --release --out dist $(LOCKED)
+	cd packages/postbox-client && $(CURDIR)/$(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist
 
 # uv resolves for every Python and platform at once; it is needed for this alone, so it gets a
 # venv of its own. Run it after a change of the dependencies in pyproject.toml.

@@ -1,0 +1,1 @@
+"""The client library of postbox, without its server: see `postbox.client`."""
