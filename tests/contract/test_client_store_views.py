@@ -262,6 +262,8 @@ def test_conversations_come_by_when_something_was_said_last_in_pages() -> None:
                 found += page
             assert found == whole
         assert store.conversations(5, uuid(999)) == []
+        store.settle([Refused(uuid(3), "QUOTA", "")], 4)  # which moves nothing to the front
+        assert [each.name for each in store.conversations(2)] == ["new", f"room {by_time[0]}"]
 
 
 def test_unread_are_messages_of_others_beyond_what_the_user_has_read() -> None:
