@@ -124,21 +124,31 @@ class Client:
     # -- messages ---------------------------------------------------------------------------------
 
     async def send(
-        self, conversation: Named, text: str, reply_to: NamedMessage = "", *, once: str = ""
+        self,
+        conversation: Named,
+        text: str,
+        reply_to: NamedMessage = "",
+        *,
+        once: str = "",
+        extra: bytes = b"",
     ) -> Message:
         """`once`: any text: what was sent under it already is returned, and not sent again, also
         after a crash and after years. A bot answers each message once with `once=message.uuid`.
-        Raises ValueError: more than 64 KiB."""
+        `extra`: fields of its protobuf `Message` from 64 on, which are the app's. Raises
+        ValueError: more than 64 KiB."""
         found = await self._conversation(conversation)
         local = once_uuid(once) if once else ""
-        queued = await self._do(acts.SendMessage(found.key, text, _key(reply_to)), local)
+        queued = await self._do(acts.SendMessage(found.key, text, _key(reply_to), extra), local)
         self._typing.sent(found.key, found.uuid)
         return _there(await self.message(queued.local))
 
-    async def edit(self, message: NamedMessage, text: str, based_on: str = "") -> None:
-        """A message of the user's own. `based_on`: as in `rename`."""
+    async def edit(
+        self, message: NamedMessage, text: str, based_on: str = "", *, extra: bytes | None = None
+    ) -> None:
+        """A message of the user's own. `based_on`: as in `rename`. `extra`: None leaves it."""
         found = await self._message(message)
-        await self._do(acts.EditMessage(found.conversation, found.key, text, based_on))
+        kept = found.extra if extra is None else extra
+        await self._do(acts.EditMessage(found.conversation, found.key, text, based_on, kept))
 
     async def delete(self, message: NamedMessage) -> None:
         """A message of the user's own: for everybody, for good."""

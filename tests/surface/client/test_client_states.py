@@ -10,6 +10,8 @@ from support.client_town import PNG
 from support.library_phone import Phone, Street, in_street, until
 from support.library_state import differences, seen
 
+OF_THE_APP = b"\x80\x04\x01"  # field 64, a number
+
 
 async def agrees(street: Street, phone: Phone, number: int = 1) -> None:
     """With a device of the same user that was just taken out of its box."""
@@ -39,6 +41,8 @@ async def test_a_device_that_followed_shows_what_a_new_one_is_told(street: Stree
     reply = await bob.client.send(room, "second")
     await bob.shows(room, "the first", "second")
     await bob.client.react((await bob.client.messages(room))[0], "+1")
+    answer = await bob.client.send(room, "an answre", reply, extra=OF_THE_APP)
+    await bob.client.edit(answer, "an answer")
     gone = await bob.client.send(room, "gone")
     await bob.client.delete(gone)
     await bob.client.set_name("Bob B.")
@@ -47,13 +51,15 @@ async def test_a_device_that_followed_shows_what_a_new_one_is_told(street: Stree
     await cid.client.react((await seen_by(cid, room, "second")), "?")
     await cid.client.unreact((await seen_by(cid, room, "second")), "?")
     await ann.client.read(await seen_by(ann, room, "second"))
+    reply_uuid = (await seen_by(ann, room, "second")).uuid
     other = await bob.client.create("other", ["ann"])
     await bob.client.send(other, "in the other")
     await bob.client.add(other, "cid", history=True)
     await bob.client.leave(room)
     for number, phone in enumerate((ann, bob, cid)):
         await agrees(street, phone, number)
-    assert (await ann.client.conversation(room)) is not None
+    answered = await seen_by(ann, room, "an answer")
+    assert (answered.extra, answered.reply_to, answered.is_edited) == (OF_THE_APP, reply_uuid, True)
     assert reply.key not in [each.key for each in await bob.client.messages(room)]
 
 
