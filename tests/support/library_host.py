@@ -148,11 +148,10 @@ class Host:
             token = headers.get(b"authorization", b"").decode()
             self.asked.append(Asked(scope["path"], token, message))
             wishes = self.wishes.get(scope["path"])
-            replayed = _replay(body, receive)
             if wishes:
-                await wishes.pop(0)(app, scope, replayed, send)
+                await wishes.pop(0)(app, scope, replayed(body, receive), send)
                 return None
-            return await app(scope, replayed, send)
+            return await app(scope, replayed(body, receive), send)
 
         return answer
 
@@ -166,7 +165,7 @@ async def _whole(receive: ASGIReceiveCallable) -> bytes:
     return body
 
 
-def _replay(body: bytes, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
+def replayed(body: bytes, receive: ASGIReceiveCallable) -> ASGIReceiveCallable:
     """What was read, and then what comes: that the device has gone."""
     parts: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
 

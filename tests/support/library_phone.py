@@ -9,6 +9,7 @@ import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from support.simulate import MemoryDisk, Simulation, simulate, suppress_severed
 from support.simulate import Node as Life
 
 FILE = "device.db"
+
+whose: ContextVar[str] = ContextVar("whose", default="")
+"""The address of the device that a task is of."""
 
 
 @dataclass
@@ -60,6 +64,7 @@ class Phone:
         self._life.sever()
 
     async def _live(self, task_status: trio.TaskStatus[Client]) -> None:
+        whose.set(self.address)
         self._ended = trio.Event()
         self.begin_life()
         try:
@@ -81,15 +86,29 @@ class Phone:
             yield client
 
     async def switch_off(self) -> None:
-        """In order."""
+        """In order. One that is off stays so."""
         self._scope.cancel()
-        await self._ended.wait()
+        if self._life is not None:
+            await self._ended.wait()
         self._life = None
 
     async def crash(self) -> None:
         """At once, whatever it is doing."""
-        self.sever()
+        self.die()
         await self.switch_off()
+
+    def die(self) -> None:
+        """Begins a crash, from anywhere."""
+        self.sever()
+        self._scope.cancel()
+
+    def give_up(self) -> None:
+        """Cancels its client, from anywhere."""
+        self._scope.cancel()
+
+    @property
+    def is_on(self) -> bool:
+        return self._client is not None and not self._scope.cancel_called
 
     # -- its network ------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ async def seen(client: Client) -> dict[str, Any]:
 async def _room(client: Client, room: Conversation) -> dict[str, Any]:
     messages = await client.messages(room, limit=EVERYTHING)
     members = await client.members(room)
+    known = {each.user for each in members}
     return {
         "name": room.name,
         "is_owner": room.is_owner,
@@ -34,19 +35,20 @@ async def _room(client: Client, room: Conversation) -> dict[str, Any]:
         "unread": room.unread,
         "newest": room.newest and room.newest.uuid,
         "change": room.change,
-        "members": {each.user: (each.name, each.display, each.is_owner) for each in members},
+        "members": {each.user: (each.name, each.shown, each.is_owner) for each in members},
         "read": {each.user: each.read_seq for each in members},
         "profiles": {each.user: _profile(await client.profile(each.user)) for each in members},
-        "messages": {each.seq: _message(each) for each in messages},
+        "messages": {each.seq: _message(each, known) for each in messages},
         "floor": room.oldest_seq,
     }
 
 
-def _message(message: Message) -> Any:
+def _message(message: Message, known: set[str]) -> Any:
+    """`known`: who is there. How the others were called only those devices know that met them."""
     return (
         message.uuid,
         message.author,
-        message.author_name,
+        message.author_name if message.author in known else "",
         message.text,
         message.reply_to,
         message.is_edited,
@@ -58,7 +60,7 @@ def _message(message: Message) -> Any:
 
 
 def _profile(profile: Any) -> Any:
-    return profile and (profile.name, profile.display, profile.picture_sha256, profile.picture)
+    return profile and (profile.name, profile.shown, profile.picture_sha256, profile.picture)
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
@@ -82,6 +84,8 @@ def _of_room(uuid: str, one: dict[str, Any], other: dict[str, Any]) -> list[str]
         a, b = one[name], other[name]
         if name == "messages":
             a, b = ({seq: m for seq, m in each.items() if seq >= floor} for each in (a, b))
+        if isinstance(a, dict):  # of many only those
+            a, b = ({n: m for n, m in x.items() if y.get(n) != m} for x, y in ((a, b), (b, a)))
         if a != b:
             found.append(f"{name} of {uuid}: {a} / {b}")
     return found

@@ -170,9 +170,14 @@ class MemoryNet:
         """Part two addresses, or one from all others."""
         parted = frozenset((one,)) if other is None else frozenset((one, other))
         self._cuts.add(parted)
-        for wire in [wire for wire in self._wires if self._is_cut(wire.addresses)]:
-            wire.break_off()
-            self._wires.remove(wire)
+        self.break_off(parted)
+
+    def break_off(self, addresses: frozenset[str]) -> None:
+        """What they have open with each other, or one of them with any. They may connect again."""
+        for wire in [wire for wire in self._wires if addresses <= wire.addresses]:
+            if len(wire.addresses) == 2:  # of an address with itself nothing breaks
+                wire.break_off()
+                self._wires.remove(wire)
 
     def heal(self, one: str, other: str | None = None) -> None:
         """Undo the `cut` of the same arguments."""
