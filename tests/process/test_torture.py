@@ -54,3 +54,14 @@ def test_what_devices_made_is_stored_and_seen_once_though_answers_are_lost_and_t
     last = tortured("--engine", engine, "--cycles", "2")
     assert "kills of the node" in last
     assert last.endswith("0 lost, 0 doubled; seed 1: held")
+
+
+@pytest.mark.parametrize("engine", ["library", "library-postgres"])
+def test_what_is_made_with_the_client_library_is_stored_and_seen_once_though_devices_are_killed_too(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "library-postgres":
+        request.getfixturevalue("postgres")  # or this is skipped
+    last = tortured("--engine", engine, "--cycles", "1")
+    assert "kills of the node" in last
+    assert last.endswith("0 lost, 0 doubled; seed 1: held")

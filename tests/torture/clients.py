@@ -11,20 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import trio
-
-from postbox.cli.demo.nodes import free_urls
 from postbox.clients.events.kinds import Kind
-from postbox.clients.identity.tokens import DAY_MS, mint, token_key
 from postbox.clients.ids import (
-    author_of,
-    conversation_of,
     device_id,
     event_id,
     text_of,
@@ -32,15 +25,14 @@ from postbox.clients.ids import (
     uuid_of,
 )
 from postbox.home import DATABASE
-from postbox.store.application import execute, open_for_application
-from postbox.store.contract import Lane
 from postbox.trust.keyfile import FILE_NAME, load_identity
-from postbox.trust.keys import SEED_BYTES, Identity
-from postbox.world import SystemClock, system_world
+from postbox.trust.keys import Identity
+from postbox.world import SystemClock
 from support.lossy_proxy import LossyProxy, lossy_proxy
 from support.simulate import SeededRandom
 from support.stock_clients import ConnectClient, GrpcClient, PageClient, StockClient
 from torture.account import Broken
+from torture.clients_host import Stored, node_in, stored_in, token_for
 from torture.phone import Phone, local_uuid
 from torture.served import Nap, Served
 
@@ -50,12 +42,6 @@ ANSWERS_LOST, CHUNKS_CUT = 0.2, 0.01
 LONGEST_S = 3.0  # from one kill to the next: a node is ready after a second or two
 LONGEST_DOWN_S = 0.5
 PATIENCE_S = 90.0  # for all to be settled and seen, on a machine that is busy with everything else
-WORLD = system_world()
-
-SQL = (
-    "select stream, id, author, kind from entry"
-    f" where lane = {int(Lane.CLIENTS)} and seq is not null order by stream, seq"
-)
 
 
 def torture_clients(
@@ -70,7 +56,7 @@ def torture_clients(
     the number of kills and of settled events. Raises Broken."""
     random, kills = SeededRandom(seed), 0
     with ExitStack() as stack:
-        node = _node(folder, store, nap)
+        node = node_in(folder, store, nap)
         stack.callback(node.kill)
         node.start()
         node.wait_ready()
@@ -89,11 +75,11 @@ def torture_clients(
                 work.check()
                 tell(f"{kills} kills, {_settled(phones)} settled")
             work.end(nap)
-            stored = _stored(store or str(node.home / DATABASE))
+            stored = stored_in(store or str(node.home / DATABASE))
             work.wait(lambda: all(_sees_all(phone, stored) for phone in phones), nap, "seen")
         node.kill()
         node.check_log()
-        made = _check(phones, _stored(store or str(node.home / DATABASE)))
+        made = _check(phones, stored_in(store or str(node.home / DATABASE)))
         return _summary(kills, made, proxy, phones)
 
 
@@ -123,15 +109,6 @@ def _settled(phones: Sequence[Phone]) -> int:
 # -- who takes part -----------------------------------------------------------------------------
 
 
-def _node(folder: Path, store: str, nap: Nap) -> Served:
-    home = folder / "node"
-    home.mkdir(mode=0o700)
-    [url] = trio.run(free_urls, WORLD, 1)
-    listen = f'serve.listen = "{url.removeprefix("http://")}"\nserve.loopback = true\n'
-    (home / "config.toml").write_text(listen + (f'node.store = "{store}"\n' if store else ""))
-    return Served(home, url, nap)
-
-
 def _phones(identity: Identity, url: str, seed: int, nap: Nap) -> Iterator[Phone]:
     """Signed in, each knowing its user's conversations."""
     clients = {(user, device): _client(identity, url, user, device) for user, device in _devices()}
@@ -151,16 +128,7 @@ def _devices() -> Iterator[tuple[int, str]]:
 
 
 def _client(identity: Identity, url: str, user: int, device: str) -> StockClient:
-    now_ms = WORLD.clock.now_ns() // 1_000_000
-    token = mint(
-        token_key(identity.soul[:SEED_BYTES]),
-        iss=identity.name,
-        user=f"user{user}",
-        device=device,
-        iat_ms=now_ms,
-        exp_ms=now_ms + DAY_MS,
-        jti=WORLD.random.bytes(16),
-    )
+    token = token_for(identity, f"user{user}", device)
     kinds: dict[str, Callable[[str, str], StockClient]] = {
         "grpc": GrpcClient,
         "connect": ConnectClient,
@@ -240,27 +208,6 @@ def _at_work(phones: Sequence[Phone]) -> Iterator[Work]:
 
 
 # -- what came of it ----------------------------------------------------------------------------
-
-
-class Stored(NamedTuple):
-    uuid: str
-    device: bytes
-    local: bytes
-    kind: int
-
-
-def _stored(database: str) -> dict[str, list[Stored]]:
-    """What lies in each conversation, in the order of its numbers."""
-    with closing(open_for_application(WORLD.disk, database)) as connection:
-        rows = execute(connection, SQL)
-    found: dict[str, list[Stored]] = {}
-    for stream, uuid, author, kind in rows:
-        _, device, local = author_of(bytes(author))
-        conversation = conversation_of(bytes(stream))
-        assert conversation is not None
-        stored = Stored(text_of(bytes(uuid)), device, local, kind)
-        found.setdefault(text_of(conversation), []).append(stored)
-    return found
 
 
 def _sees_all(phone: Phone, stored: dict[str, list[Stored]]) -> bool:

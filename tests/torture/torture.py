@@ -5,7 +5,8 @@ moment, started again, killed again. After each time the log is compared with wh
 nothing lost, nothing doubled, positions and numbers dense, each payer's drafts in order. On
 PostgreSQL a backend or the whole server crashes, too, now and then, and the process goes on.
 `--engine node` kills the whole node instead, `hosts` and `hosts-postgres` three that post to each
-other, `clients` and `clients-postgres` one that devices talk to through a proxy that loses answers.
+other, `clients` and `clients-postgres` one that devices talk to through a proxy that loses answers,
+`library` and `library-postgres` such a one and its devices, too, which have the client library.
 
 The page cache outlives a process, so this says nothing of a disk that loses what it was given: that
 is `tests/crash/`. Processes are forked from this one, which has loaded everything.
@@ -260,6 +261,17 @@ def torture_devices(name: str, cycles: int | None, minutes: float, seed: int) ->
     return _torture_served(name, cycles, minutes, SETTLED_A_KILL, seed, run)
 
 
+def torture_with_library(name: str, cycles: int | None, minutes: float, seed: int) -> bool:
+    """`cycles`: kills of the node, with five of devices each, while some messages are made."""
+    from torture.library import torture_library
+
+    def run(folder: Path, is_over: IsOver, tell: Tell) -> str:
+        with databases(1 if name == "library-postgres" else 0) as stores:
+            return torture_library(folder, "".join(stores), is_over, seed, tell, nap)
+
+    return _torture_served(name, cycles, minutes, SETTLED_A_KILL, seed, run)
+
+
 def _torture_served(
     name: str,
     cycles: int | None,
@@ -315,6 +327,8 @@ ENGINES = {
     "hosts-postgres": torture_three,
     "clients": torture_devices,
     "clients-postgres": torture_devices,
+    "library": torture_with_library,
+    "library-postgres": torture_with_library,
 }
 
 
