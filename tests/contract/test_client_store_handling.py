@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postbox.client.core import changes
+from postbox.client.core import acts, changes
 from postbox.client.store.store import Store
 from support.device_file import (
     ANN,
@@ -11,6 +11,7 @@ from support.device_file import (
     CLEO,
     NOW_MS,
     ROOM,
+    do,
     hear,
     message_uuid,
     opened,
@@ -104,3 +105,12 @@ def test_what_was_deleted_is_not_given() -> None:
         store.begin_handling("bot")
         hear(store, changes.MessageDeleted(ROOM, message_uuid(2), 5))
         assert handle(store, "bot") == ["two", "three"]
+
+
+def test_a_conversation_that_the_user_is_leaving_holds_up_no_other() -> None:
+    with opened() as store:
+        begin(store)
+        store.begin_handling("bot")
+        do(store, acts.RemoveMember(ROOM), 1)
+        assert texts(store.unhandled("bot", 1)) == ["two"]
+        assert handle(store, "bot") == ["two"]

@@ -304,3 +304,14 @@ def test_events_of_applications_are_kept_as_they_came() -> None:
         assert [row[-1] for row in dump(store)["foreign_event"]] == [b"body"]
         hear(store, changes.NumberErased(ROOM, uuid(8), 8, "erased"))
         assert dump(store)["foreign_event"] == []
+
+
+def test_a_number_beyond_what_a_file_holds_is_a_fault_that_changes_nothing() -> None:
+    with opened() as store:
+        hear(store, *room(ROOM, BOB))
+        was = dump(store)
+        with pytest.raises(Fatal, match="2\\*\\*63"):
+            hear(store, *said(2**64 - 1))
+        with pytest.raises(Fatal):
+            store.settle([], 2**64 - 1)
+        assert dump(store) == was

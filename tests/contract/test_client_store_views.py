@@ -8,6 +8,7 @@ import pytest
 from postbox.client.core import acts, changes
 from postbox.client.core.settle import Refused
 from postbox.client.facts import UNREAD_AT_MOST, Reaction, State
+from postbox.client.store import outbox
 from postbox.client.store.store import Store
 from support.device_file import (
     ANN,
@@ -328,3 +329,19 @@ def test_an_invite_says_what_was_decided_until_it_is_gone() -> None:
         assert [each.answer for each in store.invites()] == [True]
         hear(store, changes.InviteDecided("host", "i", True), changes.Settled(uuid(1), uuid(9)))
         assert store.invites() == []
+
+
+def test_what_is_said_again_under_its_name_is_there_once_however_old_it_is() -> None:
+    with opened() as store:
+        hear(store, *room(ROOM, BOB))
+        send(store, "hello", 1)
+        hear(
+            store, changes.Settled(uuid(1), message_uuid(2)), *said(2, "hello", ANN, local=uuid(1))
+        )
+        store.prune(NOW_MS + outbox.KEEP_MS + 1)
+        assert store.why(uuid(1)) is None, "forgotten, but for the message"
+        send(store, "hello", 1)
+        assert texts(store.messages(ROOM)) == ["hello"]
+        hear(store, *said(3, "and you?"))
+        store.settle([answered(1, 102, is_duplicate=True)], 0)
+        assert texts(store.messages(ROOM)) == ["hello", "and you?"]

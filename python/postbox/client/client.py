@@ -18,7 +18,7 @@ from postbox.client.core import acts, inputs
 from postbox.client.core.ids import is_uuid, text_of, user_uuid
 from postbox.client.core.outgoing import outgoing
 from postbox.client.credentials import Credentials, once_uuid
-from postbox.client.errors import Displaced, SignInNeeded, Unknown
+from postbox.client.errors import Unknown
 from postbox.client.facts import (
     Conversation,
     Guild,
@@ -140,7 +140,7 @@ class Client:
         local = once_uuid(once) if once else ""
         queued = await self._do(acts.SendMessage(found.key, text, _key(reply_to), extra), local)
         self._typing.sent(found.key, found.uuid)
-        return _there(await self.message(queued.local))
+        return _there(await self._see(lambda store: store.sent(queued.local)))
 
     async def edit(
         self, message: NamedMessage, text: str, based_on: str = "", *, extra: bytes | None = None
@@ -167,7 +167,8 @@ class Client:
     async def read(self, message: NamedMessage) -> None:
         """It, and all before it in its conversation. What was read already changes nothing."""
         found = await self._message(message)
-        await self._do(acts.Read(found.conversation, found.key))
+        if not await self._see(lambda store: store.is_read(found.key)):
+            await self._do(acts.Read(found.conversation, found.key))
 
     async def messages(
         self, conversation: Named, before: NamedMessage = "", limit: int = PAGE
@@ -185,7 +186,7 @@ class Client:
     async def older(self, conversation: Named, limit: int = PAGE) -> bool:
         """Gets older messages from the host; whether it has even older ones. They are in
         `messages` then. Raises CallFailed: the host cannot be reached now, or said no."""
-        found = await self._conversation(conversation)
+        found = await self._conversation(_key(conversation))  # as it is now
         if not found.has_older or not found.uuid:
             return False
         return await self._running.older(found.uuid, found.oldest_seq, limit)
@@ -255,7 +256,9 @@ class Client:
         handled in a crash comes again, and then `send(..., once=message.uuid)` answers it once.
 
         `name`: under which it is remembered what was handled; whoever uses two gets each message
-        twice. `only_new`: the first time, what is there already counts as handled."""
+        twice. `only_new`: the first time, what is there already counts as handled; on a new device,
+        what the host has when it is asked first. Where there is nothing to give, it raises as
+        `drained` does."""
         return Incoming(self._shelf, self._news, name, only_new)
 
     # -- the queue --------------------------------------------------------------------------------
@@ -276,7 +279,8 @@ class Client:
         self._news.listeners.tell(*(names_of_row(why.queued) if why else ()))
 
     async def again(self, key: str) -> Queued:
-        """Something that was refused: the same, as something new. Raises Unknown."""
+        """Something that was refused: the same, as something new, whatever others changed
+        meanwhile. Raises Unknown."""
         local, now_ms = self._new_local(), self._now_ms()
         return await self._put(lambda store: store.again(key, local, now_ms))
 
@@ -285,7 +289,7 @@ class Client:
         since then it does not go on by itself."""
         changes = self.changes()
         while await self._see(lambda store: store.queued()):
-            self._check_that_it_goes_on()
+            self._news.check_that_it_goes_on()
             await anext(changes)
 
     # -- the connection ---------------------------------------------------------------------------
@@ -298,7 +302,7 @@ class Client:
         """Until this device has what the host has now. Raises as `drained` does."""
         changes = self.changes()
         while not self.status.is_live:
-            self._check_that_it_goes_on()
+            self._news.check_that_it_goes_on()
             await anext(changes)
 
     def network_up(self) -> None:
@@ -359,15 +363,6 @@ class Client:
         if found is None:
             raise Unknown(f"there is no message {named!r} on this device, or it was deleted")
         return found
-
-    def _check_that_it_goes_on(self) -> None:
-        if self.status.connection == "needs sign-in":
-            raise SignInNeeded(self.status.text)
-        if self.status.connection == "displaced":
-            raise Displaced(
-                "another stream of this device is live, in another process or from a copy of its "
-                "file: client.take_over() takes it back"
-            )
 
     def _now_ms(self) -> int:
         return self._world.clock.now_ns() // 1_000_000

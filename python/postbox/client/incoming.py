@@ -16,6 +16,7 @@ class Incoming:
 
     def __init__(self, shelf: Shelf, news: News, name: str, only_new: bool) -> None:
         self._shelf = shelf
+        self._news = news
         self._changes: Changes = news.listeners.listen()
         self._name = name
         self._only_new = only_new
@@ -26,6 +27,8 @@ class Incoming:
 
     async def __anext__(self) -> Message:
         """Who is cancelled here has lost nothing: the same comes again."""
+        while self._only_new and not await self._shelf.read(_knows_what_was_said):
+            await self._wait()
         await self._shelf.write(partial(_handled, self._name, self._given, self._only_new))
         self._given = None
         while True:
@@ -33,7 +36,17 @@ class Incoming:
             if found:
                 self._given = found[0]
                 return found[0]
-            await anext(self._changes)
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """For what may be news. Raises SignInNeeded and Displaced, since then none comes."""
+        self._news.check_that_it_goes_on()
+        await anext(self._changes)
+
+
+def _knows_what_was_said(store: Store) -> bool:
+    """A new device does not, until the host has told it."""
+    return bool(store.place().epoch)
 
 
 def _handled(name: str, given: Message | None, only_new: bool, store: Store) -> None:

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from postbox.client.core import changes as core
+from postbox.client.errors import Displaced, SignInNeeded
 from postbox.client.facts import Queued
 from postbox.client.listening import EVERYTHING, Change, Listeners, What
 from postbox.client.nearby import Nearby
@@ -46,6 +47,16 @@ class News:
         self.nearby = Nearby(now_s, self.listeners.tell)
         self.status = Status()
         self.has_caught_up = False
+
+    def check_that_it_goes_on(self) -> None:
+        """Without the user or the app. Raises SignInNeeded and Displaced."""
+        if self.status.connection == "needs sign-in":
+            raise SignInNeeded(self.status.text)
+        if self.status.connection == "displaced":
+            raise Displaced(
+                "another stream of this device is live, in another process or from a copy of its "
+                "file: client.take_over() takes it back"
+            )
 
     def is_now(self, status: Status) -> None:
         if status != self.status:

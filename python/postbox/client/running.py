@@ -8,6 +8,7 @@ end: what fails is told to the machine, which tries again, and to who looks at t
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeAlias, assert_never
 
 import anyio
@@ -24,10 +25,13 @@ from postbox.client.news import News, Status
 from postbox.client.offering import Queue
 from postbox.client.shelf import Shelf
 from postbox.client.transport.contract import Transport
+from postbox.errors import Fault as Failure
 from postbox.world import World
 
 Task: TypeAlias = Callable[..., Coroutine[Any, Any, None]]
 
+PRUNE_EVERY_S = 600.0
+"""In which a busy bot says 60,000 events: 20 MB more than are kept."""
 GIVEN_UP = Fault("UNREACHABLE", "given up for another try")
 
 
@@ -64,6 +68,7 @@ class Running:
         )
         self._tasks.start_soon(self._news.nearby.watch)
         self._tasks.start_soon(self._owing.run)
+        self._tasks.start_soon(self._prune)
         self.tell(begun)
 
     def tell(self, happened: inputs.Input) -> None:
@@ -140,7 +145,18 @@ class Running:
     async def _wake(self, scope: anyio.CancelScope, timer: inputs.Timer, in_s: float) -> None:
         with scope:
             await anyio.sleep(in_s)
+            self._next_s = None if timer == "stream" else self._next_s
             self.tell(inputs.Woke(timer))
+
+    async def _prune(self) -> None:
+        """A stream may last for weeks, and what is kept for a restore is not to grow as long."""
+        while True:
+            await anyio.sleep(PRUNE_EVERY_S)
+            with suppress(Failure):
+                await self._shelf.write(lambda store: store.prune(self._now_ms()))
+
+    def _now_ms(self) -> int:
+        return self._world.clock.now_ns() // 1_000_000
 
     async def _ask_token(self, scope: anyio.CancelScope) -> None:
         try:

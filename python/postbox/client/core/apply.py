@@ -37,6 +37,9 @@ from postbox.rpc.postbox.v1 import clients_pb as pb
 EPOCH_CHANGED = "EPOCH_CHANGED"
 PUT_BACK = (EPOCH_CHANGED, "CURSOR_AHEAD")
 """Why a snapshot comes, if the host has lost what it had."""
+ANEW = "CURSOR_NONE"
+"""And if the device named no place: one that had a place gave it up, since what came did not go on
+from there, as where a host was put back unnoticed."""
 
 
 class Lost(Exception):
@@ -136,7 +139,8 @@ class Reader:
         self._place = Place(epoch=snapshot.epoch)
         self._last = self._previous = uuid
         yield SnapshotEnded()
-        if snapshot.code in PUT_BACK or before not in ("", snapshot.epoch):
+        is_another = before not in ("", snapshot.epoch)
+        if is_another or snapshot.code in PUT_BACK or (before and snapshot.code == ANEW):
             yield KeptAgain()
         yield from self._told
 

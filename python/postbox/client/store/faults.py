@@ -20,6 +20,8 @@ def named(path: str) -> Iterator[None]:
         yield
     except apsw.Error as error:
         raise renamed(error, path) from error
+    except OverflowError as error:  # no host counts so far
+        raise Fatal(f"{path} holds no number beyond 2**63, and the host sent one") from error
 
 
 def renamed(error: apsw.Error, path: str) -> Fault:

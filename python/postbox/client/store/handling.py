@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from heapq import merge
-from itertools import islice
 from typing import NamedTuple
 
 import apsw
@@ -59,11 +58,11 @@ def mark(cursor: apsw.Cursor, name: str, conversation: str, seq: int) -> None:
     cursor.execute(_MARK, (name, conversation, seq))
 
 
-def unhandled(cursor: apsw.Cursor, name: str, limit: int) -> list[Unhandled]:
-    """The oldest first; of each conversation in order."""
+def unhandled(cursor: apsw.Cursor, name: str, limit: int) -> Iterator[Unhandled]:
+    """The oldest first; of each conversation in order, and so many at most."""
     behind = rows(cursor, _BEHIND, (name,))
     each = [_of(cursor, where, mark, upto, limit) for where, mark, upto in behind]
-    return list(islice(merge(*each, key=lambda found: found.at_ms), limit))
+    return merge(*each, key=lambda found: found.at_ms)
 
 
 def _of(

@@ -29,12 +29,17 @@ _SELECT = """select m.uuid, m.local, m.seq, m.author, coalesce(nullif(p.display,
 PAGE = f"""{_SELECT} where m.conversation = ? and m.seq < ? order by m.seq desc limit ?"""
 ONE = f"{_SELECT} where m.uuid = ?"
 
+# What is said once more under its name may be in the base since long.
 PENDING = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
   and conversation in (?, ?) and kind = 'sendingNewMessage' and number < ?
+  and not exists (select 1 from message where message.local = outbox.local and message.local <> '')
   order by number desc limit ?"""
 
 ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
   and target in (select value from carray(?)) order by number"""
+
+MARKED = """select 1 from outbox where standing < 3 and target in (?, ?)
+  and kind = 'readNewMessage' limit 1"""
 
 REACTIONS = """select message, reaction, user from reaction where conversation = ?
   and message in (select value from carray(?)) and is_there order by message, reaction, user"""
@@ -133,6 +138,12 @@ def read_message(look: Reading, where: In, names: MessageNames) -> Message | Non
     else:
         messages = _told(look, where, rows(look.cursor, ONE, (names.uuid,)))
     return next(_overlaid(look, messages), None)
+
+
+def is_marked(look: Reading, message: Message) -> bool:
+    """That it was read is in the queue."""
+    its = (message.uuid or message.local, message.local or message.uuid)
+    return value(look.cursor, MARKED, its) is not None
 
 
 def _made(look: Reading, where: In, row: Row, author_name: str) -> Message:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
 
 import apsw
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 
 from postbox.client.core.changes import Change, Place
 from postbox.client.core.outgoing import Outgoing, act_of, outgoing
+from postbox.client.core.overlay import message_made
 from postbox.client.core.settle import Settlement
 from postbox.client.errors import AnotherOwner
 from postbox.client.facts import (
@@ -104,7 +106,10 @@ class Store:
         """What was refused, made anew in its place. Raises Unknown."""
         with self._write() as cursor:
             refused = outbox.dismiss(cursor, local)
-            made = outgoing(act_of(refused.body), new_local, now_ms)
+            act = act_of(refused.body)
+            if getattr(act, "based_on", ""):  # it would be SUPERSEDED for ever
+                act = replace(act, based_on="")
+            made = outgoing(act, new_local, now_ms)
             [queued] = outbox.make(cursor, [made], now_ms)
             return queued
 
@@ -242,6 +247,30 @@ class Store:
         """`name`: its uuid, or the local one."""
         return self._read(lambda look: _message(look, name))
 
+    def sent(self, local: str) -> Message | None:
+        """What was made here, as it is shown; or was, if it was deleted, or the user is out."""
+
+        def read(look: Reading) -> Message | None:
+            if (shown := _message(look, local)) is not None:
+                return shown
+            its = outbox.find_row(look.cursor, local)
+            return None if its is None else message_made(its, look.user, "")
+
+        return self._read(read)
+
+    def is_read(self, name: str) -> bool:
+        """Or the user has said so, and that waits to be sent."""
+
+        def read(look: Reading) -> bool:
+            message = _message(look, name)
+            if message is None:
+                return False
+            where = conversations.read_whereabouts(look, message.conversation)
+            is_past = where is not None and 0 < message.seq <= where.read_seq
+            return is_past or messages.is_marked(look, message)
+
+        return self._read(read)
+
     def members(self, conversation: str) -> list[Member]:
         def read(look: Reading) -> list[Member]:
             names = conversation_named(look.cursor, conversation)
@@ -275,7 +304,7 @@ class Store:
         def read(look: Reading) -> list[Message]:
             found = handling.unhandled(look.cursor, name, limit)
             shown = (_message(look, each.uuid) for each in found)
-            return [message for message in shown if message is not None]
+            return list(islice(filter(None, shown), limit))
 
         return self._read(read)
 
