@@ -43,9 +43,12 @@ async def said(home: Path, *about: str) -> list[str]:
 async def bot(home: Path, *about: str) -> AsyncIterator[None]:
     """While it lives; it ends by kill -9."""
     process = await trio.lowlevel.open_process(command("bot.py", home, *about), cwd=home)
-    yield
-    process.kill()
-    await process.wait()
+    try:
+        yield
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
 
 
 @asynccontextmanager
