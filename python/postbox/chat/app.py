@@ -355,13 +355,14 @@ class Chat(App[None]):
     @on(Composer.Sent)
     async def _sent(self, event: Composer.Sent) -> None:
         room, about, text = self.desk.room, self._about, event.text.rstrip()
+        self._drop_about()
         if room is None:
             self._front.tell("Open a conversation, or begin one: Ctrl+N")
         elif await self._front.do(self._write(room, about, text)):
-            self.composer.put("")
-            self._drop_about()
             room.new_after = None
             self.talk.action_end()
+            return
+        self.composer.put(event.text + self.composer.text)
 
     async def _write(self, room: Room, about: About | None, text: str) -> None:
         match about:

@@ -28,13 +28,13 @@ class Composer(TextArea):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, compact=True, highlight_cursor_line=False, tab_behavior="focus")
+        self.cursor_blink = False  # nothing is drawn while nothing happens
 
     async def _on_key(self, event: Key) -> None:
         match event.key:
             case "enter":
                 self._take(event)
-                if self.text.strip():
-                    self.post_message(self.Sent(self.text))
+                self._send()
             case "escape":
                 self._take(event)
                 self.post_message(self.Dropped())
@@ -43,6 +43,13 @@ class Composer(TextArea):
                 self.post_message(self.Left())
             case _:
                 await super()._on_key(event)
+
+    def _send(self) -> None:
+        """It is empty at once: what is typed while this is written to disk is another message."""
+        text = self.text
+        if text.strip():
+            self.put("")
+            self.post_message(self.Sent(text))
 
     def _take(self, event: Key) -> None:
         event.stop()

@@ -54,7 +54,9 @@ class Ask(ModalScreen[list[str]]):
             yield Bar((Span(self._title, Look.STRONG),))
             for field in self._fields:
                 yield Bar((Span(field.label, Look.DIM),))
-                yield Input(field.value)
+                typed = Input(field.value)
+                typed.cursor_blink = False
+                yield typed
             yield Bar((Span("Enter go on  Esc leave it", Look.DIM),))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
