@@ -25,6 +25,8 @@ from support.library_phone import Phone, Street, until, whose
 from support.library_state import differences, seen
 
 USERS = ("ann", "bob", "cat")
+HOST_SAYS = {"NOT_A_MEMBER", "NOT_ALLOWED", "UNKNOWN_TARGET", "DEPENDENCY_REFUSED", "SUPERSEDED"}
+"""Of what is done here. All else that is said instead of an answer is no reason to give up."""
 
 
 @dataclass
@@ -209,7 +211,9 @@ class Gadget:
 
     async def check_made(self, log: Audit) -> None:
         """What was promised is stored, or refused and said to be, or dismissed by the user."""
-        refused = {row.local for row in await self.client.queue()}
+        rows = await self.client.queue()
+        assert {row.code for row in rows} <= HOST_SAYS, "refused, and not by the host"
+        refused = {row.local for row in rows}
         for local, text in self.made.items():
             entry = log.by_uuid.get(self._stored_id(local))
             if local in refused | self.dismissed:
