@@ -6,11 +6,12 @@ from postbox.client.core import acts, changes
 from postbox.client.core.changes import Place
 from postbox.client.facts import Standing
 from postbox.client.store.open import open_store
-from postbox.client.store.store import Store
+from postbox.client.store.store import Hole, Store
 from support.device_file import (
     ANN,
     ATTIC,
     BOB,
+    CLEO,
     NOW_MS,
     PATH,
     ROOM,
@@ -174,3 +175,26 @@ def test_a_crash_amid_a_snapshot_is_not_seen_by_whoever_opens_the_file_next() ->
     store = open_store(disk, PATH)
     assert dump(store) == before
     store.close()
+
+
+def test_what_a_snapshot_leaves_out_is_handled_before_what_it_brings() -> None:
+    with opened() as store:
+        hear(store, *room(ROOM, BOB), *room(ATTIC, CLEO), *said(2), *said(3), *said(4))
+        store.begin_handling("bot")
+        store.set_handled("bot", ROOM, 2)
+        last = [each for seq in (8, 9) for each in said(seq, is_backfill=True)]
+        hear(store, BEGAN, *room(ROOM, BOB)[:-1], *last, *room(ATTIC, CLEO), ENDED)
+        assert store.holes() == [Hole(ROOM, 2, 8)]
+        assert store.unhandled("bot") == []
+        store.take_history(ROOM, said(6, is_backfill=True), 8, 6, True, NOW_MS)
+        assert list(store.unhandled("bot")) == []
+        rest = [each for seq in (1, 3, 4) for each in said(seq, is_backfill=True)]
+        store.take_history(ROOM, rest, 6, 1, False, NOW_MS)
+        assert [message.seq for message in store.unhandled("bot")] == [3, 4, 6, 8, 9]
+
+
+def test_what_a_snapshot_leaves_out_is_not_asked_for_where_nobody_handles_messages() -> None:
+    with opened() as store:
+        hear(store, *room(ROOM, BOB), *said(2))
+        hear(store, BEGAN, *room(ROOM, BOB)[:-1], *said(9, is_backfill=True), ENDED)
+        assert store.holes() == []

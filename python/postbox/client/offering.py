@@ -3,6 +3,7 @@ middle of a conversation is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -19,7 +20,7 @@ from postbox.client.following import fault_of
 from postbox.client.listening import Change, What
 from postbox.client.news import News, names_of_row
 from postbox.client.shelf import Shelf
-from postbox.client.store.store import Store
+from postbox.client.store.store import Hole, Store
 from postbox.client.transport.contract import CallFailed, Transport
 from postbox.errors import Fault as Failure
 from postbox.rpc.postbox.v1 import clients_pb as pb
@@ -88,12 +89,14 @@ class Queue:
         self._news.listeners.tell(Change(What.QUEUE))
 
     async def fill_holes(self) -> HolesFilled:
-        """Each is asked for once; what is not answered stays."""
-        left = 1  # if the device cannot even look
+        """Page by page, as far as there are answers; what is not answered stays."""
+        left, asked = 1, set[Hole]()  # one, if the device cannot even look
         with suppress(Failure):
-            for hole in await self._shelf.read(lambda store: store.holes()):
-                with suppress(Failure, Lost):
-                    await self.older(hole.conversation, hole.before)
+            while holes := await self._shelf.read(lambda store: _others(store.holes(), asked)):
+                asked.update(holes)
+                for hole in holes:
+                    with suppress(Failure, Lost):
+                        await self.older(hole.conversation, hole.before)
             left = len(await self._shelf.read(lambda store: store.holes()))
         return HolesFilled(left)
 
@@ -116,6 +119,11 @@ class Queue:
 
     def _now_ms(self) -> int:
         return self._world.clock.now_ns() // 1_000_000
+
+
+def _others(holes: Iterable[Hole], asked: set[Hole]) -> list[Hole]:
+    """A hole of which a page was got is another one."""
+    return [hole for hole in holes if hole not in asked]
 
 
 def _batch(limit: int, store: Store) -> tuple[list[Row], str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 import trio
 
-from postbox.client import SignInNeeded, State
+from postbox.client import Incoming, Message, SignInNeeded, State
 from postbox.client.store import outbox
-from support.library_host import STREAM, SYNC
+from postbox.clients.reading import cursors
+from support.library_host import HISTORY, STREAM, SYNC
 from support.library_phone import Phone, Street, in_street, until
 
 
@@ -169,3 +172,29 @@ async def test_a_stream_that_lasts_does_not_make_the_file_grow_by_all_that_was_e
     kept = [await ann.client.why(message.key) for message in messages]
     assert [each is not None for each in kept] == [False] * 7 + [True] * 3
     assert len(street.host.asked_for(STREAM)) == 1
+
+
+@in_street
+async def test_a_bot_that_was_down_until_it_needs_a_snapshot_is_given_each_message(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cursors, "MOST_BEHIND", 100)
+    ann, bot = await street.phone("ann"), await street.phone("bot")
+    room = await street.room(ann, bot)
+    await ann.client.send(room, "0")
+    incoming = bot.client.incoming()
+    assert (await anext(incoming)).text == "0"
+    await bot.switch_off()
+    for number in range(1, 260):
+        await ann.client.send(room, f"{number}")
+    await ann.client.drained()
+    await bot.switch_on()
+    with trio.fail_after(600):
+        found = [message.text async for message in first(260, bot.client.incoming())]
+    assert found == [f"{number}" for number in range(260)]
+    assert street.host.asked_for(HISTORY)
+
+
+async def first(count: int, incoming: Incoming) -> AsyncIterator[Message]:
+    for _ in range(count):
+        yield await anext(incoming)

@@ -2,8 +2,9 @@
 others that the device has or gets, until it says that it is done with it.
 
 Of each conversation a handler has a mark, the number of the last message that it handled. Behind a
-hole nothing is given, since what will fill it comes first. Marks outlive a snapshot; where a host
-was put back, the numbers that it gives anew are handled anew.
+hole nothing is given, since what will fill it comes first. Marks outlive a snapshot, and what that
+leaves out of a conversation is a hole; where a host was put back, the numbers that it gives anew
+are handled anew.
 """
 
 from __future__ import annotations
@@ -41,6 +42,20 @@ _LOWER_TO = "update handled set seq = min(seq, ?) where conversation = ?"
 _LOWER_TO_REACHED = """update handled set seq = min(seq, s.reached)
   from shadow_conversation s where s.uuid = handled.conversation"""
 
+# A snapshot has the last of each conversation. What no handler may miss lies between that and what
+# the device had, less what was handled of it.
+_FIND_WHAT_IT_LEFT_OUT = """insert into shadow_hole (conversation, after, before)
+  select uuid, after, floor from (
+    select s.uuid, s.floor, min(
+      coalesce((select min(m.seq) - 1 from message m where m.conversation = c.uuid
+        and m.is_own = 0 and m.seq > coalesce(h.seq, 0)), c.reached),
+      coalesce((select min(hole.after) from hole where hole.conversation = c.uuid), c.reached)
+    ) as after
+    from handler n join conversation c join shadow_conversation s on s.uuid = c.uuid
+    left join handled h on h.name = n.name and h.conversation = c.uuid)
+  where after + 1 < floor
+  on conflict do update set after = min(after, excluded.after)"""
+
 
 class Unhandled(NamedTuple):
     at_ms: int
@@ -72,8 +87,10 @@ def _of(
     return map(Unhandled._make, found)
 
 
-def lower_marks(cursor: apsw.Cursor) -> None:
-    """Before a snapshot takes the place of what the device had."""
+def hold(cursor: apsw.Cursor) -> None:
+    """What a snapshot would have the handlers miss, before it takes the place of what the device
+    had."""
     for conversation, seq in rows(cursor, _NEW_TO_IT):
         cursor.execute(_LOWER_TO, (seq - 1, conversation))
     cursor.execute(_LOWER_TO_REACHED)
+    cursor.execute(_FIND_WHAT_IT_LEFT_OUT)

@@ -187,7 +187,7 @@ def take_in(cursor: apsw.Cursor, several: Iterable[Change], now_ms: int) -> None
                 shadow.begin(cursor)
                 prefix = shadow.PREFIX
             case changes.SnapshotEnded():
-                handling.lower_marks(cursor)
+                handling.hold(cursor)
                 shadow.put_in_place(cursor)
                 people.know_owner(cursor)
                 prefix = ""
