@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from postbox.client import open_client
-from support.command import Call, ready_url, running
+from support.command import TIMEOUT_S, Call, ready_url, running
 from support.terminals import Terminal, on_terminal
 
 ENTER, CTRL_Q, CTRL_T = "\r", "\x11", "\x14"
@@ -87,6 +87,17 @@ def test_two_side_by_side_survive_the_kill_of_their_host(tmp_path: Path, call: C
     for word in ("eins", "one"):
         of_one = [text for text in texts if text.startswith(word)]
         assert of_one == [f"{word} {at}" for at in (1, 2, 3)]
+
+
+def test_it_ends_with_its_terminal(tmp_path: Path, call: Call) -> None:
+    """Else it would look for keys for ever, with all that a core can do."""
+    home, token = tmp_path / "home", tmp_path / "token"
+    token.write_text(call("token", "mint", "--user", "ann", "--device", "chat", "--home", home).out)
+    words = ["--user", "ann", "--token-file", str(token), "--file", str(tmp_path / "ann.db")]
+    with on_terminal("chat", "http://127.0.0.1:1", *words) as terminal:
+        terminal.sees("no answer from the host")
+        terminal.hang_up()
+        terminal.process.wait(TIMEOUT_S)
 
 
 def test_it_says_what_it_needs(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

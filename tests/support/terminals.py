@@ -57,6 +57,12 @@ class Terminal:
         while not all(part in self.text for part in parts):
             assert self.take(TIMEOUT_S), f"{parts} is not there: {self.text[-3_000:]}"
 
+    def hang_up(self) -> None:
+        """The terminal is closed, as when its window is or a connection to it ends."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, self.end)
+        os.close(nothing)
+
     def resize(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self.end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 

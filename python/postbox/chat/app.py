@@ -4,8 +4,8 @@ each change; panes and bars see to it that only what became another is written t
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -25,6 +25,7 @@ from postbox.chat.front import Front
 from postbox.chat.lines import Span
 from postbox.chat.pane import Pane
 from postbox.chat.people import People
+from postbox.chat.talk_pane import About, TalkPane
 from postbox.chat.waiting import Waiting
 from postbox.client import Change, Changes, Client, Message, State
 
@@ -39,27 +40,7 @@ DRAFTS = 100
 
 REACTION = "👍"
 
-
-class TalkPane(Pane):
-    """Messages have keys of their own."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "app.reply", show=False),
-        Binding("e", "app.edit", show=False),
-        Binding("d,delete", "app.delete", show=False),
-        Binding("plus", "app.react", show=False),
-        Binding("t", "app.again", show=False),
-        Binding("x", "app.dismiss", show=False),
-        Binding("escape", "app.write", show=False),
-    ]
-
-
-@dataclass(frozen=True)
-class About:
-    """What one writes is an answer to that message, or what it is to say from now on."""
-
-    kind: Literal["reply", "edit"]
-    message: Message
+_STDIN = 0
 
 
 class Chat(App[None]):
@@ -144,7 +125,7 @@ class Chat(App[None]):
         self.action_write() if self.desk.room else self.action_list()
         self.run_worker(self._hear(changes))
         self.run_worker(self._keep_up())
-        self.set_interval(1.0, self._draw_status)
+        self.set_interval(1.0, self._look)
 
     async def _hear(self, changes: Changes) -> None:
         async for change in changes:
@@ -170,6 +151,12 @@ class Chat(App[None]):
         self._draw_passing()
         self._people.draw()
         await self._waiting.draw()
+
+    def _look(self) -> None:
+        """At what nobody tells: the seconds to the next try, and that the terminal is gone."""
+        if not (self.is_headless or os.isatty(_STDIN)):
+            self.exit()
+        self._draw_status()
 
     def _draw_status(self) -> None:
         self.top.show((Span(f" {self._who}"),), (*drawing.status(self.desk), Span(" ")))
