@@ -87,7 +87,7 @@ def test_a_file_that_could_not_be_opened_is_not_locked_either() -> None:
 @pytest.mark.parametrize(
     ("other", "why"),
     [
-        (Owner(BOB, "phone", "example.org"), "belongs to the user"),
+        (Owner(BOB, "phone", "example.org"), "belongs to"),
         (Owner(ANN, "tablet", "example.org"), "on the device 'phone', and this is"),
         (Owner(ANN, "phone", "example.com"), "is of the host example.org, and not of example.com"),
     ],

@@ -36,6 +36,7 @@ from postbox.client.listening import Change, Changes, What
 from postbox.client.news import Status
 from postbox.client.open import open_client
 from postbox.client.transport.contract import CallFailed
+from postbox.errors import Full, SchemaTooNew
 
 __all__ = [
     "AnotherOwner",
@@ -47,6 +48,7 @@ __all__ = [
     "Conversation",
     "DatabaseInUse",
     "Displaced",
+    "Full",
     "Guild",
     "Incoming",
     "Invite",
@@ -58,6 +60,7 @@ __all__ = [
     "Profile",
     "Queued",
     "Reaction",
+    "SchemaTooNew",
     "SignInNeeded",
     "Standing",
     "State",

@@ -81,6 +81,8 @@ class Client:
     async def create(self, name: str, members: Sequence[str] = ()) -> Conversation:
         """With the user as its owner, and these. `name`: at most 256 characters, or none. A name
         among the members that the host does not know makes it FAILED. Raises ValueError."""
+        if isinstance(members, str):  # it would be read as one member a letter
+            raise ValueError(f"members is a list of names: write [{members!r}]")
         queued = await self._do(acts.CreateConversation(name, tuple(members)))
         return _there(await self.conversation(queued.local))
 

@@ -169,6 +169,7 @@ async def test_what_no_host_would_take_is_refused_before_it_is_promised(street: 
         for wrong in (
             client.create("x" * 257),
             client.create("a\nb"),
+            client.create("room", "bob"),
             client.send(room, "x" * 70_000),
             client.react(sent, ""),
             client.set_picture(b"no picture"),

@@ -346,8 +346,9 @@ def _owner(cursor: apsw.Cursor) -> Owner | None:
 def _check(path: str, its: Owner, owner: Owner, *, moves: bool) -> None:
     if (its.user, its.device) != (owner.user, owner.device):
         raise AnotherOwner(
-            f"{path} belongs to the user {its.user} on the device {its.device!r}, and this is"
-            f" {owner.user} on {owner.device!r}: each user and device has a file of its own"
+            f"{path} belongs to {its.name or its.user} on the device {its.device!r}, and this is"
+            f" {owner.name or owner.user} on {owner.device!r}: each user and device has a file of"
+            " its own"
         )
     if its.host and owner.host and its.host != owner.host and not moves:
         raise AnotherOwner(
