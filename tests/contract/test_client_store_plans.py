@@ -67,7 +67,7 @@ WRITES: dict[str, Callable[[Store], object]] = {
     "make": lambda store: send(store, "text", 500),
     "settle": lambda store: store.settle([answered(9, 109), Refused(uuid(10), "", "")], 5),
     "tried": lambda store: store.tried([uuid(11)], "", NOW_MS),
-    "refuse_oldest": lambda store: store.refuse_oldest("", ""),
+    "refuse": lambda store: store.refuse("", "", ""),
     "dismiss": lambda store: store.dismiss(uuid(2)),
     "again": lambda store: store.again(uuid(3), uuid(300), NOW_MS),
     "prune": lambda store: store.prune(NOW_MS),

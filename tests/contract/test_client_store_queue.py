@@ -11,7 +11,7 @@ from postbox.client.core.settle import Refused
 from postbox.client.errors import Unknown
 from postbox.client.facts import Standing, Waits
 from postbox.client.store import outbox
-from postbox.client.store.store import Store
+from postbox.client.store.store import Left, Store
 from support.device_file import NOW_MS, ROOM, answered, do, dump, hear, opened, send, uuid
 from support.simulate import MemoryDisk
 
@@ -206,14 +206,35 @@ def test_only_what_was_refused_can_be_dismissed() -> None:
         assert dump(store) == before
 
 
-def test_the_oldest_can_be_refused_here_so_that_it_does_not_block_the_rest() -> None:
+def test_one_can_be_refused_here_so_that_it_does_not_block_the_rest() -> None:
     with opened() as store:
         for number in (1, 2):
             send(store, "text", number)
-        store.refuse_oldest("INVALID", "the host cannot read it")
+        store.refuse(uuid(1), "INVALID", "the host cannot read it")
         assert locals_of(store) == [uuid(2)]
         [refused, _] = store.queue()
         assert (refused.code, refused.detail) == ("INVALID", "the host cannot read it")
+
+
+def test_nothing_is_refused_here_that_was_answered_meanwhile() -> None:
+    with opened() as store:
+        for number in (1, 2):
+            send(store, "text", number)
+        hear(store, changes.Settled(uuid(1), uuid(101)))
+        before = dump(store)
+        store.refuse(uuid(1), "INVALID", "the host cannot read it")
+        assert dump(store) == before
+
+
+def test_who_settles_or_takes_in_is_told_what_is_left_at_that_moment() -> None:
+    with opened() as store:
+        for number in (1, 2, 3):
+            send(store, "text", number)
+        assert store.settle([answered(1, 101)], 2) == 2
+        left = store.take(
+            [([changes.Settled(uuid(2), uuid(102))], changes.Place("t", "u", "e"))], NOW_MS
+        )
+        assert left == Left(queued=1, holes=0)
 
 
 def test_a_row_says_what_it_waits_for_and_what_was_tried() -> None:

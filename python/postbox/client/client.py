@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
+import anyio
+
 from postbox.client.core import acts, inputs
 from postbox.client.core.ids import is_uuid, text_of, user_uuid
 from postbox.client.core.outgoing import outgoing
@@ -339,7 +341,11 @@ class Client:
         return await self._put(lambda store: store.make(made, now_ms))
 
     async def _put(self, work: Callable[[Store], Queued]) -> Queued:
-        queued = await self._shelf.write(work)
+        try:
+            queued = await self._shelf.write(work)
+        except anyio.get_cancelled_exc_class():  # by asyncio itself: it may be there all the same
+            self._running.tell(inputs.Made(1))
+            raise
         self._news.listeners.tell(*names_of_row(queued))
         self._running.tell(inputs.Made(int(queued.standing is Standing.QUEUED)))
         return queued

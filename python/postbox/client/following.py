@@ -15,7 +15,7 @@ from postbox.client.core.changes import Place
 from postbox.client.core.inputs import Fault, Heard
 from postbox.client.news import News
 from postbox.client.shelf import Shelf
-from postbox.client.store.store import Store
+from postbox.client.store.store import Left, Store
 from postbox.client.transport.contract import CallFailed, Transport
 from postbox.errors import Fault as Failure
 from postbox.rpc.postbox.v1 import clients_pb as pb
@@ -130,19 +130,16 @@ class _Taking:
         return None
 
     async def _commit(self, frames: list[bytes]) -> Lost | None:
-        taken, lost = await self._shelf.write(partial(self._taken, frames))
-        if not taken:
-            return lost
-        with anyio.CancelScope(shield=True):  # what is committed is told, also if it is the last
-            queued, holes = await self._shelf.read(_left)
+        taken, left, lost = await self._shelf.write(partial(self._taken, frames))
         for each in taken:
             self._owing.heard(each.changes)
             self._news.heard(each.changes)
             self._news.passed(each.passing)
-        self._came(heard(taken, queued, holes))
+        if taken:
+            self._came(heard(taken, left.queued, left.holes))
         return lost
 
-    def _taken(self, frames: list[bytes], store: Store) -> tuple[list[Taken], Lost | None]:
+    def _taken(self, frames: list[bytes], store: Store) -> tuple[list[Taken], Left, Lost | None]:
         """In a thread. What comes before a frame that does not go on is committed all the same."""
         taken: list[Taken] = []
         lost = None
@@ -151,8 +148,8 @@ class _Taking:
                 taken.append(self._reader.take(frame))  # noqa: PERF401  (those before count)
         except Lost as found:
             lost = found
-        store.take([(each.changes, each.place) for each in taken], _now_ms(self._clock))
-        return taken, lost
+        left = store.take([(each.changes, each.place) for each in taken], _now_ms(self._clock))
+        return taken, left, lost
 
 
 def _now_ms(clock: Clock) -> int:
@@ -166,10 +163,6 @@ def _begin(now_ms: int, store: Store) -> None:
 
 def _beginning(store: Store) -> tuple[str, Place, dict[str, int]]:
     return store.owner.user if store.owner else "", store.place(), store.heads()
-
-
-def _left(store: Store) -> tuple[int, int]:
-    return store.queued(), len(store.holes())
 
 
 def _all_there(get: MemoryObjectReceiveStream[bytes]) -> list[bytes]:

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 
-import anyio
-
 from postbox.client.acknowledging import Acknowledging
 from postbox.client.core.actions import RefuseOldest
 from postbox.client.core.apply import Lost, page_changes
@@ -41,6 +39,7 @@ class Queue:
         self._shelf = shelf
         self._wire = wire
         self._news = news
+        self._alone = ""  # the row that was offered last, if that was the only one
 
     async def offer(
         self, number: int, limit: int, refusal: RefuseOldest | None = None
@@ -51,6 +50,7 @@ class Queue:
             if refusal is not None:
                 await self._refuse(refusal)
             rows, token = await self._shelf.read(partial(_batch, limit))
+            self._alone = rows[0].queued.local if len(rows) == 1 else ""
             self._owing.said()
             return await self._ask(rows[:limit], number, token)
         except CallFailed as failed:
@@ -68,9 +68,7 @@ class Queue:
 
     async def _settle(self, rows: list[Row], answer: bytes) -> Answered:
         verdict = settle([row.queued.local for row in rows], answer)
-        await self._shelf.write(partial(_settled, verdict))
-        with anyio.CancelScope(shield=True):  # what is committed is told
-            left = await self._shelf.read(lambda store: store.queued())
+        left = await self._shelf.write(partial(_settled, verdict))
         for row in rows:
             self._news.listeners.tell(*names_of_row(row.queued))
         return Answered(left, verdict.next_number)
@@ -85,7 +83,8 @@ class Queue:
             await self._shelf.write(lambda store: store.tried(locals_, error, at_ms))
 
     async def _refuse(self, refusal: RefuseOldest) -> None:
-        await self._shelf.write(lambda store: store.refuse_oldest(refusal.code, refusal.detail))
+        local = self._alone
+        await self._shelf.write(lambda store: store.refuse(local, refusal.code, refusal.detail))
         self._news.listeners.tell(Change(What.QUEUE))
 
     async def fill_holes(self) -> HolesFilled:
@@ -131,5 +130,5 @@ def _batch(limit: int, store: Store) -> tuple[list[Row], str]:
     return list(store.batch(max(limit, 1), MAX_BATCH_BYTES).rows), store.place().token
 
 
-def _settled(verdict: Verdict, store: Store) -> None:
-    store.settle(verdict.settlements, verdict.next_number)
+def _settled(verdict: Verdict, store: Store) -> int:
+    return store.settle(verdict.settlements, verdict.next_number)

@@ -44,8 +44,8 @@ _STORED = """update outbox set standing = 1, uuid = ?, caught_up = 0,
 _REFUSED = """update outbox set standing = 2, code = ?, detail = ?, current = ?, last_error = ''
   where local = ? and standing = 0"""
 
-_REFUSED_OLDEST = """update outbox set standing = 2, code = ?, detail = ?
-  where number = (select min(number) from outbox where standing = 0)"""
+_REFUSED_HERE = """update outbox set standing = 2, code = ?, detail = ?
+  where local = ? and standing = 0"""
 
 _TRIED = """update outbox set tries = tries + 1, tried_ms = ?, last_error = ?
   where local = ? and standing = 0"""
@@ -121,8 +121,8 @@ def settle(cursor: apsw.Cursor, settlements: Iterable[Settlement]) -> None:
                 assert_never(never)
 
 
-def refuse_oldest(cursor: apsw.Cursor, code: str, detail: str) -> None:
-    cursor.execute(_REFUSED_OLDEST, (code, detail))
+def refuse(cursor: apsw.Cursor, local: str, code: str, detail: str) -> None:
+    cursor.execute(_REFUSED_HERE, (code, detail, local))
 
 
 def tried(cursor: apsw.Cursor, offered: Iterable[str], error: str, now_ms: int) -> None:

@@ -59,6 +59,13 @@ class Hole(Struct, frozen=True):
     before: int
 
 
+class Left(Struct, frozen=True):
+    """When something was written, and before whatever is written next."""
+
+    queued: int  # rows that are to be sent
+    holes: int
+
+
 class Store:
     """See `open_store`."""
 
@@ -120,12 +127,14 @@ class Store:
 
     # -- what the host says ----------------------------------------------------------------------
 
-    def settle(self, settlements: Iterable[Settlement], next_number: int) -> None:
-        """`next_number`: that the host awaits; 0: it did not say."""
+    def settle(self, settlements: Iterable[Settlement], next_number: int) -> int:
+        """`next_number`: that the host awaits; 0: it did not say. Returns how many rows are to be
+        sent behind this, and before whatever is written next."""
         with self._write() as cursor:
             outbox.settle(cursor, settlements)
             if next_number:
                 _await(cursor, next_number)
+            return outbox.waiting(cursor)
 
     def set_awaited(self, number: int) -> None:
         with self._write() as cursor:
@@ -136,21 +145,23 @@ class Store:
         with self._write() as cursor:
             outbox.tried(cursor, offered, error, now_ms)
 
-    def refuse_oldest(self, code: str, detail: str) -> None:
+    def refuse(self, local: str, code: str, detail: str) -> None:
+        """If it is still to be sent."""
         with self._write() as cursor:
-            outbox.refuse_oldest(cursor, code, detail)
+            outbox.refuse(cursor, local, code, detail)
 
     def stream_opened(self) -> None:
         """Another one: if the one before was in the middle of a snapshot, that does not count."""
         with self._write() as cursor:
             shadow.drop(cursor)
 
-    def take(self, frames: Iterable[tuple[Iterable[Change], Place]], now_ms: int) -> None:
+    def take(self, frames: Iterable[tuple[Iterable[Change], Place]], now_ms: int) -> Left:
         """The changes of frames, in order, and the place behind the last: all, or none."""
         with self._write() as cursor:
             for changes, place in frames:
                 taking_in.take_in(cursor, changes, now_ms)
                 taking_in.put_place(cursor, place)
+            return Left(outbox.waiting(cursor), int(value(cursor, "select count(*) from hole")))
 
     def take_history(
         self,

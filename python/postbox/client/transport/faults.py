@@ -2,7 +2,8 @@
 
 A code of ours counts first, in the metadata or before the text; then what the wire itself says.
 What only a host can judge, that an event or a batch is wrong, is believed of a host alone: no
-proxy's error costs the user a message.
+proxy's error costs the user a message. What is let through nowhere, since it is too large (413), is
+shown as refused, so that it does not hold up what is behind it.
 """
 
 from __future__ import annotations
