@@ -149,11 +149,11 @@ soak: .make/core ## an hour of good and bad clients on one node: memory flat, th
 
 # CYCLES=n kills each process so often; else it is killed for so many minutes.
 ENGINE ?= all
-MINUTES ?= 0.6
+MINUTES ?= 0.4
 SEED ?= 1
 
 .PHONY: torture
-torture: .make/core postgres ## kill -9 log, hosts, clients' host and clients, 6 minutes; CYCLES=n, ENGINE=library or node, SEED=n
+torture: .make/core postgres ## kill -9 log, hosts, clients' host and clients, 5 minutes; CYCLES=n, ENGINE=library or node, SEED=n
 	PYTHONPATH=tests $(BIN)/python -m torture.torture --engine $(ENGINE) --seed $(SEED) $(if $(CYCLES),--cycles $(CYCLES),--minutes $(MINUTES))
 
 .PHONY: wheel

@@ -64,7 +64,7 @@ def test_two_side_by_side_survive_the_kill_of_their_host(tmp_path: Path, call: C
                 terminal.sees("no answer from the host")
                 terminal.forget()
                 terminal.type(f"{word} 1{ENTER}{word} 2{ENTER}{word} 3{ENTER}")
-                terminal.sees("3 waiting", f"{word} 3", "sending")
+                terminal.sees(" waiting", f"{word} 3", "sending")
             ann.type(CTRL_T)
             ann.sees("What waits, and why", "message in Lunch: eins 2", "waits")
             ann.type("q")
