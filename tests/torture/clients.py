@@ -32,9 +32,9 @@ from support.lossy_proxy import LossyProxy, lossy_proxy
 from support.simulate import SeededRandom
 from support.stock_clients import ConnectClient, GrpcClient, PageClient, StockClient
 from torture.account import Broken
-from torture.clients_host import Stored, node_in, stored_in, token_for
+from torture.clients_host import Stored, kill_and_start, node_in, stored_in, token_for
 from torture.phone import Phone, local_uuid
-from torture.served import Nap, Served
+from torture.served import Nap
 
 USERS = 10  # with two devices each
 CONVERSATIONS, MEMBERS = 4, 6
@@ -70,7 +70,7 @@ def torture_clients(
             work.begin()
             while not is_over(kills, _settled(phones)):
                 nap(random.fraction() * LONGEST_S)
-                _kill(node, random, nap)
+                kill_and_start(node, random, LONGEST_DOWN_S, nap)
                 kills += 1
                 work.check()
                 tell(f"{kills} kills, {_settled(phones)} settled")
@@ -91,15 +91,6 @@ def _summary(kills: int, made: int, proxy: LossyProxy, phones: Sequence[Phone]) 
         f" {len(phones)} devices, {streams} streams; {made} events made, stored and seen by"
         f" everybody, {anew} answers given anew, 0 lost, 0 doubled"
     )
-
-
-def _kill(node: Served, random: SeededRandom, nap: Nap) -> None:
-    """Now and then it is killed while it starts."""
-    node.kill()
-    nap(random.fraction() * LONGEST_DOWN_S)
-    node.start()
-    if random.fraction() < 0.8:
-        node.wait_ready()
 
 
 def _settled(phones: Sequence[Phone]) -> int:

@@ -15,6 +15,7 @@ from postbox.store.application import execute, open_for_application
 from postbox.store.contract import Lane
 from postbox.trust.keys import SEED_BYTES, Identity
 from postbox.world import system_world
+from support.simulate import SeededRandom
 from torture.served import Nap, Served
 
 WORLD = system_world()
@@ -33,6 +34,15 @@ def node_in(folder: Path, store: str, nap: Nap) -> Served:
     listen = f'serve.listen = "{url.removeprefix("http://")}"\nserve.loopback = true\n'
     (home / "config.toml").write_text(listen + (f'node.store = "{store}"\n' if store else ""))
     return Served(home, url, nap)
+
+
+def kill_and_start(node: Served, random: SeededRandom, longest_down_s: float, nap: Nap) -> None:
+    """Now and then it is killed again while it starts."""
+    node.kill()
+    nap(random.fraction() * longest_down_s)
+    node.start()
+    if random.fraction() < 0.8:
+        node.wait_ready()
 
 
 def token_for(identity: Identity, user: str, device: str) -> str:

@@ -33,10 +33,10 @@ from support.lossy_proxy import lossy_proxy
 from support.simulate import SeededRandom
 from support.stock_clients import ConnectClient
 from torture.account import Broken
-from torture.clients_host import Stored, node_in, stored_in, token_for
+from torture.clients_host import Stored, kill_and_start, node_in, stored_in, token_for
 from torture.library_device import REACTS, Device, Line, View, live
 from torture.phone import local_uuid
-from torture.served import Nap, Served
+from torture.served import Nap
 
 USERS = ("ann", "bob", "cid")
 ROOMS = 3
@@ -188,7 +188,7 @@ def torture_library(
         with _running(handsets):
             while not is_over(kills, household.made):
                 household.kill_some()
-                _kill(node, random, nap)
+                kill_and_start(node, random, LONGEST_DOWN_S, nap)
                 kills += 1
                 tell(f"{kills} kills, {household.kills} of devices, {household.made} made")
             proxy.loses = False
@@ -203,14 +203,6 @@ def torture_library(
         f" answers lost; {len(handsets)} devices; {household.made} messages made, stored and seen"
         f" by everybody, 0 lost, 0 doubled"
     )
-
-
-def _kill(node: Served, random: SeededRandom, nap: Nap) -> None:
-    node.kill()
-    nap(random.fraction() * LONGEST_DOWN_S)
-    node.start()
-    if random.fraction() < 0.8:
-        node.wait_ready()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import TypeAlias, TypeVar
 
 import anyio
 
+from postbox.client.clock import now_ms
 from postbox.client.core import acts, inputs
 from postbox.client.core.ids import is_uuid, text_of, user_uuid
 from postbox.client.core.outgoing import outgoing
@@ -285,8 +286,8 @@ class Client:
     async def again(self, key: str) -> Queued:
         """Something that was refused: the same, as something new, whatever others changed
         meanwhile. Raises Unknown."""
-        local, now_ms = self._new_local(), self._now_ms()
-        return await self._put(lambda store: store.again(key, local, now_ms))
+        local, at_ms = self._new_local(), now_ms(self._world.clock)
+        return await self._put(lambda store: store.again(key, local, at_ms))
 
     async def drained(self) -> None:
         """Until everything that the user did was answered. Raises SignInNeeded and Displaced,
@@ -336,9 +337,9 @@ class Client:
 
     async def _do(self, act: acts.Act, local: str = "") -> Queued:
         """In the queue for good when it returns, and offered. Raises ValueError."""
-        now_ms = self._now_ms()
-        made = outgoing(act, local or self._new_local(), now_ms)
-        return await self._put(lambda store: store.make(made, now_ms))
+        at_ms = now_ms(self._world.clock)
+        made = outgoing(act, local or self._new_local(), at_ms)
+        return await self._put(lambda store: store.make(made, at_ms))
 
     async def _put(self, work: Callable[[Store], Queued]) -> Queued:
         try:
@@ -371,9 +372,6 @@ class Client:
         if found is None:
             raise Unknown(f"there is no message {named!r} on this device, or it was deleted")
         return found
-
-    def _now_ms(self) -> int:
-        return self._world.clock.now_ns() // 1_000_000
 
 
 def _key(named: Named | NamedMessage) -> str:

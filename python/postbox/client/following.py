@@ -10,6 +10,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from postbox.client.acknowledging import Acknowledging
+from postbox.client.clock import now_ms
 from postbox.client.core.apply import Lost, Reader, Taken, heard
 from postbox.client.core.changes import Place
 from postbox.client.core.inputs import Fault, Heard
@@ -64,7 +65,7 @@ class Stream:
         opened: Callable[[], None],
         came: Callable[[Heard], None],
     ) -> Fault | None:
-        await self._shelf.write(partial(_begin, _now_ms(self._clock)))
+        await self._shelf.write(partial(_begin, now_ms(self._clock)))
         user, place, heads = await self._shelf.read(_beginning)
         request = pb.SyncFromServerRequest(
             lastEventUuid=place.uuid if goes_on else "",
@@ -148,17 +149,13 @@ class _Taking:
                 taken.append(self._reader.take(frame))  # noqa: PERF401  (those before count)
         except Lost as found:
             lost = found
-        left = store.take([(each.changes, each.place) for each in taken], _now_ms(self._clock))
+        left = store.take([(each.changes, each.place) for each in taken], now_ms(self._clock))
         return taken, left, lost
 
 
-def _now_ms(clock: Clock) -> int:
-    return clock.now_ns() // 1_000_000
-
-
-def _begin(now_ms: int, store: Store) -> None:
+def _begin(at_ms: int, store: Store) -> None:
     store.stream_opened()
-    store.prune(now_ms)
+    store.prune(at_ms)
 
 
 def _beginning(store: Store) -> tuple[str, Place, dict[str, int]]:

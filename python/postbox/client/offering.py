@@ -8,10 +8,11 @@ from contextlib import suppress
 from functools import partial
 
 from postbox.client.acknowledging import Acknowledging
+from postbox.client.clock import now_ms
 from postbox.client.core.actions import RefuseOldest
 from postbox.client.core.apply import Lost, page_changes
 from postbox.client.core.inputs import Answered, Fault, HolesFilled, NotAnswered
-from postbox.client.core.outgoing import batch_of
+from postbox.client.core.outgoing import MAX_BATCH_BYTES, batch_of
 from postbox.client.core.settle import NoAnswer, Verdict, settle
 from postbox.client.facts import Row
 from postbox.client.following import fault_of
@@ -24,8 +25,6 @@ from postbox.errors import Fault as Failure
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.world import World
 
-MAX_BATCH_BYTES = 2**20
-"""What a host takes at once."""
 PAGE_EVENTS = 200
 """The most that a host gives of a conversation at once."""
 
@@ -76,7 +75,7 @@ class Queue:
     async def _note(self, rows: list[Row], error: str) -> None:
         """So that a row can say why it is still there. A device that cannot write it down knows it
         all the same."""
-        at_ms, locals_ = self._now_ms(), [row.queued.local for row in rows]
+        at_ms, locals_ = now_ms(self._world.clock), [row.queued.local for row in rows]
         if not rows:
             return
         with suppress(Failure):
@@ -110,14 +109,11 @@ class Queue:
         lowest = min((event.conversationSeq for event in page.events), default=0)
         await self._shelf.write(
             lambda store: store.take_history(
-                conversation, changes, before_seq, lowest, page.more, self._now_ms()
+                conversation, changes, before_seq, lowest, page.more, now_ms(self._world.clock)
             )
         )
         self._news.heard(changes)
         return page.more
-
-    def _now_ms(self) -> int:
-        return self._world.clock.now_ns() // 1_000_000
 
 
 def _others(holes: Iterable[Hole], asked: set[Hole]) -> list[Hole]:

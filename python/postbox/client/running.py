@@ -15,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from postbox.client.acknowledging import Acknowledging
+from postbox.client.clock import now_ms
 from postbox.client.core import actions, inputs
 from postbox.client.core.inputs import Fault
 from postbox.client.core.machine import Machine
@@ -153,10 +154,7 @@ class Running:
         while True:
             await anyio.sleep(PRUNE_EVERY_S)
             with suppress(Failure):
-                await self._shelf.write(lambda store: store.prune(self._now_ms()))
-
-    def _now_ms(self) -> int:
-        return self._world.clock.now_ns() // 1_000_000
+                await self._shelf.write(lambda store: store.prune(now_ms(self._world.clock)))
 
     async def _ask_token(self, scope: anyio.CancelScope) -> None:
         try:

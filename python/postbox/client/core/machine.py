@@ -53,8 +53,8 @@ from postbox.client.core.inputs import (
     TokenNotHad,
     Woke,
 )
+from postbox.client.core.outgoing import MAX_BATCH_EVENTS
 
-MAX_BATCH_EVENTS = 100
 LONGEST_SAID_S = 3_600.0
 """That a host may make a device wait: who says more has an error, or wants it never to come back.
 """

@@ -37,6 +37,7 @@ from postbox.rpc.postbox.v1 import clients_pb as pb
 
 MAX_BATCH_EVENTS = 100
 MAX_BATCH_BYTES = 2**20
+"""What a host takes at once."""
 
 _KNOWN_OF_MESSAGE = frozenset(field.number for field in pb.Message.desc().fields)
 _KNOWN_OF_EVENT = frozenset(field.number for field in pb.Event.desc().fields)
