@@ -38,7 +38,7 @@ from postbox.hosts.wire import SERVICES
 from postbox.log.disk_use import DiskUse
 from postbox.log.retries import Retries
 from postbox.logs import get
-from postbox.mesh.background import PULLS
+from postbox.mesh.background.keeping import PULLS
 from postbox.mesh.intake import Report
 from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import trio
 
 from postbox.errors import Fault
-from postbox.mesh.client import Peer
+from postbox.mesh.calling.client import Peer
 from postbox.mesh.wire import SyncRequest
 from postbox.metrics import Metrics
 from postbox.node import Node, open_node

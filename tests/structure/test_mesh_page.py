@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from postbox.config import MeshConfig
 from postbox.core import service_names, verdict_names
-from postbox.mesh.client import (
+from postbox.mesh.calling.client import (
     DEADLINE_S,
     MAX_ANSWER_BYTES,
     MAX_CLOCK_DIFFERENCE_S,
     MAX_WAIT_S,
 )
-from postbox.mesh.introductions import HELLOS_PER_MINUTE
-from postbox.mesh.pull import MIN_BYTES, MIN_EVENTS
-from postbox.mesh.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS, STRANGERS_PER_MINUTE
+from postbox.mesh.calling.introductions import HELLOS_PER_MINUTE
+from postbox.mesh.calling.pull import MIN_BYTES, MIN_EVENTS
+from postbox.mesh.serving.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS, STRANGERS_PER_MINUTE
 from postbox.mesh.wire import (
     HELLO_PATH,
     MAX_EVENTS,

@@ -11,9 +11,9 @@ from pathlib import Path
 import trio
 
 from postbox.log.committed import Committed
-from postbox.mesh import pull
+from postbox.mesh.calling import pull
 from postbox.mesh.intake import Report
-from postbox.mesh.peers import Contact, Link
+from postbox.mesh.peers.book import Contact, Link
 from postbox.mesh.synthetic import VOTERS, identities
 from postbox.rules import Payer
 from postbox.store.contract import Lane

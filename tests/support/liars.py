@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, TypeAlias
 import msgpack  # type: ignore[import-untyped]
 import trio
 
+from postbox.mesh.calling.pull import Mode, Pulled, pull
 from postbox.mesh.door import Mesh
 from postbox.mesh.intake import Report
-from postbox.mesh.pull import Mode, Pulled, pull
 from postbox.mesh.wire import HELLO_PATH, MSGPACK, PING_PATH, SYNC_PATHS
 from postbox.node import Node
 from postbox.trust.hello import make_hello

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from postbox.errors import Fault
-from postbox.mesh.client import PeerFault
+from postbox.mesh.calling.client import PeerFault
 from postbox.mesh.wire import MSGPACK
 from postbox.net.faults import BadAnswer, TooLarge, Unreachable
 from postbox.trust.keys import Identity, identity_of

@@ -21,7 +21,7 @@ from hypercorn.typing import ASGIFramework
 
 from postbox.config import Config, MeshConfig, NodeConfig, ServeConfig
 from postbox.core import Batch, Keys
-from postbox.mesh.client import Peer
+from postbox.mesh.calling.client import Peer
 from postbox.mesh.door import Mesh
 from postbox.mesh.intake import Report
 from postbox.mesh.synthetic import generate

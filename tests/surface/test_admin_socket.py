@@ -38,7 +38,7 @@ from postbox.admin.verify import VERIFY
 from postbox.errors import Full
 from postbox.mesh.files import MAX_LINE_BYTES
 from postbox.mesh.importing import BATCH_BYTES
-from postbox.mesh.peers import Contact
+from postbox.mesh.peers.book import Contact
 from postbox.metrics import Metrics
 from postbox.net.client import open_local_client
 from postbox.net.limits import Limits

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.errors import Fault, WireError
-from postbox.mesh.background import PULLS
+from postbox.mesh.background.keeping import PULLS
 from postbox.mesh.door import Mesh
-from postbox.mesh.peers import Caller, Contact, Link
+from postbox.mesh.peers.book import Caller, Contact, Link
 
 
 class Seen(Struct, frozen=True):

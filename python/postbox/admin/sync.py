@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from postbox.admin.command import Command, Desk, Progress, Tell
 from postbox.admin.events import Taken
-from postbox.mesh.pull import Mode, pull
+from postbox.mesh.calling.pull import Mode, pull
 
 
 class Pull(Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from postbox.cli.node import operated
 from postbox.cli.options import FLAG, Common, Usage, run
 from postbox.cli.progress import progress
 from postbox.config.kinds import URL_EXPECTED, url_of
-from postbox.mesh.pull import Mode
+from postbox.mesh.calling.pull import Mode
 from postbox.world import SystemClock
 
 

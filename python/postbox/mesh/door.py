@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from postbox.config import Config, MeshConfig
 from postbox.log.admission import Admission
 from postbox.mesh import wire
-from postbox.mesh.background import Keeper, keep_up
-from postbox.mesh.client import Peer
+from postbox.mesh.background.keeping import Keeper, keep_up
+from postbox.mesh.calling.client import Peer
+from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.intake import Intake
-from postbox.mesh.introductions import Introductions
 from postbox.mesh.ledger import MeshLedger
-from postbox.mesh.peers import PeerBook
-from postbox.mesh.server import MeshServer, make_app
+from postbox.mesh.peers.book import PeerBook
+from postbox.mesh.serving.server import MeshServer, make_app
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach, reach_of
 from postbox.net.client import Client, open_client

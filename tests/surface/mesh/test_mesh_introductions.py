@@ -9,9 +9,9 @@ import pytest
 import trio
 import trustme
 
-from postbox.mesh.client import Stranger
-from postbox.mesh.introductions import ASK_BACK_AT_ONCE, DEADLINE_S, MeetingFault
-from postbox.mesh.pull import Mode, pull
+from postbox.mesh.calling.client import Stranger
+from postbox.mesh.calling.introductions import ASK_BACK_AT_ONCE, DEADLINE_S, MeetingFault
+from postbox.mesh.calling.pull import Mode, pull
 from postbox.mesh.wire import NARA_SYNC_PATH, PING_PATH, SYNC_PATH
 from postbox.net.client import Answer
 from postbox.trust.hello import read_hello

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from postbox.mesh.client import Busy, PeerFault
+from postbox.mesh.calling.client import Busy, PeerFault
 from postbox.mesh.intake import Report
 from postbox.net.faults import TooSlow
 from support.liars import (

@@ -13,9 +13,9 @@ import pytest
 import trio
 
 from postbox.errors import Fault
-from postbox.mesh.peers import Contact
-from postbox.mesh.pull import Mode, pull
-from postbox.mesh.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS
+from postbox.mesh.calling.pull import Mode, pull
+from postbox.mesh.peers.book import Contact
+from postbox.mesh.serving.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS
 from postbox.mesh.wire import SYNC_PATH
 from postbox.net.client import Answer, Client
 from postbox.trust.keys import identity_of

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from postbox.errors import Fault, WireError
-from postbox.mesh.introductions import MeetingFault
-from postbox.mesh.pull import Mode, pull
+from postbox.mesh.calling.introductions import MeetingFault
+from postbox.mesh.calling.pull import Mode, pull
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATH
 from postbox.net.asgi import JSON, Reply
 from postbox.rules import Payer

@@ -14,7 +14,7 @@ import msgpack  # type: ignore[import-untyped]
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from nacl.signing import SigningKey, VerifyKey
 
-from postbox.mesh.pull import pull
+from postbox.mesh.calling.pull import pull
 from postbox.net.asgi import Reply, headers_of, read_body, send_reply
 from postbox.net.client import Answer, Client
 from support.mesh import take, tease

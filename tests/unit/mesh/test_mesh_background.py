@@ -13,9 +13,9 @@ import trio
 
 from postbox.config import LogConfig
 from postbox.logs import configure
-from postbox.mesh import pull as pulling
-from postbox.mesh.background import OVERLAP_NS, ROUND_S, WHOLE_EVERY, Keeper, keep_up
-from postbox.mesh.peers import Contact, Link
+from postbox.mesh.background.keeping import OVERLAP_NS, ROUND_S, WHOLE_EVERY, Keeper, keep_up
+from postbox.mesh.calling import pull as pulling
+from postbox.mesh.peers.book import Contact, Link
 from postbox.mesh.wire import HELLO_PATH
 from postbox.metrics import Metrics
 from support.liars import (
@@ -386,7 +386,7 @@ def test_the_log_has_a_line_when_a_link_changes_and_none_for_each_round(tmp_path
         ("warning", "a peer cannot be pulled from"),
         ("info", "a peer answers"),
     ]
-    assert {line["logger"] for line in told} == {"postbox.mesh.background"}
+    assert {line["logger"] for line in told} == {"postbox.mesh.background.keeping"}
     assert told[0]["name"] == "bob"
     assert (told[1]["new_events"], told[1]["refused"]) == (len(EVENTS), 0)
     assert "answered 500" in told[2]["error"]

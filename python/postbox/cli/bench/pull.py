@@ -18,9 +18,9 @@ from msgspec import Struct
 from postbox.cli.bench.figures import print_table
 from postbox.cli.progress import Show, progress
 from postbox.config import Config, NodeConfig, ServeConfig
-from postbox.mesh.client import Peer
+from postbox.mesh.calling.client import Peer
+from postbox.mesh.calling.pull import pull
 from postbox.mesh.door import Mesh
-from postbox.mesh.pull import pull
 from postbox.metrics import Metrics
 from postbox.node import Node, open_node
 from postbox.world import Clock, World

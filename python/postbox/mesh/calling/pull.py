@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import trio
 
 from postbox.errors import Fault
-from postbox.mesh.client import Busy, Heard, Peer
+from postbox.mesh.calling.client import Busy, Heard, Peer
 from postbox.mesh.intake import Intake, Report
 from postbox.mesh.wire import SyncRequest
 from postbox.rules import Payer

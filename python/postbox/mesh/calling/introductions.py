@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from postbox.errors import Fault, WireError
 from postbox.log.admission import Admission
 from postbox.mesh import wire
-from postbox.mesh.replies import NotAllowed
+from postbox.mesh.serving.replies import NotAllowed
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
 from postbox.net.client import Client

@@ -15,10 +15,10 @@ import trio
 
 from postbox.errors import Fault
 from postbox.logs import get, limited
-from postbox.mesh.client import Busy, Peer, Stranger
+from postbox.mesh.calling.client import Busy, Peer, Stranger
+from postbox.mesh.calling.pull import EndlessPages, Progress, Pulled, pull
 from postbox.mesh.intake import Intake, Report
-from postbox.mesh.peers import Contact, Link
-from postbox.mesh.pull import EndlessPages, Progress, Pulled, pull
+from postbox.mesh.peers.book import Contact, Link
 from postbox.metrics import Metrics
 from postbox.world import World
 
@@ -54,7 +54,7 @@ class Keeper:
         self._intake = intake
         self._pause_s = pause_s
         self._metrics = metrics
-        self._log = limited(get("postbox.mesh.background"), link.url).bind(url=link.url)
+        self._log = limited(get("postbox.mesh.background.keeping"), link.url).bind(url=link.url)
         self._told: tuple[Contact, type[Fault] | None] = (Contact.NEW, None)
         self._newest_ns = 0
         self._rounds = 0  # since the last one that began at the beginning

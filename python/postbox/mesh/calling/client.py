@@ -12,8 +12,8 @@ from typing import NamedTuple
 from postbox.core import Batch
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
+from postbox.mesh.calling.introductions import Introductions, Met
 from postbox.mesh.intake import Intake
-from postbox.mesh.introductions import Introductions, Met
 from postbox.mesh.wire import SyncRequest
 from postbox.net.client import Answer, Client
 from postbox.trust import signatures

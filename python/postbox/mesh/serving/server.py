@@ -19,9 +19,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from postbox.core import Ledger
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
-from postbox.mesh.introductions import Introductions
-from postbox.mesh.peers import PeerBook
-from postbox.mesh.replies import BodyTooLarge, NotAllowed, WrongMethod, reply_to
+from postbox.mesh.calling.introductions import Introductions
+from postbox.mesh.peers.book import PeerBook
+from postbox.mesh.serving.replies import BodyTooLarge, NotAllowed, WrongMethod, reply_to
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
 from postbox.net.asgi import (
