@@ -48,7 +48,6 @@ FAULTS = {
     "DISPLACED": "this device is live somewhere else",
     "RATE_LIMITED": "too fast for the host",
     "SNAPSHOT_BUSY": "the host is busy",
-    "STARTING": "the host starts",
     "STOPPING": "the host is being stopped",
     "RESTARTING": "the host restarts",
     "UNAVAILABLE": "the host has a fault just now",

@@ -327,7 +327,7 @@ class Client:
         """Goes on with a new token of the same user and device. Raises ValueError (it is none) and
         AnotherOwner. Displaced by another stream of this device: this takes it back."""
         self._credentials.put(token)
-        self._running.tell(inputs.SignedIn())
+        self._running.signed_in()
 
     def now_s(self) -> float:
         """The clock of `Status.next_s`."""

@@ -24,6 +24,7 @@ from postbox.client.errors import AnotherOwner, SignInNeeded
 from postbox.client.following import Stream
 from postbox.client.news import News, Status
 from postbox.client.offering import Queue
+from postbox.client.reasons import Reasons
 from postbox.client.shelf import Shelf
 from postbox.client.transport.contract import Transport
 from postbox.errors import Fault as Failure
@@ -58,7 +59,7 @@ class Running:
         self._scopes: dict[str, anyio.CancelScope] = {}  # of what may be given up, by what it is
         self._refusal: actions.RefuseOldest | None = None
         self._next_s: float | None = None  # when the stream is opened again
-        self._text = ""  # of what failed last
+        self._reasons = Reasons()
 
     async def start(self) -> None:
         """Raises the faults of the store."""
@@ -97,7 +98,7 @@ class Running:
             case actions.AskToken():
                 self._begin("token", self._ask_token)
             case actions.Tell(status, why):
-                self._news.is_now(Status(status, why, self._text if why else "", self._next_s))
+                self._news.is_now(Status(status, why, self._reasons.text_of(why), self._next_s))
             case _:
                 assert_never(action)
 
@@ -117,6 +118,11 @@ class Running:
             self._next_s = None if in_s is None else self._world.clock.elapsed_s() + in_s
         if in_s is not None:
             self._begin(f"{timer} timer", self._wake, timer, in_s)
+
+    def signed_in(self) -> None:
+        """There is a new token."""
+        self._reasons.hear_of_token("")
+        self.tell(inputs.SignedIn())
 
     async def older(self, conversation: str, before_seq: int, limit: int) -> bool:
         return await self._queue.older(conversation, before_seq, limit)
@@ -160,16 +166,17 @@ class Running:
         try:
             await self._credentials.renew()
         except (SignInNeeded, AnotherOwner, ValueError) as failed:
-            self._text = "; ".join(filter(None, (self._text, str(failed))))
+            self._reasons.hear_of_token(str(failed))
             self.tell(inputs.TokenNotHad(is_lasting=True))
         except Exception as failed:  # the app's own: it is asked again, later
-            self._text = f"no new token: {failed!r}"
+            self._reasons.hear_of_token(f"no new token: {failed!r}")
             self.tell(inputs.TokenNotHad(is_lasting=False))
         else:
-            self.tell(inputs.SignedIn())
+            self.signed_in()
 
     def _failed(self, fault: Fault | None) -> None:
-        self._text = fault.text if fault is not None else ""
+        if fault is not None and fault is not GIVEN_UP:
+            self._reasons.hear(fault.code, fault.text)
 
     def _fraction(self) -> float:
         drawn = self._world.random.bytes(_FRACTION_BYTES)

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from postbox.client import AnotherOwner, SignInNeeded, State, Unknown, Waits, What
+from postbox.client.reasons import MEANINGS
 from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Revoke
 from support.client_door import Door
 from support.library_host import SYNC
@@ -212,6 +213,17 @@ async def test_an_app_that_gives_tokens_is_asked_for_them_and_again_if_it_fails(
         await client.drained()
         assert asked == 5
         assert client.status.is_live
+
+
+@in_street
+async def test_a_device_whose_host_is_stopped_says_so_in_words(street: Street) -> None:
+    ann = await street.phone("ann")
+    await ann.client.caught_up()
+    await street.host.stop()
+    await until(lambda: ann.client.status.connection == "offline")
+    status = ann.client.status
+    assert (status.why, status.text) == ("RESTARTING", MEANINGS["RESTARTING"])
+    assert status.next_s is not None
 
 
 @in_street
