@@ -45,7 +45,7 @@ FAULTS = {
     "NO_SESSION": "the token is not good, or over",
     "TOKEN_EXPIRED": "the token is over",
     "DEVICE_REVOKED": "this device was shut out",
-    "DISPLACED": "this device is live somewhere else",
+    "DISPLACED": "perhaps live elsewhere",
     "RATE_LIMITED": "too fast for the host",
     "SNAPSHOT_BUSY": "the host is busy",
     "STOPPING": "the host is being stopped",

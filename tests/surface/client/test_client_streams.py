@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import trio
 
-from postbox.client import State
+from postbox.client import Displaced, State
+from postbox.client.core.machine import COPY_S
 from postbox.client.transport.open import Kind
 from support.library_host import STREAM, SYNC, Gate
 from support.library_phone import Phone, Street, heard, in_street, until
@@ -171,19 +172,46 @@ async def test_a_restarting_host_is_asked_again_when_it_said_and_the_queue_goes_
 
 
 @in_street
-async def test_who_is_displaced_stops_until_it_is_told_to_take_over(street: Street) -> None:
+async def test_a_request_of_its_own_that_comes_late_costs_a_device_a_pause(street: Street) -> None:
+    """A proxy held it back while its process was killed and came again."""
+    ann = await street.phone("ann")
+    for _ in range(3):
+        await until(ann.is_live)
+        late = await street.phone("ann")
+        await until(lambda: ann.client.status.why == "DISPLACED")
+        await late.switch_off()
+        await ann.client.create("meanwhile")
+        await ann.client.drained()
+        assert await until(ann.is_live) < 5
+        await trio.sleep(COPY_S + 1)
+
+
+@in_street
+async def test_of_two_copies_of_a_device_one_stops_until_it_is_told_to_take_over(
+    street: Street,
+) -> None:
     ann = await street.phone("ann")
     await until(ann.is_live)
     twin = await street.phone("ann")  # the same device, on a copy of nothing
-    await until(twin.is_live)
-    await until(lambda: ann.client.status.connection == "displaced")
-    asked = len(street.host.asked)
+    await one_stops(street, ann, twin, streams=4)  # each has gone on once
     await ann.client.create("kept")
-    await until(lambda: twin.client.status.connection == "live")
-    assert [each.path for each in street.host.asked[asked:]] == []
     ann.client.take_over()
+    await one_stops(street, twin, ann, streams=5)
     await ann.client.drained()
-    await until(lambda: twin.client.status.connection == "displaced")
+    await trio.sleep(COPY_S + 1)
+    twin.client.take_over()
+    await one_stops(street, ann, twin, streams=8)
+
+
+async def one_stops(street: Street, stops: Phone, lives: Phone, streams: int) -> None:
+    await until(lambda: stops.client.status.connection == "displaced")
+    await until(lives.is_live)
+    await trio.sleep(COPY_S / 4)
+    assert stops.client.status.connection == "displaced"
+    assert lives.is_live()
+    assert len(street.host.asked_for(STREAM)) == streams
+    with pytest.raises(Displaced):
+        await stops.client.caught_up()
 
 
 @in_street

@@ -12,6 +12,10 @@ LONGEST_S = 60.0
 """A minute: as long as someone looks at a screen that says offline, and few enough tries a day for
 a battery."""
 
+LONGEST_SAID_S = 3_600.0
+"""That a host may make a device wait: who says more has an error, or wants it never to come back.
+"""
+
 
 class Backoff:
     def __init__(self, fraction: Callable[[], float]) -> None:
@@ -27,3 +31,8 @@ class Backoff:
     def reset(self) -> None:
         """It worked."""
         self._last_s = SHORTEST_S
+
+
+def said_s(wished_s: float) -> float:
+    """To wait, where the host said how long."""
+    return min(max(wished_s, SHORTEST_S), LONGEST_SAID_S)

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from postbox.client.core.changes import Place
 
-Timer: TypeAlias = Literal["stream", "queue"]
-"""What is waited for: to open a stream (or to ask for a token again), or to offer the queue."""
+Timer: TypeAlias = Literal["stream", "queue", "copy"]
+"""What is waited for: to open a stream (or to ask for a token again), to offer the queue, or that
+having been displaced counts no more."""
 
 
 class Fault(Struct, frozen=True):

@@ -32,7 +32,7 @@ from postbox.client.core.actions import (
     Tell,
     WakeAt,
 )
-from postbox.client.core.backoff import SHORTEST_S, Backoff
+from postbox.client.core.backoff import Backoff, said_s
 from postbox.client.core.changes import Place
 from postbox.client.core.inputs import (
     Activity,
@@ -55,12 +55,13 @@ from postbox.client.core.inputs import (
 )
 from postbox.client.core.outgoing import MAX_BATCH_EVENTS
 
-LONGEST_SAID_S = 3_600.0
-"""That a host may make a device wait: who says more has an error, or wants it never to come back.
-"""
-
 LOST_AT_MOST = 3
 """At one place: then the device names none, and begins anew with a snapshot."""
+
+COPY_S = 600.0
+"""In which a second DISPLACED shows that this device is live elsewhere. Two that live meet again
+within the longest pause, a minute; one alone has no two requests that come so late in ten.
+"""
 
 SIGN_IN = ("NO_SESSION", "TOKEN_EXPIRED", "DEVICE_REVOKED")
 
@@ -89,6 +90,7 @@ class Machine:
         self._pause_s: float | None = None  # before the next stream, once this one is closed
         self._is_said = False  # the pause is the host's wish, and no guess
         self._lost = 0
+        self._may_have_copy = False  # it was displaced, and the timer "copy" runs
         self._opened_active = True
         self._has_frame = False
         self._in_snapshot = False
@@ -162,6 +164,7 @@ class Machine:
             case Stopped():
                 self._hold = "stopped"
                 self._end_queue_pause()
+                self._forget_copy()
             case _ as never:
                 assert_never(never)
 
@@ -174,6 +177,8 @@ class Machine:
     def _woke(self, timer: Timer) -> None:
         if timer == "queue":
             self._queue_waits = ""
+        elif timer == "copy":
+            self._may_have_copy = False
         elif self._stream == "later":
             self._stream = "none"
 
@@ -217,12 +222,27 @@ class Machine:
         if fault.code in SIGN_IN:
             self._need_token(fault.code)
         elif fault.code == "DISPLACED":
-            self._hold = "displaced"
+            self._displaced()
         elif fault.retry_s is not None:
-            self._pause_s, self._is_said = _said_s(fault.retry_s), True
+            self._pause_s, self._is_said = said_s(fault.retry_s), True
         else:
             self._lost += fault.code in ("LOST", "INVALID")
             self._pause_s, self._is_said = self._stream_backoff.next_s(), False
+
+    def _displaced(self) -> None:
+        """A request of its own, given up and late on its way, does it once; a copy again."""
+        if self._may_have_copy:
+            self._hold = "displaced"
+            self._forget_copy()
+        else:
+            self._may_have_copy = True
+            self._actions.append(WakeAt("copy", COPY_S))
+            self._pause_s, self._is_said = self._stream_backoff.next_s(), False
+
+    def _forget_copy(self) -> None:
+        if self._may_have_copy:
+            self._actions.append(WakeAt("copy", None))
+            self._may_have_copy = False
 
     def _close(self, pause_s: float) -> None:
         """And come back after so long."""
@@ -361,7 +381,7 @@ class Machine:
         if fault.retry_s is None:
             self._queue_waits, pause_s = "guessed", self._queue_backoff.next_s()
         else:
-            self._queue_waits, pause_s = "said", _said_s(fault.retry_s)
+            self._queue_waits, pause_s = "said", said_s(fault.retry_s)
         self._actions.append(WakeAt("queue", pause_s))
 
     def _end_queue_pause(self) -> None:
@@ -390,7 +410,3 @@ class Machine:
                 return "live" if self._is_live else "catching up"
             case _:
                 return "connecting"
-
-
-def _said_s(wished_s: float) -> float:
-    return min(max(wished_s, SHORTEST_S), LONGEST_SAID_S)
