@@ -162,10 +162,11 @@ def test_a_file_that_cannot_be_made_is_named(tmp_path: Path, name: str) -> None:
 
 def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / PATH
-    path.write_bytes(b"this is a letter\n" * 100)
-    with pytest.raises(BrokenDatabase, match=r"is not a whole database"):
-        open_store(FileDisk(), str(path))
-    assert path.read_bytes() == b"this is a letter\n" * 100
+    for letter in (b"my diary", b"this is a letter\n" * 100):
+        path.write_bytes(letter)
+        with pytest.raises(BrokenDatabase, match=r"name another, .* put a backup in its place"):
+            open_store(FileDisk(), str(path))
+        assert path.read_bytes() == letter
 
 
 def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from postbox.client.running import Running
 from postbox.client.shelf import Shelf
 from postbox.client.store.open import open_store
 from postbox.client.system import client_world
-from postbox.client.transport.address import read_url
-from postbox.client.transport.open import Kind, open_transport
+from postbox.client.transport.open import Kind, check_way, open_transport
 from postbox.client.typing import OwnTyping
 from postbox.errors import leaves
 from postbox.world import Pool, World
@@ -50,7 +49,7 @@ async def open_client(
     Raises ValueError for what it is given, AnotherOwner (the file is another user's, device's or
     host's), DatabaseInUse, NoDatabase, BrokenDatabase, SchemaTooNew and Full.
     """
-    world, host = world or client_world(), read_url(url).host
+    world, host = world or client_world(), check_way(url, transport, ca).host
     with _alone():
         async with _shelf(world, str(path)) as shelf:
             credentials = await _credentials(world, shelf, token, host, device, host_moved)

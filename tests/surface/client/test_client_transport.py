@@ -5,11 +5,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
+from postbox.client import open_client
 from postbox.client.transport.contract import CallFailed, Transport
 from postbox.net.addresses import Reach
 from postbox.rpc.postbox.v1 import clients_pb as pb
@@ -306,6 +309,28 @@ async def test_authorities_that_are_none_are_refused_at_once(tmp_path: Path) -> 
     (tmp_path / "ca.pem").write_text("hello")
     with pytest.raises(ValueError, match="no certificate in"):
         GRPC.open("https://chat.example", ca=tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize("loop", ["trio", "asyncio"])
+def test_a_client_is_opened_with_what_makes_sense_together_or_not_at_all(
+    tmp_path: Path, loop: str
+) -> None:
+    """And leaves no file where none was."""
+    path = tmp_path / "device.db"
+
+    async def opened(url: str, **how: Any) -> None:
+        async with open_client(url, "no token", path, **how):
+            pass
+
+    def refused(url: str, **how: Any) -> str:
+        with pytest.raises(ValueError, match="a") as raised:
+            anyio.run(partial(opened, url, **how), backend=loop)
+        return str(raised.value)
+
+    told = refused("https://chat.example", transport="http")
+    assert told == 'transport=\'http\': there are "connect" and "grpc"'
+    assert "shows no certificate" in refused("http://127.0.0.1:1", ca="none.pem")
+    assert not path.exists()
 
 
 async def test_grpc_is_for_trio() -> None:

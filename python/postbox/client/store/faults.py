@@ -12,6 +12,11 @@ from postbox.errors import Fatal, Fault, Full, Unavailable
 
 _SHM_CAN_NOT_GROW = apsw.SQLITE_IOERR_SHMSIZE  # a full disk is the one reason that it has
 
+_BEGIN_ANEW = (
+    "put a backup in its place, or move it away and begin anew; what the host has comes again, what"
+    " waited to be sent does not"
+)
+
 
 @contextmanager
 def named(path: str) -> Iterator[None]:
@@ -31,12 +36,13 @@ def renamed(error: apsw.Error, path: str) -> Fault:
                 f"{path} cannot be opened or written ({error}): see that its folder is there, and"
                 " that both belong to whoever runs this"
             )
-        case apsw.NotADBError() | apsw.CorruptError():
+        case apsw.NotADBError():
             return BrokenDatabase(
-                f"{path} is not a whole database ({error}): put a backup in its place, or move it"
-                " away and begin anew; what the host has comes again, what waited to be sent does"
-                " not"
+                f"{path} is no file of this library ({error}): if that is not the name that you"
+                f" meant, name another, which need not be there; if it is, {_BEGIN_ANEW}"
             )
+        case apsw.CorruptError():
+            return BrokenDatabase(f"{path} is not a whole database ({error}): {_BEGIN_ANEW}")
         case _ if isinstance(error, apsw.FullError) or _extended(error) == _SHM_CAN_NOT_GROW:
             return Full(f"no room for {path} ({error}): make room on its disk; nothing was written")
         case apsw.BusyError() | apsw.LockedError() | apsw.InterruptError():

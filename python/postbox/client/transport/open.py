@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import httpcore2
 import trio
@@ -47,17 +47,28 @@ def open_transport(
     file of authorities that are trusted beside the system's. `net` is called on Trio; on asyncio,
     where Connect alone is spoken, the system is. Raises ValueError for what makes no sense.
     """
-    address, caller = read_url(url), Caller(token, device)
+    address, caller = check_way(url, kind, ca), Caller(token, device)
     authorities = None if ca is None else Path(ca)
-    is_trio = trio.lowlevel.in_trio_task()
     if kind == "connect":
+        is_trio = trio.lowlevel.in_trio_task()
         backend = Backend(partial(_dial, net)) if is_trio else httpcore2.AnyIOBackend()
         tls = _trusting(client_tls, authorities) if address.is_tls else None
         return _open_connect(Http(address, backend, tls, version), caller)
-    if not is_trio:
-        raise ValueError('transport="grpc" needs Trio: on asyncio use "connect"')
     tls = _trusting(h2_client_tls, authorities) if address.is_tls else None
     return _open_grpc(net, address, caller, tls)
+
+
+def check_way(url: str, kind: Kind, ca: str | Path | None) -> Address:
+    """Whom it leads to. Raises ValueError for what no host is called by."""
+    address = read_url(url)
+    if kind not in get_args(Kind):
+        kinds = " and ".join(f'"{each}"' for each in get_args(Kind))
+        raise ValueError(f"transport={kind!r}: there are {kinds}")
+    if kind == "grpc" and not trio.lowlevel.in_trio_task():
+        raise ValueError('transport="grpc" needs Trio: on asyncio use "connect"')
+    if ca is not None and not address.is_tls:
+        raise ValueError(f"ca={str(ca)!r}: {url} shows no certificate: write https://, or no ca")
+    return address
 
 
 @asynccontextmanager
