@@ -5,17 +5,19 @@ to the host by itself, in order, now or when there is a network. No call waits f
 `older`, `caught_up` and `drained`.
 
 Conversations and messages are named by what these calls return, by `key` or by uuid; users by the
-name that they sign in with, or by uuid. Every call raises the faults of the device's file (`Full`):
-nothing was done then. Times are milliseconds since 1970, numbers count from 1.
+name that they sign in with, or by uuid. Every call raises the faults of the device's file (`Full`),
+and TypeError for what it does not take: nothing was done then. Times are milliseconds since 1970,
+numbers count from 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import TypeAlias, TypeVar
 
 import anyio
 
+from postbox.client.arguments import checks_arguments
 from postbox.client.clock import now_ms
 from postbox.client.core import acts, inputs
 from postbox.client.core.ids import is_uuid, text_of, user_uuid
@@ -50,6 +52,7 @@ PAGE = 50
 """Messages or conversations: two screens of a telephone, one of a desk."""
 
 
+@checks_arguments
 class Client:
     """Made by `open_client`."""
 
@@ -81,7 +84,7 @@ class Client:
 
     # -- conversations ----------------------------------------------------------------------------
 
-    async def create(self, name: str, members: Sequence[str] = ()) -> Conversation:
+    async def create(self, name: str, members: Collection[str] = ()) -> Conversation:
         """With the user as its owner, and these. `name`: at most 256 characters, or none. A name
         among the members that the host does not know makes it FAILED. Raises ValueError."""
         if isinstance(members, str):  # it would be read as one member a letter

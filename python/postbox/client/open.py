@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 
+from postbox.client.arguments import checked
 from postbox.client.client import Client
 from postbox.client.core.ids import user_uuid
 from postbox.client.credentials import NO_TOKEN, Credentials, Token, claims_of
@@ -24,6 +25,7 @@ from postbox.world import Pool, World
 
 
 @asynccontextmanager
+@checked
 async def open_client(
     url: str,
     token: Token,
@@ -46,8 +48,8 @@ async def open_client(
     host has another name than it had when this file was open last; a file is shown to no other host
     than its own otherwise.
 
-    Raises ValueError for what it is given, AnotherOwner (the file is another user's, device's or
-    host's), DatabaseInUse, NoDatabase, BrokenDatabase, SchemaTooNew and Full.
+    Raises ValueError and TypeError for what it is given, AnotherOwner (the file is another user's,
+    device's or host's), DatabaseInUse, NoDatabase, BrokenDatabase, SchemaTooNew and Full.
     """
     world, host = world or client_world(), check_way(url, transport, ca).host
     with _alone():

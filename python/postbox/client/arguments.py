@@ -1,0 +1,76 @@
+"""What an app gives to a call, looked at before anything is done: a call takes what it says that it
+takes. It says so in its annotations, so there is no second list of them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Collection
+from types import FunctionType, NoneType, UnionType
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST = 2**31 - 1
+"""Things that are asked for at once: more is a mistake, and no wish."""
+
+
+def checks_arguments(made: type[T]) -> type[T]:
+    """Of a class: each of its methods that an app calls, as `checked`."""
+    for name, call in list(vars(made).items()):
+        if isinstance(call, FunctionType) and not name.startswith("_"):
+            setattr(made, name, checked(call))
+    return made
+
+
+def checked(call: Callable[P, T]) -> Callable[P, T]:
+    """The same. Raises TypeError for what is none of its types, and ValueError for a `limit` that
+    limits nothing."""
+    signature = inspect.signature(call, eval_str=True)
+    takes = {name: each.annotation for name, each in signature.parameters.items() if name != "self"}
+
+    @functools.wraps(call)
+    def checking(*args: P.args, **kwargs: P.kwargs) -> T:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            if name in takes:
+                _check(call.__name__, name, takes[name], value)
+        return call(*args, **kwargs)
+
+    return checking
+
+
+def _check(call: str, name: str, annotation: Any, value: object) -> None:
+    if not _is_one(annotation, value):
+        kind = "None" if value is None else f"a {type(value).__name__}"
+        raise TypeError(f"{call}(): {name} is {_words(annotation)}, and not {kind}")
+    if name == "limit" and isinstance(value, int) and not 0 < value <= MOST:
+        raise ValueError(f"{call}(): limit is {value}: at least 1, and at most {MOST}")
+
+
+def _is_one(annotation: Any, value: object) -> bool:
+    match get_origin(annotation):
+        case None:
+            return isinstance(value, annotation or NoneType)
+        case origin if origin is UnionType:
+            return any(_is_one(each, value) for each in get_args(annotation))
+        case origin if origin is Collection:
+            (each,) = get_args(annotation)
+            return isinstance(value, Collection) and all(_is_one(each, one) for one in value)
+        case origin if origin is Callable:
+            return callable(value)
+        case _:
+            return True  # whoever is given it says what there is
+
+
+def _words(annotation: Any) -> str:
+    match get_origin(annotation):
+        case origin if origin is UnionType:
+            return " or ".join(_words(each) for each in get_args(annotation))
+        case origin if origin is Collection:
+            (each,) = get_args(annotation)
+            return f"a list of {each.__name__}"
+        case origin if origin is Callable:
+            return "a function"
+        case _:
+            return "None" if annotation is NoneType else f"a {annotation.__name__}"
