@@ -13,7 +13,7 @@ import trio
 from postbox.log.committed import Committed
 from postbox.mesh.calling import pull
 from postbox.mesh.intake import Report
-from postbox.mesh.peers.book import Contact, Link
+from postbox.mesh.peers.known import Contact, Known
 from postbox.mesh.synthetic import VOTERS, identities
 from postbox.rules import Payer
 from postbox.store.contract import Lane
@@ -79,7 +79,7 @@ class Member:
                 self._watch(house)
                 async with trio.open_nursery() as loops:
                     loops.start_soon(house.mesh.keep_up)
-                    loops.start_soon(self._note_contacts, house.mesh.peers.links)
+                    loops.start_soon(self._note_contacts, house.mesh.peers.configured)
                     self._house, self._life = house, life
                     task_status.started()
                     await trio.sleep_forever()
@@ -128,7 +128,7 @@ class Member:
     def _learned(self, learned: Learned) -> None:
         self.trace.note(self.name, learned)
 
-    async def _note_contacts(self, links: Sequence[Link]) -> None:
+    async def _note_contacts(self, links: Sequence[Known]) -> None:
         before: list[object] = []
         while True:
             now: list[object] = [(one.url, one.contact, one.pulls, one.last_error) for one in links]
@@ -262,7 +262,7 @@ async def crash(cluster: Cluster) -> None:
     await cluster.give(one, [hey_there(ANN), *map(tease, range(1, 1_201))])
     await three.got_events()
     assert before < len(three.house.node.ledger.index) < len(cluster.given), "a part of it"
-    assert Contact.PULLING in [link.contact for link in three.house.mesh.peers.links]
+    assert Contact.PULLING in [link.contact for link in three.house.mesh.peers.configured]
     await three.crash()
     await trio.sleep(10 * PULL_EVERY_S)
     await cluster.start(three)

@@ -38,7 +38,7 @@ from postbox.admin.verify import VERIFY
 from postbox.errors import Full
 from postbox.mesh.files import MAX_LINE_BYTES
 from postbox.mesh.importing import BATCH_BYTES
-from postbox.mesh.peers.book import Contact
+from postbox.mesh.peers.known import Contact
 from postbox.metrics import Metrics
 from postbox.net.client import open_local_client
 from postbox.net.limits import Limits
@@ -108,7 +108,7 @@ async def test_why_a_round_failed_is_told_until_the_next_one_begins(tmp_path: Pa
             here.open_hosts(Metrics()) as hosts,
         ):
             operator = LocalOperator(Desk(here, Serving(URL, 0.0, mesh, hosts)))
-            (link,) = mesh.peers.links
+            (link,) = mesh.peers.configured
             link.last_error, link.failed_ns, link.next_ns = "it was away", 1, 2
             for contact, error in (
                 (Contact.FAILED, "it was away"),

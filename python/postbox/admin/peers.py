@@ -11,7 +11,7 @@ from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.errors import Fault, WireError
 from postbox.mesh.background.keeping import PULLS
 from postbox.mesh.door import Mesh
-from postbox.mesh.peers.book import Caller, Contact, Link
+from postbox.mesh.peers.known import Caller, Contact, Known
 
 
 class Seen(Struct, frozen=True):
@@ -50,13 +50,13 @@ async def _peers(desk: Desk, request: Nothing, tell: Tell) -> Peers:
     async with desk.mesh() as mesh:
         seen: dict[str, Seen] = {}
         async with trio.open_nursery() as nursery:
-            for link in mesh.peers.links:
+            for link in mesh.peers.configured:
                 nursery.start_soon(partial(_look, desk, mesh, link, seen))
-        asked = [seen[link.url] for link in mesh.peers.links]
+        asked = [seen[link.url] for link in mesh.peers.configured]
         return Peers(asked, mesh.peers.callers, len(desk.node.waiting))
 
 
-async def _look(desk: Desk, mesh: Mesh, link: Link, seen: dict[str, Seen]) -> None:
+async def _look(desk: Desk, mesh: Mesh, link: Known, seen: dict[str, Seen]) -> None:
     try:
         met = await mesh.introductions.look(link.url)
         error = ""

@@ -10,7 +10,7 @@ from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows, print_text
 from postbox.cli.spans import span
-from postbox.mesh.peers.book import Caller, Contact
+from postbox.mesh.peers.known import Caller, Contact
 from postbox.world import SystemClock
 
 

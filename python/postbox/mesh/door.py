@@ -15,7 +15,7 @@ from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import MeshLedger
-from postbox.mesh.peers.book import PeerBook
+from postbox.mesh.peers.roster import Roster
 from postbox.mesh.serving.server import MeshServer, make_app
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach, reach_of
@@ -38,7 +38,7 @@ class Mesh:
     ledger: MeshLedger
     intake: Intake
     introductions: Introductions
-    peers: PeerBook
+    peers: Roster
     http: Client
     reach: Reach
     metrics: Metrics
@@ -69,7 +69,7 @@ class Mesh:
         await keep_up(
             [
                 Keeper(self.world, self.peer(link.url), link, self.intake, pause_s, self.metrics)
-                for link in self.peers.links
+                for link in self.peers.configured
             ]
         )
 
@@ -106,7 +106,7 @@ async def open_mesh(
                 config.mesh.admit,
                 metrics,
             ),
-            peers=PeerBook(config.mesh.peers),
+            peers=Roster(world, config.mesh.peers),
             http=http,
             reach=reach,
             metrics=metrics,

@@ -14,7 +14,7 @@ import trio
 
 from postbox.errors import Fault
 from postbox.mesh.calling.pull import Mode, pull
-from postbox.mesh.peers.book import Contact
+from postbox.mesh.peers.known import Contact
 from postbox.mesh.serving.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS
 from postbox.mesh.wire import SYNC_PATH
 from postbox.net.client import Answer, Client
@@ -295,7 +295,7 @@ async def test_a_node_whose_clock_jumps_and_jumps_back_misses_nothing(
         clock.off_s = off_s
         await take(peer.node, [tease(number) for number in range(50, 100)])
         await trio.sleep(300)
-        [link] = house.mesh.peers.links
+        [link] = house.mesh.peers.configured
         if abs(off_s) <= 30:
             assert (link.contact, len(house.node.ledger.index)) == (Contact.REACHED, 150)
         else:

@@ -15,7 +15,7 @@ from postbox.config import LogConfig
 from postbox.logs import configure
 from postbox.mesh.background.keeping import OVERLAP_NS, ROUND_S, WHOLE_EVERY, Keeper, keep_up
 from postbox.mesh.calling import pull as pulling
-from postbox.mesh.peers.book import Contact, Link
+from postbox.mesh.peers.known import Contact, Known
 from postbox.mesh.wire import HELLO_PATH
 from postbox.metrics import Metrics
 from support.liars import (
@@ -47,7 +47,7 @@ class Kept:
     def __init__(self, face: Facing) -> None:
         self.face = face
         self.liar = face.liar
-        self.link = Link(face.url)
+        self.link = Known(face.url)
         self.metrics = Metrics()
         peer = face.mesh.peer(face.url)
         world, intake = face.node.world, face.node.intake
@@ -208,7 +208,7 @@ def test_it_goes_on_until_it_is_cancelled(tmp_path: Path) -> None:
 
 def test_a_link_tells_who_is_there_and_what_came(tmp_path: Path) -> None:
     async def test(kept: Kept) -> None:
-        assert kept.link == Link(kept.face.url)
+        assert kept.link == Known(kept.face.url)
         await kept.pauses(2)
         link, clock = kept.link, kept.face.node.world.clock
         assert (link.name, link.kind, link.version, link.memory_mode) == (

@@ -18,7 +18,7 @@ from postbox.logs import get, limited
 from postbox.mesh.calling.client import Busy, Peer, Stranger
 from postbox.mesh.calling.pull import EndlessPages, Progress, Pulled, pull
 from postbox.mesh.intake import Intake, Report
-from postbox.mesh.peers.book import Contact, Link
+from postbox.mesh.peers.known import Contact, Known
 from postbox.metrics import Metrics
 from postbox.world import World
 
@@ -43,7 +43,7 @@ class Keeper:
         self,
         world: World,
         peer: Peer,
-        link: Link,
+        link: Known,
         intake: Intake,
         pause_s: float,
         metrics: Metrics,

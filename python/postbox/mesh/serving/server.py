@@ -20,7 +20,7 @@ from postbox.core import Ledger
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
 from postbox.mesh.calling.introductions import Introductions
-from postbox.mesh.peers.book import PeerBook
+from postbox.mesh.peers.roster import Roster
 from postbox.mesh.serving.replies import BodyTooLarge, NotAllowed, WrongMethod, reply_to
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
@@ -82,7 +82,7 @@ class MeshServer:
         directory: Directory,
         ledger: Ledger,
         introductions: Introductions,
-        peers: PeerBook,
+        peers: Roster,
         reach: Reach,
         about: Callable[[], wire.About],
         metrics: Metrics,
