@@ -11,7 +11,7 @@ from postbox.cli.bench.children import BenchFault, running
 from postbox.cli.bench.load import Load, Press, loopback_addresses
 from postbox.cli.bench.pull import PARTS, SETTLE
 from postbox.cli.bench.served import CONNECTIONS, Served, print_served
-from postbox.mesh.serving.server import STRANGERS_BURST
+from postbox.mesh.serving.callers import STRANGERS_BURST
 from postbox.world import system_world
 from support.command import told
 

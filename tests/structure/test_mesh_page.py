@@ -12,7 +12,7 @@ from postbox.mesh.calling.client import (
 )
 from postbox.mesh.calling.introductions import HELLOS_PER_MINUTE
 from postbox.mesh.calling.pull import MIN_BYTES, MIN_EVENTS
-from postbox.mesh.serving.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS, STRANGERS_PER_MINUTE
+from postbox.mesh.serving.callers import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS, STRANGERS_PER_MINUTE
 from postbox.mesh.wire import (
     HELLO_PATH,
     MAX_EVENTS,

@@ -16,11 +16,16 @@ from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.peers.roster import Roster
+from postbox.mesh.serving.callers import Callers
+from postbox.mesh.serving.greeting import Greeting
+from postbox.mesh.serving.routes import OpenGet, OpenPost, Routes, SignedPost
 from postbox.mesh.serving.server import MeshServer, make_app
+from postbox.mesh.serving.sync import SyncAnswers
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach, reach_of
 from postbox.net.client import Client, open_client
 from postbox.trust.directory import Directory
+from postbox.trust.hello import HELLO_BYTES
 from postbox.trust.keys import Identity
 from postbox.trust.waiting import Waiting
 from postbox.world import World
@@ -48,20 +53,29 @@ class Mesh:
         return Peer(clock, self.http, self.identity, self.directory, self.introductions, url)
 
     def make_app(self, about: Callable[[], wire.About]) -> ASGIFramework:
-        server = MeshServer(
-            self.world,
-            self.identity,
+        callers = Callers(
+            self.world.clock,
             self.directory,
-            self.ledger.index,
             self.introductions,
             self.peers,
             self.reach,
-            about,
-            self.metrics,
             requests_per_minute=self.config.requests_per_minute,
             concurrent_requests=self.config.concurrent_requests,
         )
-        return make_app(server)
+        return make_app(MeshServer(self.world, self.identity, callers, self._routes(about)))
+
+    def _routes(self, about: Callable[[], wire.About]) -> Routes:
+        """All that a node of the mesh answers; `app.ROUTES` has the same paths, to be counted."""
+        world, identity = self.world, self.identity
+        sync = SyncAnswers(world, identity, self.ledger.index, self.peers, self.metrics)
+        greeting = Greeting(world.clock, identity, self.introductions, about)
+        return Routes(
+            posts={
+                **dict.fromkeys(wire.SYNC_PATHS, SignedPost(sync.answer, wire.REQUEST_BYTES)),
+                wire.HELLO_PATH: OpenPost(greeting.hello, HELLO_BYTES),
+            },
+            gets={wire.PING_PATH: OpenGet(greeting.ping, from_anywhere=True)},
+        )
 
     async def keep_up(self) -> None:
         """With every configured peer, until cancelled."""

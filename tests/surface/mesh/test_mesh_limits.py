@@ -21,7 +21,7 @@ from hypercorn.typing import (
 )
 
 from postbox.errors import Full, Unavailable
-from postbox.mesh.serving.server import STRANGERS_BURST
+from postbox.mesh.serving.callers import STRANGERS_BURST
 from postbox.mesh.wire import HELLO_PATH, PING_PATH, SYNC_PATH
 from postbox.net.asgi import DISCARD_BYTES
 from postbox.net.client import Answer

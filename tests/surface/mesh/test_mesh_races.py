@@ -15,7 +15,7 @@ import trio
 from postbox.errors import Fault
 from postbox.mesh.calling.pull import Mode, pull
 from postbox.mesh.peers.known import Contact
-from postbox.mesh.serving.server import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS
+from postbox.mesh.serving.callers import ANSWERS_AT_ONCE, ANSWERS_OF_ADDRESS
 from postbox.mesh.wire import SYNC_PATH
 from postbox.net.client import Answer, Client
 from postbox.trust.keys import identity_of

@@ -1,0 +1,41 @@
+"""Who a node is, told to anybody: `GET /ping`, and introductions by `POST /api/hello`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from postbox.mesh import wire
+from postbox.mesh.calling.introductions import Introductions
+from postbox.mesh.serving.routes import Call, Query
+from postbox.net.asgi import JSON, Reply
+from postbox.trust.keys import Identity
+from postbox.world import Clock
+
+
+class Greeting:
+    def __init__(
+        self,
+        clock: Clock,
+        identity: Identity,
+        introductions: Introductions,
+        about: Callable[[], wire.About],
+    ) -> None:
+        self._clock = clock
+        self._identity = identity
+        self._introductions = introductions
+        self._about = about
+
+    async def hello(self, call: Call) -> Reply:
+        is_known = await self._introductions.hello(call.body, call.address)
+        return Reply(200 if is_known else 202, self._introductions.own_hello(), JSON)
+
+    async def ping(self, query: Query) -> Reply:
+        answer = wire.Ping(
+            sender=self._identity.name,
+            public_key=self._identity.public_key_base64,
+            t=self._clock.now_ns(),
+            postbox=self._about(),
+        )
+        return Reply(200, msgspec.json.encode(answer), JSON)
