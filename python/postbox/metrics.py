@@ -24,6 +24,7 @@ Door: TypeAlias = Literal["mesh", "hosts", "clients", "node"]
 Source: TypeAlias = Literal["peer", "import"]
 Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected"]
 Pulled: TypeAlias = Literal["done", "failed"]
+OnBus: TypeAlias = Literal["published", "heard", "refused", "failed", "dropped"]
 Met: TypeAlias = Literal["known", "waiting", "refused"]
 HeldBack: TypeAlias = Literal["host", "source", "strangers", "all"]
 Settled: TypeAlias = Literal["stored", "duplicate", "refused"]
@@ -73,6 +74,9 @@ class Metrics:
         )
         self._served = counter("events_served", "Events given out to peers.")
         self._pulls = counter("pulls", "Pulls from peers.", "outcome")
+        self._bus_messages = counter(
+            "mqtt_messages", "Messages on the MQTT broker, by what became of them.", "outcome"
+        )
         self._hellos = counter("hellos", "Introductions by other nodes.", "outcome")
         self._host_requests = counter(
             "host_requests", "Requests of other hosts, by what became of them.", "rpc", "code"
@@ -102,6 +106,8 @@ class Metrics:
         """A series that is not there cannot be seen to grow."""
         for outcome in get_args(Pulled):
             self._pulls.labels(outcome)
+        for outcome in get_args(OnBus):
+            self._bus_messages.labels(outcome)
         for outcome in get_args(Met):
             self._hellos.labels(outcome)
         for outcome in get_args(Settled):
@@ -127,6 +133,9 @@ class Metrics:
 
     def pull(self, outcome: Pulled) -> None:
         self._pulls.labels(outcome).inc()
+
+    def bus_message(self, outcome: OnBus) -> None:
+        self._bus_messages.labels(outcome).inc()
 
     def hello(self, outcome: Met) -> None:
         self._hellos.labels(outcome).inc()

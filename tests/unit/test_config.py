@@ -58,6 +58,8 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         max_connections_per_address = 3
         [mesh]
         peers = ["http://100.64.0.7:7433/", "https://ann.example"]
+        mqtt = "mqtts://ann:secret@mqtt.example"
+        mqtt_ca = "broker.pem"
         url = "https://me.example:7433"
         networks = ["10.0.0.0/8"]
         admit = "ask"
@@ -99,6 +101,8 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
     assert read.serve.loopback is True
     assert (read.serve.max_connections, read.serve.max_connections_per_address) == (7, 3)
     assert read.mesh.peers == ("http://100.64.0.7:7433", "https://ann.example")
+    assert read.mesh.mqtt == "mqtts://ann:secret@mqtt.example"
+    assert read.mesh.mqtt_ca == home / "broker.pem"
     assert read.mesh.url == "https://me.example:7433"
     assert read.mesh.networks == (ip_network("10.0.0.0/8"),)
     assert (read.mesh.admit, read.mesh.pull_every) == ("ask", 5)
@@ -222,6 +226,20 @@ def test_what_should_be_a_section_is_told_so(home: Path, text: str) -> None:
             ["http://a b"],
             ["http://a\r\nb"],
             [["http://a"]],
+        ],
+        "mesh.mqtt": [
+            "a",
+            "mqtt://",
+            "http://a",
+            "tcp://a",
+            "mqtt://a:0",
+            "mqtt://a:99999",
+            "mqtt://a/b",
+            "mqtt://a?b",
+            "mqtt://a#b",
+            "mqtt://a b",
+            "mqtt://[::1",
+            1,
         ],
         "mesh.url": ["a", "http://", 1],
         "mesh.networks": ["10.0.0.0/8", ["10.0.0.1/8"], ["10/8"], ["x"], [10], ["10.0.0.0/33"]],
@@ -442,3 +460,21 @@ def test_a_password_that_would_be_taken_for_a_host_is_refused_with_what_to_write
         kind.read(f"postgresql://{bad}", Path())
     assert "cret" not in str(refused.value)
     assert kind.read("postgresql://ann@db/log?options=a@b/c", Path())
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mqtt://broker:1883", "mqtt://broker:1883"),
+        ("mqtts://ann@broker", "mqtts://ann@broker"),
+        ("mqtts://ann:secret@broker", "mqtts://ann:***@broker"),
+        ("mqtts://ann:se@cr:et@broker", "mqtts://ann:***@broker"),
+        ("mqtts://:secret@broker", "mqtts://:***@broker"),
+    ],
+)
+def test_the_url_of_a_broker_is_shown_without_its_password(url: str, shown: str) -> None:
+    config = overridden(Config(), {"mesh.mqtt": url})
+    assert declared()["mesh.mqtt"].kind.written(config.mesh.mqtt) == shown
+    with pytest.raises(BadConfig) as caught:
+        overridden(Config(), {"mesh.mqtt": f"{url}/secret"})
+    assert "secret" not in str(caught.value)

@@ -20,6 +20,7 @@ NAMES = {
     "postbox_events_taken": "counter",
     "postbox_events_served": "counter",
     "postbox_pulls": "counter",
+    "postbox_mqtt_messages": "counter",
     "postbox_hellos": "counter",
     "postbox_host_requests": "counter",
     "postbox_client_requests": "counter",
@@ -110,6 +111,8 @@ def test_what_is_alarmed_about_is_there_from_the_beginning(metrics: Metrics) -> 
     told = samples(metrics)
     for outcome in ("done", "failed"):
         assert told["postbox_pulls_total", outcome] == 0
+    for outcome in ("published", "heard", "refused", "failed", "dropped"):
+        assert told["postbox_mqtt_messages_total", outcome] == 0
     for outcome in ("known", "waiting", "refused"):
         assert told["postbox_hellos_total", outcome] == 0
     assert told["postbox_connections_refused_total",] == 0

@@ -30,6 +30,7 @@ def serve(
     name: Annotated[str | None, Parameter(metavar="NAME")] = None,
     host: Annotated[str | None, Parameter(metavar="DOMAIN:PORT")] = None,
     peer: Annotated[tuple[str, ...], FLAG, Parameter(metavar="URL")] = (),
+    mqtt: Annotated[str | None, Parameter(metavar="URL")] = None,
     loopback: Annotated[bool, FLAG] = False,
     tls_cert: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     tls_key: Annotated[Path | None, Parameter(metavar="FILE")] = None,
@@ -49,6 +50,8 @@ def serve(
         hosts and taken from them.
     peer
         A peer whose events shall be here too, as http://100.64.0.7:7433; may be given again.
+    mqtt
+        The MQTT broker that the peers share, as mqtts://mqtt.example.org.
     loopback
         Allow plain HTTP to and from this machine and private addresses: for tests and
         demonstrations.
@@ -68,6 +71,7 @@ def serve(
                 "serve.loopback": loopback or None,
                 "hosts.name": host,
                 "mesh.peers": list(peer) or None,
+                "mesh.mqtt": mqtt,
             }
         )
         _check_host(config, is_option=host is not None)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from postbox.config.kinds import (
     Address,
+    Broker,
     Database,
     File,
     Flag,
@@ -121,6 +122,24 @@ class MeshConfig(Struct, frozen=True):
         Urls(),
         Key("URLs of the peers that are asked for what is new", option="--peer"),
     ] = ()
+    mqtt: Annotated[
+        str,
+        Broker(),
+        Key(
+            "the MQTT broker that the peers share",
+            "`mqtts://` is TLS, on port 8883 if none is named; `mqtt://` is plain, on port 1883,"
+            " and allowed where plain HTTP is. The node announces itself there, hears of others,"
+            " and asks for what it missed when no peer can be reached. The broker must speak"
+            " MQTT 5, as Mosquitto does from 1.6 on. A password is better kept in this file than"
+            " in the option.",
+            option="--mqtt",
+        ),
+    ] = ""
+    mqtt_ca: Annotated[
+        Path | None,
+        File(),
+        Key("authorities in PEM that are trusted besides the system's, for the broker alone"),
+    ] = None
     url: Annotated[
         str,
         Url(),

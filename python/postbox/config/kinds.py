@@ -274,6 +274,33 @@ class Database(Struct, frozen=True):
         return re.sub(r"(?<=password=)[^&]*", "***", shown)
 
 
+BROKER_SCHEMES = ("mqtt", "mqtts")
+
+
+class Broker(Struct, frozen=True):
+    """Read into its parts by `net/mqtt/broker.py`. A password may be in it."""
+
+    expected: str = 'the URL of an MQTT broker, as in mqtts://user:password@mqtt.example.org, or ""'
+
+    def read(self, value: object, folder: Path) -> object:
+        if value == "":
+            return value
+        if not isinstance(value, str) or not value.isprintable() or " " in value:
+            raise ValueError("not what was given")
+        try:
+            parts = urlsplit(value)
+            is_url = parts.scheme in BROKER_SCHEMES and parts.hostname and parts.port != 0
+        except ValueError:  # brackets, or a port that is none
+            is_url = False
+        if not is_url or parts.path.strip("/") or "?" in value or "#" in value:
+            raise ValueError("not what was given (/ ? # in a name or a password are %2F %3F %23)")
+        return value
+
+    def written(self, value: object) -> TomlValue:
+        """Without any password: this is shown."""
+        return re.sub(r"(?<=//)([^@:]*):.*@", r"\1:***@", str(value))
+
+
 class Networks(Struct, frozen=True):
     expected: str = 'a list of networks, as in ["100.64.0.0/10"]'
 

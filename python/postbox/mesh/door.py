@@ -11,6 +11,8 @@ from postbox.config import Config, MeshConfig
 from postbox.log.admission import Admission
 from postbox.mesh import wire
 from postbox.mesh.background.keeping import Keeper, keep_up
+from postbox.mesh.background.loops import run_loops
+from postbox.mesh.bus.bus import Bus
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.intake import Intake
@@ -44,6 +46,7 @@ class Mesh:
     intake: Intake
     introductions: Introductions
     peers: Roster
+    bus: Bus
     http: Client
     reach: Reach
     metrics: Metrics
@@ -78,7 +81,11 @@ class Mesh:
         )
 
     async def keep_up(self) -> None:
-        """With every configured peer, until cancelled."""
+        """All that this node does by itself to be part of the mesh, until cancelled."""
+        await run_loops({"keeping": self._keep, "bus": self.bus.run})
+
+    async def _keep(self) -> None:
+        """Up with every configured peer."""
         pause_s = self.config.pull_every
         await keep_up(
             [
@@ -121,6 +128,7 @@ async def open_mesh(
                 metrics,
             ),
             peers=Roster(world, config.mesh.peers),
+            bus=Bus(world, config.mesh, reach, metrics),
             http=http,
             reach=reach,
             metrics=metrics,

@@ -1,0 +1,36 @@
+"""What the mesh does by itself, side by side: each loop a task, and a bug in one is that one's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TypeAlias
+
+import trio
+
+from postbox.logs import get, limited
+
+Loop: TypeAlias = Callable[[], Awaitable[None]]
+
+PAUSE_S = 10.0
+"""Before a loop that failed begins again: long enough that a bug is no burden."""
+
+
+async def run_loops(loops: Mapping[str, Loop]) -> None:
+    """Until they are all over, or this is cancelled. `loops`: by the names that the log calls them.
+    One that raises is told of in the log, with what it raised, and begins again."""
+    async with trio.open_nursery() as nursery:
+        for name, loop in loops.items():
+            nursery.start_soon(partial(_run, name, loop), name=name)
+
+
+async def _run(name: str, loop: Loop) -> None:
+    log = limited(get("postbox.mesh"), name).bind(loop=name)
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("a loop of the mesh failed: it begins again", after_s=PAUSE_S)
+            await trio.sleep(PAUSE_S)
+        else:
+            return
