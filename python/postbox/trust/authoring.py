@@ -263,7 +263,12 @@ def _encode(
             event.checkpoint = payload
         case _:
             assert_never(payload)
-    text = _encoder.encode(event)
+    return go_json(event)
+
+
+def go_json(value: object) -> bytes:
+    """As Go writes a struct of these fields, in this order."""
+    text = _encoder.encode(value)
     # these characters occur in JSON inside of strings only, so the whole text may be treated
     for plain, escaped in _ESCAPES:
         if plain in text:
