@@ -51,9 +51,10 @@ class Mesh:
     reach: Reach
     metrics: Metrics
 
-    def peer(self, url: str) -> Peer:
+    def peer(self, url: str, name: str = "") -> Peer:
+        """`name`: who must be there, of a URL that the operator did not give."""
         clock = self.world.clock
-        return Peer(clock, self.http, self.identity, self.directory, self.introductions, url)
+        return Peer(clock, self.http, self.identity, self.directory, self.introductions, url, name)
 
     def make_app(self, about: Callable[[], wire.About]) -> ASGIFramework:
         callers = Callers(

@@ -58,20 +58,22 @@ class Client:
         *,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
         max_body_bytes: int,
         deadline_s: float,
     ) -> Answer:
         """Ask, and read the whole answer, whatever its status.
 
-        `max_body_bytes` bounds the answer's body. Raises BadAddress, Forbidden, Unreachable,
-        TooSlow, TooLarge or BadAnswer; after all but the first two what was asked may have been
-        done all the same. Never retries.
+        `query`: what goes behind the path's question mark, coded here. `max_body_bytes` bounds the
+        answer's body. Raises BadAddress, Forbidden, Unreachable, TooSlow, TooLarge or BadAnswer;
+        after all but the first two what was asked may have been done all the same. Never retries.
         """
         where = f"{method} {url}"
         check_url(url)
+        whole = str(httpx2.URL(url, params=dict(query))) if query else url
         try:
             with _as_faults(where), trio.fail_after(deadline_s):
-                return await self._exchange(method, url, body, headers or {}, max_body_bytes)
+                return await self._exchange(method, whole, body, headers or {}, max_body_bytes)
         except trio.TooSlowError as error:
             raise TooSlow(f"{where}: no complete answer within {deadline_s:g} s") from error
 

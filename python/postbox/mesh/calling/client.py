@@ -1,18 +1,19 @@
-"""Asks a peer what it has: signs the request, believes the answer only as far as it is proved.
+"""Calls a peer: signs the request, believes the answer only as far as it is proved.
 
-The header signature says who answers and covers the body; the inner one says which events, in
-which order, at what time. Both must be of the node that was met at this address. Then the events
-are judged one by one, like any others.
+The header signature says who answers and covers the body; it must be of the node that was met at
+this address. In the answer to a sync an inner one says which events, in which order, at what time.
+Then the events are judged one by one, like any others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from postbox.core import Batch
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
-from postbox.mesh.calling.introductions import Introductions, Met
+from postbox.mesh.calling.introductions import Introductions, MeetingFault, Met
 from postbox.mesh.intake import Intake
 from postbox.mesh.wire import SyncRequest
 from postbox.net.client import Answer, Client
@@ -35,6 +36,10 @@ class PeerFault(Fault):
     """A peer refused us, or what it answered cannot be believed."""
 
 
+class Lied(PeerFault):
+    """The peer signed what disproves itself: nobody else can have made it."""
+
+
 class Stranger(PeerFault):
     """The peer does not know this node, and did not get to know it by an introduction."""
 
@@ -47,8 +52,25 @@ class Busy(PeerFault):
         self.wait_s = wait_s
 
 
+class Bounds(NamedTuple):
+    """Of an answer: its size, and until it is whole."""
+
+    max_bytes: int
+    deadline_s: float
+
+
+SYNC_BOUNDS = Bounds(MAX_ANSWER_BYTES, DEADLINE_S)
+
+
+class Told(NamedTuple):
+    """An answer of 200 that `peer` signed, all of it."""
+
+    peer: str
+    answer: Answer
+
+
 class Heard(NamedTuple):
-    """An answer whose signatures verify. Its events are decoded, and not verified yet."""
+    """An answer to a sync whose signatures verify. Its events are decoded, and not verified yet."""
 
     peer: str
     batch: Batch
@@ -57,7 +79,8 @@ class Heard(NamedTuple):
 
 
 class Peer:
-    """One peer, by URL (`http://100.64.0.7:7433`)."""
+    """One peer, by URL (`http://100.64.0.7:7433`). With a `name` it must be that one, whose key is
+    known, and nothing is learned of whom else one meets there: for URLs that others told."""
 
     def __init__(
         self,
@@ -67,6 +90,7 @@ class Peer:
         directory: Directory,
         introductions: Introductions,
         url: str,
+        name: str = "",
     ) -> None:
         self._clock = clock
         self._http = http
@@ -74,44 +98,106 @@ class Peer:
         self._directory = directory
         self._introductions = introductions
         self._url = url.rstrip("/")
+        self._name = name
         self._met: Met | None = None
         self._is_introduced = False  # since we met
 
-    async def meet(self) -> Met:
-        """Who is there. Raises MeetingFault or a fault of `net.client`."""
-        self._met, self._is_introduced = await self._introductions.meet(self._url), False
-        return self._met
+    # -- whom ------------------------------------------------------------------------------------
 
-    async def ask(self, request: SyncRequest, intake: Intake) -> Heard:
-        """One request, after getting to know each other if need be. Raises PeerFault,
-        MeetingFault, or a fault of `net.client`."""
-        met = self._met or await self.meet()
-        answer, asked_ms = await self._send(request, met)
+    async def meet(self) -> Met:
+        """Who is there, asked anew. Raises MeetingFault or a fault of `net.client`."""
+        if self._name:
+            met = await self._meet_again()
+        else:
+            met = await self._introductions.meet(self._url)
+        self._met, self._is_introduced = met, False
+        return met
+
+    async def met(self) -> Met:
+        """Who is there, asked once. Raises MeetingFault or a fault of `net.client`."""
+        return self._met or await self.meet()
+
+    async def _meet_again(self) -> Met:
+        try:
+            met = await self._introductions.look(self._url)
+        except WireError as error:
+            raise MeetingFault(f"the node at {self._url} cannot be met: {error}") from error
+        if met.name != self._name:
+            raise MeetingFault(f"{self._url} is {met.name}, and {self._name} was looked for there")
+        if self._directory.key_of(met.name) is None:
+            raise MeetingFault(f"the key of {met.name} at {self._url} is not known")
+        return met
+
+    # -- what ------------------------------------------------------------------------------------
+
+    async def get(
+        self, path: str, bounds: Bounds, query: Mapping[str, str] | None = None
+    ) -> Answer:
+        """What anybody is told there; nothing of it is proved. Raises PeerFault unless it is 200,
+        or a fault of `net.client`."""
+        answer = await self._http.request(
+            "GET",
+            self._url + path,
+            query=query,
+            max_body_bytes=bounds.max_bytes,
+            deadline_s=bounds.deadline_s,
+        )
+        if answer.status != 200:
+            raise self._refusal(answer)
+        return answer
+
+    async def post(
+        self, path: str, body: bytes, bounds: Bounds, headers: Mapping[str, str] | None = None
+    ) -> Told:
+        """One request, signed, after getting to know each other if need be; `body` is JSON. Raises
+        PeerFault, MeetingFault, or a fault of `net.client`."""
+        met = await self.met()
+        answer, asked_ms = await self._send(path, body, bounds, headers)
         if _is_stranger(answer) and met.about and not self._is_introduced:
             await self._introduce(met)
-            answer, asked_ms = await self._send(request, met)
+            answer, asked_ms = await self._send(path, body, bounds, headers)
         if answer.status != 200:
             raise self._refusal(answer)
         try:
-            return await self._believe(answer, met.name, asked_ms, intake)
+            # An answer's headers are of about when it was asked for, however long its body took.
+            key_of = self._directory.key_of
+            peer = signatures.check_response(answer.headers, answer.body, asked_ms, key_of)
+            if peer != met.name:
+                raise WireError(f"it is signed by {peer}, and {met.name} is who is met there")
         except WireError as error:
-            raise PeerFault(f"what {self._url} answered cannot be believed: {error}") from error
+            raise PeerFault(self._unbelievable(error)) from error
+        return Told(peer, answer)
 
-    async def _send(self, request: SyncRequest, met: Met) -> tuple[Answer, int]:
-        """The answer, and when it was asked for."""
+    async def ask(self, request: SyncRequest, intake: Intake) -> Heard:
+        """What the peer has. Raises as `post`, and Lied."""
+        is_postbox = (await self.met()).about is not None
         request.sender = self._identity.name
-        path = wire.SYNC_PATH if met.about else wire.NARA_SYNC_PATH
+        told = await self.post(
+            wire.SYNC_PATH if is_postbox else wire.NARA_SYNC_PATH,
+            wire.encode_request(request),
+            SYNC_BOUNDS,
+            {"accept": wire.MSGPACK} if is_postbox else None,
+        )
+        try:
+            return await self._believe(told, intake)
+        except _Disproved as error:
+            raise Lied(self._unbelievable(error)) from error
+        except WireError as error:
+            raise PeerFault(self._unbelievable(error)) from error
+
+    async def _send(
+        self, path: str, body: bytes, bounds: Bounds, headers: Mapping[str, str] | None
+    ) -> tuple[Answer, int]:
+        """The answer, and when it was asked for."""
         asked_ms = self._now_ms()
-        headers = signatures.request_headers(self._identity, "POST", path, asked_ms)
-        if met.about:
-            headers["accept"] = wire.MSGPACK
+        proof = signatures.request_headers(self._identity, "POST", path, asked_ms)
         answer = await self._http.request(
             "POST",
             self._url + path,
-            body=wire.encode_request(request),
-            headers={"content-type": "application/json", **headers},
-            max_body_bytes=MAX_ANSWER_BYTES,
-            deadline_s=DEADLINE_S,
+            body=body,
+            headers={"content-type": "application/json", **proof, **(headers or {})},
+            max_body_bytes=bounds.max_bytes,
+            deadline_s=bounds.deadline_s,
         )
         return answer, asked_ms
 
@@ -129,25 +215,24 @@ class Peer:
                 f" {met.name} has, who is met there"
             )
 
-    async def _believe(self, answer: Answer, expected: str, asked_ms: int, intake: Intake) -> Heard:
-        """`asked_ms`: an answer's headers are of about then, however long its body took."""
-        key_of = self._directory.key_of
-        peer = signatures.check_response(answer.headers, answer.body, asked_ms, key_of)
-        if peer != expected:
-            raise WireError(f"it is signed by {peer}, and {expected} is who is met there")
+    async def _believe(self, told: Told, intake: Intake) -> Heard:
+        peer, answer = told
         content = wire.decode_answer(answer.body, answer.headers.get("content-type", ""))
         if content.sender != peer:
-            raise WireError(f"it is signed by {peer} and says it is from {content.sender!r}")
+            raise _Disproved(f"it is signed by {peer} and says it is from {content.sender!r}")
         if abs(content.ts - self._now_ms() // 1000) > MAX_CLOCK_DIFFERENCE_S:
             raise WireError(f"its time is off by more than {MAX_CLOCK_DIFFERENCE_S} s")
         batch = await intake.decode(content.events)
         digest = batch.claimed_digest(content.sender, content.ts)
-        key = key_of(peer)
+        key = self._directory.key_of(peer)
         if digest is None or key is None:
-            raise WireError("it has events that are no objects with an id of text")
+            raise _Disproved("it has events that are no objects with an id of text")
         if not signatures.is_signed_digest(key, digest, content.sig):
-            raise WireError("the signature inside does not fit the events")
+            raise _Disproved("the signature inside does not fit the events")
         return Heard(peer, batch, content.next_cursor, len(answer.body))
+
+    def _unbelievable(self, error: WireError) -> str:
+        return f"what {self._url} answered cannot be believed: {error}"
 
     def _refusal(self, answer: Answer) -> PeerFault:
         said = answer.body[:300].decode("utf-8", "replace").strip()
@@ -166,6 +251,10 @@ class Peer:
 
     def _now_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000
+
+
+class _Disproved(WireError):
+    """By itself, whoever looks at it."""
 
 
 def _is_stranger(answer: Answer) -> bool:
