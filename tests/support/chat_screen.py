@@ -103,6 +103,15 @@ class Seat:
 
         await self.until(is_there)
 
+    async def says(self, *parts: str) -> None:
+        """As `sees`, of what may be broken into lines anywhere."""
+
+        def is_there() -> bool:
+            shown = " ".join(_words(line) for line in self.lines())
+            return all(part in " ".join(shown.split()) for part in parts)
+
+        await self.until(is_there)
+
     async def until(self, is_so: Callable[[], bool]) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -110,6 +119,12 @@ class Seat:
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise AssertionError(f"that is not on the screen:\n{self.text}") from None
+
+
+def _words(line: str) -> str:
+    """Of what stands in front, if something does."""
+    parts = line.split("│")
+    return parts[len(parts) // 2]
 
 
 async def soon(is_so: Callable[[], Awaitable[bool]]) -> None:

@@ -17,7 +17,7 @@ from textual.events import AppFocus
 from textual.widgets import TextArea
 
 from postbox.chat import drawing
-from postbox.chat.bar import Bar
+from postbox.chat.bar import Bar, Note
 from postbox.chat.composer import Composer
 from postbox.chat.desk import Desk, Room
 from postbox.chat.dialogs import Field, Listed
@@ -94,7 +94,7 @@ class Chat(App[None]):
         self.list = Pane(id="list")
         self.title_bar = Bar(id="title")
         self.talk = TalkPane(id="talk", has_end=True)
-        self.passing = Bar(id="passing")
+        self.passing = Note(id="passing", least=1)
         self.about = Bar(id="about")
         self.composer = Composer(id="composer")
         self.keys = Bar(id="keys")

@@ -1,10 +1,14 @@
-"""What stands in front of the chat for a moment: a question, a text, a list with keys."""
+"""What stands in front of the chat for a moment: a question, a text, a list with keys.
+
+What is answered is done while it stands there: if it cannot be done it says why and stays, with all
+that was typed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,7 +16,7 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from postbox.chat.bar import Bar
+from postbox.chat.bar import Bar, Note
 from postbox.chat.lines import Look, Span
 from postbox.chat.pane import Make, Pane
 
@@ -28,8 +32,12 @@ BOX = """
     }
     Bar { height: 1; }
     Input { border: none; height: 1; padding: 0; margin-bottom: 1; }
+    &.-narrow Input { margin-bottom: 0; }
     Pane { height: auto; }
 """
+
+Do: TypeAlias = Callable[..., Awaitable[str]]
+"""Does what was answered; why that cannot be done, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +46,18 @@ class Field:
     value: str = ""
 
 
-class Ask(ModalScreen[list[str]]):
-    """One line for each field; Enter in the last one answers, Escape does not."""
+class Ask(ModalScreen[None]):
+    """One line for each field; Enter in the last one answers, Escape does not. `do`: is given what
+    was typed."""
 
     CSS = "Ask {" + BOX + "}"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.pop_screen", show=False)]
 
-    def __init__(self, title: str, *fields: Field) -> None:
+    def __init__(self, title: str, fields: Sequence[Field], do: Do) -> None:
         super().__init__()
         self._title = title
         self._fields = fields
+        self._doing = Doing(self, do)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box"):
@@ -57,35 +67,58 @@ class Ask(ModalScreen[list[str]]):
                 typed = Input(field.value)
                 typed.cursor_blink = False
                 yield typed
+            yield self._doing.note
             yield Bar((Span("Enter go on  Esc leave it", Look.DIM),))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
         inputs = list(self.query(Input))
         at = inputs.index(event.input)
         if at + 1 < len(inputs):
             inputs[at + 1].focus()
         else:
-            self.dismiss([each.value for each in inputs])
+            await self._doing.do(*(each.value for each in inputs))
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(ModalScreen[None]):
     CSS = "Confirm {" + BOX + "}"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", show=False),
-        Binding("n,escape", "answer(False)", show=False),
+        Binding("y", "agree", show=False),
+        Binding("n,escape", "app.pop_screen", show=False),
     ]
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, do: Do) -> None:
         super().__init__()
         self._question = question
+        self._doing = Doing(self, do)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box"):
             yield Bar((Span(self._question, Look.STRONG),))
+            yield self._doing.note
             yield Bar((Span("y yes  n no", Look.DIM),))
 
-    def action_answer(self, is_yes: bool) -> None:
-        self.dismiss(is_yes)
+    async def action_agree(self) -> None:
+        await self._doing.do()
+
+
+class Doing:
+    """What was answered, once: the dialog goes when it is done."""
+
+    def __init__(self, screen: ModalScreen[None], do: Do) -> None:
+        self._screen = screen
+        self._do = do
+        self._is_done = False
+        self.note = Note()
+
+    async def do(self, *answered: str) -> None:
+        if self._is_done:  # Enter was pressed twice
+            return
+        self._is_done = True
+        why_not = await self._do(*answered)
+        self._is_done = not why_not
+        self.note.show(Span(why_not, Look.BAD))
+        if self._is_done and self._screen.is_current:
+            self._screen.dismiss()
 
 
 @dataclass(frozen=True)
@@ -106,7 +139,8 @@ class Act:
 
 
 class Listed(ModalScreen[Answer]):
-    """Something to read, or a list in which keys do something."""
+    """Something to read, or a list in which keys do something. `do`: is given the answer, and the
+    list stays; without it the list ends with the answer."""
 
     CSS = (
         "Listed {"
@@ -120,18 +154,23 @@ class Listed(ModalScreen[Answer]):
         Binding("escape,q", "app.pop_screen", show=False),
     ]
 
-    def __init__(self, title: str, make: Make, acts: Sequence[Act] = ()) -> None:
+    def __init__(
+        self, title: str, make: Make, acts: Sequence[Act] = (), do: Do | None = None
+    ) -> None:
         super().__init__()
         self._title = title
         self._acts = acts
         self._make = make
+        self._do = do
         self.pane = Pane()
+        self.note = Note()
 
     def compose(self) -> ComposeResult:
         keys = [f"{act.key} {act.name}" for act in self._acts]
         with Vertical(id="box"):
             yield Bar((Span(self._title, Look.STRONG),))
             yield self.pane
+            yield self.note
             yield Bar((Span("  ".join([*keys, "Esc back"]), Look.DIM),))
 
     def on_mount(self) -> None:
@@ -143,7 +182,12 @@ class Listed(ModalScreen[Answer]):
     def show(self, make: Make) -> None:
         self.pane.show(make)
 
-    def action_do(self, key: str) -> None:
+    async def action_do(self, key: str) -> None:
         act = next(each for each in self._acts if each.key == key)
-        if self.pane.chosen or not act.is_of_one:
-            self.dismiss(Answer(act.name, self.pane.chosen))
+        answer = Answer(act.name, self.pane.chosen)
+        if act.is_of_one and not answer.key:
+            return
+        if self._do is None:
+            self.dismiss(answer)
+        else:
+            self.note.show(Span(await self._do(answer), Look.BAD))

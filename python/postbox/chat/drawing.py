@@ -84,11 +84,11 @@ def title(desk: Desk) -> tuple[Line, Line]:
     )
 
 
-def passing(desk: Desk, notice: str) -> Line:
+def passing(desk: Desk, notice: str) -> Span:
     """What goes by itself: who types, or else what went wrong just now."""
     if notice:
-        return (Span(notice, Look.BAD),)
-    return (Span(wording.typing(desk.typists()), Look.DIM),)
+        return Span(notice, Look.BAD)
+    return Span(wording.typing(desk.typists()), Look.DIM)
 
 
 def about(kind: str, message: Message) -> Line:

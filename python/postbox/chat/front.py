@@ -33,33 +33,34 @@ class Front:
         """Something stands in front of the chat."""
         return isinstance(self._app.screen, ModalScreen)
 
-    async def do(self, doing: Awaitable[object]) -> bool:
-        """Whether it was done; if not, the user is told why."""
+    async def why_not(self, doing: Awaitable[object]) -> str:
+        """Does it; why it cannot be done, or nothing."""
         try:
             await doing
         except CallFailed as failed:
-            self.tell(failed.text)
+            return plain_line(failed.text)
         except (ValueError, Fault) as error:
-            self.tell(str(error))
-        else:
-            return True
-        return False
+            return plain_line(str(error)) or type(error).__name__
+        return ""
+
+    async def do(self, doing: Awaitable[object]) -> bool:
+        """Whether it was done; if not, the user is told why."""
+        why_not = await self.why_not(doing)
+        if why_not:
+            self.tell(why_not)
+        return not why_not
 
     def ask(self, then: Callable[..., Awaitable[object]], title: str, *fields: Field) -> None:
-        async def go_on(values: list[str] | None) -> None:
-            if values is not None:
-                await self.do(then(*values))
+        async def do(*values: str) -> str:
+            return await self.why_not(then(*values))
 
-        if not self.is_busy:
-            self._app.push_screen(Ask(title, *fields), go_on)
+        self.show(Ask(title, fields, do))
 
     def confirm(self, then: Callable[[], Awaitable[object]], question: str) -> None:
-        async def go_on(is_yes: bool | None) -> None:
-            if is_yes:
-                await self.do(then())
+        async def do() -> str:
+            return await self.why_not(then())
 
-        if not self.is_busy:
-            self._app.push_screen(Confirm(question), go_on)
+        self.show(Confirm(question, do))
 
     def show(
         self, screen: ModalScreen[T], then: Callable[[T | None], Awaitable[None]] | None = None

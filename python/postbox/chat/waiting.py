@@ -18,8 +18,8 @@ class Waiting:
         self._screen: Listed | None = None
 
     async def show(self) -> None:
-        self._screen = Listed("What waits, and why", await self._made(), ACTS)
-        self._front.show(self._screen, self._do)
+        self._screen = Listed("What waits, and why", await self._made(), ACTS, self._do)
+        self._front.show(self._screen)
 
     async def draw(self) -> None:
         if self._screen is not None and self._screen.is_current:
@@ -28,14 +28,10 @@ class Waiting:
     async def _made(self) -> Make:
         return drawing.queue(await self._desk.waiting())
 
-    async def _do(self, answer: Answer | None) -> None:
-        if answer is None:
-            return
+    async def _do(self, answer: Answer) -> str:
         client = self._desk.client
         refused = {row.local for row in self._desk.queue if wording.is_refused(row)}
         if answer.key not in refused:
-            self._front.tell("It was not refused: it goes by itself.")
-        elif answer.act == "drop":
-            await self._front.do(client.dismiss(answer.key))
-        else:
-            await self._front.do(client.again(answer.key))
+            return "It was not refused: it goes by itself."
+        act = client.dismiss if answer.act == "drop" else client.again
+        return await self._front.why_not(act(answer.key))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rich.cells import cell_len
+from textual.widgets import Input
 
 from postbox.chat.plain import plain_line
 from postbox.client import Client, Conversation, Message, State
@@ -178,7 +179,96 @@ def test_what_the_host_refuses_is_seen_with_the_reason_and_dropped(host: ChatHos
             await seat.press("ctrl+t")
             await seat.sees("new conversation in Alone", "refused")
             await seat.press("x")
+            await seat.sees("Nothing waits.")
+            await seat.press("escape")
             await seat.sees("none yet", without="failed")
+
+    on_asyncio(talk)
+
+
+@SIZES
+def test_a_dialog_whose_answer_is_wrong_says_why_and_keeps_what_was_typed(
+    host: ChatHost, size: tuple[int, int]
+) -> None:
+    """Also where people type the title first."""
+    (ann,) = names("ann")
+    (of_ann,) = host.tokens(ann)
+
+    async def talk() -> None:
+        async with host.seat(ann, of_ann, size) as seat:
+            await seat.sees("live")
+            await seat.press("ctrl+n")
+            await seat.type("Lunch break")
+            await seat.press("enter")
+            await seat.type(ann)
+            await seat.press("enter")
+            await seat.says("neither a user's uuid nor a name", "space or control characters")
+            await seat.sees("New conversation", "Lunch break", ann)
+            await seat.press("shift+tab", "ctrl+u", "enter", "enter")
+            await seat.sees(f"{ann}", "live", without="New conversation")
+            assert [each.name for each in await seat.client.conversations()] == [ann]
+
+            await seat.press("ctrl+o", "r", "end")
+            await seat.sees("Rename the conversation")
+            seat.app.screen.query_one(Input).value = "x" * 300
+            await seat.press("enter")
+            await seat.says("at most 256", "no control")
+            await seat.sees("Rename the conversation", "xxx")
+            await seat.press("escape", "ctrl+o", "n")
+            await seat.type("Ann")
+            await seat.press("enter", "enter")
+            await seat.sees("live", without="Your name")
+            mine = await seat.client.profile()
+            assert mine is not None
+            assert mine.display == "Ann"
+
+    on_asyncio(talk)
+
+
+def test_a_question_that_cannot_be_done_says_why_and_stays(host: ChatHost) -> None:
+    (ann,) = names("ann")
+    (of_ann,) = host.tokens(ann)
+
+    async def talk() -> None:
+        async with host.seat(ann, of_ann) as seat:
+            room = await seat.client.create("notes")
+            message = await seat.client.send(room, "hello")
+            await seat.sees("notes")
+            await seat.press("enter")
+            await seat.sees("hello · sent")
+            await seat.press("up", "d")
+            await seat.sees("Delete it for everybody?")
+            await protect(seat.client)
+            await seat.press("y")
+            await seat.says("cannot be opened or written")
+            await seat.sees("Delete it for everybody?")
+            await seat.press("n")
+            await seat.sees("hello", without="Delete it")
+            assert await seat.client.message(message) is not None
+
+    on_asyncio(talk)
+
+
+async def protect(client: Client) -> None:
+    """Its file: nothing can be written from now on."""
+    await client._shelf.write(lambda store: store._writer.pragma("query_only", 1))
+
+
+def test_what_goes_wrong_is_told_whole_at_the_foot(host: ChatHost) -> None:
+    (ann,) = names("ann")
+    (of_ann,) = host.tokens(ann)
+
+    async def talk() -> None:
+        async with host.seat(ann, of_ann) as seat:
+            room = await seat.client.create("notes")
+            await seat.sees("notes")
+            await seat.press("enter")
+            await seat.sees("the beginning")
+            seat.app.composer.put("x" * 70_000)
+            await seat.press("enter")
+            await seat.says("this makes an event of", "at most 65,536")
+            assert len(seat.app.composer.text) == 70_000
+            assert await seat.client.messages(room) == []
 
     on_asyncio(talk)
 
