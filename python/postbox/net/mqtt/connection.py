@@ -118,8 +118,8 @@ class Connection:
         host, port, *_ = self._broker
         self._require(client.connect(host, port, KEEPALIVE_S, clean_start=True, properties=about))
         self._wake_writer()
-        if failed := await self._connected.wait():
-            raise Refused(f"{self._broker} does not let this node in: {failed}")
+        if await self._connected.wait():
+            raise self._not_let_in()
 
     async def read(self) -> None:
         while True:
@@ -174,13 +174,20 @@ class Connection:
         while self._pipe.incoming:
             code = self._paho.loop_read()
             if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                raise BadAnswer(
-                    f"{self._broker} ended the connection{self._goodbye}"
-                    if self._goodbye
-                    else f"{self._broker} speaks no MQTT 5 that is understood:"
-                    f" {paho.error_string(code)}"
-                )
+                raise self._end_by(code)
         self._paho.loop_write()
+
+    def _end_by(self, code: MQTTErrorCode) -> Fault:
+        """Why paho reads no further."""
+        if self._connected.failure:
+            return self._not_let_in()
+        if self._goodbye:
+            return Unreachable(f"{self._broker} ended the connection{self._goodbye}")
+        said = paho.error_string(code)
+        return BadAnswer(f"{self._broker} speaks no MQTT 5 that is understood: {said}")
+
+    def _not_let_in(self) -> Refused:
+        return Refused(f"{self._broker} does not let this node in: {self._connected.failure}")
 
     # -- paho -----------------------------------------------------------------------------------
 
@@ -284,15 +291,15 @@ class Answer:
 
     def __init__(self) -> None:
         self._given = trio.Event()
-        self._failure = ""
+        self.failure = ""
 
     def give(self, failure: str) -> None:
-        self._failure = failure
+        self.failure = failure
         self._given.set()
 
     async def wait(self) -> str:
         await self._given.wait()
-        return self._failure
+        return self.failure
 
 
 @asynccontextmanager
