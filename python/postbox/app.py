@@ -217,6 +217,7 @@ class _Serving:
         async with trio.open_nursery() as loops:
             loops.start_soon(disk_use.watch)
             loops.start_soon(hosts.figures.keep)
+            loops.start_soon(mesh.saver.run)
             front.open(app)
             loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
             loops.start_soon(node.leases.hold, SENDERS, hosts.run)

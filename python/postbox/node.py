@@ -36,6 +36,8 @@ from postbox.logs import get
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import RETENTION, MeshLedger
 from postbox.mesh.memory import capacity_of
+from postbox.mesh.peers.records import Records
+from postbox.mesh.tables import MIGRATIONS as MESH_MIGRATIONS
 from postbox.store.backup import server_epoch
 from postbox.store.contract import Identity as StoreIdentity
 from postbox.store.open import is_url, open_store
@@ -59,7 +61,7 @@ if TYPE_CHECKING:
 
 HASH_KEY_BYTES = 16
 
-MIGRATIONS = (TRUST_MIGRATIONS, HOSTS_MIGRATIONS, CLIENTS_MIGRATIONS)
+MIGRATIONS = (TRUST_MIGRATIONS, MESH_MIGRATIONS, HOSTS_MIGRATIONS, CLIENTS_MIGRATIONS)
 """Of the doors that a node has, beside the log's own."""
 
 
@@ -80,6 +82,7 @@ class Node:
     leases: Leases
     directory: Directory
     waiting: Waiting
+    records: Records
     ledger: MeshLedger
     intake: Intake
 
@@ -98,6 +101,8 @@ class Node:
             self.identity,
             self.directory,
             self.waiting,
+            self.records,
+            self.store,
             self.admission,
             self.ledger,
             self.intake,
@@ -263,6 +268,8 @@ async def _assemble(
     waiting = Waiting()
     await store.read(directory.load)
     await store.read(waiting.load)
+    records = Records(world.clock)
+    await store.read(records.load)
     directory.listen(ledger.learned)
     ledger.index.learn([known.name for known in directory.all()])
     await ledger.rebuild(tail)
@@ -270,6 +277,7 @@ async def _assemble(
     tail.follow(ledger)
     tail.follow(directory)
     tail.follow(waiting)
+    tail.follow(records)
     tail.follow(Notices())
     admission = Admission(world.clock, store, tail)
     outbox = Outbox(world, store, tail, admission)
@@ -288,6 +296,7 @@ async def _assemble(
         leases=Leases(world, store),
         directory=directory,
         waiting=waiting,
+        records=records,
         ledger=ledger,
         intake=Intake(world, admission, directory, ledger),
     )

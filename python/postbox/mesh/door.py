@@ -17,7 +17,9 @@ from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.roster import Roster
+from postbox.mesh.peers.saving import Saver
 from postbox.mesh.serving.callers import Callers
 from postbox.mesh.serving.greeting import Greeting
 from postbox.mesh.serving.routes import OpenGet, OpenPost, Routes, SignedPost
@@ -26,6 +28,7 @@ from postbox.mesh.serving.sync import SyncAnswers
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach, reach_of
 from postbox.net.client import Client, open_client
+from postbox.store.runner import StoreRunner
 from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES
 from postbox.trust.keys import Identity
@@ -46,6 +49,7 @@ class Mesh:
     intake: Intake
     introductions: Introductions
     peers: Roster
+    saver: Saver
     bus: Bus
     http: Client
     reach: Reach
@@ -103,12 +107,17 @@ async def open_mesh(
     identity: Identity,
     directory: Directory,
     waiting: Waiting,
+    records: Records,
+    store: StoreRunner,
     admission: Admission,
     ledger: MeshLedger,
     intake: Intake,
     metrics: Metrics,
 ) -> AsyncIterator[Mesh]:
     reach = reach_of(config)
+    roster = Roster(world, identity.name, config.mesh.peers, records, admission)
+    saver = Saver(world, store, admission, roster)
+    await saver.load()
     async with open_client(world.net, reach=reach) as http:
         yield Mesh(
             world=world,
@@ -128,7 +137,8 @@ async def open_mesh(
                 config.mesh.admit,
                 metrics,
             ),
-            peers=Roster(world, config.mesh.peers),
+            peers=roster,
+            saver=saver,
             bus=Bus(world, config.mesh, reach, metrics),
             http=http,
             reach=reach,

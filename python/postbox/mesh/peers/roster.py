@@ -1,49 +1,58 @@
 """Who is in the mesh, as far as this node knows: the peers that its operator configured, those that
 it met, heard and was told of, and those that asked it.
 
-One place in memory for all who look for peers; what is worth it outlives the process
-(`mesh.tables`). A peer that is only told of costs one row of a bounded number, and never a call
-without the bounds of `finding`.
+One place in memory for all who look for peers; what is worth it outlives the process (`saving`).
+Nothing here is believed: a URL is where to try, and keys come from `trust` alone. A peer that
+others only told of is one row of a bounded number, and is called within the bounds of `finding`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from postbox.errors import Fault
+from postbox.event import is_name
+from postbox.log.admission import Admission
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.peers.choosing_rules import Candidate, choose
 from postbox.mesh.peers.known import Caller, Known, Origin, Purpose
-from postbox.mesh.peers.standing_rules import CLEAN, Offence, Record, Regard, accused, regard_of
+from postbox.mesh.peers.records import Records
+from postbox.mesh.peers.rules import Accuse, PeerRules
+from postbox.mesh.peers.standing_rules import Offence, Regard
+from postbox.net.rates import Rate
 from postbox.world import World
 
 MAX_CALLERS = 1_000
 """Names that asked us; the one that asked longest ago is forgotten first."""
+MAX_PEERS = 2_000
+"""As many as there may be names (1,000 introduced, 1,000 told: `trust.tables.LIMITS`)."""
 HERE_NS = 5 * 60 * 10**9
 """So long a peer counts as here after contact: nara's time after which who is silent is missing."""
 RETRY_NS = 60 * 10**9
-"""After a failure a peer is not chosen; the time doubles with each failure in a row, up to an hour.
-"""
+"""After a failure a peer is not chosen; doubled with each failure in a row, up to an hour."""
 MAX_RETRY_NS = 3600 * 10**9
+MOVED_FAILURES = 3
+"""So often in a row must a peer that was met have failed before it is looked for elsewhere."""
+ACCUSATIONS_PER_MINUTE = 1
+"""Of one peer, in the log; a burst of ten is more than a ban takes."""
 
 
 class Roster:
     def __init__(
-        self,
-        world: World,
-        urls: Sequence[str],
-        *,
-        is_online: Callable[[str], bool | None] = lambda _: None,
-        distance_ms: Callable[[str], float | None] = lambda _: None,
+        self, world: World, own_name: str, urls: Sequence[str], records: Records, log: Admission
     ) -> None:
-        """`is_online`: what events say of a name, None: nothing. `distance_ms`: by coordinates."""
         self._world = world
-        self.is_online = is_online
-        self.distance_ms = distance_ms
+        self._own_name = own_name
+        self._records = records
+        self._log = log
+        self._accusations = Rate(ACCUSATIONS_PER_MINUTE, 10)
+        self.is_online: Callable[[str], bool | None] = lambda _: None
+        """What events say of a name; None: nothing."""
+        self.distance_ms: Callable[[str], float | None] = lambda _: None
+        """By coordinates."""
         plain = dict.fromkeys(url.rstrip("/") for url in urls)
         self.configured = [Known(url, origin=Origin.CONFIGURED) for url in plain]
         self._named: dict[str, Known] = {}
-        self._records: dict[str, Record] = {}
         self._callers: dict[str, Caller] = {}  # whoever asked last is last
 
     # -- who is known ---------------------------------------------------------------------------
@@ -51,7 +60,10 @@ class Roster:
     def all(self) -> list[Known]:
         """Configured ones first, then by name."""
         others = [self._named[name] for name in sorted(self._named)]
-        return [*self.configured, *[one for one in others if one not in self.configured]]
+        return [*self.configured, *[one for one in others if one.origin is not Origin.CONFIGURED]]
+
+    def named(self) -> list[Known]:
+        return list(self._named.values())
 
     def get(self, name: str) -> Known | None:
         return self._named.get(name)
@@ -66,22 +78,41 @@ class Roster:
         """Whoever asked last is first."""
         return list(reversed(self._callers.values()))
 
+    def restore(self, rows: Iterable[Known]) -> None:
+        """What an earlier process, or another one, knew. What is known here is not undone."""
+        by_url = {one.url: one for one in self.configured if not one.name}
+        for row in rows:
+            if row.name in self._named or row.name == self._own_name:
+                continue
+            configured = by_url.pop(row.url, None)
+            if configured is not None:
+                _continue(configured, row)
+            elif row.origin is Origin.CONFIGURED:  # and not any more
+                row.origin = Origin.MET
+            self._add(configured or row)
+
     # -- what is learned of them ----------------------------------------------------------------
 
     def met(self, peer: Known, met: Met) -> None:
         """It answered a ping, at its URL, under its name."""
+        before = self._named.get(met.name)
+        if before is not None and before is not peer:
+            peer.cursor_ns = max(peer.cursor_ns, before.cursor_ns)
+        if peer.name != met.name:
+            self._drop(peer)
+            peer.cursor_ns = 0 if peer.name else peer.cursor_ns
         peer.name, peer.kind, peer.rtt_ms = met.name, met.kind, met.rtt_ms
         if met.about is not None:
             peer.version, peer.memory_mode = met.about.version, met.about.memory_mode
             peer.uptime_s = met.about.uptime_s
-        if peer.origin is not Origin.CONFIGURED:
-            peer.origin = Origin.MET
-        self._named[met.name] = peer
+        self._add(peer)
 
     def succeeded(self, peer: Known) -> None:
         """A whole exchange, authenticated."""
         peer.last_contact_ns = self._world.clock.now_ns()
         peer.failures = 0
+        if peer.origin is not Origin.CONFIGURED:
+            peer.origin = Origin.MET
 
     def walked(self, peer: Known, until_ns: int) -> None:
         """All that it has up to there was asked for, page by page, and is durable."""
@@ -92,24 +123,38 @@ class Roster:
         peer.failures += 1
         peer.last_error = str(fault)
 
+    def heard(self, name: str, url: str = "") -> None:
+        """It said hello itself, in an event that is attested; `url`: where it says that it is."""
+        self._learn(name, url, Origin.HEARD)
+
+    def told(self, name: str, url: str = "") -> None:
+        """Others say that there is such a peer, and that it is there."""
+        self._learn(name, url, Origin.TOLD)
+
     def asked_us(self, name: str, events: int, now_ns: int) -> None:
         before = self._callers.pop(name, None) or Caller(name, 0, 0, 0)
         self._callers[name] = Caller(name, now_ns, before.requests + 1, before.events + events)
         if len(self._callers) > MAX_CALLERS:
             del self._callers[next(iter(self._callers))]
 
+    def forget(self, name: str) -> None:
+        """A peer that nobody configured, and that turned out to be none."""
+        peer = self._named.get(name)
+        if peer is not None and peer.origin is not Origin.CONFIGURED:
+            del self._named[name]
+
     # -- how they are thought of ----------------------------------------------------------------
 
-    def accuse(self, name: str, offence: Offence, why: str) -> None:
-        """`why`: for the operator, in words that have no name."""
-        now_ns = self._world.clock.now_ns()
-        self._records[name] = accused(self.record(name), offence, why, now_ns)
-
-    def record(self, name: str) -> Record:
-        return self._records.get(name, CLEAN)
+    async def accuse(self, name: str, offence: Offence, why: str) -> None:
+        """It did that, as this node has seen itself. `why`: for the operator. Durable on return,
+        unless it was accused of much more than it takes to be banned."""
+        clock = self._world.clock
+        if not self._accusations.wait_s(name, clock.elapsed_s()):
+            draft = Accuse(name, offence, why, clock.now_ns())
+            await self._log.submit(PeerRules(), [draft])
 
     def regard(self, name: str) -> Regard:
-        return regard_of(self.record(name), self._world.clock.now_ns())
+        return self._records.regard(name)
 
     # -- whom to ask ----------------------------------------------------------------------------
 
@@ -124,11 +169,42 @@ class Roster:
         return [self._named[name] for name in choose(candidates, count, purpose, self._draw)]
 
     def is_here(self, peer: Known) -> bool:
-        """In contact lately, or online by what events say; not if it has failed since."""
-        since_ns = self._world.clock.now_ns() - peer.last_contact_ns
-        if peer.failed_ns > peer.last_contact_ns and not self._may_try(peer):
+        """In contact lately, or online by what events say; not while a failure is fresh."""
+        if not self.may_try(peer):
             return False
+        since_ns = self._world.clock.now_ns() - peer.last_contact_ns
         return since_ns < HERE_NS or self.is_online(peer.name) is True
+
+    def may_try(self, peer: Known) -> bool:
+        """Whether it has not failed just now."""
+        pause_ns = min(MAX_RETRY_NS, RETRY_NS * 2 ** min(max(0, peer.failures - 1), 20))
+        failed_ago_ns = self._world.clock.now_ns() - peer.failed_ns
+        return not peer.failures or not 0 <= failed_ago_ns < pause_ns
+
+    # -- within ---------------------------------------------------------------------------------
+
+    def _learn(self, name: str, url: str, origin: Origin) -> None:
+        if name == self._own_name or not is_name(name):
+            return
+        now_ns, peer = self._world.clock.now_ns(), self._named.get(name)
+        if peer is None:
+            self._add(Known(url, name, origin, told_ns=now_ns))
+            return
+        if _knows_better(peer, origin):
+            peer.url = url or peer.url
+            peer.origin = origin if peer.origin is Origin.TOLD else peer.origin
+        peer.told_ns = now_ns
+
+    def _add(self, peer: Known) -> None:
+        self._named[peer.name] = peer
+        if len(self._named) > MAX_PEERS:
+            others = (one for one in self._named.values() if one.origin is not Origin.CONFIGURED)
+            worst = min(others, key=_worth, default=peer)
+            del self._named[worst.name]
+
+    def _drop(self, peer: Known) -> None:
+        if self._named.get(peer.name) is peer:
+            del self._named[peer.name]
 
     def _candidate(self, one: Known) -> Candidate:
         distance_ms = self.distance_ms(one.name)
@@ -139,15 +215,37 @@ class Roster:
             distance_ms=one.rtt_ms if distance_ms is None else distance_ms,
             is_configured=one.origin is Origin.CONFIGURED,
             is_here=self.is_here(one),
-            may_be_there=self._may_try(one),
+            may_be_there=self.may_try(one),
             is_demoted=self.regard(one.name) is Regard.DEMOTED,
         )
-
-    def _may_try(self, peer: Known) -> bool:
-        pause_ns = min(MAX_RETRY_NS, RETRY_NS * 2 ** min(max(0, peer.failures - 1), 20))
-        failed_ago_ns = self._world.clock.now_ns() - peer.failed_ns
-        return not peer.failures or failed_ago_ns >= pause_ns
 
     def _draw(self) -> float:
         drawn = int.from_bytes(self._world.random.bytes(6), "big")
         return (drawn + 0.5) / 2**48
+
+
+def _continue(configured: Known, row: Known) -> None:
+    """A configured peer, as it was known when it was asked last."""
+    for field in row.__struct_fields__:
+        if field not in ("url", "origin"):
+            setattr(configured, field, getattr(row, field))
+
+
+def _knows_better(peer: Known, origin: Origin) -> bool:
+    """Whether what is said now may move the peer: its own word may move one that others told of,
+    and anyone's one that has no URL, or does not answer where it was any more."""
+    match peer.origin:
+        case Origin.CONFIGURED:
+            return False
+        case Origin.MET:
+            return not peer.url or peer.failures >= MOVED_FAILURES
+        case Origin.HEARD:
+            return not peer.url or origin is Origin.HEARD or peer.failures >= MOVED_FAILURES
+        case Origin.TOLD:
+            return not peer.url or origin is Origin.HEARD or peer.failures > 0
+
+
+def _worth(peer: Known) -> tuple[int, int, int]:
+    """Who is forgotten first when there are too many: who is only told of, and longest ago."""
+    order = list(Origin)
+    return (-order.index(peer.origin), peer.last_contact_ns, peer.told_ns)

@@ -1,0 +1,279 @@
+"""The roster of a node: what it learns of peers, what it forgets, and what outlives the process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from postbox.errors import Fault
+from postbox.mesh.calling.introductions import Met
+from postbox.mesh.door import Mesh
+from postbox.mesh.peers import roster as rosters
+from postbox.mesh.peers.known import Known, Origin
+from postbox.mesh.peers.roster import Roster
+from postbox.mesh.peers.rules import PeerRules, Sentence
+from postbox.mesh.peers.saving import SAVE_EVERY_S
+from postbox.mesh.peers.standing_rules import Offence, Regard
+from postbox.mesh.wire import MODES, About
+from postbox.metrics import Metrics
+from postbox.node import Node, open_node
+from postbox.store.contract import Query
+from support.mesh import config_of
+from support.town import Town, in_town
+
+URL, OTHER_URL = "http://100.64.0.7:7433", "http://100.64.0.8:7433"
+ABOUT = About("1", list(MODES), "", "hog", 3_600)
+CONTACTS = Query("contacts", "select last_contact_ns from peer")
+
+
+def met(name: str = "bob", about: About | None = ABOUT) -> Met:
+    return Met(name, about, 1.5, 0.0)
+
+
+@asynccontextmanager
+async def door(town: Town, **mesh: Any) -> AsyncIterator[tuple[Node, Mesh]]:
+    """Of a node that is started anew on the disk and in the home that it had before."""
+    config = config_of(loopback=False, **mesh)
+    async with open_node(town.world("100.64.0.1"), town.homes / "ann", config, "ann") as node:
+        async with node.open_mesh(Metrics()) as mesh_door:
+            yield node, mesh_door
+
+
+def names(roster: Roster) -> list[str]:
+    return [one.name for one in roster.all()]
+
+
+# -- what is learned ------------------------------------------------------------------------------
+
+
+@in_town
+async def test_a_configured_peer_gets_its_name_when_it_is_met(town: Town) -> None:
+    async with door(town, peers=(URL + "/", URL)) as (_, mesh):
+        roster = mesh.peers
+        (bob,) = roster.configured
+        assert (bob.url, bob.name, roster.get("bob"), roster.all()) == (URL, "", None, [bob])
+        roster.met(bob, met())
+        assert roster.get("bob") is bob
+        assert roster.all() == [bob], "once, though it has a name now"
+        assert (bob.kind, bob.memory_mode, bob.uptime_s) == ("postbox", "hog", 3_600)
+        assert roster.at(URL + "/") is bob
+
+
+@in_town
+async def test_another_node_at_the_url_begins_anew_under_its_own_name(town: Town) -> None:
+    async with door(town, peers=(URL,)) as (_, mesh):
+        (peer,) = mesh.peers.configured
+        mesh.peers.met(peer, met("bob"))
+        mesh.peers.walked(peer, 5)
+        mesh.peers.met(peer, met("cat", None))
+        assert (mesh.peers.get("bob"), mesh.peers.get("cat"), peer.cursor_ns) == (None, peer, 0)
+        assert peer.kind == "nara"
+
+
+@in_town
+async def test_only_its_own_word_moves_a_peer_that_answers(town: Town) -> None:
+    """Told, then heard, then met; and told again when it does not answer any more."""
+    async with door(town) as (_, mesh):
+        roster = mesh.peers
+        roster.told("bob")
+        bob = roster.get("bob")
+        assert bob is not None
+        assert (bob.url, bob.origin) == ("", Origin.TOLD)
+        roster.told("bob", URL)
+        roster.told("bob", OTHER_URL)
+        assert bob.url == URL, "the first that was told of, until it fails"
+        roster.heard("bob", OTHER_URL)
+        assert (bob.url, bob.origin) == (OTHER_URL, Origin.HEARD)
+        roster.told("bob", URL)
+        assert bob.url == OTHER_URL
+        roster.met(bob, met())
+        roster.succeeded(bob)
+        roster.heard("bob", URL)
+        assert (bob.url, bob.origin) == (OTHER_URL, Origin.MET)
+        for _ in range(rosters.MOVED_FAILURES):
+            roster.failed(bob, Fault("away"))
+        roster.heard("bob", URL)
+        assert bob.url == URL
+
+
+@in_town
+async def test_a_ping_alone_is_no_contact(town: Town) -> None:
+    """Whoever is there may know a name and its public key."""
+    async with door(town) as (_, mesh):
+        mesh.peers.told("bob", URL)
+        bob = mesh.peers.get("bob")
+        assert bob is not None
+        mesh.peers.met(bob, met())
+        assert (bob.origin, bob.last_contact_ns) == (Origin.TOLD, 0)
+        assert mesh.peers.choose(1, purpose="gossip") == []
+        mesh.peers.succeeded(bob)
+        assert mesh.peers.choose(1, purpose="gossip") == [bob]
+
+
+@in_town
+async def test_nobody_becomes_a_peer_of_itself_or_under_what_is_no_name(town: Town) -> None:
+    async with door(town) as (_, mesh):
+        for name in ("ann", "", "a b", "a:b", "x" * 65):
+            mesh.peers.told(name, URL)
+            mesh.peers.heard(name, URL)
+        assert mesh.peers.all() == []
+
+
+@in_town
+async def test_the_roster_is_bounded_and_forgets_who_is_only_told_of(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rosters, "MAX_PEERS", 5)
+    async with door(town, peers=(URL,)) as (_, mesh):
+        roster = mesh.peers
+        roster.met(roster.configured[0], met("configured"))
+        for name in ("met", "old"):
+            roster.told(name)
+            peer = roster.get(name)
+            assert peer is not None
+            roster.succeeded(peer)
+            await trio.sleep(1)
+        roster.heard("heard")
+        for number in range(100):
+            roster.told(f"told{number}")
+            await trio.sleep(1)
+        assert names(roster) == ["configured", "heard", "met", "old", "told99"]
+
+
+# -- who is chosen --------------------------------------------------------------------------------
+
+
+@in_town
+async def test_a_peer_counts_as_here_for_five_minutes_and_a_failing_one_is_left_alone(
+    town: Town,
+) -> None:
+    async with door(town) as (_, mesh):
+        roster = mesh.peers
+        roster.told("bob", URL)
+        bob = roster.get("bob")
+        assert bob is not None
+        roster.succeeded(bob)
+        await trio.sleep(299)
+        assert roster.is_here(bob)
+        await trio.sleep(2)
+        assert not roster.is_here(bob)
+        roster.is_online = lambda name: name == "bob"
+        assert roster.choose(1, purpose="ping") == [bob], "events say that it is online"
+        for failures, pause_s in ((1, 60), (2, 120), (3, 240), (4, 480), (5, 960), (6, 1_920)):
+            roster.failed(bob, Fault("away"))
+            assert bob.failures == failures
+            assert roster.choose(1, purpose="recovery") == []
+            await trio.sleep(pause_s - 1)
+            assert roster.choose(1, purpose="recovery") == []
+            await trio.sleep(2)
+            assert roster.choose(1, purpose="recovery") == [bob]
+
+
+@in_town
+async def test_one_that_is_banned_is_never_chosen_and_one_that_is_demoted_comes_last(
+    town: Town,
+) -> None:
+    async with door(town) as (node, mesh):
+        roster = mesh.peers
+        for name in ("good", "slow", "bad"):
+            roster.told(name, URL)
+            peer = roster.get(name)
+            assert peer is not None
+            roster.succeeded(peer)
+        await roster.accuse("slow", Offence.LIED, "it lied")
+        await node.admission.submit(PeerRules(), [Sentence("bad", "ban", "", 1)])
+        assert [one.name for one in roster.choose(3, purpose="gossip")] == ["good", "slow"]
+        assert [one.name for one in roster.choose(3, purpose="gossip", but={"good"})] == ["slow"]
+        assert roster.regard("slow") is Regard.DEMOTED
+
+
+@in_town
+async def test_accusations_of_one_peer_are_few_in_the_log(town: Town) -> None:
+    async with door(town) as (node, mesh):
+        for _ in range(1_000):
+            await mesh.peers.accuse("bob", Offence.LIED, "it lied")
+            await trio.sleep(0.1)
+        assert mesh.peers.regard("bob") is Regard.BANNED
+        assert 10 <= node.records.of("bob").offences <= 12
+        entries = await node.store.read(lambda reader: reader.head)
+        assert entries < 20
+
+
+# -- what outlives the process --------------------------------------------------------------------
+
+
+@in_town
+async def test_a_node_that_starts_again_knows_its_peers_and_what_they_did(town: Town) -> None:
+    async with door(town, peers=(URL,)) as (_, mesh):
+        roster = mesh.peers
+        roster.met(roster.configured[0], met("bob"))
+        roster.succeeded(roster.configured[0])
+        roster.walked(roster.configured[0], 77)
+        roster.heard("cat", OTHER_URL)
+        roster.told("dan")
+        await roster.accuse("cat", Offence.LIED, "it lied")
+        before = [shown(one) for one in roster.all()]
+        await mesh.saver.save(is_last=True)
+    async with door(town, peers=(URL,)) as (node, mesh):
+        assert [shown(one) for one in mesh.peers.all()] == before
+        (bob,) = mesh.peers.configured
+        assert (bob.name, bob.cursor_ns) == ("bob", 77)
+        assert mesh.peers.get("bob") is bob
+        assert mesh.peers.regard("cat") is Regard.DEMOTED
+        assert node.records.of("cat").why == "lied: it lied"
+
+
+def shown(peer: Known) -> tuple[object, ...]:
+    return (peer.url, peer.name, peer.origin, peer.kind, peer.last_contact_ns, peer.told_ns)
+
+
+@in_town
+async def test_a_peer_that_is_configured_no_more_stays_one_that_was_met(town: Town) -> None:
+    async with door(town, peers=(URL,)) as (_, mesh):
+        mesh.peers.met(mesh.peers.configured[0], met("bob"))
+        await mesh.saver.save()
+    async with door(town, peers=(OTHER_URL,)) as (_, mesh):
+        bob = mesh.peers.get("bob")
+        assert bob is not None
+        assert (bob.url, bob.origin) == (URL, Origin.MET)
+        assert names(mesh.peers) == ["", "bob"]
+
+
+@in_town
+async def test_what_is_forgotten_leaves_the_rows_and_what_is_new_gets_there_by_itself(
+    town: Town,
+) -> None:
+    async with door(town) as (_, mesh):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mesh.saver.run)
+            mesh.peers.told("bob", URL)
+            mesh.peers.told("cat", URL)
+            await trio.sleep(SAVE_EVERY_S + 1)
+            mesh.peers.forget("cat")
+            await trio.sleep(SAVE_EVERY_S + 1)
+            mesh.peers.told("dan", URL)  # and it is stopped at once
+            nursery.cancel_scope.cancel()
+    async with door(town) as (_, mesh):
+        assert names(mesh.peers) == ["bob", "dan"]
+
+
+@in_town
+async def test_contact_alone_is_written_every_ten_minutes_and_not_every_one(town: Town) -> None:
+    async with door(town) as (node, mesh):
+        mesh.peers.told("bob", URL)
+        bob = mesh.peers.get("bob")
+        assert bob is not None
+        await mesh.saver.save()
+        written = []
+        for _ in range(25):
+            await trio.sleep(60)
+            mesh.peers.succeeded(bob)
+            bob.told_ns = bob.last_contact_ns
+            await mesh.saver.save()
+            (row,) = await node.store.read(lambda reader: reader.query(CONTACTS))
+            written.append(row[0])
+        assert len(set(written)) == 3
