@@ -2,7 +2,7 @@
 runs without the GIL. Checked against the built module by stubtest (`make lint`)."""
 
 from collections.abc import Sequence
-from typing import final
+from typing import Literal, final
 
 __all__ = [
     "Batch",
@@ -109,6 +109,9 @@ class Selection:
 
     def ids(self) -> list[bytes]: ...
     def bodies(self) -> list[bytes]: ...
+    def standings(self) -> bytes:
+        """One code an event: 0 hearsay, 1 unproven, 2 attested."""
+
     def digest(self, sender: str, ts: int) -> bytes:
         """SHA-256 of `{sender}:{ts}:` and the ids in order (32 bytes): what the server signs."""
 
@@ -179,6 +182,24 @@ class Ledger:
         subjects: Sequence[str],
     ) -> Selection:
         """nara's older request: oldest first, interleaved slices, the newest `max_events`."""
+
+    def words(
+        self,
+        name: str,
+        role: Literal["by", "about", "any"],
+        services: Sequence[str],
+        *,
+        least: int,
+        upto_ns: int,
+        most: int,
+    ) -> Selection:
+        """Newest first: what `name` says (`by`: it acts, observes or presents itself), what others
+        say about it (`about`), or both (`any`), of these services, with the standing `least` at
+        least, not later than `upto_ns`; `most` events and 16 MiB at most."""
+
+    def names_in(self, positions: Sequence[int]) -> list[str]:
+        """Emitters, actors and targets of the events at these positions that it holds, each name
+        once, in no order that means anything."""
 
     def digest(self) -> bytes:
         """32 bytes; two ledgers hold the same events, bytes and standings when it is equal."""

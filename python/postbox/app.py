@@ -39,9 +39,9 @@ from postbox.log.disk_use import DiskUse
 from postbox.log.retries import Retries
 from postbox.logs import get
 from postbox.mesh.background.keeping import PULLS
-from postbox.mesh.intake import Report
 from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
 from postbox.metrics import CONTENT_TYPE, Door, Metrics
 from postbox.net.addresses import reach_of

@@ -18,7 +18,7 @@ import trio
 
 from postbox import core
 from postbox.clients.tables import MIGRATIONS as CLIENTS_MIGRATIONS
-from postbox.config import Config
+from postbox.config import Config, MeshConfig
 from postbox.errors import Fatal, Fault, Unavailable
 from postbox.home import DATABASE, database_of, open_home, remember_database
 from postbox.hosts.tables import MIGRATIONS as HOSTS_MIGRATIONS
@@ -33,10 +33,14 @@ from postbox.log.outbox import Outbox
 from postbox.log.owner import ForeignLog, claim, owner_of
 from postbox.log.tail import Tail, open_tail
 from postbox.logs import get
-from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import RETENTION, MeshLedger
 from postbox.mesh.memory import capacity_of
+from postbox.mesh.merging.intake import Intake
+from postbox.mesh.merging.news import Newsroom
+from postbox.mesh.merging.personality_rules import Personality
 from postbox.mesh.peers.records import Records
+from postbox.mesh.projections.presence import FRESH_GOSSIP_NS
+from postbox.mesh.projections.projections import Projections
 from postbox.mesh.tables import MIGRATIONS as MESH_MIGRATIONS
 from postbox.store.backup import server_epoch
 from postbox.store.contract import Identity as StoreIdentity
@@ -85,6 +89,8 @@ class Node:
     records: Records
     ledger: MeshLedger
     intake: Intake
+    news: Newsroom
+    projections: Projections
 
     async def settle(self) -> None:
         """Until log and ledger agree: before a verb says what it has done. Where another process
@@ -279,6 +285,11 @@ async def _assemble(
     tail.follow(waiting)
     tail.follow(records)
     tail.follow(Notices())
+    personality = _personality_of(config.mesh)
+    news = Newsroom(ledger.index)
+    projections = Projections(world, ledger.index, identity.soul_text, personality, FRESH_GOSSIP_NS)
+    tail.follow(news)
+    tail.follow(projections)
     admission = Admission(world.clock, store, tail)
     outbox = Outbox(world, store, tail, admission)
     tail.follow(outbox)
@@ -298,8 +309,14 @@ async def _assemble(
         waiting=waiting,
         records=records,
         ledger=ledger,
-        intake=Intake(world, admission, directory, ledger),
+        intake=Intake(world, admission, directory, ledger, personality),
+        news=news,
+        projections=projections,
     )
+
+
+def _personality_of(config: MeshConfig) -> Personality:
+    return Personality(config.agreeableness, config.sociability, config.chill)
 
 
 STOP_S = 5.0

@@ -12,7 +12,7 @@ import trio
 
 from postbox.log.committed import Committed
 from postbox.mesh.calling import pull
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.known import Contact, Known
 from postbox.mesh.synthetic import VOTERS, identities
 from postbox.rules import Payer

@@ -13,7 +13,7 @@ import trio
 
 from postbox.mesh.files import BadFile
 from postbox.mesh.importing import import_file, take_raws
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from support.mesh import HISTORY, digest, node_at, standings
 
 

@@ -19,7 +19,7 @@ import trio
 
 from postbox.mesh.calling.pull import Mode, Pulled, pull
 from postbox.mesh.door import Mesh
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.wire import HELLO_PATH, MSGPACK, PING_PATH, SYNC_PATHS
 from postbox.node import Node
 from postbox.trust.hello import make_hello

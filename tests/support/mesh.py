@@ -23,7 +23,7 @@ from postbox.config import Config, MeshConfig, NodeConfig, ServeConfig
 from postbox.core import Batch, Keys
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.door import Mesh
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.synthetic import generate
 from postbox.mesh.wire import MODES, About
 from postbox.metrics import Metrics

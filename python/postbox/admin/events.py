@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.mesh.importing import take_raws
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.store.contract import Lane
 
 PAGE_EVENTS = 5_000

@@ -18,7 +18,7 @@ from postbox.cli.progress import progress
 from postbox.cli.stdin import STDIN, readable
 from postbox.cli.verdicts import worded
 from postbox.mesh.importing import import_file
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.trust.keylist import parse_key_list
 from postbox.world import system_world
 

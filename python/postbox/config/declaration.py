@@ -174,6 +174,33 @@ class MeshConfig(Struct, frozen=True):
             unit="seconds",
         ),
     ] = 60
+    agreeableness: Annotated[
+        int,
+        Whole(0, 99),
+        Key(
+            "how much this node dislikes what speaks ill of others",
+            "Above 80 it keeps no social event about an abandoned trend that a peer sends.",
+        ),
+    ] = 50
+    sociability: Annotated[
+        int,
+        Whole(0, 99),
+        Key(
+            "how much it cares about what others do",
+            "Below 20 it keeps no teases without a reason that peers send, below 30 none of the"
+            " remarks on the stages of a journey.",
+        ),
+    ] = 50
+    chill: Annotated[
+        int,
+        Whole(0, 99),
+        Key(
+            "how little of the small talk it keeps",
+            "Above 70 nothing without a reason that peers send, above 80 no casual observation,"
+            " above 85 no change of status and of social events hardly any but comebacks and many"
+            " restarts. At 50, as the other two, nothing is dropped; an import never is.",
+        ),
+    ] = 50
     requests_per_minute: Annotated[
         int,
         Whole(1, 1_000_000),

@@ -15,8 +15,8 @@ from postbox.mesh.background.loops import run_loops
 from postbox.mesh.bus.bus import Bus
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
-from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.merging.intake import Intake
 from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.saving import Saver

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from postbox.mesh.files import BadFile, History
-from postbox.mesh.intake import Intake, Report
+from postbox.mesh.merging.intake import Intake, Report
 from postbox.rules import Payer
 from postbox.world import Pool, World
 

@@ -4,6 +4,7 @@
 mod support;
 
 use ledger_core::ledger::{Cursor, Filter, Picked, Selection};
+use ledger_core::verify::Standing;
 
 use support::*;
 
@@ -11,6 +12,7 @@ fn selection(sizes: &[usize]) -> Selection {
     let picked = |size: &usize| Picked {
         id: [0; 16],
         raw: vec![b'x'; *size].into(),
+        standing: Standing::Hearsay,
     };
     Selection {
         events: sizes.iter().map(picked).collect(),

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use ledger_core::event::Service;
-use ledger_core::ledger::{self, Added, Cursor, Filter, Legacy, SampleRequest};
+use ledger_core::ledger::{self, Added, Cursor, Filter, Legacy, Role, SampleRequest, Words};
 use ledger_core::verify::Standing;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -25,6 +25,17 @@ fn sixteen(bytes: &[u8], what: &str) -> PyResult<[u8; 16]> {
 fn standing(code: u8) -> PyResult<Standing> {
     let wrong = || PyValueError::new_err(format!("{code} is no standing (0, 1 or 2)"));
     Standing::from_code(code).ok_or_else(wrong)
+}
+
+fn role(word: &str) -> PyResult<Option<Role>> {
+    match word {
+        "by" => Ok(Some(Role::By)),
+        "about" => Ok(Some(Role::About)),
+        "any" => Ok(None),
+        _ => Err(PyValueError::new_err(format!(
+            "{word:?} is no role: by, about or any"
+        ))),
+    }
 }
 
 fn bodies<'py>(py: Python<'py>, events: Vec<(u64, Arc<[u8]>)>) -> Vec<(u64, Bound<'py, PyBytes>)> {
@@ -175,6 +186,37 @@ impl Ledger {
         };
         let inner = py.detach(|| read(&self.inner).legacy(request, &filter));
         Selection { inner }
+    }
+
+    #[allow(clippy::too_many_arguments)] // As above.
+    #[pyo3(signature = (name, role, services, *, least, upto_ns, most))]
+    fn words(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        role: &str,
+        services: Vec<String>,
+        least: u8,
+        upto_ns: i64,
+        most: usize,
+    ) -> PyResult<Selection> {
+        let services: Vec<Service> = services.iter().filter_map(|s| Service::named(s)).collect();
+        let asked = Words {
+            name,
+            role: self::role(role)?,
+            services: &services,
+            least: standing(least)?,
+            upto_ns,
+            most,
+        };
+        let inner = py.detach(|| read(&self.inner).words(&asked));
+        Ok(Selection { inner })
+    }
+
+    fn names_in(&self, positions: Vec<u64>) -> Vec<String> {
+        let inner = read(&self.inner);
+        let names = inner.names_in(positions);
+        names.into_iter().map(str::to_owned).collect()
     }
 
     fn digest<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

@@ -39,6 +39,16 @@ impl Selection {
             .collect()
     }
 
+    fn standings<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let codes: Vec<u8> = self
+            .inner
+            .events
+            .iter()
+            .map(|event| event.standing as u8)
+            .collect();
+        PyBytes::new(py, &codes)
+    }
+
     fn digest<'py>(&self, py: Python<'py>, sender: &str, ts: i64) -> Bound<'py, PyBytes> {
         let digest = py.detach(|| self.inner.digest(sender, ts));
         PyBytes::new(py, &digest)

@@ -12,7 +12,7 @@ import pytest
 from postbox.errors import Fault
 from postbox.mesh.calling.introductions import MeetingFault
 from postbox.mesh.calling.pull import Mode
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.wire import HELLO_PATH
 from postbox.net.faults import BadAnswer, TooLarge, Unreachable
 from postbox.trust.keys import Identity, identity_of

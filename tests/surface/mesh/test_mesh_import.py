@@ -11,7 +11,7 @@ from pathlib import Path
 from postbox.event import Service, Standing
 from postbox.mesh.audit import Audit, audit
 from postbox.mesh.importing import import_file, take_raws
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.node import Node
 from postbox.trust.keylist import parse_key_list
 from postbox.trust.rules import KeyRules, operator_draft

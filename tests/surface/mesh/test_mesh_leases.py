@@ -18,8 +18,9 @@ from postbox.log.feed import feed
 from postbox.log.leases import Leases
 from postbox.log.tail import Tail, open_tail
 from postbox.mesh import ledger as mesh_ledger
-from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import RETENTION, MeshLedger
+from postbox.mesh.merging.intake import Intake
+from postbox.mesh.merging.personality_rules import Personality
 from postbox.store.contract import Entry, Lane
 from postbox.store.open import open_store
 from postbox.trust.directory import Directory
@@ -101,7 +102,7 @@ async def house(url: str, capacity: int = CAPACITY) -> AsyncIterator[House]:
             history = History((await store.identity()).epoch, tail)
             nursery.start_soon(feed, store, tail, history.expect)
             nursery.start_soon(leases.run)
-            intake = Intake(world, admission, directory, ledger)
+            intake = Intake(world, admission, directory, ledger, Personality())
             yield House(leases, tail, admission, ledger, intake, nursery)
             nursery.cancel_scope.cancel()
 

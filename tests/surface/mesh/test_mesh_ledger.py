@@ -13,8 +13,9 @@ from postbox.core import Keys, Ledger
 from postbox.home import DATABASE
 from postbox.log.admission import Admission
 from postbox.log.tail import open_tail
-from postbox.mesh.intake import Intake, Report
 from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.merging.intake import Intake, Report
+from postbox.mesh.merging.personality_rules import Personality
 from postbox.node import Node, open_node
 from postbox.rules import Payer
 from postbox.store.contract import Lane
@@ -185,7 +186,7 @@ class Mesh:
         self.admission = kernel.admission
         self.world = kernel.world
         self.ledger = ledger
-        self.intake = Intake(kernel.world, kernel.admission, directory, ledger)
+        self.intake = Intake(kernel.world, kernel.admission, directory, ledger, Personality())
         self.tail = kernel.tail
 
     async def take(self, bodies: list[bytes]) -> Report:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from postbox.mesh.calling.client import Busy, PeerFault
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.net.faults import TooSlow
 from support.liars import (
     Answering,

@@ -10,7 +10,7 @@ import pytest
 from postbox.mesh.calling.client import Stranger
 from postbox.mesh.calling.introductions import MeetingFault
 from postbox.mesh.calling.pull import Mode, pull
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.wire import HELLO_PATH, MSGPACK, NARA_SYNC_PATH, PING_PATH, SYNC_PATH
 from postbox.net.faults import Forbidden, Unreachable
 from postbox.trust.keys import identity_of

@@ -16,8 +16,9 @@ from postbox.log.admission import Admission
 from postbox.log.tail import Tail, open_tail
 from postbox.mesh.audit import audit, compare
 from postbox.mesh.chunks import chunks
-from postbox.mesh.intake import Intake
 from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.merging.intake import Intake
+from postbox.mesh.merging.personality_rules import Personality
 from postbox.store.contract import Lane
 from postbox.store.open import open_store
 from postbox.store.runner import StoreRunner
@@ -104,7 +105,7 @@ async def life(engine: Engine) -> AsyncIterator[Life]:
         async with trio.open_nursery() as nursery:
             await nursery.start(admission.run)
             await ledger.settle(admission)
-            intake = Intake(world, admission, directory, ledger)
+            intake = Intake(world, admission, directory, ledger, Personality())
             yield Life(world, store, tail, admission, directory, ledger, intake)
             nursery.cancel_scope.cancel()
 

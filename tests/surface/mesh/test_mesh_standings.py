@@ -11,7 +11,7 @@ import pytest
 
 from postbox.event import Standing
 from postbox.mesh.drafts import drafts_of
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.rules import VERIFY_AGAIN, MeshRules
 from postbox.rules import Accepted, Rejected
 from postbox.trust.keys import identity_of

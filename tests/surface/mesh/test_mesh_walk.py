@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from postbox.mesh.calling import pull as pulling
 from postbox.mesh.calling.pull import MIN_EVENTS, EndlessPages, pull
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.trust.authoring import Social, make_event
 from postbox.trust.keys import Identity, identity_of
 from support.liars import Liar, facing, honest, in_turn, nara

@@ -11,9 +11,9 @@ from postbox.mesh.coordinates.coordinates import (
     FRESH_NS,
     MAX_PEERS,
     Coordinates,
-    Trip,
 )
 from postbox.mesh.coordinates.vivaldi import Coordinate
+from postbox.mesh.merging.news import Trip
 from postbox.world import SystemRandom
 
 NOW = 1_700_000_000 * 10**9

@@ -17,7 +17,7 @@ from postbox.errors import Fault
 from postbox.logs import get, limited
 from postbox.mesh.calling.client import Busy, Peer, Stranger
 from postbox.mesh.calling.pull import EndlessPages, Progress, Pulled, pull
-from postbox.mesh.intake import Intake, Report
+from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.peers.known import Contact, Known
 from postbox.metrics import Metrics
 from postbox.world import World

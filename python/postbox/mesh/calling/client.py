@@ -14,7 +14,7 @@ from postbox.core import Batch
 from postbox.errors import Fault, WireError
 from postbox.mesh import wire
 from postbox.mesh.calling.introductions import Introductions, MeetingFault, Met
-from postbox.mesh.intake import Intake
+from postbox.mesh.merging.intake import Intake
 from postbox.mesh.wire import SyncRequest
 from postbox.net.client import Answer, Client
 from postbox.trust import signatures

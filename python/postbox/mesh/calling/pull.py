@@ -10,7 +10,7 @@ import trio
 
 from postbox.errors import Fault
 from postbox.mesh.calling.client import Busy, Heard, Peer
-from postbox.mesh.intake import Intake, Report
+from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.wire import SyncRequest
 from postbox.rules import Payer
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from statistics import median
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -22,6 +21,7 @@ from postbox.mesh.coordinates.vivaldi import (
     moved,
     start_at,
 )
+from postbox.mesh.merging.news import Trip
 from postbox.world import Random
 
 MAX_PEERS = 1_000
@@ -33,15 +33,6 @@ EVERY_NS = 20 * 10**9
 us more than others do. Ours are 30 s apart."""
 FRESH_NS = 300 * 10**9
 """An older ping of a peer's tells where we were."""
-
-
-class Trip(NamedTuple):
-    """A ping event, attested: `observer` measured the way to `target` at that Unix time."""
-
-    observer: str
-    target: str
-    rtt_ms: float
-    at_ns: int
 
 
 class _Peer(Struct):

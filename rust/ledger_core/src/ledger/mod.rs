@@ -18,7 +18,7 @@ use siphasher::sip::SipHasher13;
 
 pub use cursor::{Cursor, NotACursor};
 pub use index::Filter;
-pub use query::{Legacy, MAX_ANSWER, Picked, Selection};
+pub use query::{Legacy, MAX_ANSWER, Picked, Role, Selection, Words};
 pub use rebuild::Rebuild;
 pub use sample::Request as SampleRequest;
 

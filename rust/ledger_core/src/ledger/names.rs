@@ -57,6 +57,10 @@ impl Names {
         self.by_text.get(text).copied()
     }
 
+    pub fn text(&self, name: NameId) -> &str {
+        &self.row(name).text
+    }
+
     /// The number of this name, with one use more; "" is no name.
     pub fn take(&mut self, text: &str) -> NameId {
         if text.is_empty() {

@@ -1,13 +1,16 @@
 //! Answers in order of time: page, recent, and nara's older request.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::index::{Filter, Key};
-use super::{Ledger, Slot};
-use crate::event::Id;
+use super::names::NameId;
+use super::{Entry, Ledger, Slot};
+use crate::event::{Id, Service};
+use crate::verify::Standing;
 
 /// Events in one answer at most; nara's own bound.
 pub const MAX_ANSWER: usize = 5_000;
@@ -24,6 +27,8 @@ pub struct Picked {
     pub id: Id,
     /// Its bytes.
     pub raw: Arc<[u8]>,
+    /// How far it is proved.
+    pub standing: Standing,
 }
 
 /// What a query found, in the order to be served.
@@ -48,6 +53,43 @@ pub struct Legacy {
     pub slice_total: i64,
     /// The newest so many; beyond 1..=5,000: 5,000.
     pub max_events: i64,
+}
+
+/// Who has to do with an event in which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Said by the name: it acts, observes or presents itself.
+    By,
+    /// Said about the name, by another.
+    About,
+}
+
+/// What is asked for one name's standing among its peers; no request of the wire.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    /// Whose.
+    pub name: &'a str,
+    /// None: either.
+    pub role: Option<Role>,
+    /// Of these services.
+    pub services: &'a [Service],
+    /// So well proved at least.
+    pub least: Standing,
+    /// No later ones, in Unix nanoseconds.
+    pub upto_ns: i64,
+    /// So many at most.
+    pub most: usize,
+}
+
+impl Words<'_> {
+    fn fit(&self, entry: &Entry, is_by: bool) -> bool {
+        let has_role = match self.role {
+            None => true,
+            Some(Role::By) => is_by,
+            Some(Role::About) => !is_by,
+        };
+        has_role && entry.ts <= self.upto_ns && entry.standing >= self.least
+    }
 }
 
 /// A size as requests give it: absent, non-positive or too large means the most.
@@ -88,6 +130,41 @@ impl Ledger {
         let walk = self.index.descending(filter, &self.names, &examined);
         let (newest, _) = self.fill(clamp_recent(limit), walk);
         self.select(newest, &examined)
+    }
+
+    /// What a name says or what is said about it, newest first.
+    pub fn words(&self, asked: &Words<'_>) -> Selection {
+        let examined = Cell::new(0);
+        let Some(name) = self.names.find(asked.name) else {
+            return Selection::default();
+        };
+        let filter = Filter {
+            services: Some(asked.services.to_vec()),
+            subjects: Some(vec![asked.name.to_owned()]),
+        };
+        let walk = self.index.descending(&filter, &self.names, &examined);
+        let fitting = walk.filter(|key| {
+            let entry = self.entry(key.slot);
+            asked.fit(entry, entry.actor == name)
+        });
+        let (newest, _) = self.fill(asked.most, fitting);
+        self.select(newest, &examined)
+    }
+
+    /// The names in these events that are still held: emitters, actors and targets, each once.
+    pub fn names_in(&self, positions: impl IntoIterator<Item = u64>) -> Vec<&str> {
+        let slots = positions
+            .into_iter()
+            .filter_map(|pos| self.by_pos.get(&pos));
+        let names: BTreeSet<NameId> = slots
+            .map(|slot| self.entry(*slot))
+            .flat_map(|entry| [entry.emitter, entry.actor, entry.target])
+            .filter(|name| name.is_some())
+            .collect();
+        names
+            .into_iter()
+            .map(|name| self.names.text(name))
+            .collect()
     }
 
     /// As nara serves its older nodes: oldest first, every `slice_total`-th event, and of these the
@@ -148,6 +225,7 @@ impl Ledger {
         Picked {
             id: entry.id,
             raw: entry.raw.clone(),
+            standing: entry.standing,
         }
     }
 }

@@ -1,6 +1,6 @@
 """How events from outside get into the log: one way for files and for peers.
 
-    bytes -> decode -> what is known? -> signatures -> drafts -> admission
+    bytes -> decode -> what is known? -> signatures -> drafts -> taste -> admission
 
 Decoding and verifying run in a thread, on the deliverer's account; nothing here learns from an
 event before it is committed. The result is counts: one bad event costs its neighbours nothing.
@@ -16,6 +16,8 @@ from postbox.core import Batch, verdict_names
 from postbox.log.admission import Admission
 from postbox.mesh.drafts import drafts_of
 from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.merging.personality_rules import JUDGED, Personality
+from postbox.mesh.reading import read_event
 from postbox.mesh.rules import VERIFY_AGAIN, MeshDraft, MeshRules
 from postbox.rules import Accepted, Duplicate, Outcome, Payer, Rejected
 from postbox.trust.directory import Directory
@@ -32,26 +34,36 @@ class Report:
     duplicates: int = 0
     pruned: int = 0  # below what the ledger retains
     rejected: Counter[str] = field(default_factory=Counter)
+    filtered: int = 0  # not to this node's taste
 
     @property
     def total(self) -> int:
-        return self.imported + self.duplicates + self.pruned + self.rejected.total()
+        settled = self.imported + self.duplicates + self.pruned + self.filtered
+        return settled + self.rejected.total()
 
     def add(self, other: Report) -> None:
         self.imported += other.imported
         self.duplicates += other.duplicates
         self.pruned += other.pruned
         self.rejected += other.rejected
+        self.filtered += other.filtered
 
 
 class Intake:
     def __init__(
-        self, world: World, admission: Admission, directory: Directory, ledger: MeshLedger
+        self,
+        world: World,
+        admission: Admission,
+        directory: Directory,
+        ledger: MeshLedger,
+        personality: Personality,
     ) -> None:
+        """`personality`: what peers send is dropped by; of an import nothing is."""
         self._world = world
         self._admission = admission
         self._directory = directory
         self._ledger = ledger
+        self._personality = personality
         self._listeners: list[Callable[[Payer, Report], None]] = []
 
     def listen(self, listener: Callable[[Payer, Report], None]) -> None:
@@ -73,12 +85,25 @@ class Intake:
         await self._introduce(batch, payer)
         await self._verify(batch)
         report = _judged(batch)
-        drafts = drafts_of(batch, payer)
+        drafts = self._tasteful(drafts_of(batch, payer), payer, report)
         outcomes = await self._admission.submit(MeshRules(), drafts)
         again = _count(drafts, outcomes, report)
         if again:
             report.add(await self._take(await self.decode(again), payer))
         return report
+
+    def _tasteful(
+        self, drafts: Sequence[MeshDraft], payer: Payer, report: Report
+    ) -> Sequence[MeshDraft]:
+        if payer.kind != "peer" or self._personality.keeps_all:
+            return drafts
+        kept = [draft for draft in drafts if self._keeps(draft)]
+        report.filtered += len(drafts) - len(kept)
+        return kept
+
+    def _keeps(self, draft: MeshDraft) -> bool:
+        is_judged = draft.service in JUDGED
+        return not is_judged or self._personality.keeps(read_event(draft.body).payload)
 
     async def _introduce(self, batch: Batch, payer: Payer) -> None:
         """Names that present themselves in the batch, before anything they signed is judged:
