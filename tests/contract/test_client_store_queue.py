@@ -6,13 +6,30 @@ from __future__ import annotations
 import pytest
 
 from postbox.client.core import acts, changes
+from postbox.client.core.changes import Settled, SnapshotBegan, SnapshotEnded
 from postbox.client.core.outgoing import act_of
-from postbox.client.core.settle import Refused
-from postbox.client.errors import Unknown
+from postbox.client.core.settle import Refused, Stored
+from postbox.client.errors import NotByItself, Unknown
 from postbox.client.facts import Standing, Waits
 from postbox.client.store import outbox
+from postbox.client.store.outbox import KEEP_MS
 from postbox.client.store.store import Left, Store
-from support.device_file import NOW_MS, ROOM, answered, do, dump, hear, opened, send, uuid
+from postbox.rpc.postbox.v1 import clients_pb as pb
+from support.device_file import (
+    ANN,
+    NOW_MS,
+    ROOM,
+    answered,
+    do,
+    dump,
+    hear,
+    opened,
+    room,
+    said,
+    send,
+    texts,
+    uuid,
+)
 from support.simulate import MemoryDisk
 
 MANY = 1_000_000
@@ -48,14 +65,6 @@ def test_making_the_same_again_gives_what_is_there_whatever_became_of_it() -> No
         store.settle([Refused(uuid(1), "QUOTA", "no more")], 2)
         assert send(store, "thrice", 1).standing is Standing.REFUSED
         assert store.queue() == [send(store, "again", 1)]
-
-
-def test_several_are_made_together_or_not_at_all() -> None:
-    with opened() as store:
-        queued = send(store, "a text", 1)
-        made = [send(store, f"text {number}", number) for number in (2, 3)]
-        assert [each.number for each in made] == [queued.number + 1, queued.number + 2]
-        assert store.make_all([], NOW_MS) == []
 
 
 def test_a_batch_has_the_oldest_up_to_its_bounds_and_one_event_at_least() -> None:
@@ -185,13 +194,69 @@ def test_a_refused_row_is_dismissed_or_made_again_under_another_name() -> None:
             send(store, f"text {number}", number)
         store.settle([Refused(uuid(number), "QUOTA", "no more") for number in (1, 2)], 3)
         store.dismiss(uuid(1))
-        again = store.again(uuid(2), uuid(3), NOW_MS + 5)
+        [again] = store.again(uuid(2))
         assert store.queue() == [again]
-        assert (again.local, again.standing) == (uuid(3), Standing.QUEUED)
+        assert (again.local, again.standing, again.code) == (uuid(2), Standing.QUEUED, "")
         [row] = store.batch(100, MANY).rows
         assert act_of(row.body) == acts.SendMessage(ROOM, "text 2")
-        assert uuid(3).encode() in row.body
-        assert uuid(2).encode() not in row.body
+        assert row.sent_as.encode() in row.body
+        assert uuid(2).encode() not in row.body, "the host would refuse it for ever"
+
+
+def test_what_was_made_of_something_refused_is_tried_again_with_it_and_under_its_old_name() -> None:
+    with opened() as store:
+        do(store, acts.CreateConversation("lunch", ("nobody",)), 1)
+        room = uuid(1)
+        said = do(store, acts.SendMessage(room, "noodles?"), 2)
+        do(store, acts.SendMessage(room, "or rice?", reply_to=said.local), 3)
+        do(store, acts.EditMessage(room, said.local, "Noodles?", based_on=said.local), 4)
+        do(store, acts.SetDisplayName("Ann"), 5)
+        refused = [Refused(uuid(number), "DEPENDENCY_REFUSED", "") for number in (2, 3)]
+        store.settle([Refused(uuid(1), "UNKNOWN_TARGET", "nobody"), *refused], 4)
+        for _ in range(2):  # however often
+            with pytest.raises(NotByItself, match=f"conversation.*refused.*again.'{room}'"):
+                store.again(uuid(2))
+            with pytest.raises(NotByItself, match="2 messages"):
+                store.dismiss(room)
+            assert [each.local for each in store.again(room)] == [uuid(at) for at in range(1, 5)]
+            rows = store.batch(100, MANY).rows
+            names = {row.queued.local: row.sent_as for row in rows}
+            assert list(names) == [uuid(number) for number in range(1, 6)]
+            assert names.pop(uuid(5)) == uuid(5)
+            one, two, three, _ = names.values()
+            assert [act_of(row.body) for row in rows[1:4]] == [
+                acts.SendMessage(one, "noodles?"),
+                acts.SendMessage(one, "or rice?", reply_to=two),
+                acts.EditMessage(one, two, "Noodles?", based_on=two),
+            ]
+            assert [pb.Event.from_binary(row.body).uuid for row in rows[:4]] == [*names.values()]
+            assert texts(store.messages(room)) == ["Noodles?", "or rice?"]
+            store.settle([Refused(name, "UNKNOWN_TARGET", "") for name in (one, two, three)], 9)
+        assert len(store.dismiss(room, whole=True)) == 4
+        assert locals_of(store) == [uuid(5)]
+        assert store.conversations() == []
+
+
+def test_what_was_tried_again_keeps_its_key_when_the_host_has_it() -> None:
+    with opened() as store:
+        send(store, "text", 1)
+        hear(store, *room())
+        store.settle([Refused(uuid(1), "QUOTA", "no more")], 2)
+        store.again(uuid(1))
+        [row] = store.batch(100, MANY).rows
+        late = Refused(uuid(1), "QUOTA", "an answer to what was sent before")
+        store.settle([late, Stored(row.sent_as, uuid(50), False)], 3)
+        hear(store, Settled(row.sent_as, uuid(50)))
+        hear(store, *said(5, "text", ANN, message=uuid(50), local=row.sent_as))
+        for _ in range(2):
+            [message] = store.messages(ROOM)
+            assert (message.key, message.uuid) == (uuid(1), uuid(50))
+            assert store.message(uuid(1)) == message
+            assert store.queue() == []
+            store.prune(NOW_MS + 2 * KEEP_MS)
+            hear(store, SnapshotBegan("e1", ""), *room())
+            hear(store, *said(5, "text", ANN, message=uuid(50), local=row.sent_as))
+            hear(store, SnapshotEnded())
 
 
 def test_only_what_was_refused_can_be_dismissed() -> None:
@@ -202,7 +267,7 @@ def test_only_what_was_refused_can_be_dismissed() -> None:
             with pytest.raises(Unknown, match=why):
                 store.dismiss(uuid(local))
             with pytest.raises(Unknown, match=why):
-                store.again(uuid(local), uuid(9), NOW_MS)
+                store.again(uuid(local))
         assert dump(store) == before
 
 

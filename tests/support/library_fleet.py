@@ -11,7 +11,7 @@ from typing import Any
 import trio
 
 from postbox.client import Client, Conversation, Message, Standing
-from postbox.client.errors import Unknown
+from postbox.client.errors import NotByItself, Unknown
 from postbox.client.transport.contract import CallFailed
 from postbox.clients.events.kinds import Kind
 from postbox.clients.ids import device_id, event_id, text_of, user_id
@@ -180,15 +180,15 @@ class Gadget:
 
     async def tries_again(self, client: Client, room: Conversation, b: int) -> None:
         for row in [row for row in await client.queue() if row.standing is Standing.REFUSED][:1]:
-            again = await client.again(row.local)
-            if row.local in self.made:
-                self.made[again.local] = self.made[row.local]
-                self.dismissed.add(row.local)
+            with suppress(NotByItself):
+                await client.again(row.local)
 
     async def dismisses(self, client: Client, room: Conversation, b: int) -> None:
-        for row in [row for row in await client.queue() if row.standing is Standing.REFUSED][:1]:
-            self.dismissed.add(row.local)
-            await client.dismiss(row.local)
+        rows = await client.queue()
+        for row in [row for row in rows if row.standing is Standing.REFUSED][:1]:
+            its = {each.local for each in rows if each.conversation == row.conversation}
+            self.dismissed |= its if row.kind == "conversationCreated" else {row.local}
+            await client.dismiss(row.local, whole=True)
 
     async def looks_back(self, a: int) -> None:
         await self.does("looks back", a, a)
@@ -215,17 +215,20 @@ class Gadget:
         assert {row.code for row in rows} <= HOST_SAYS, "refused, and not by the host"
         refused = {row.local for row in rows}
         for local, text in self.made.items():
-            entry = log.by_uuid.get(self._stored_id(local))
+            entry = log.by_uuid.get(await self._stored_id(local))
             if local in refused | self.dismissed:
                 assert entry is None, f"refused, and stored: {text}"
             else:
                 assert entry is not None, f"lost: {text}"
         for local in refused:
-            await self.client.dismiss(local)
+            with suppress(Unknown):  # it went with its conversation
+                await self.client.dismiss(local, whole=True)
 
-    def _stored_id(self, local: str) -> str:
+    async def _stored_id(self, local: str) -> str:
         device = device_id(user_id(self.phone.user), self.phone.name)
-        return text_of(event_id(device, bytes.fromhex(local.replace("-", ""))))
+        row = await self.client._shelf.read(lambda store: store.row(local))
+        name = local if row is None else row.sent_as
+        return text_of(event_id(device, bytes.fromhex(name.replace("-", ""))))
 
 
 _Act = Callable[[Gadget, Client, Any, int], Awaitable[None]]

@@ -14,6 +14,7 @@ from postbox.client.errors import (
     DatabaseInUse,
     Displaced,
     NoDatabase,
+    NotByItself,
     SignInNeeded,
     Unknown,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Named",
     "NamedMessage",
     "NoDatabase",
+    "NotByItself",
     "Profile",
     "Queued",
     "Reaction",

@@ -280,17 +280,20 @@ class Client:
         it is nothing that this device made lately."""
         return await self._see(lambda store: store.why(key))
 
-    async def dismiss(self, key: str) -> None:
-        """Something that was refused: it is gone from this device. Raises Unknown."""
-        why = await self.why(key)
-        await self._shelf.write(lambda store: store.dismiss(key))
-        self._news.listeners.tell(*(names_of_row(why.queued) if why else ()))
+    async def dismiss(self, key: str, *, whole: bool = False) -> None:
+        """Something that was refused: it is gone from this device, and what was done to it with it.
+        A conversation with messages in it goes if `whole` says so. Raises Unknown, and NotByItself
+        for such a conversation."""
+        gone = await self._shelf.write(lambda store: store.dismiss(key, whole=whole))
+        for queued in gone:
+            self._news.listeners.tell(*names_of_row(queued))
 
     async def again(self, key: str) -> Queued:
-        """Something that was refused: the same, as something new, whatever others changed
-        meanwhile. Raises Unknown."""
-        local, at_ms = self._new_local(), now_ms(self._world.clock)
-        return await self._put(lambda store: store.again(key, local, at_ms))
+        """Something that was refused is sent again, whatever others changed meanwhile, and with it
+        what was written in it or done to it. Its key stays. Raises Unknown, and NotByItself: what
+        it belongs to was refused, and has to be tried again itself."""
+        several = await self._put(lambda store: store.again(key))
+        return next(queued for queued in several if queued.local == key)
 
     async def drained(self) -> None:
         """Until everything that the user did was answered. Raises SignInNeeded and Displaced,
@@ -342,17 +345,20 @@ class Client:
         """In the queue for good when it returns, and offered. Raises ValueError."""
         at_ms = now_ms(self._world.clock)
         made = outgoing(act, local or self._new_local(), at_ms)
-        return await self._put(lambda store: store.make(made, at_ms))
+        [queued] = await self._put(lambda store: [store.make(made, at_ms)])
+        return queued
 
-    async def _put(self, work: Callable[[Store], Queued]) -> Queued:
+    async def _put(self, work: Callable[[Store], list[Queued]]) -> list[Queued]:
         try:
-            queued = await self._shelf.write(work)
+            several = await self._shelf.write(work)
         except anyio.get_cancelled_exc_class():  # by asyncio itself: it may be there all the same
             self._running.tell(inputs.Made(1))
             raise
-        self._news.listeners.tell(*names_of_row(queued))
-        self._running.tell(inputs.Made(int(queued.standing is Standing.QUEUED)))
-        return queued
+        for queued in several:
+            self._news.listeners.tell(*names_of_row(queued))
+        waiting = [queued for queued in several if queued.standing is Standing.QUEUED]
+        self._running.tell(inputs.Made(len(waiting)))
+        return several
 
     def _new_local(self) -> str:
         return text_of(self._world.new_id())

@@ -26,6 +26,10 @@ class Unknown(Fault):
     """There is no such conversation, message or row of the queue on this device."""
 
 
+class NotByItself(Fault):
+    """Something else that was refused hangs together with it; the text says what to do."""
+
+
 class Displaced(Fault):
     """The same device is live elsewhere, and the host serves one of the two: the other one."""
 

@@ -192,3 +192,4 @@ class Row(Struct, frozen=True):
     queued: Queued
     body: bytes  # an Event as `SubmitEventInput` has it
     target_seq: int = 0  # the number of the message that it is about, if that is known
+    sent_as: str = ""  # the uuid of that event, which the host is told

@@ -66,7 +66,7 @@ class Queue:
         return await self._settle(rows, await self._wire.submit(message))
 
     async def _settle(self, rows: list[Row], answer: bytes) -> Answered:
-        verdict = settle([row.queued.local for row in rows], answer)
+        verdict = settle([row.sent_as for row in rows], answer)
         left = await self._shelf.write(partial(_settled, verdict))
         for row in rows:
             self._news.listeners.tell(*names_of_row(row.queued))

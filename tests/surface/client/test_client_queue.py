@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import trio
 
-from postbox.client import AnotherOwner, SignInNeeded, State, Unknown, Waits, What
+from postbox.client import (
+    AnotherOwner,
+    NotByItself,
+    SignInNeeded,
+    Standing,
+    State,
+    Unknown,
+    Waits,
+    What,
+)
 from postbox.client.reasons import MEANINGS
 from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Revoke
 from support.client_door import Door
@@ -71,17 +80,74 @@ async def test_a_message_that_failed_is_dismissed_or_tried_again_as_something_ne
     await bob.client.dismiss(reply.key)
     assert await bob.client.message(reply.key) is None
     again = await bob.client.again(other.key)
-    assert again.local != other.key
-    assert await bob.client.message(other.key) is None
+    assert again.local == other.key
+    waiting = await bob.client.message(other.key)
+    assert waiting is not None
+    assert (waiting.state, waiting.code) == (State.SENDING, "")
     await bob.client.drained()
-    tried = await bob.client.message(again.local)
+    tried = await bob.client.message(other.key)
     assert tried is not None
     assert (tried.text, tried.state) == ("another", State.FAILED)
-    for gone in (reply.key, other.key, early.uuid, "nonsense"):
+    for gone in (reply.key, early.uuid, "nonsense"):
         with pytest.raises(Unknown):
             await bob.client.again(gone)
         with pytest.raises(Unknown):
             await bob.client.dismiss(gone)
+
+
+@in_street
+async def test_a_conversation_that_was_refused_is_tried_again_with_all_that_was_made_in_it(
+    street: Street,
+) -> None:
+    ann = await street.phone("ann")
+    await until(ann.is_live)
+    room = await ann.client.create("lunch", ["bob"])  # whom the host does not know
+    first = await ann.client.send(room, "noodles?", once="first")
+    await ann.client.edit(first, "Noodles?")
+    await ann.client.drained()
+    second = await ann.client.send(room, "At noon?")  # by who has not seen yet that it was refused
+    await ann.client.drained()
+    assert {row.standing for row in await ann.client.queue()} == {Standing.REFUSED}
+    with pytest.raises(NotByItself, match="again"):
+        await ann.client.again(first.key)
+    with pytest.raises(NotByItself, match="2 messages"):
+        await ann.client.dismiss(room.key)
+    bob = await street.phone("bob")
+    await until(bob.is_live)
+    again = await ann.client.again(room.key)
+    assert again.local == room.key
+    assert await ann.states(room) == [State.SENDING] * 2
+    third = await ann.client.send(room, "Hello?")
+    await ann.client.drained()
+    await until(ann.is_settled)
+    theirs = await bob.only_room()
+    await bob.shows(theirs, "Noodles?", "At noon?", "Hello?")
+    [mine] = await ann.client.conversations()
+    assert (mine.key, mine.uuid, mine.state) == (room.key, theirs.uuid, State.SENT)
+    shown = await ann.client.messages(room)
+    assert [each.key for each in shown] == [first.key, second.key, third.key]
+    assert (await ann.client.send(room, "noodles?", once="first")).key == first.key
+
+
+@in_street
+async def test_a_conversation_that_was_refused_is_dropped_as_a_whole(street: Street) -> None:
+    ann = await street.phone("ann")
+    await until(ann.is_live)
+    empty = await ann.client.create("empty", ["nobody"])
+    room = await ann.client.create("lunch", ["nobody"])
+    await ann.client.send(room, "noodles?")
+    await ann.client.drained()
+    ann.lose_network()
+    await ann.client.send(room, "no answer?")
+    await ann.client.dismiss(empty.key)
+    changes = ann.client.changes()
+    await ann.client.dismiss(room.key, whole=True)
+    assert (await anext(changes)).what is What.QUEUE
+    assert await ann.client.queue() == []
+    assert await ann.client.conversations() == []
+    ann.find_network()
+    await ann.client.create("another")
+    await ann.client.drained()
 
 
 @in_street

@@ -18,6 +18,11 @@ def user_uuid(name: str) -> str:
     return derived_uuid(b"postbox user\0" + name.encode())
 
 
+def renewed_uuid(uuid: str) -> str:
+    """Under which what was refused as `uuid` goes up again: the host would refuse that for ever."""
+    return derived_uuid(b"postbox again\0" + uuid.encode())
+
+
 def derived_uuid(what: bytes) -> str:
     """A uuid of version 8 (RFC 9562): it follows from what it names."""
     digest = bytearray(hashlib.sha256(what).digest()[:16])

@@ -6,10 +6,11 @@ newer version, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 from protobuf import Oneof
 from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
@@ -41,6 +42,7 @@ MAX_BATCH_BYTES = 2**20
 
 _KNOWN_OF_MESSAGE = frozenset(field.number for field in pb.Message.desc().fields)
 _KNOWN_OF_EVENT = frozenset(field.number for field in pb.Event.desc().fields)
+_REFERRING = ("conversation", "message", "reply_to", "based_on")  # of an act, to other events
 _EVENTS, _FIRST_NUMBER, _TOKEN = 1, 2, 3  # of a SubmitEventInput
 
 _OfPeople: TypeAlias = (
@@ -72,10 +74,14 @@ class Outgoing(Struct, frozen=True):
 def outgoing(act: Act, local: str, now_ms: int) -> Outgoing:
     """`local`: a new uuid. Raises NoSuchAct."""
     check(act)
+    return _outgoing(act, local, _timestamp(now_ms))
+
+
+def _outgoing(act: Act, local: str, at: Timestamp | None) -> Outgoing:
     conversation = getattr(act, "conversation", "")
     event = pb.Event(
         uuid=local,
-        clientTime=_timestamp(now_ms),
+        clientTime=at,
         conversationUuid=conversation,
         basedOnUuid=getattr(act, "based_on", ""),
     )
@@ -221,6 +227,23 @@ def _act_of_conversation(conversation: str, based_on: str, value: object) -> Act
 def extra_of(message: pb.Message) -> bytes:
     """Its fields that are an application's, or a newer host's."""
     return without(message.to_binary(), _KNOWN_OF_MESSAGE)
+
+
+def renamed(body: bytes, names: Mapping[str, str]) -> bytes:
+    """The same event, where it and what it refers to are called otherwise."""
+    event, act = pb.Event.from_binary(body), act_of(body)
+    referred = {field: getattr(act, field, "") for field in _REFERRING}
+    new = {field: names[name] for field, name in referred.items() if name in names}
+    act, uuid = replace(act, **new), names.get(event.uuid, event.uuid)
+    return _outgoing(act, uuid, event.clientTime).body
+
+
+def not_based(body: bytes) -> bytes:
+    """The same event, whatever was changed meanwhile."""
+    event, act = pb.Event.from_binary(body), act_of(body)
+    if not event.basedOnUuid:
+        return body
+    return _outgoing(replace(act, based_on=""), event.uuid, event.clientTime).body
 
 
 # -- requests ----------------------------------------------------------------------------------

@@ -45,11 +45,11 @@ BEHIND = """select c.uuid from conversation c
   left join watermark w on w.conversation = c.uuid and w.user = ?
   where c.reached > coalesce(w.read_seq, 0)"""
 
-ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
+ON_TOP = f"""select {outbox.ROW} from outbox where standing < 3
   and conversation in (?, ?) and kind in ('conversationNameChanged', 'memberJoined', 'memberLeft')
   order by number"""
 
-READS = f"""select {outbox.COLUMNS}, body, coalesce(
+READS = f"""select {outbox.ROW}, coalesce(
     (select seq from message where message.uuid = target),
     (select seq from message where message.local = target and message.local <> ''), 0)
   from outbox where standing < 3 and conversation in (?, ?) and kind = 'readNewMessage'

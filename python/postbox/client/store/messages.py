@@ -30,12 +30,12 @@ PAGE = f"""{_SELECT} where m.conversation = ? and m.seq < ? order by m.seq desc 
 ONE = f"{_SELECT} where m.uuid = ?"
 
 # What is said once more under its name may be in the base since long.
-PENDING = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
+PENDING = f"""select {outbox.ROW} from outbox where standing < 3
   and conversation in (?, ?) and kind = 'sendingNewMessage' and number < ?
   and not exists (select 1 from message where message.local = outbox.local and message.local <> '')
   order by number desc limit ?"""
 
-ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
+ON_TOP = f"""select {outbox.ROW} from outbox where standing < 3
   and target in (select value from carray(?)) order by number"""
 
 MARKED = """select 1 from outbox where standing < 3 and target in (?, ?)

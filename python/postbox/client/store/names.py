@@ -11,7 +11,7 @@ from postbox.client.facts import Row, Standing
 from postbox.client.store import outbox
 from postbox.client.store.rows import row, value
 
-_ROW = f"select {outbox.COLUMNS}, body from outbox"
+_ROW = f"select {outbox.ROW} from outbox"
 
 _CONVERSATION = "select uuid from conversation where uuid = ?"
 _MADE_AS = """select local from outbox

@@ -13,9 +13,10 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import replace
 
-from postbox.client.core.outgoing import Outgoing
+from postbox.client.core.ids import renewed_uuid
+from postbox.client.core.outgoing import Outgoing, not_based, renamed
 from postbox.client.core.settle import Refused, Settlement, Stored
-from postbox.client.errors import Unknown
+from postbox.client.errors import NotByItself, Unknown
 from postbox.client.facts import Queued, Row, Standing, Waits, Why
 from postbox.client.store.rows import rows, value
 
@@ -29,20 +30,24 @@ KEEP_ROWS = 10_000
 COLUMNS = """number, local, kind, conversation, target, standing, made_ms, uuid, tries, tried_ms,
   last_error, code, detail, current"""
 
-_MAKE = """insert into outbox (local, kind, conversation, target, body, made_ms)
-  values (?, ?, ?, ?, ?, ?) on conflict do nothing"""
+ROW = f"{COLUMNS}, sent_as, body"
 
-_OLDEST = f"""select {COLUMNS}, body from outbox where standing = 0 order by number limit ?"""
+_MAKE = """insert into outbox (local, sent_as, kind, conversation, target, body, made_ms)
+  values (?1, ?1, ?2, ?3, ?4, ?5, ?6) on conflict do nothing"""
+
+_RENAMED = "select local, sent_as from outbox where sent_as <> local"
+
+_OLDEST = f"""select {ROW} from outbox where standing = 0 order by number limit ?"""
 
 _ROW_BYTES = 8  # that a batch has for each event beside it: a tag and a length
 
 # What was KEPT before a restore left an entry then, whatever is said of it now.
 _STORED = """update outbox set standing = 1, uuid = ?, caught_up = 0,
     is_duplicate = iif(kept_ms > 0, is_duplicate, ?),
-    last_error = '' where local = ? and standing = 0"""
+    last_error = '' where sent_as = ? and standing = 0"""
 
 _REFUSED = """update outbox set standing = 2, code = ?, detail = ?, current = ?, last_error = ''
-  where local = ? and standing = 0"""
+  where sent_as = ? and standing = 0"""
 
 _REFUSED_HERE = """update outbox set standing = 2, code = ?, detail = ?
   where local = ? and standing = 0"""
@@ -50,8 +55,23 @@ _REFUSED_HERE = """update outbox set standing = 2, code = ?, detail = ?
 _TRIED = """update outbox set tries = tries + 1, tried_ms = ?, last_error = ?
   where local = ? and standing = 0"""
 
-# What makes a conversation stays, since its local uuid is another name of that.
-_PRUNE = "delete from outbox where standing = 3 and kind <> 'conversationCreated' and "
+# What was made in or of something that is not with the host, itself first.
+_ALL_OF_IT = f"""select {ROW} from outbox
+  where standing in (0, 2) and standing < 3 and (local = ?1 or conversation = ?1 or target = ?1)
+  order by number"""
+
+_ABOVE = f"""select {COLUMNS} from outbox
+  where local in (?, ?) and local <> ? and standing = 2 order by number"""
+
+_AGAIN = """update outbox set standing = 0, sent_as = ?, body = ?, uuid = '', tries = 0,
+    tried_ms = 0, last_error = '', code = '', detail = '', current = x'', is_duplicate = 0,
+    caught_up = 0, kept_ms = 0
+  where local = ?"""
+
+# What makes a conversation stays, since its local uuid is another name of that; so does what the
+# host knows by another name than this device.
+_PRUNE = """delete from outbox
+  where standing = 3 and kind <> 'conversationCreated' and sent_as = local and """
 _PRUNE_OLD = f"{_PRUNE} kept_ms < ?"
 _PRUNE_MANY = f"""{_PRUNE} number <= (select number from outbox where standing = 3
     order by number desc limit 1 offset ?)"""
@@ -65,15 +85,13 @@ class Batch(Struct, frozen=True):
     rows: Sequence[Row]
 
 
-def make(cursor: apsw.Cursor, made: Iterable[Outgoing], now_ms: int) -> list[Queued]:
+def make(cursor: apsw.Cursor, made: Outgoing, now_ms: int) -> Queued:
     """What was made under the same local uuid before stands as it is."""
-    found = []
-    for each in made:
-        values = (each.local, each.kind, each.conversation, each.target, each.body, now_ms)
-        cursor.execute(_MAKE, values)
-        if (queued := find(cursor, each.local)) is not None:
-            found.append(queued)
-    return found
+    values = (made.local, made.kind, made.conversation, made.target, made.body, now_ms)
+    cursor.execute(_MAKE, values)
+    queued = find(cursor, made.local)
+    assert queued is not None
+    return queued
 
 
 def find(cursor: apsw.Cursor, local: str) -> Queued | None:
@@ -82,14 +100,14 @@ def find(cursor: apsw.Cursor, local: str) -> Queued | None:
 
 
 def find_row(cursor: apsw.Cursor, local: str) -> Row | None:
-    sql = f"select {COLUMNS}, body from outbox where local = ?"
+    sql = f"select {ROW} from outbox where local = ?"
     return next(map(row_of, rows(cursor, sql, (local,))), None)
 
 
 def row_of(columns: Sequence[Any]) -> Row:
-    """Of COLUMNS and the body."""
-    *queued, body = columns
-    return Row(queued_of(queued), body)
+    """Of ROW."""
+    *queued, sent_as, body = columns
+    return Row(queued_of(queued), body, sent_as=sent_as)
 
 
 def queued_of(row: Sequence[Any]) -> Queued:
@@ -98,10 +116,12 @@ def queued_of(row: Sequence[Any]) -> Queued:
 
 
 def batch(cursor: apsw.Cursor, max_events: int, max_bytes: int) -> Batch:
-    """The oldest that wait, one at least if there is any."""
+    """The oldest that wait, one at least if there is any. Their events say what the host knows
+    things by."""
     found: list[Row] = []
-    room_bytes = max_bytes
+    room_bytes, names = max_bytes, dict(rows(cursor, _RENAMED))
     for row in map(row_of, rows(cursor, _OLDEST, (max_events,))):
+        row = replace(row, body=renamed(row.body, names)) if names else row
         room_bytes -= len(row.body) + _ROW_BYTES
         if found and room_bytes < 0:
             break
@@ -130,14 +150,50 @@ def tried(cursor: apsw.Cursor, offered: Iterable[str], error: str, now_ms: int) 
     cursor.executemany(_TRIED, ((now_ms, error, local) for local in offered))
 
 
-def dismiss(cursor: apsw.Cursor, local: str) -> Row:
-    """What was refused: others are not the app's to end. Raises Unknown."""
-    row = find_row(cursor, local)
-    if row is None or row.queued.standing is not Standing.REFUSED:
-        what = "there is none here" if row is None else f"it is {row.queued.standing.name}"
+def dismiss(cursor: apsw.Cursor, local: str, *, whole: bool) -> list[Queued]:
+    """What was refused, and all that was made of it: others are not the app's to end. Returns what
+    is gone. Raises Unknown, and NotByItself if messages are in it, unless it is to go as a `whole`.
+    """
+    gone = [row.queued for row in _all_of(cursor, local)]
+    said = [each for each in gone if each.kind == "sendingNewMessage" and each.local != local]
+    if said and not whole:
+        raise NotByItself(
+            f"{len(said)} messages of this user are in the conversation {local}, which was refused:"
+            f" again() tries it again, and them with it; dismiss(..., whole=True) drops all of it"
+        )
+    cursor.executemany("delete from outbox where local = ?", [(each.local,) for each in gone])
+    return gone
+
+
+def again(cursor: apsw.Cursor, local: str) -> list[Queued]:
+    """What was refused is to be sent once more, as something new; and so is all that was made of
+    it, behind it and in order. Raises Unknown, and NotByItself if what it belongs to was refused.
+    """
+    several = _all_of(cursor, local)
+    _check_above(cursor, next(row.queued for row in several if row.queued.local == local))
+    for row in several:
+        its = row.queued.local
+        body = not_based(row.body) if its == local else row.body  # SUPERSEDED for ever, else
+        cursor.execute(_AGAIN, (renewed_uuid(row.sent_as), body, its))
+    return [queued for row in several if (queued := find(cursor, row.queued.local)) is not None]
+
+
+def _all_of(cursor: apsw.Cursor, local: str) -> list[Row]:
+    queued = find(cursor, local)
+    if queued is None or queued.standing is not Standing.REFUSED:
+        what = "there is none here" if queued is None else f"it is {queued.standing.name}"
         raise Unknown(f"{local} is not refused: {what}. What was made ends by itself or not at all")
-    cursor.execute("delete from outbox where local = ?", (local,))
-    return row
+    return [row_of(columns) for columns in rows(cursor, _ALL_OF_IT, (local,))]
+
+
+def _check_above(cursor: apsw.Cursor, queued: Queued) -> None:
+    its = (queued.conversation, queued.target, queued.local)
+    for above in map(queued_of, rows(cursor, _ABOVE, its)):
+        is_room = above.kind == "conversationCreated"
+        raise NotByItself(
+            f"the {'conversation' if is_room else 'message'} that it belongs to was refused: try"
+            f" that again, and this goes with it: again({above.local!r})"
+        )
 
 
 def prune(cursor: apsw.Cursor, now_ms: int) -> None:

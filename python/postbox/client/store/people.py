@@ -27,14 +27,14 @@ PROFILE = """select p.user, p.name, p.display, p.picture_sha256, coalesce(i.png,
 PROFILES = """select user, name, display, picture_sha256, x'', change, picture_change
   from person order by user"""
 
-MEMBERS_ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
+MEMBERS_ON_TOP = f"""select {outbox.ROW} from outbox where standing < 3
   and conversation in (?, ?) and kind in ('memberJoined', 'memberLeft') order by number"""
 
-PROFILE_ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
+PROFILE_ON_TOP = f"""select {outbox.ROW} from outbox where standing < 3
   and conversation = '' and kind in ('displayNameChanged', 'profilePictureChanged')
   order by number"""
 
-INVITES_ON_TOP = f"""select {outbox.COLUMNS}, body from outbox where standing < 3
+INVITES_ON_TOP = f"""select {outbox.ROW} from outbox where standing < 3
   and conversation = '' and kind = 'inviteDecided' order by number"""
 
 

@@ -7,7 +7,7 @@ that read; each has a connection of its own. Whatever a method raises, nothing w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from postbox.client.core.changes import Change, Place
-from postbox.client.core.outgoing import Outgoing, act_of, outgoing
+from postbox.client.core.outgoing import Outgoing
 from postbox.client.core.overlay import message_made
 from postbox.client.core.settle import Settlement
 from postbox.client.errors import AnotherOwner
@@ -101,29 +101,19 @@ class Store:
 
     def make(self, made: Outgoing, now_ms: int) -> Queued:
         """What was made under the same local uuid before is returned as it is."""
-        [queued] = self.make_all([made], now_ms)
-        return queued
-
-    def make_all(self, made: Sequence[Outgoing], now_ms: int) -> list[Queued]:
-        """All, or none."""
         with self._write() as cursor:
             return outbox.make(cursor, made, now_ms)
 
-    def again(self, local: str, new_local: str, now_ms: int) -> Queued:
-        """What was refused, made anew in its place. Raises Unknown."""
+    def again(self, local: str) -> list[Queued]:
+        """What was refused, and what hangs on it. Raises Unknown and NotByItself."""
         with self._write() as cursor:
-            refused = outbox.dismiss(cursor, local)
-            act = act_of(refused.body)
-            if getattr(act, "based_on", ""):  # it would be SUPERSEDED for ever
-                act = replace(act, based_on="")
-            made = outgoing(act, new_local, now_ms)
-            [queued] = outbox.make(cursor, [made], now_ms)
-            return queued
+            return outbox.again(cursor, local)
 
-    def dismiss(self, local: str) -> None:
-        """What was refused, and is not to be shown any more. Raises Unknown."""
+    def dismiss(self, local: str, *, whole: bool = False) -> list[Queued]:
+        """What was refused, and is not to be shown any more; with what hangs on it. Raises Unknown
+        and NotByItself."""
         with self._write() as cursor:
-            outbox.dismiss(cursor, local)
+            return outbox.dismiss(cursor, local, whole=whole)
 
     # -- what the host says ----------------------------------------------------------------------
 

@@ -41,6 +41,9 @@ _FORGET = (
 _IS_THERE = """not exists (select 1 from {deleted} d
   where d.conversation = :conversation and d.message = :message)"""
 
+# The host tells what it was told. This device may have called it otherwise.
+_CALLED_HERE = "coalesce((select local from outbox where sent_as = :local), :local)"
+
 _LOWER_FLOOR = "floor = iif(:is_backfill, min(coalesce(floor, :seq), :seq), floor)"
 
 _CLEAR_MESSAGE = (
@@ -67,7 +70,7 @@ STATEMENTS: Mapping[type[Change], Sequence[str]] = {
     ),
     changes.Settled: (
         """update outbox set standing = 3, uuid = :uuid, is_duplicate = 0, kept_ms = :now_ms
-          where local = :local""",
+          where sent_as = :local""",
     ),
     changes.CaughtUp: (
         "update outbox set caught_up = caught_up + 1 where standing = 1",
@@ -130,8 +133,8 @@ STATEMENTS: Mapping[type[Change], Sequence[str]] = {
     changes.MessageCame: (
         f"""insert into {{message}}
             (uuid, local, conversation, seq, author, text, reply_to, at_ms, extra, is_own)
-          select :message, :local, :conversation, :seq, :author, :text, :reply_to, :at_ms, :extra,
-            :author in (select user from owner)
+          select :message, {_CALLED_HERE}, :conversation, :seq, :author, :text, :reply_to, :at_ms,
+            :extra, :author in (select user from owner)
           where {_IS_THERE} on conflict do nothing""",
         f"""update {{conversation}} set newest_ms = max(newest_ms, :at_ms), {_LOWER_FLOOR}
           where uuid = :conversation and (newest_ms < :at_ms or :is_backfill)""",
@@ -156,9 +159,9 @@ STATEMENTS: Mapping[type[Change], Sequence[str]] = {
         "delete from {foreign_event} where conversation = :conversation and uuid = :event",
     ),
     changes.ForeignCame: (
-        """insert or ignore into {foreign_event}
+        f"""insert or ignore into {{foreign_event}}
             (conversation, uuid, local, seq, author, at_ms, body)
-          values (:conversation, :event, :local, :seq, :author, :at_ms, :body)""",
+          values (:conversation, :event, {_CALLED_HERE}, :seq, :author, :at_ms, :body)""",
         f"update {{conversation}} set {_LOWER_FLOOR} where uuid = :conversation and :is_backfill",
     ),
     # -- guilds and invites --------------------------------------------------------------------

@@ -22,10 +22,12 @@ create table place (
 insert into place (one) values (1);
 
 -- What the user did, in order. `kind`: the content of the event, as the protocol calls it.
--- `standing`: as facts.Standing. `caught_up`: so often since it was answered.
+-- `standing`: as facts.Standing. `caught_up`: so often since it was answered. `sent_as`: what the
+-- host is told that it is called; `local`, until it was refused and is tried again.
 create table outbox (
   number integer primary key autoincrement,
   local text not null unique,
+  sent_as text not null unique,
   kind text not null,
   conversation text not null,
   target text not null,
@@ -51,6 +53,7 @@ create index outbox_unfinished on outbox (number) where standing < 3;
 create index outbox_conversation on outbox (conversation, kind, number, standing, made_ms)
   where standing < 3;
 create index outbox_target on outbox (target, number) where standing < 3;
+create index outbox_renamed on outbox (local, sent_as) where sent_as <> local;
 create index outbox_kept on outbox (kept_ms, number) where standing = 3;
 
 -- How far each of an app's handlers of messages has come.
