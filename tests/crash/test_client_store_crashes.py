@@ -15,7 +15,8 @@ import pytest
 
 from postbox.client.core import acts, changes
 from postbox.client.core.changes import Change, Place
-from postbox.client.core.settle import Refused
+from postbox.client.core.ids import renewed_uuid
+from postbox.client.core.settle import Refused, Stored
 from postbox.client.store import open as opening
 from postbox.client.store import outbox
 from postbox.client.store.store import Store
@@ -26,7 +27,6 @@ from support.device_file import (
     BOB,
     NOW_MS,
     ROOM,
-    answered,
     do,
     dump,
     opened,
@@ -49,16 +49,23 @@ def amid_snapshot(*several: Change) -> Step:
     return lambda store: store.take([(several, store.place())], NOW_MS)
 
 
+def called(local: int) -> str:
+    """What the host is told of it."""
+    return renewed_uuid(uuid(AGAIN)) if local == AGAIN else uuid(local)
+
+
 def own(seq: int, local: int) -> list[Change]:
-    came = said(seq, f"text {local}", ANN, local=uuid(local), message=uuid(100 + local))
-    return [changes.Settled(uuid(local), uuid(100 + local)), *came]
+    came = said(seq, f"text {local}", ANN, local=called(local), message=uuid(100 + local))
+    return [changes.Settled(called(local), uuid(100 + local)), *came]
 
 
 def stored(*locals_: int) -> Step:
-    return lambda store: store.settle([answered(each, 100 + each) for each in locals_], 2)
+    settlements = [Stored(called(each), uuid(100 + each), False) for each in locals_]
+    return lambda store: store.settle(settlements, 2)
 
 
 LONG = "x" * 1_000
+AGAIN = 3  # is refused, and tried again
 
 STEPS: list[Step] = [
     heard(1, *room(ROOM, BOB), *said(2), *said(3, LONG)),
@@ -68,10 +75,10 @@ STEPS: list[Step] = [
     lambda store: send(store, "text 3", 3),
     stored(1),
     heard(2, *own(4, 1), *own(5, 2)),  # the second before its answer
-    lambda store: store.settle([Refused(uuid(3), "QUOTA", "no more")], 4),
+    lambda store: store.settle([Refused(uuid(AGAIN), "QUOTA", "no more")], 4),
     lambda store: store.set_handled("bot", ROOM, 2),
-    lambda store: store.again(uuid(3), uuid(4), NOW_MS),
-    lambda store: do(store, acts.EditMessage(ROOM, uuid(4), "text 4, edited"), 5),
+    lambda store: store.again(uuid(AGAIN)),
+    lambda store: do(store, acts.EditMessage(ROOM, uuid(AGAIN), "text 3, edited"), 5),
     amid_snapshot(changes.SnapshotBegan("e2", "EPOCH_CHANGED"), *room(ATTIC, BOB), *said(2)),
     lambda store: send(store, "text 6, amid a snapshot", 6),
     amid_snapshot(*(each for seq in range(3, 13) for each in said(seq, LONG, conversation=ATTIC))),
@@ -83,8 +90,8 @@ STEPS: list[Step] = [
         changes.KeptAgain(),
         changes.Settled(uuid(1), uuid(101)),
     ),
-    stored(2, 4, 5),
-    heard(4, *own(6, 4), changes.HoleFound(ROOM, 6, 9), *said(9)),
+    stored(2, AGAIN, 5),
+    heard(4, *own(6, AGAIN), changes.HoleFound(ROOM, 6, 9), *said(9)),
     lambda store: store.take_history(ROOM, [*said(7), *said(8)], 9, 7, True, NOW_MS),
     lambda store: store.prune(NOW_MS + 2 * outbox.KEEP_MS),
     heard(5, changes.ConversationForgotten(ATTIC, BOB), changes.CaughtUp()),

@@ -57,13 +57,14 @@ def live(pipe: Connection, device: Device, told: int) -> None:
 
 
 async def _live(pipe: Connection, device: Device, told: int) -> None:
-    random = SeededRandom(told)
+    random, before = SeededRandom(told), told
     async with open_client(
         device.url, device.token, device.path, transport=device.transport
     ) as client:
         await client.caught_up()
-        while device.makes and not pipe.poll():
-            if len(await client.queue(LONGEST_QUEUE)) < LONGEST_QUEUE:
+        # The first one always: it may be there, made by a life that did not live to tell of it.
+        while device.makes and (told == before or not pipe.poll()):
+            if told == before or len(await client.queue(LONGEST_QUEUE)) < LONGEST_QUEUE:
                 told += 1
                 await _make(client, device, told)
                 pipe.send(told)

@@ -42,7 +42,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "incoming": {"name": "bot", "only_new": False},
     "queue": {"limit": 1},
     "why": {"key": TEXT},
-    "dismiss": {"key": TEXT},
+    "dismiss": {"key": TEXT, "whole": False},
     "again": {"key": TEXT},
     "set_active": {"is_active": True},
     "sign_in": {"token": "a.b.c"},

@@ -44,7 +44,7 @@ class NoAnswer(Exception):
 
 
 def settle(batch: Sequence[str], answer: bytes) -> Verdict:
-    """`batch`: what its rows were sent as, in order. `answer`: a SubmitEventOutput. Raises NoAnswer."""
+    """`batch`: what its rows were sent as. `answer`: a SubmitEventOutput. Raises NoAnswer."""
     try:
         output = pb.SubmitEventOutput.from_binary(answer)
     except (ValueError, RecursionError) as error:
