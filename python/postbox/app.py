@@ -242,8 +242,9 @@ class _Serving:
     def _about(self, since_s: float) -> About:
         told_url = url_for_peers(self.node.config, self.listening)
         uptime_s = int(self.node.world.clock.elapsed_s() - since_s)
-        mode = mode_of(self.node.ledger.index.capacity)
-        return About(version("postbox"), list(MODES), told_url, mode, uptime_s)
+        index = self.node.ledger.index
+        mode = mode_of(index.capacity)
+        return About(version("postbox"), list(MODES), told_url, mode, uptime_s, len(index))
 
 
 async def _stop_opening(stop: trio.Event, front: Front, opening: trio.CancelScope) -> None:

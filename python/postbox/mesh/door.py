@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import trio
 
 from postbox.config import Config, MeshConfig
 from postbox.log.admission import Admission
 from postbox.mesh import wire
 from postbox.mesh.background.keeping import Keeper, keep_up
 from postbox.mesh.background.loops import run_loops
+from postbox.mesh.boot.attempt import Means
+from postbox.mesh.boot.recovery import HEAD_START_S, Recovery
 from postbox.mesh.bus.bus import Bus
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.merging.intake import Intake
+from postbox.mesh.peers.known import Known, Origin
 from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.saving import Saver
@@ -55,6 +61,18 @@ class Mesh:
     reach: Reach
     metrics: Metrics
 
+    @cached_property
+    def recovery(self) -> Recovery:
+        index, intake, roster = self.ledger.index, self.intake, self.peers
+        means = Means(self.world, index, intake, roster, self.peer_of)
+        return Recovery(means, self.metrics)
+
+    def peer_of(self, known: Known) -> Peer:
+        """With whom the operator named one gets to know each other; anybody else must be who it
+        is taken for."""
+        is_named = known.origin is Origin.CONFIGURED
+        return self.peer(known.url, "" if is_named else known.name)
+
     def peer(self, url: str, name: str = "") -> Peer:
         """`name`: who must be there, of a URL that the operator did not give."""
         clock = self.world.clock
@@ -87,10 +105,12 @@ class Mesh:
 
     async def keep_up(self) -> None:
         """All that this node does by itself to be part of the mesh, until cancelled."""
-        await run_loops({"keeping": self._keep, "bus": self.bus.run})
+        await run_loops({"recovery": self.recovery.run, "keeping": self._keep, "bus": self.bus.run})
 
     async def _keep(self) -> None:
-        """Up with every configured peer."""
+        """Up with every configured peer, once they were asked for what was missed."""
+        with trio.move_on_after(HEAD_START_S):
+            await self.recovery.had_turn.wait()
         pause_s = self.config.pull_every
         await keep_up(
             [

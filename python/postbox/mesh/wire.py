@@ -75,7 +75,7 @@ class SyncAnswer(NamedTuple):
     sig: str
 
 
-class About(Struct):
+class About(Struct, omit_defaults=True):
     """What a postbox says of itself in `/ping`; how a caller knows that it is none of nara's."""
 
     version: Word
@@ -83,6 +83,8 @@ class About(Struct):
     url: Word
     memory_mode: Word
     uptime_s: Int64
+    events: Int64 | None = None
+    """In its ledger; older ones do not say."""
 
 
 class Ping(Struct, kw_only=True, rename={"sender": "from"}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 import trio
@@ -51,25 +51,67 @@ async def pull(
 ) -> Pulled:
     """What the peer had, taken in. `progress` is called after each answer, with all so far, all
     of it durable by then. `since_ns`: a walk through pages begins after that time."""
-    report = Report()
-    request = SyncRequest(mode=mode, sample_size=PAGE_EVENTS if mode == "sample" else None)
-    if mode == "page":
-        request.page_size = PAGE_EVENTS
-        request.cursor = str(since_ns) if since_ns else None
-    place, newest_ns = _Place(since_ns, _AFTER_ALL_OF_IT), 0
-    while True:
-        heard = await _patiently(peer, request, intake)
-        taken = await intake.take(heard.batch, Payer("peer", heard.peer))
-        report.add(taken)
+    if mode != "page":
+        size = PAGE_EVENTS if mode == "sample" else None
+        _, report = await ask(peer, SyncRequest(mode=mode, sample_size=size), intake)
         progress(report)
-        if mode != "page":
-            return Pulled(report, 0)
+        return Pulled(report, 0)
+    walk = PageWalk(peer, intake, since_ns)
+    has_more = True
+    while has_more:
+        has_more = await walk.step()
+        progress(walk.report)
+    return Pulled(walk.report, walk.newest_ns)
+
+
+class PageWalk:
+    """Through a peer's pages, a page at a time. `taken`: what became of the last page's events;
+    `report`: of all so far; `newest_ns`: the time of the last event that was seen, 0 for none."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        intake: Intake,
+        since_ns: int = 0,
+        *,
+        services: Sequence[str] | None = None,
+        page_size: int | None = None,
+    ) -> None:
+        self._peer = peer
+        self._intake = intake
+        self._request = SyncRequest(
+            mode="page",
+            services=None if services is None else list(services),
+            page_size=page_size or PAGE_EVENTS,
+            cursor=str(since_ns) if since_ns else None,
+        )
+        self._place = _Place(since_ns, _AFTER_ALL_OF_IT)
+        self.taken = Report()
+        self.report = Report()
+        self.newest_ns = 0
+
+    async def step(self) -> bool:
+        """One page, durable on return. Whether there is another one."""
+        heard, self.taken = await ask(self._peer, self._request, self._intake)
+        self.report.add(self.taken)
         span = heard.batch.span()
-        newest_ns = max(newest_ns, span[1] if span else 0)
+        self.newest_ns = max(self.newest_ns, span[1] if span else 0)
         if not heard.next_cursor:
-            return Pulled(report, newest_ns)
-        place = _further(heard, place)
-        request.cursor = heard.next_cursor
+            return False
+        self._place = _further(heard, self._place)
+        self._request.cursor = heard.next_cursor
+        return True
+
+    @property
+    def reached_ns(self) -> int:
+        """All up to there was asked for, but for some of that very time."""
+        return self._place.ts
+
+
+async def ask(peer: Peer, request: SyncRequest, intake: Intake) -> tuple[Heard, Report]:
+    """One answer, taken in, and what became of its events."""
+    heard = await _patiently(peer, request, intake)
+    return heard, await intake.take(heard.batch, Payer("peer", heard.peer))
 
 
 async def _patiently(peer: Peer, request: SyncRequest, intake: Intake) -> Heard:

@@ -1,0 +1,152 @@
+"""Waking up: what a node that was away, or is new, asks its peers before it keeps up with them.
+
+    wait for peers -> samples, pages (`attempt`) -> the checkpoint timeline (`timeline`)
+
+Where peers are known it begins at once. While nobody answers, MQTT is asked instead, and it is
+tried again. An attempt of which some peers failed is repeated with what is left to ask: who has
+told all is asked for what is new only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from enum import StrEnum
+
+import trio
+from msgspec import Struct
+
+from postbox.logs import get
+from postbox.mesh.boot.attempt import Attempt, Means
+from postbox.mesh.boot.recovery_rules import FIRST_WAITS_S, Goal, Plan, goal_of, waits_s
+from postbox.mesh.boot.timeline import Timeline
+from postbox.mesh.merging.intake import Report
+from postbox.mesh.peers.known import Known
+from postbox.mesh.peers.standing_rules import Regard
+from postbox.metrics import Metrics
+
+ATTEMPTS = 6
+"""With peers that answered in part. Then it is left to those who keep up: some ten minutes."""
+HEAD_START_S = 120.0
+"""As long as others wait for the first attempt, which asks the same peers for the same."""
+JITTER = 0.2
+"""Of a pause, up or down: nodes that lost their power together wake up together."""
+
+
+class Stage(StrEnum):
+    IDLE = "idle"  # not begun: another process of this node recovers, or will soon
+    LOOKING = "looking for peers"
+    ASKING = "asking peers"
+    PAUSING = "waiting to ask again"
+    CHECKPOINTS = "asking for checkpoints"
+    DONE = "done"
+    LEFT = "left to the rounds"  # some peers never told all; whoever keeps up asks them
+
+
+class Progress(Struct):
+    """For people. Events of `target` are what the memory mode aims at; `imported`: new ones that
+    this recovery brought. Times are Unix nanoseconds, 0 for never."""
+
+    target: int
+    stage: Stage = Stage.IDLE
+    attempts: int = 0
+    peers: int = 0  # asked in the last attempt
+    missed: int = 0  # of these: did not tell all they were to tell
+    imported: int = 0
+    refused: int = 0
+    began_ns: int = 0
+    ended_ns: int = 0
+
+
+Fallback = Callable[[], Awaitable[None]]
+
+
+async def no_fallback() -> None:
+    """Of a node without MQTT."""
+
+
+class Recovery:
+    """`fallback`: asks by another way when no peer answers; called at each attempt."""
+
+    def __init__(self, means: Means, metrics: Metrics, fallback: Fallback = no_fallback) -> None:
+        self.goal: Goal = goal_of(means.index.capacity)
+        self.progress = Progress(self.goal.target)
+        self.had_turn = trio.Event()
+        """The first attempt is over, or there is nobody to ask."""
+        self._means = means
+        self._metrics = metrics
+        self._fallback = fallback
+        self._timeline = Timeline(means)
+        self._log = get("postbox.mesh.boot")
+        self._said = 0  # events held when the log had its last line
+
+    async def run(self) -> None:
+        """Until it is done, or left to those who keep up."""
+        self.progress = Progress(
+            self.goal.target, Stage.LOOKING, began_ns=self._means.world.clock.now_ns()
+        )
+        whole: set[str] = set()
+        for looks, wait_s in enumerate(waits_s()):
+            peers = self._peers()
+            plan = await self._attempt(peers) if peers else None
+            if plan is not None:
+                whole |= {one.name for one in peers if plan.is_whole(one.url)}
+            self.had_turn.set()
+            if (plan is not None and plan.is_done) or self.progress.attempts >= ATTEMPTS:
+                break
+            if plan is None or plan.missed == len(peers):
+                await self._fallback()
+            if plan is None and looks < len(FIRST_WAITS_S):
+                self._log.info("recovery: no peer is known yet", next_s=wait_s)
+            self.progress.stage = Stage.LOOKING if plan is None else Stage.PAUSING
+            await trio.sleep(self._jittered(wait_s))
+        await self._end(whole)
+
+    def _peers(self) -> list[Known]:
+        """The configured ones first, also those that were not met yet."""
+        roster, count = self._means.roster, self.goal.peers
+        named = [one.name for one in roster.configured if one.name]
+        configured = [
+            one
+            for one in roster.configured
+            if not one.name or roster.regard(one.name) is not Regard.BANNED
+        ]
+        others = roster.choose(count, purpose="recovery", but=named)
+        return [*configured, *others][:count]
+
+    async def _attempt(self, peers: Sequence[Known]) -> Plan:
+        progress, held = self.progress, len(self._means.index)
+        progress.stage, progress.peers = Stage.ASKING, len(peers)
+        self._tell("recovery: asks peers", peers=len(peers))
+        self._said = held
+        attempt = Attempt(self._means, peers, self._took)
+        await attempt.run()
+        missed = progress.missed = attempt.plan.missed
+        progress.attempts += missed < len(peers)
+        self._tell("recovery: peers were asked", told=len(peers) - missed, missed=missed)
+        return attempt.plan
+
+    async def _end(self, whole: Collection[str]) -> None:
+        is_done = not self.progress.missed
+        self.progress.stage = Stage.CHECKPOINTS
+        await self._timeline.fetch(whole, self._took)
+        progress = self.progress
+        progress.stage = Stage.DONE if is_done else Stage.LEFT
+        progress.ended_ns = self._means.world.clock.now_ns()
+        took_s = round((progress.ended_ns - progress.began_ns) / 1e9, 1)
+        event = "recovery: done" if is_done else "recovery: the rest is left to the rounds"
+        self._tell(event, imported=progress.imported, seconds=took_s)
+
+    def _jittered(self, wait_s: float) -> float:
+        drawn = int.from_bytes(self._means.world.random.bytes(4), "big") / 2**32
+        return wait_s * (1 + JITTER * (2 * drawn - 1))
+
+    def _took(self, report: Report) -> None:
+        self.progress.imported += report.imported
+        self.progress.refused += report.rejected.total()
+        held = len(self._means.index)
+        if abs(held - self._said) >= self.goal.target // 10:
+            self._said = held
+            self._tell("recovery: goes on")
+
+    def _tell(self, event: str, **more: object) -> None:
+        self._log.info(event, held=len(self._means.index), target=self.goal.target, **more)
