@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from postbox.errors import Fault
-from postbox.mesh.calling.client import PeerFault
+from postbox.mesh.calling.client import Lied, PeerFault
 from postbox.mesh.wire import MSGPACK
 from postbox.net.faults import BadAnswer, TooLarge, Unreachable
 from postbox.trust.keys import Identity, identity_of
@@ -44,7 +44,10 @@ class Lie(NamedTuple):
 
 
 def not_believed(tell: Answering, text: str) -> Lie:
-    return Lie(tell, PeerFault, text)
+    disproves_itself = any(
+        words in text for words in ("inside does", "says it is", "no objects", "id of text")
+    )
+    return Lie(tell, Lied if disproves_itself else PeerFault, text)
 
 
 # -- who says it, and when ----------------------------------------------------------------------

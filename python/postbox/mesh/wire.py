@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, Struct
 from postbox.core import Ledger, Selection
 from postbox.errors import WireError
 from postbox.event import is_name
+from postbox.trust.authoring import go_json
 
 SYNC_PATH = "/api/sync"
 NARA_SYNC_PATH = "/events/sync"
@@ -179,8 +180,26 @@ def decode_ping(body: bytes) -> Ping:
     return ping
 
 
+class _AsGoHasIt(Struct, omit_defaults=True, rename={"sender": "from"}):
+    """A request as a nara writes it: the two filters are always there, null for none."""
+
+    sender: str | None
+    services: Names | None
+    subjects: Names | None
+    mode: str | None = None
+    sample_size: Int64 | None = None
+    cursor: str | None = None
+    page_size: Int64 | None = None
+    limit: Int64 | None = None
+    since_time: Int64 | None = None
+    slice_index: Int64 | None = None
+    slice_total: Int64 | None = None
+    max_events: Int64 | None = None
+
+
 def encode_request(request: SyncRequest) -> bytes:
-    return msgspec.json.encode(request)
+    """Byte for byte as a nara would ask for it."""
+    return go_json(_AsGoHasIt(*msgspec.structs.astuple(request)))
 
 
 Mode: TypeAlias = Literal["sample", "page", "recent", "legacy"]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from postbox.errors import Fault
+from postbox.mesh.calling.client import Lied
 from postbox.mesh.calling.introductions import MeetingFault
 from postbox.mesh.calling.pull import Mode
 from postbox.mesh.merging.intake import Report
@@ -38,6 +39,7 @@ async def test_a_lie_ends_the_pull_and_nothing_of_it_stays(tmp_path: Path, name:
         with pytest.raises(fault) as told:
             await face.pull()
         assert text in str(told.value)
+        assert isinstance(told.value, Lied) == (fault is Lied), "that is held against the peer"
         assert face.url in str(told.value)
         assert str(told.value).isprintable()
         assert len(liar.syncs) == 2, "a lie is not asked about again"
