@@ -39,7 +39,7 @@ from postbox.mesh.merging.intake import Intake
 from postbox.mesh.merging.news import Newsroom
 from postbox.mesh.merging.personality_rules import Personality
 from postbox.mesh.peers.records import Records
-from postbox.mesh.projections.presence import FRESH_GOSSIP_NS
+from postbox.mesh.projections.presence import FRESH_GOSSIP_NS, FRESH_NS
 from postbox.mesh.projections.projections import Projections
 from postbox.mesh.tables import MIGRATIONS as MESH_MIGRATIONS
 from postbox.store.backup import server_epoch
@@ -112,6 +112,8 @@ class Node:
             self.admission,
             self.ledger,
             self.intake,
+            self.news,
+            self.projections,
             metrics,
         )
 
@@ -287,7 +289,8 @@ async def _assemble(
     tail.follow(Notices())
     personality = _personality_of(config.mesh)
     news = Newsroom(ledger.index)
-    projections = Projections(world, ledger.index, identity.soul_text, personality, FRESH_GOSSIP_NS)
+    fresh_ns = FRESH_NS if config.mesh.mqtt else FRESH_GOSSIP_NS
+    projections = Projections(world, ledger.index, identity.soul_text, personality, fresh_ns)
     tail.follow(news)
     tail.follow(projections)
     admission = Admission(world.clock, store, tail)

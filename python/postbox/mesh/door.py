@@ -22,10 +22,12 @@ from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.merging.intake import Intake
+from postbox.mesh.merging.news import Newsroom
 from postbox.mesh.peers.known import Known, Origin
 from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.saving import Saver
+from postbox.mesh.projections.projections import Projections
 from postbox.mesh.serving.callers import Callers
 from postbox.mesh.serving.greeting import Greeting
 from postbox.mesh.serving.routes import OpenGet, OpenPost, Routes, SignedPost
@@ -53,6 +55,8 @@ class Mesh:
     directory: Directory
     ledger: MeshLedger
     intake: Intake
+    news: Newsroom
+    projections: Projections
     introductions: Introductions
     peers: Roster
     saver: Saver
@@ -132,11 +136,14 @@ async def open_mesh(
     admission: Admission,
     ledger: MeshLedger,
     intake: Intake,
+    news: Newsroom,
+    projections: Projections,
     metrics: Metrics,
 ) -> AsyncIterator[Mesh]:
     reach = reach_of(config)
     roster = Roster(world, identity.name, config.mesh.peers, records, admission)
     saver = Saver(world, store, admission, roster)
+    roster.is_online = projections.is_online
     await saver.load()
     async with open_client(world.net, reach=reach) as http:
         yield Mesh(
@@ -146,6 +153,8 @@ async def open_mesh(
             directory=directory,
             ledger=ledger,
             intake=intake,
+            news=news,
+            projections=projections,
             introductions=Introductions(
                 world,
                 identity,

@@ -72,6 +72,11 @@ class Projections:
             self._fresh_ns,
         )
 
+    def is_online(self, name: str) -> bool | None:
+        """None: nothing is known."""
+        presence = self.online(name)
+        return None if presence == "unknown" else presence == "online"
+
     def opinion(self, name: str) -> Opinion:
         now_s = self._world.clock.now_ns() // 10**9
         remarks = self._remarks(name, Standing.ATTESTED)
