@@ -139,9 +139,11 @@ def test_what_is_no_request_is_refused(body: bytes) -> None:
         decode_request(body)
 
 
-def test_what_is_sent_names_only_what_is_asked() -> None:
+def test_what_is_sent_names_what_is_asked_and_the_two_filters() -> None:
     asked = SyncRequest(sender="ann", mode="page", page_size=5_000)
-    assert encode_request(asked) == b'{"from":"ann","mode":"page","page_size":5000}'
+    assert encode_request(asked) == (
+        b'{"from":"ann","services":null,"subjects":null,"mode":"page","page_size":5000}'
+    )
     assert decode_request(encode_request(asked)) == asked
 
 
