@@ -118,7 +118,15 @@ class Mesh:
         pause_s = self.config.pull_every
         await keep_up(
             [
-                Keeper(self.world, self.peer(link.url), link, self.intake, pause_s, self.metrics)
+                Keeper(
+                    self.world,
+                    self.peer(link.url),
+                    link,
+                    self.peers,
+                    self.intake,
+                    pause_s,
+                    self.metrics,
+                )
                 for link in self.peers.configured
             ]
         )

@@ -95,7 +95,7 @@ async def test_only_its_own_word_moves_a_peer_that_answers(town: Town) -> None:
         roster.heard("bob", URL)
         assert (bob.url, bob.origin) == (OTHER_URL, Origin.MET)
         for _ in range(rosters.MOVED_FAILURES):
-            roster.failed(bob, Fault("away"))
+            await roster.failed(bob, Fault("away"))
         roster.heard("bob", URL)
         assert bob.url == URL
 
@@ -164,7 +164,7 @@ async def test_a_peer_counts_as_here_for_five_minutes_and_a_failing_one_is_left_
         roster.is_online = lambda name: name == "bob"
         assert roster.choose(1, purpose="ping") == [bob], "events say that it is online"
         for failures, pause_s in ((1, 60), (2, 120), (3, 240), (4, 480), (5, 960), (6, 1_920)):
-            roster.failed(bob, Fault("away"))
+            await roster.failed(bob, Fault("away"))
             assert bob.failures == failures
             assert roster.choose(1, purpose="recovery") == []
             await trio.sleep(pause_s - 1)

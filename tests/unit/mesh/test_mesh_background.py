@@ -16,6 +16,7 @@ from postbox.logs import configure
 from postbox.mesh.background.keeping import OVERLAP_NS, ROUND_S, WHOLE_EVERY, Keeper, keep_up
 from postbox.mesh.calling import pull as pulling
 from postbox.mesh.peers.known import Contact, Known
+from postbox.mesh.peers.rules import PeerRules, Sentence
 from postbox.mesh.wire import HELLO_PATH
 from postbox.metrics import Metrics
 from support.liars import (
@@ -51,7 +52,7 @@ class Kept:
         self.metrics = Metrics()
         peer = face.mesh.peer(face.url)
         world, intake = face.node.world, face.node.intake
-        self.keeper = Keeper(world, peer, self.link, intake, PAUSE_S, self.metrics)
+        self.keeper = Keeper(world, peer, self.link, face.mesh.peers, intake, PAUSE_S, self.metrics)
 
     async def pauses(self, rounds: int) -> list[float]:
         """So many rounds, with no pause between them."""
@@ -151,6 +152,31 @@ def test_a_peer_without_events_is_walked_through_from_its_beginning(tmp_path: Pa
         assert kept.cursors == [None, None, None]
 
     keeping(tmp_path, Liar(), test)
+
+
+def test_a_peer_that_was_walked_through_before_is_asked_for_what_is_new(tmp_path: Path) -> None:
+    """By an earlier process, or when this one caught up; whole walks come in their turn."""
+    newest = NOW_NS - SECOND_NS
+
+    async def test(kept: Kept) -> None:
+        kept.link.cursor_ns = newest
+        await kept.pauses(WHOLE_EVERY + 1)
+        assert kept.cursors == [*[newest - OVERLAP_NS] * WHOLE_EVERY, None]
+
+    keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
+
+
+def test_a_peer_that_is_banned_is_not_asked_until_it_is_forgiven(tmp_path: Path) -> None:
+    async def test(kept: Kept) -> None:
+        node, link = kept.face.node, kept.link
+        await kept.pauses(1)
+        ban, pardon = Sentence("bob", "ban", "", 1), Sentence("bob", "forgive", "", 1)
+        for sentence, contact, asked in ((ban, Contact.BANNED, 1), (pardon, Contact.REACHED, 2)):
+            await node.admission.submit(PeerRules(), [sentence])
+            await kept.pauses(1)
+            assert (link.contact, len(kept.liar.syncs)) == (contact, asked)
+
+    keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
 
 
 # -- when the next one is -------------------------------------------------------------------------

@@ -45,7 +45,10 @@ def after(*offences: Offence, every_ns: int = 0) -> Record:
         ((Offence.WITHHELD,) * 2, Regard.DEMOTED),
         ((Offence.STALLED,) * 3, Regard.GOOD),
         ((Offence.STALLED,) * 4, Regard.DEMOTED),
-        ((Offence.STALLED,) * 15, Regard.BANNED),
+        ((Offence.STALLED,) * 1_000, Regard.DEMOTED),
+        ((Offence.LITTERED,) * 1_000, Regard.DEMOTED),
+        ((Offence.LIED, Offence.LIED, Offence.LIED, Offence.STALLED), Regard.BANNED),
+        ((Offence.STALLED,) * 10 + (Offence.LIED,), Regard.BANNED),
     ],
 )
 def test_what_a_peer_did_decides_how_it_is_thought_of(

@@ -19,6 +19,8 @@ from postbox.mesh.calling.client import Busy, Peer, Stranger
 from postbox.mesh.calling.pull import EndlessPages, Progress, Pulled, pull
 from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.peers.known import Contact, Known
+from postbox.mesh.peers.roster import Roster
+from postbox.mesh.peers.standing_rules import Regard
 from postbox.metrics import Metrics
 from postbox.world import World
 
@@ -44,11 +46,13 @@ class Keeper:
         world: World,
         peer: Peer,
         link: Known,
+        roster: Roster,
         intake: Intake,
         pause_s: float,
         metrics: Metrics,
     ) -> None:
         self._world = world
+        self._roster = roster
         self._peer = peer
         self._link = link
         self._intake = intake
@@ -56,8 +60,8 @@ class Keeper:
         self._metrics = metrics
         self._log = limited(get("postbox.mesh.background.keeping"), link.url).bind(url=link.url)
         self._told: tuple[Contact, type[Fault] | None] = (Contact.NEW, None)
-        self._newest_ns = 0
         self._rounds = 0  # since the last one that began at the beginning
+        self._is_first = True  # of the rounds
         self._failures = 0  # in a row
 
     async def run(self) -> None:
@@ -68,13 +72,16 @@ class Keeper:
 
     async def round(self) -> float:
         """One walk. The seconds until the next."""
+        if self._roster.regard(self._link.name) is Regard.BANNED:
+            self._link.contact = Contact.BANNED
+            return self._next_s(None)
         self._link.contact, self._link.next_ns = Contact.PULLING, 0
         try:
             pulled = await self._bounded_walk()
         except Fault as fault:
-            self._failed(fault)
+            await self._failed(fault)
             return self._next_s(fault)
-        self._succeeded(pulled)
+        await self._succeeded(pulled)
         return self._next_s(None)
 
     async def _bounded_walk(self) -> Pulled:
@@ -87,13 +94,14 @@ class Keeper:
 
     async def _walk(self) -> Pulled:
         met = await self._peer.meet()
-        link = self._link
-        link.name, link.kind, link.rtt_ms = met.name, met.kind, met.rtt_ms
-        if met.about is not None:
-            link.version, link.memory_mode = met.about.version, met.about.memory_mode
-        is_whole = self._failures > 0 or self._rounds % WHOLE_EVERY == 0
-        since_ns = 0 if is_whole else self._since_ns()
+        self._roster.met(self._link, met)
+        since_ns = 0 if self._is_whole() else self._since_ns()
         return await pull(self._peer, self._intake, "page", self._counting(), since_ns=since_ns)
+
+    def _is_whole(self) -> bool:
+        """The first round is not, of a peer that was walked through before this node started."""
+        is_due = self._rounds % WHOLE_EVERY == 0
+        return self._failures > 0 or (is_due and not (self._is_first and self._link.cursor_ns))
 
     def _counting(self) -> Progress:
         """Counts each page when it is taken: a walk that fails later has brought it as well."""
@@ -107,14 +115,16 @@ class Keeper:
 
     def _since_ns(self) -> int:
         """An event may say that it is of the future; what comes until then is not to be missed."""
-        return max(0, min(self._newest_ns, self._world.clock.now_ns()) - OVERLAP_NS)
+        return max(0, min(self._link.cursor_ns, self._world.clock.now_ns()) - OVERLAP_NS)
 
-    def _succeeded(self, pulled: Pulled) -> None:
+    async def _succeeded(self, pulled: Pulled) -> None:
         self._failures = 0
         self._rounds += 1
-        self._newest_ns = max(self._newest_ns, pulled.newest_ns)
+        self._is_first = False
         self._metrics.pull("done")
-        self._link.last_contact_ns = self._world.clock.now_ns()
+        self._roster.succeeded(self._link)
+        self._roster.walked(self._link, pulled.newest_ns)
+        await self._roster.gave(self._link, pulled.report)
         self._link.pulls += 1
         self._enter(Contact.REACHED, None)
         report = pulled.report
@@ -124,10 +134,10 @@ class Keeper:
                 "pulled", name=self._link.name, new_events=report.imported, refused=refused
             )
 
-    def _failed(self, fault: Fault) -> None:
+    async def _failed(self, fault: Fault) -> None:
         self._failures += 1
         self._rounds = 0
-        self._link.failed_ns = self._world.clock.now_ns()
+        await self._roster.failed(self._link, fault)
         self._metrics.pull("failed")
         is_waiting = isinstance(fault, Stranger)
         self._enter(Contact.WAITING if is_waiting else Contact.FAILED, fault)

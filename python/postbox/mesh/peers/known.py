@@ -52,6 +52,7 @@ class Known(Struct):
     failures: int = 0  # in a row
     next_ns: int = 0  # a round begins; 0 while one is under way
     last_error: str = ""
+    met_ns: int = 0  # it answered a ping
     pulls: int = 0
     imported: int = 0  # events that came from it and were new
     rejected: int = 0

@@ -14,8 +14,10 @@ from postbox.errors import Fault
 from postbox.event import is_name
 from postbox.log.admission import Admission
 from postbox.mesh.calling.introductions import Met
+from postbox.mesh.intake import Report
 from postbox.mesh.peers.choosing_rules import Candidate, choose
 from postbox.mesh.peers.known import Caller, Known, Origin, Purpose
+from postbox.mesh.peers.offences import Charge, charge_in, charge_of
 from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.rules import Accuse, PeerRules
 from postbox.mesh.peers.standing_rules import Offence, Regard
@@ -31,6 +33,9 @@ HERE_NS = 5 * 60 * 10**9
 RETRY_NS = 60 * 10**9
 """After a failure a peer is not chosen; doubled with each failure in a row, up to an hour."""
 MAX_RETRY_NS = 3600 * 10**9
+ANSWERED_NS = 90 * 10**9
+"""After a ping that was answered, a peer that says nothing more is not cut off, but silent: longer
+than the deadline of an answer."""
 MOVED_FAILURES = 3
 """So often in a row must a peer that was met have failed before it is looked for elsewhere."""
 ACCUSATIONS_PER_MINUTE = 1
@@ -102,6 +107,7 @@ class Roster:
             self._drop(peer)
             peer.cursor_ns = 0 if peer.name else peer.cursor_ns
         peer.name, peer.kind, peer.rtt_ms = met.name, met.kind, met.rtt_ms
+        peer.met_ns = self._world.clock.now_ns()
         if met.about is not None:
             peer.version, peer.memory_mode = met.about.version, met.about.memory_mode
             peer.uptime_s = met.about.uptime_s
@@ -118,10 +124,18 @@ class Roster:
         """All that it has up to there was asked for, page by page, and is durable."""
         peer.cursor_ns = max(peer.cursor_ns, until_ns)
 
-    def failed(self, peer: Known, fault: Fault) -> None:
-        peer.failed_ns = self._world.clock.now_ns()
+    async def failed(self, peer: Known, fault: Fault) -> None:
+        """An exchange came to no end, or to a bad one, which may be held against the peer."""
+        peer.failed_ns = now_ns = self._world.clock.now_ns()
         peer.failures += 1
         peer.last_error = str(fault)
+        answered_before = 0 <= now_ns - peer.met_ns < ANSWERED_NS
+        await self._charge(peer, charge_of(fault, answered_before=answered_before))
+
+    async def gave(self, peer: Known, report: Report) -> None:
+        """What became of the events of one exchange, or of one walk: that may be held against it,
+        too. Counted already."""
+        await self._charge(peer, charge_in(report, peer.kind))
 
     def heard(self, name: str, url: str = "") -> None:
         """It said hello itself, in an event that is attested; `url`: where it says that it is."""
@@ -182,6 +196,10 @@ class Roster:
         return not peer.failures or not 0 <= failed_ago_ns < pause_ns
 
     # -- within ---------------------------------------------------------------------------------
+
+    async def _charge(self, peer: Known, charge: Charge | None) -> None:
+        if charge is not None and peer.name:
+            await self.accuse(peer.name, charge.offence, charge.why)
 
     def _learn(self, name: str, url: str, origin: Origin) -> None:
         if name == self._own_name or not is_name(name):

@@ -22,8 +22,9 @@ from msgspec import Struct
 
 class Offence(StrEnum):
     LIED = "lied"  # an answer that it signed, and that disproves itself
-    FORGED = "forged"  # most of what it gave can be nobody's
+    FORGED = "forged"  # events that a node of its kind cannot have
     FLOODED = "flooded"  # more than any honest peer has
+    LITTERED = "littered"  # most of what it gave was refused
     WITHHELD = "withheld"  # hardly anything of what all others have
     STALLED = "stalled"  # it took a request, and no answer came to an end
 
@@ -39,12 +40,16 @@ POINTS: Mapping[Offence, float] = MappingProxyType(
         Offence.LIED: 10.0,
         Offence.FORGED: 10.0,
         Offence.FLOODED: 10.0,
+        Offence.LITTERED: 4.0,
         Offence.WITHHELD: 4.0,
         Offence.STALLED: 2.0,
     }
 )
-"""One lie demotes for four hours. Being slow or poor is no ill will: five times within some hours
-costs as much."""
+"""One lie demotes for four hours."""
+MILD = frozenset({Offence.LITTERED, Offence.WITHHELD, Offence.STALLED})
+"""It may be no ill will: a peer that is slow or poor, or that stores what it is given. So these
+demote, in the end, and never ban."""
+MILD_POINTS = 20.0
 DEMOTED_AT = 8.0
 BANNED_AT = 30.0
 MOST_POINTS = 60.0
@@ -82,7 +87,9 @@ def regard_of(record: Record, now_ns: int) -> Regard:
 
 
 def accused(record: Record, offence: Offence, why: str, now_ns: int) -> Record:
-    points = min(MOST_POINTS, points_at(record, now_ns) + POINTS[offence])
+    before = points_at(record, now_ns)
+    most = MILD_POINTS if offence in MILD else MOST_POINTS
+    points = max(before, min(most, before + POINTS[offence]))
     return Record(
         points,
         max(now_ns, record.at_ns),
