@@ -39,6 +39,8 @@ from postbox.log.disk_use import DiskUse
 from postbox.log.retries import Retries
 from postbox.logs import get
 from postbox.mesh.background.keeping import PULLS
+from postbox.mesh.checkpoints import listing
+from postbox.mesh.coordinates import telling
 from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of
 from postbox.mesh.merging.intake import Report
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 
 ROUTES: dict[str, Door] = {
     **dict.fromkeys((*SYNC_PATHS, HELLO_PATH, PING_PATH), "mesh"),
+    **dict.fromkeys((telling.PATH, listing.PATH), "mesh"),
     **dict.fromkeys(HOST_PATHS.values(), "hosts"),
     **dict.fromkeys(CLIENT_PATHS.values(), "clients"),
     **dict.fromkeys(HEALTH_PATHS, "node"),

@@ -25,6 +25,7 @@ Source: TypeAlias = Literal["peer", "import"]
 Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected"]
 Pulled: TypeAlias = Literal["done", "failed"]
 OnBus: TypeAlias = Literal["published", "heard", "refused", "failed", "dropped"]
+Measured: TypeAlias = Literal["done", "failed"]
 Met: TypeAlias = Literal["known", "waiting", "refused"]
 HeldBack: TypeAlias = Literal["host", "source", "strangers", "all"]
 Settled: TypeAlias = Literal["stored", "duplicate", "refused"]
@@ -77,6 +78,9 @@ class Metrics:
         self._bus_messages = counter(
             "mqtt_messages", "Messages on the MQTT broker, by what became of them.", "outcome"
         )
+        self._measurements = counter(
+            "measurements", "Ways to peers that were measured, for coordinates.", "outcome"
+        )
         self._hellos = counter("hellos", "Introductions by other nodes.", "outcome")
         self._host_requests = counter(
             "host_requests", "Requests of other hosts, by what became of them.", "rpc", "code"
@@ -108,6 +112,8 @@ class Metrics:
             self._pulls.labels(outcome)
         for outcome in get_args(OnBus):
             self._bus_messages.labels(outcome)
+        for outcome in get_args(Measured):
+            self._measurements.labels(outcome)
         for outcome in get_args(Met):
             self._hellos.labels(outcome)
         for outcome in get_args(Settled):
@@ -136,6 +142,9 @@ class Metrics:
 
     def bus_message(self, outcome: OnBus) -> None:
         self._bus_messages.labels(outcome).inc()
+
+    def measurement(self, outcome: Measured) -> None:
+        self._measurements.labels(outcome).inc()
 
     def hello(self, outcome: Met) -> None:
         self._hellos.labels(outcome).inc()

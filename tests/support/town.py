@@ -28,7 +28,7 @@ from postbox.net.client import Client, open_client
 from postbox.net.server import TcpAddress, serve
 from postbox.node import Node, open_node
 from postbox.world import World
-from support.mesh import config_of
+from support.mesh import Wrap, config_of
 from support.simulate import MemoryDisk, Simulation, simulate
 from support.simulate import Node as Life
 
@@ -67,15 +67,16 @@ class Town:
         world: World | None = None,
         tls: SSLContext | None = None,
         loopback: bool = False,
+        wrap: Wrap = lambda app: app,
         **mesh: Any,
     ) -> AsyncIterator[House]:
-        """The node `name` serves at `address`; `mesh`: keys of that section of its
-        configuration."""
+        """The node `name` serves at `address`; `mesh`: keys of that section of its configuration.
+        `wrap`: what stands between the server and the door."""
         world = world or self.world(address)
         config = config_of(loopback=loopback, **mesh)
         async with open_node(world, self.homes / name, config, name) as node:
             async with node.open_mesh(Metrics()) as door:
-                app = door.make_app(lambda: About("1", list(MODES), "", "custom", 0))
+                app = wrap(door.make_app(lambda: About("1", list(MODES), "", "custom", 0)))
                 async with self.serving(address, app, world=world, tls=tls) as url:
                     yield House(node, door, url)
 

@@ -201,6 +201,14 @@ class MeshConfig(Struct, frozen=True):
             " restarts. At 50, as the other two, nothing is dropped; an import never is.",
         ),
     ] = 50
+    coordinates: Annotated[
+        Literal["relative", "nara"],
+        Key(
+            "by which rule the node finds its place among its peers",
+            "`relative` is the rule of the paper about Vivaldi, `nara` the one that naras have."
+            " Nodes of both rules can be in one mesh.",
+        ),
+    ] = "relative"
     requests_per_minute: Annotated[
         int,
         Whole(1, 1_000_000),

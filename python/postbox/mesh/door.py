@@ -20,6 +20,12 @@ from postbox.mesh.boot.recovery import HEAD_START_S, Recovery
 from postbox.mesh.bus.bus import Bus
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
+from postbox.mesh.checkpoints import listing
+from postbox.mesh.checkpoints.listing import Listing
+from postbox.mesh.coordinates import telling
+from postbox.mesh.coordinates.coordinates import MAX_PEERS, Coordinates
+from postbox.mesh.coordinates.measuring import Measuring, Target
+from postbox.mesh.coordinates.telling import Telling
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.merging.intake import Intake
 from postbox.mesh.merging.news import Newsroom
@@ -61,6 +67,7 @@ class Mesh:
     peers: Roster
     saver: Saver
     bus: Bus
+    coordinates: Coordinates
     http: Client
     reach: Reach
     metrics: Metrics
@@ -99,17 +106,43 @@ class Mesh:
         world, identity = self.world, self.identity
         sync = SyncAnswers(world, identity, self.ledger.index, self.peers, self.metrics)
         greeting = Greeting(world.clock, identity, self.introductions, about)
+        coordinates = Telling(identity.name, self.coordinates)
+        checkpoints = Listing(world, identity.name, self.ledger.index, self.reach, self.metrics)
         return Routes(
             posts={
                 **dict.fromkeys(wire.SYNC_PATHS, SignedPost(sync.answer, wire.REQUEST_BYTES)),
                 wire.HELLO_PATH: OpenPost(greeting.hello, HELLO_BYTES),
             },
-            gets={wire.PING_PATH: OpenGet(greeting.ping, from_anywhere=True)},
+            gets={
+                wire.PING_PATH: OpenGet(greeting.ping, from_anywhere=True),
+                telling.PATH: OpenGet(coordinates.answer),
+                listing.PATH: OpenGet(checkpoints.answer, is_large=True),
+            },
         )
 
     async def keep_up(self) -> None:
         """All that this node does by itself to be part of the mesh, until cancelled."""
-        await run_loops({"recovery": self.recovery.run, "keeping": self._keep, "bus": self.bus.run})
+        await run_loops(
+            {
+                "recovery": self.recovery.run,
+                "keeping": self._keep,
+                "bus": self.bus.run,
+                "measuring": self._measuring().run,
+            }
+        )
+
+    def _measuring(self) -> Measuring:
+        return Measuring(
+            self.world,
+            self.identity,
+            self.coordinates,
+            self.intake,
+            lambda: [
+                Target(one.name, one.url) for one in self.peers.choose(MAX_PEERS, purpose="ping")
+            ],
+            self.peer,
+            self.metrics,
+        )
 
     async def _keep(self) -> None:
         """Up with every configured peer, once they were asked for what was missed."""
@@ -149,7 +182,9 @@ async def open_mesh(
     metrics: Metrics,
 ) -> AsyncIterator[Mesh]:
     reach = reach_of(config)
+    coordinates = Coordinates(world.random, identity.name, config.mesh.coordinates)
     roster = Roster(world, identity.name, config.mesh.peers, records, admission)
+    roster.distance_ms = coordinates.distance_ms
     saver = Saver(world, store, admission, roster)
     roster.is_online = projections.is_online
     await saver.load()
@@ -177,6 +212,7 @@ async def open_mesh(
             peers=roster,
             saver=saver,
             bus=Bus(world, config.mesh, reach, metrics),
+            coordinates=coordinates,
             http=http,
             reach=reach,
             metrics=metrics,

@@ -50,6 +50,8 @@ class Coordinates:
         self._peers: dict[str, _Peer] = {}  # whoever was heard of last is last
         self.own = start_at(self._drawn(), self._drawn())
         self.moves = 0
+        self.is_kept = False
+        """Whether this process measures. Of several that are one node, the others do not know."""
 
     def place_of(self, name: str) -> Coordinate | None:
         peer = self._peers.get(name)

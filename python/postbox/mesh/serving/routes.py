@@ -50,10 +50,11 @@ class OpenPost(NamedTuple):
 
 class OpenGet(NamedTuple):
     """For anybody, and HEAD likewise; not signed. `from_anywhere`: also where no peer may call
-    from."""
+    from. `is_large`: its answers count among those that wait in memory until they are read."""
 
     answer: Teller
     from_anywhere: bool = False
+    is_large: bool = False
 
 
 class Routes(NamedTuple):

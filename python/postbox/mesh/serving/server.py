@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias, cast
+from urllib.parse import parse_qsl
 
 from quart import Response, request
 from quart_trio import QuartTrio
@@ -137,6 +138,17 @@ class MeshServer:
         self._callers.require_patience(scope)
         return await route.answer(Query(address_of(scope), request.args.to_dict()))
 
+    async def large_get(self, route: OpenGet, scope: HTTPScope, send: Send) -> None:
+        self._callers.require_allowed(scope)
+        self._callers.require_patience(scope)
+        address = address_of(scope)
+        try:
+            with self._callers.one_answer(address):
+                reply = await route.answer(Query(address, _arguments_of(scope)))
+                await send_reply(send, reply, head=scope["method"] == "HEAD")
+        except TooMany:
+            await send_reply(send, reply_to(_BUSY))
+
     def nothing_here(self) -> Reply:
         posts = ", ".join(f"POST {path}" for path in self.routes.posts)
         gets = ", ".join(f"GET {path}" for path in self.routes.gets)
@@ -156,18 +168,23 @@ Send: TypeAlias = "ASGISendCallable"
 
 
 def make_app(server: MeshServer) -> ASGIFramework:
-    """Large bodies on bare ASGI, whose answers are signed as a whole; what is small by quart."""
+    """What is large on bare ASGI, both ways; what is small by quart."""
     pages = make_pages(server)
     posts = server.routes.posts
+    larges = {path: route for path, route in server.routes.gets.items() if route.is_large}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (path := _path_as_sent(scope)) not in posts:
+        path = _path_as_sent(scope) if scope["type"] == "http" else ""
+        if scope["type"] != "http" or not (path in posts or path in larges):
             await pages(scope, receive, send)
             return
         try:
-            if scope["method"] != "POST":
-                raise WrongMethod(path, "POST")
-            await server.post(path, scope, receive, send)
+            if path in posts:
+                _require_method(scope, path, "POST")
+                await server.post(path, scope, receive, send)
+            else:
+                _require_method(scope, path, "GET", "HEAD")
+                await server.large_get(larges[path], scope, send)
         except (WireError, Fault) as error:
             await send_reply(send, reply_to(error))
 
@@ -207,6 +224,21 @@ def _view(server: MeshServer, route: OpenGet) -> Callable[[], Awaitable[Response
 
 def _response(reply: Reply) -> Response:
     return Response(reply.body, reply.status, dict(reply.headers), content_type=reply.content_type)
+
+
+def _require_method(scope: HTTPScope, path: str, *allowed: str) -> None:
+    if scope["method"] not in allowed:
+        raise WrongMethod(path, *allowed)
+
+
+def _arguments_of(scope: HTTPScope) -> dict[str, str]:
+    try:
+        found = parse_qsl(
+            scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=100
+        )
+    except ValueError as error:
+        raise WireError(f"the query cannot be read: {error}") from error
+    return dict(reversed(found))
 
 
 def _path_as_sent(scope: HTTPScope) -> str:
