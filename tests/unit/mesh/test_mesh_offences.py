@@ -11,7 +11,7 @@ from postbox.errors import Fault, Full
 from postbox.mesh.calling.client import Busy, Lied, PeerFault, Stranger
 from postbox.mesh.calling.introductions import MeetingFault
 from postbox.mesh.calling.pull import EndlessPages
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.offences import MALFORMED, UNPROVED, charge_in, charge_of
 from postbox.mesh.peers.standing_rules import Offence
 from postbox.net.faults import BadAnswer, TooLarge, TooSlow, Unreachable

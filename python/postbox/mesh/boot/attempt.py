@@ -76,18 +76,18 @@ class Attempt:
             nursery.cancel_scope.cancel()
         for known in self._peers:
             if not self.plan.has_ended(known.url):
-                self._failed(known, Silent(f"{known.url} took too long"))
+                await self._failed(known, Silent(f"{known.url} took too long"))
 
     async def _ask(self, known: Known) -> None:
         try:
             await _Asking(self, self._means, known).run()
         except Fault as fault:
-            self._failed(known, fault)
+            await self._failed(known, fault)
         self.tell()
 
-    def _failed(self, known: Known, fault: Fault) -> None:
+    async def _failed(self, known: Known, fault: Fault) -> None:
         self.plan.failed(known.url)
-        self._means.roster.failed(known, fault)
+        await self._means.roster.failed(known, fault)
         _LOG.info("a peer gives no more for now", url=known.url, why=str(fault))
 
     def took(self, known: Known, report: Report) -> None:

@@ -41,7 +41,7 @@ class Timeline:
         try:
             await self._walk(peer, took)
         except Fault as fault:
-            roster.failed(known, fault)
+            await roster.failed(known, fault)
             _LOG.info("a peer tells no checkpoints", url=known.url, why=str(fault))
             return False
         roster.succeeded(known)

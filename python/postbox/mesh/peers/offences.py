@@ -11,7 +11,7 @@ from typing import NamedTuple
 from postbox.errors import Fault
 from postbox.mesh.calling.client import Lied
 from postbox.mesh.calling.pull import EndlessPages
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.standing_rules import Offence
 from postbox.net.faults import TooLarge, TooSlow
 

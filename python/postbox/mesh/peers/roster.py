@@ -14,7 +14,7 @@ from postbox.errors import Fault
 from postbox.event import is_name
 from postbox.log.admission import Admission
 from postbox.mesh.calling.introductions import Met
-from postbox.mesh.intake import Report
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.choosing_rules import Candidate, choose
 from postbox.mesh.peers.known import Caller, Known, Origin, Purpose
 from postbox.mesh.peers.offences import Charge, charge_in, charge_of
