@@ -6,39 +6,34 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.events import AppFocus
-from textual.widgets import TextArea
 
 from postbox.chat import drawing
 from postbox.chat.bar import Bar, Note
 from postbox.chat.composer import Composer
-from postbox.chat.desk import Desk, Room
+from postbox.chat.desk import Desk
 from postbox.chat.dialogs import Field, Listed
 from postbox.chat.front import Front
+from postbox.chat.invites import Invites
 from postbox.chat.lines import Span
 from postbox.chat.pane import Pane
 from postbox.chat.people import People
-from postbox.chat.talk_pane import About, TalkPane
+from postbox.chat.talk_pane import TalkPane
 from postbox.chat.waiting import Waiting
-from postbox.client import Change, Changes, Client, Message, State
+from postbox.chat.writing import Writing
+from postbox.client import Change, Changes, Client
 
 PAUSE_S = 0.05
 """Between two looks at what changed: a hundred messages that come at once are drawn once."""
 
 NARROW = 60
 """Columns below which there is place for the conversations or for one of them, not for both."""
-
-DRAFTS = 100
-"""Conversations in which something half written is kept: more than anybody leaves half written."""
-
-REACTION = "👍"
 
 _STDIN = 0
 
@@ -54,7 +49,7 @@ class Chat(App[None]):
     #talk { height: 1fr; }
     #about { display: none; }
     #about.-shown { display: block; }
-    #writing { height: auto; }
+    #writing, #line { height: auto; }
     #prompt { width: 2; }
     Composer { height: auto; max-height: 6; padding: 0; background: ansi_default; }
     .-narrow #list { width: 1fr; display: none; }
@@ -67,6 +62,7 @@ class Chat(App[None]):
         Binding("ctrl+n,f2", "begin", show=False, priority=True),
         Binding("ctrl+o,f3", "people", show=False, priority=True),
         Binding("ctrl+t,f4", "queue", show=False, priority=True),
+        Binding("ctrl+l,f6", "invites", show=False, priority=True),
         Binding("f5", "connect", show=False, priority=True),
         Binding("ctrl+q", "quit", show=False, priority=True),
         Binding("alt+up,ctrl+up", "next_room(-1)", show=False, priority=True),
@@ -84,19 +80,17 @@ class Chat(App[None]):
         self.desk = Desk(client)
         self._changed: set[Change] = set()
         self._moved = asyncio.Event()
-        self._about: About | None = None
-        self._drafts: dict[str, str] = {}
         self._is_fetching = False
         self._front = Front(self, self._draw_passing)
         self._people = People(self._front, self.desk)
         self._waiting = Waiting(self._front, self.desk)
+        self._invites = Invites(self._front, self.desk)
         self.top = Bar(id="top")
         self.list = Pane(id="list")
         self.title_bar = Bar(id="title")
-        self.talk = TalkPane(id="talk", has_end=True)
+        self.writing = Writing(self._front, self.desk, id="writing")
+        self.talk = TalkPane(self._front, self.desk, self.writing, id="talk")
         self.passing = Note(id="passing", least=1)
-        self.about = Bar(id="about")
-        self.composer = Composer(id="composer")
         self.keys = Bar(id="keys")
 
     def compose(self) -> ComposeResult:
@@ -107,10 +101,7 @@ class Chat(App[None]):
                 yield self.title_bar
                 yield self.talk
                 yield self.passing
-                yield self.about
-                with Horizontal(id="writing"):
-                    yield Bar(drawing.PROMPT, id="prompt")
-                    yield self.composer
+                yield self.writing
         yield self.keys
 
     # -- from the library to the screen -----------------------------------------------------------
@@ -151,6 +142,7 @@ class Chat(App[None]):
         self._draw_passing()
         self._people.draw()
         await self._waiting.draw()
+        self._invites.draw()
 
     def _look(self) -> None:
         """At what nobody tells: the seconds to the next try, and that the terminal is gone."""
@@ -187,21 +179,16 @@ class Chat(App[None]):
             await self._open(keys[at])
 
     async def _open(self, key: str) -> None:
-        self._drop_about()
-        self._keep_draft()
+        self.writing.leave()
         if not await self._front.do(self.desk.open(key)):
             return
-        self.composer.put(self._drafts.pop(key, ""))
+        self.writing.enter(key)
         self.talk.show_other(drawing.talk(self.desk))
         self.list.choose(key)
         self.action_write()
         await self.draw()
         await self._saw()
         self._fill()
-
-    def _keep_draft(self) -> None:
-        if self.desk.room and self.composer.text.strip() and len(self._drafts) < DRAFTS:
-            self._drafts[self.desk.room.key] = self.composer.text
 
     def action_begin(self) -> None:
         self._front.ask(
@@ -216,13 +203,16 @@ class Chat(App[None]):
         made = await self._client.create(name.strip(), names)
         await self._open(made.key)
 
-    # -- people, what waits, help, signing in -----------------------------------------------------
+    # -- people, what waits, invites, help, signing in --------------------------------------------
 
     def action_people(self) -> None:
         self._people.show()
 
     async def action_queue(self) -> None:
         await self._waiting.show()
+
+    def action_invites(self) -> None:
+        self._invites.show()
 
     def action_help(self) -> None:
         self._front.show(Listed("Keys", drawing.help_()))
@@ -240,69 +230,6 @@ class Chat(App[None]):
         self._client.sign_in(await self._renew())
 
     # -- messages ---------------------------------------------------------------------------------
-
-    @on(Pane.Taken, "#talk")
-    async def _chose_message(self, event: Pane.Taken) -> None:
-        room = self.desk.room
-        message = room.message(event.key) if room else None
-        if room is not None and message is not None:
-            why = await self._client.why(message.key)
-            self._front.show(Listed("Message", drawing.whole(message, room, why)))
-
-    def action_reply(self) -> None:
-        self._write_about("reply")
-
-    def action_edit(self) -> None:
-        message = self._own()
-        if message is not None:
-            self._write_about("edit")
-            self.composer.put(message.text)
-
-    def _write_about(self, kind: Literal["reply", "edit"]) -> None:
-        message = self._chosen()
-        if message is not None:
-            self._about = About(kind, message)
-            self.about.show(drawing.about(kind, message))
-            self.about.add_class("-shown")
-            self.action_write()
-
-    def action_delete(self) -> None:
-        message = self._own()
-        if message is not None:
-            self._front.confirm(partial(self._client.delete, message), "Delete it for everybody?")
-
-    def action_react(self) -> None:
-        message = self._chosen()
-        if message is not None:
-            field = Field("With what? The same again takes it back", REACTION)
-            self._front.ask(partial(self.desk.toggle, message), "React", field)
-
-    async def action_again(self) -> None:
-        message = self._failed()
-        if message is not None:
-            await self._front.do(self._client.again(message.key))
-
-    async def action_dismiss(self) -> None:
-        message = self._failed()
-        if message is not None:
-            await self._front.do(self._client.dismiss(message.key))
-
-    def _chosen(self) -> Message | None:
-        return self.desk.room.message(self.talk.chosen) if self.desk.room else None
-
-    def _own(self) -> Message | None:
-        message = self._chosen()
-        if message is not None and message.author != self._client.user:
-            self._front.tell("Only its author can do that.")
-            return None
-        return message
-
-    def _failed(self) -> Message | None:
-        message = self._chosen()
-        if message is not None and message.state is not State.FAILED:
-            self._front.tell("It did not fail.")
-            return None
-        return message
 
     @on(Pane.AtStart, "#talk")
     def _wants_older(self) -> None:
@@ -339,35 +266,9 @@ class Chat(App[None]):
 
     # -- writing ----------------------------------------------------------------------------------
 
-    @on(Composer.Sent)
-    async def _sent(self, event: Composer.Sent) -> None:
-        room, about, text = self.desk.room, self._about, event.text.rstrip()
-        self._drop_about()
-        if room is None:
-            self._front.tell("Open a conversation, or begin one: Ctrl+N")
-        elif await self._front.do(self._write(room, about, text)):
-            room.new_after = None
-            self.talk.action_end()
-            return
-        self.composer.put(event.text + self.composer.text)
-
-    async def _write(self, room: Room, about: About | None, text: str) -> None:
-        match about:
-            case About("edit", message):
-                await self._client.edit(message, text, message.change)
-            case About("reply", message):
-                await self._client.send(room.conversation, text, message)
-            case _:
-                await self._client.send(room.conversation, text)
-
-    @on(TextArea.Changed)
-    def _typed(self, event: TextArea.Changed) -> None:
-        if self.desk.room is None or (self._about is not None and self._about.kind == "edit"):
-            return
-        if event.text_area.text:
-            self._client.typing(self.desk.room.conversation)
-        else:
-            self._client.stopped_typing(self.desk.room.conversation)
+    @on(Writing.Sent)
+    def _sent(self) -> None:
+        self.talk.action_end()
 
     @on(Composer.Left)
     def _up(self) -> None:
@@ -375,19 +276,11 @@ class Chat(App[None]):
 
     @on(Composer.Dropped)
     def _dropped(self) -> None:
-        if self._about is None:
-            self.action_list()
-        elif self._about.kind == "edit":
-            self.composer.put("")
-        self._drop_about()
-
-    def _drop_about(self) -> None:
-        self._about = None
-        self.about.remove_class("-shown")
+        self.action_list()
 
     def action_write(self) -> None:
         self.list.screen.remove_class("-listing")
-        self.composer.focus()
+        self.writing.composer.focus()
 
     def action_list(self) -> None:
         self.list.screen.add_class("-listing")

@@ -16,6 +16,8 @@ from postbox.client import (
     Change,
     Client,
     Conversation,
+    Guild,
+    Invite,
     Member,
     Message,
     Queued,
@@ -34,6 +36,11 @@ TITLE_NAMES = 3
 
 OF_LIST = {What.CONVERSATION, What.MESSAGE, What.MEMBERS, What.USER, What.ALL}
 OF_ROOM = OF_LIST | {What.TYPING}
+OF_GUILDS = {What.GUILDS, What.INVITES, What.QUEUE, What.ALL}
+
+
+def invite_key(invite: Invite) -> str:
+    return f"{invite.host} {invite.invite}"
 
 
 @dataclass
@@ -80,6 +87,9 @@ class Desk:
     titles: dict[str, str] = field(default_factory=dict)
     room: Room | None = None
     queue: Sequence[Queued] = ()
+    invites: Sequence[Invite] = ()
+    guilds: Sequence[Guild] = ()
+    pictured: frozenset[str] = frozenset()  # users that gave themselves a picture
     _limit: int = PAGE
     _looking: anyio.Lock = field(
         default_factory=anyio.Lock
@@ -94,6 +104,15 @@ class Desk:
     def refused(self) -> int:
         return sum(1 for row in self.queue if wording.is_refused(row))
 
+    @property
+    def unanswered_invites(self) -> int:
+        return sum(1 for invite in self.invites if invite.answer is None)
+
+    def invite(self, key: str) -> Invite | None:
+        """That is not answered yet."""
+        found = (each for each in self.invites if key == invite_key(each) and each.answer is None)
+        return next(found, None)
+
     # -- what is shown ----------------------------------------------------------------------------
 
     async def load(self) -> None:
@@ -106,6 +125,8 @@ class Desk:
     async def _refresh(self, what: set[What]) -> None:
         if what & {What.MEMBERS, What.USER, What.ALL}:
             self.titles.clear()
+            known = await self.client.users()
+            self.pictured = frozenset(each.user for each in known if each.picture_sha256)
         if what & OF_LIST:
             self.conversations = await self.client.conversations(self._limit)
             await self._name_them()
@@ -113,6 +134,9 @@ class Desk:
             await self._refresh_room()
         if what & {What.QUEUE, What.ALL}:
             self.queue = await self.client.queue(MOST_QUEUED)
+        if what & OF_GUILDS:
+            self.invites = await self.client.invites()
+            self.guilds = await self.client.guilds()
 
     async def more_conversations(self) -> bool:
         """Whether there were more."""

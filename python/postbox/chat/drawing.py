@@ -32,7 +32,8 @@ KEYS = {
 
 def status(desk: Desk) -> Line:
     client = desk.client
-    return wording.connection(client.status, desk.unanswered, desk.refused, client.now_s())
+    counts = wording.Counts(desk.unanswered, desk.refused, desk.unanswered_invites)
+    return wording.connection(client.status, counts, client.now_s())
 
 
 def keys(where: str) -> Line:
@@ -130,7 +131,17 @@ def people(desk: Desk) -> Make:
             return []
         connected = set(client.connected())
         newest = room.conversation.newest_seq
-        return listing.people(room.members, client.user, connected, newest, width)
+        shown = listing.People(client.user, connected, desk.pictured, newest)
+        return listing.people(room.members, shown, width)
+
+    return make
+
+
+def invites(desk: Desk) -> Make:
+    def make(width: int) -> list[Block]:
+        if not (desk.invites or desk.guilds):
+            return [Block("", ((Span("Nobody invites you, and you are in no guild.", Look.DIM),),))]
+        return listing.invites(desk.invites, width) + listing.guilds(desk.guilds, width)
 
     return make
 

@@ -16,6 +16,7 @@ HELP = (
     ("Ctrl+N F2", "new conversation"),
     ("Ctrl+O F3", "people: add, rename, leave"),
     ("Ctrl+T F4", "what waits to be sent, and why"),
+    ("Ctrl+L F6", "invites and guilds"),
     ("F5", "connects now; signs in again"),
     ("Ctrl+Q", "ends"),
     ("", ""),

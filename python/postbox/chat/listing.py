@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 
 from postbox.chat import wording
-from postbox.chat.desk import Waiting
+from postbox.chat.desk import Waiting, invite_key
 from postbox.chat.lines import Block, Line, Look, Span, fitted, joined, spread, wrapped
 from postbox.chat.plain import plain_line
-from postbox.client import Conversation, Member, State
+from postbox.client import Conversation, Guild, Invite, Member, State
 from postbox.client.facts import UNREAD_AT_MOST
 
 
@@ -46,21 +47,26 @@ def _unread(count: int) -> str:
     return f"{count:,}" if count < UNREAD_AT_MOST else f"{UNREAD_AT_MOST:,}+"
 
 
-def people(
-    members: Sequence[Member], user: str, connected: Container[str], newest_seq: int, width: int
-) -> list[Block]:
-    return [
-        Block(each.user, (_person(each, user, connected, newest_seq, width),)) for each in members
-    ]
+@dataclass(frozen=True)
+class People:
+    """What is known of members besides. `user`: whose chat it is. `newest_seq`: of the room."""
+
+    user: str
+    connected: Container[str] = ()
+    pictured: Container[str] = ()
+    newest_seq: int = 0
 
 
-def _person(
-    member: Member, user: str, connected: Container[str], newest_seq: int, width: int
-) -> Line:
-    is_here = member.user == user or member.user in connected
+def people(members: Sequence[Member], known: People, width: int) -> list[Block]:
+    return [Block(each.user, (_person(each, known, width),)) for each in members]
+
+
+def _person(member: Member, known: People, width: int) -> Line:
+    is_own = member.user == known.user
+    is_here = is_own or member.user in known.connected
     notes = [Span("● " if is_here else "○ ", Look.GOOD if is_here else Look.DIM)]
-    notes.append(Span(_both_names(member), Look.OWN if member.user == user else Look.PLAIN))
-    return spread(tuple(notes), (Span(_standing(member, user, newest_seq), Look.DIM),), width)
+    notes.append(Span(_both_names(member), Look.OWN if is_own else Look.PLAIN))
+    return spread(tuple(notes), (Span(_standing(member, known), Look.DIM),), width)
 
 
 def _both_names(member: Member) -> str:
@@ -69,13 +75,40 @@ def _both_names(member: Member) -> str:
     return shown if not name or shown == name else f"{shown} ({name})"
 
 
-def _standing(member: Member, user: str, newest_seq: int) -> str:
+def _standing(member: Member, known: People) -> str:
     parts = ["owner"] if member.is_owner else []
+    if member.user in known.pictured:
+        parts.append("picture")
     if member.is_pending:
         parts.append("sending")
-    elif member.user != user and member.read_seq >= newest_seq:
+    elif member.user != known.user and member.read_seq >= known.newest_seq:
         parts.append("has read all")
     return ", ".join(parts)
+
+
+def invites(all_: Sequence[Invite], width: int) -> list[Block]:
+    """What is answered already and waits to be sent says so."""
+    return [Block(invite_key(each), _invite(each, width)) for each in all_]
+
+
+def _invite(invite: Invite, width: int) -> tuple[Line, ...]:
+    lines = tuple((Span(line),) for line in wrapped(wording.invite(invite), width))
+    if invite.answer is None:
+        return lines
+    answer = "accepted" if invite.answer else "declined"
+    return (*lines, (Span(f"  {answer} · sending", Look.MARK),))
+
+
+def guilds(all_: Sequence[Guild], width: int) -> list[Block]:
+    return [
+        Block(f"{each.host} {each.guild}", (_guild(each, width),))
+        for each in sorted(all_, key=lambda each: (each.name, each.host))
+    ]
+
+
+def _guild(guild: Guild, width: int) -> Line:
+    name = Span(wording.name_of(guild.name), Look.STRONG)
+    return spread((name,), (Span(f"guild at {plain_line(guild.host)}", Look.DIM),), width)
 
 
 def queue(rows: Sequence[Waiting], width: int) -> list[Block]:

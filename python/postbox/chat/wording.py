@@ -5,10 +5,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
+from typing import NamedTuple
 
 from postbox.chat.lines import Line, Look, Span, joined
 from postbox.chat.plain import plain_line
-from postbox.client import Conversation, Message, Queued, Standing, State, Status, Waits, Why
+from postbox.client import (
+    Conversation,
+    Invite,
+    Message,
+    Queued,
+    Standing,
+    State,
+    Status,
+    Waits,
+    Why,
+)
 
 NOBODY = "(no name)"
 
@@ -141,17 +152,35 @@ def title(conversation: Conversation, others: Sequence[str]) -> str:
     return plain_line(conversation.name) or ", ".join(map(name_of, others)) or "(only you)"
 
 
+def invite(found: Invite) -> str:
+    """`name` is what the inviter calls itself; `inviter` what its host does."""
+    called, inviter = plain_line(found.name), plain_line(found.inviter)
+    who = f"{called} ({inviter})" if called else inviter
+    return f"{who} invites you to {name_of(found.conversation)}"
+
+
 # -- the connection and the queue -----------------------------------------------------------------
 
 
-def connection(status: Status, waiting: int, refused: int, now_s: float) -> Line:
-    """The line that says how it stands. `waiting`, `refused`: of the queue."""
+class Counts(NamedTuple):
+    """`waiting`, `refused`: of the queue. `invites`: that the user has not answered."""
+
+    waiting: int = 0
+    refused: int = 0
+    invites: int = 0
+
+
+def connection(status: Status, counts: Counts, now_s: float) -> Line:
+    """The line that says how it stands."""
     shown = _connection(status, now_s)
     parts = [Span(shown.text, shown.look)]
-    if waiting:
-        parts.append(Span(f" · {waiting} waiting", Look.STRONG))
-    if refused:
-        parts.append(Span(f" · {refused} failed", Look.BAD))
+    if counts.invites:
+        word = "invite" if counts.invites == 1 else "invites"
+        parts.append(Span(f" · {counts.invites} {word}", Look.MARK))
+    if counts.waiting:
+        parts.append(Span(f" · {counts.waiting} waiting", Look.STRONG))
+    if counts.refused:
+        parts.append(Span(f" · {counts.refused} failed", Look.BAD))
     return tuple(parts)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from rich.cells import cell_len
 from textual.widgets import Input
 
 from postbox.chat.plain import plain_line
 from postbox.client import Client, Conversation, Message, State
+from postbox.client.core import changes as core
+from postbox.client.core import inputs
+from postbox.client.store.store import Store
 from support.chat_screen import NARROW, WIDE, ChatHost, names, on_asyncio, soon
+from support.client_town import PNG
 from support.hostile_texts import TEXTS
 
 
@@ -254,6 +260,53 @@ async def protect(client: Client) -> None:
     await client._shelf.write(lambda store: store._writer.pragma("query_only", 1))
 
 
+def test_invites_are_answered_and_guilds_and_pictures_are_seen(host: ChatHost) -> None:
+    ann, bob = names("ann", "bob")
+    of_ann, of_bob = host.tokens(ann, bob)
+
+    async def talk() -> None:
+        async with host.phone(bob, of_bob) as phone, host.seat(ann, of_ann) as seat:
+            await phone.set_picture(PNG)
+            await phone.create("Lunch", [ann])
+            await seat.sees("Lunch")
+            await seat.press("enter", "ctrl+o")
+            await seat.sees(bob, "owner, picture")
+            await seat.press("escape")
+
+            await told(seat.client, *OF_ANOTHER_HOST)
+            await seat.sees("2 invites")
+            await seat.press("ctrl+l")
+            await seat.sees("Bob (bob@b.example) invites you to talk", "Garden", "guild at")
+            await seat.press("a")
+            await seat.sees("accepted")
+            await seat.press("a")
+            await seat.says("no invite that waits for an answer")
+            await seat.press("down", "d")
+            await seat.sees("declined")
+            await seat.press("escape")
+            await seat.sees("Lunch", "2 waiting", without="invite")
+
+    on_asyncio(talk)
+
+
+OF_ANOTHER_HOST: Sequence[core.Change] = (
+    core.GuildEntered("b.example", "garden", "Garden"),
+    core.InviteCame("b.example", "1", "bob@b.example", "talk", "Bob"),
+    core.InviteCame("b.example", "2", "carl@b.example", "walk", "Carl"),
+)
+
+
+async def told(client: Client, *changes: core.Change) -> None:
+    """As by its host, of another one; answers wait, as if there were no network."""
+
+    def take(store: Store) -> None:
+        store.take([(changes, store.place())], now_ms=0)
+
+    client._running.tell(inputs.Stopped())
+    await client._shelf.write(take)
+    client._news.heard(changes)
+
+
 def test_what_goes_wrong_is_told_whole_at_the_foot(host: ChatHost) -> None:
     (ann,) = names("ann")
     (of_ann,) = host.tokens(ann)
@@ -264,10 +317,10 @@ def test_what_goes_wrong_is_told_whole_at_the_foot(host: ChatHost) -> None:
             await seat.sees("notes")
             await seat.press("enter")
             await seat.sees("the beginning")
-            seat.app.composer.put("x" * 70_000)
+            seat.app.writing.composer.put("x" * 70_000)
             await seat.press("enter")
             await seat.says("this makes an event of", "at most 65,536")
-            assert len(seat.app.composer.text) == 70_000
+            assert len(seat.app.writing.composer.text) == 70_000
             assert await seat.client.messages(room) == []
 
     on_asyncio(talk)

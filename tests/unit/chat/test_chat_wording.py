@@ -7,7 +7,7 @@ import pytest
 from postbox.chat import listing, wording
 from postbox.chat.desk import Waiting
 from postbox.chat.lines import text_of
-from postbox.client import Standing, State, Status, Waits, Why
+from postbox.client import Guild, Invite, Standing, State, Status, Waits, Why
 from postbox.client.facts import UNREAD_AT_MOST
 from support.chat_facts import ANN, BOB, CARL, conversation, member, queued
 
@@ -36,7 +36,35 @@ from support.chat_facts import ANN, BOB, CARL, conversation, member, queued
 def test_the_first_line_says_how_it_stands(
     status: Status, waiting: int, refused: int, said: str
 ) -> None:
-    assert text_of(wording.connection(status, waiting, refused, now_s=100.0)).startswith(said)
+    counts = wording.Counts(waiting, refused)
+    assert text_of(wording.connection(status, counts, now_s=100.0)).startswith(said)
+
+
+@pytest.mark.parametrize(("invites", "said"), [(1, "live · 1 invite"), (2, "live · 2 invites")])
+def test_invites_are_told_in_the_first_line(invites: int, said: str) -> None:
+    counts = wording.Counts(invites=invites)
+    assert text_of(wording.connection(Status("live"), counts, now_s=0.0)) == said
+
+
+def test_an_invite_says_by_both_names_who_invites_and_what_was_answered() -> None:
+    made = listing.invites(
+        [
+            Invite("b.example", "1", "bob@b.example", "talk", "Bob"),
+            Invite("b.example", "2", "carl@b.example", "", "", answer=False),
+        ],
+        60,
+    )
+    assert [[text_of(line) for line in block.lines] for block in made] == [
+        ["Bob (bob@b.example) invites you to talk"],
+        ["carl@b.example invites you to (no name)", "  declined · sending"],
+    ]
+    guilds = listing.guilds(
+        [Guild("b.example", "g", "Gar\x1bden"), Guild("a.example", "h", "")], 40
+    )
+    assert [" ".join(text_of(block.lines[0]).split()) for block in guilds] == [
+        "(no name) guild at a.example",
+        "Gar␛den guild at b.example",
+    ]
 
 
 def test_who_types_is_told_by_name() -> None:
@@ -77,9 +105,9 @@ def test_people_are_told_with_both_names_who_is_here_and_what_they_read() -> Non
         member(BOB, read_seq=9, display="Ann"),
         member(CARL, is_pending=True, display=""),
     ]
-    made = listing.people(members, ANN, {BOB}, 9, 34)
+    made = listing.people(members, listing.People(ANN, {BOB}, {ANN}, 9), 34)
     assert [" ".join(text_of(block.lines[0]).split()) for block in made] == [
-        "● Ann (ann) owner",
+        "● Ann (ann) owner, picture",
         "● Ann (bob) has read all",
         "○ carl sending",
     ]
