@@ -67,7 +67,10 @@ def talk(desk: Desk) -> Make:
 
 def _failure(room: Room, width: int) -> list[Block]:
     why = wording.refusal(room.conversation.code, room.conversation.detail)
-    text = f"This conversation could not be made: {why}. ^T has it: try again, or drop it."
+    text = (
+        f"This conversation could not be made: {why}. ^T has it: try it again, and what was written"
+        " here goes with it; or drop it."
+    )
     return [Block("", tuple((Span(line, Look.BAD),) for line in wrapped(text, width)))]
 
 

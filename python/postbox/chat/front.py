@@ -11,7 +11,8 @@ from textual.timer import Timer
 
 from postbox.chat.dialogs import Ask, Confirm, Field
 from postbox.chat.plain import plain_line
-from postbox.client import CallFailed
+from postbox.chat.wording import NOT_BY_ITSELF
+from postbox.client import CallFailed, NotByItself
 from postbox.errors import Fault
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class Front:
             await doing
         except CallFailed as failed:
             return plain_line(failed.text)
+        except NotByItself:
+            return NOT_BY_ITSELF
         except (ValueError, Fault) as error:
             return plain_line(str(error)) or type(error).__name__
         return ""
@@ -56,11 +59,18 @@ class Front:
 
         self.show(Ask(title, fields, do))
 
-    def confirm(self, then: Callable[[], Awaitable[object]], question: str) -> None:
+    def confirm(
+        self, then: Callable[[], Awaitable[object]], question: str, *, is_over: bool = False
+    ) -> None:
+        """`is_over`: in front of the list that stands there."""
+
         async def do() -> str:
             return await self.why_not(then())
 
-        self.show(Confirm(question, do))
+        if is_over:
+            self._app.push_screen(Confirm(question, do))
+        else:
+            self.show(Confirm(question, do))
 
     def show(
         self, screen: ModalScreen[T], then: Callable[[T | None], Awaitable[None]] | None = None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
+
 from postbox.chat import drawing, wording
 from postbox.chat.desk import Desk
 from postbox.chat.dialogs import Act, Answer, Listed
 from postbox.chat.front import Front
 from postbox.chat.pane import Make
+from postbox.client import NotByItself
 
 ACTS = (Act("t", "try again", is_of_one=True), Act("x", "drop", is_of_one=True))
 
@@ -33,5 +37,13 @@ class Waiting:
         refused = {row.local for row in self._desk.queue if wording.is_refused(row)}
         if answer.key not in refused:
             return "It was not refused: it goes by itself."
-        act = client.dismiss if answer.act == "drop" else client.again
+        act: Callable[[str], Awaitable[object]]
+        act = self._drop if answer.act == "drop" else client.again
         return await self._front.why_not(act(answer.key))
+
+    async def _drop(self, key: str) -> None:
+        try:
+            await self._desk.client.dismiss(key)
+        except NotByItself:  # a conversation, and something was written in it
+            drop = partial(self._desk.client.dismiss, key, whole=True)
+            self._front.confirm(drop, "Drop it, with all that was written in it?", is_over=True)

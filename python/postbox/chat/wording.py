@@ -22,6 +22,7 @@ from postbox.client import (
 )
 
 NOBODY = "(no name)"
+NOT_BY_ITSELF = "What it belongs to was refused: try that again, with ^T, and this goes with it."
 
 KINDS = {
     "sendingNewMessage": "message",

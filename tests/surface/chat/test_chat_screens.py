@@ -192,6 +192,49 @@ def test_what_the_host_refuses_is_seen_with_the_reason_and_dropped(host: ChatHos
     on_asyncio(talk)
 
 
+def test_a_refused_conversation_is_tried_again_or_dropped_with_what_was_written_in_it(
+    host: ChatHost,
+) -> None:
+    ann, bob, nobody = names("ann", "bob", "nobody")
+    of_ann, of_bob = host.tokens(ann, bob)
+
+    async def talk() -> None:
+        async with host.seat(ann, of_ann) as seat:
+            await seat.sees("live")
+            room = await seat.client.create("Early", [bob])
+            await seat.client.send(room, "are you there?")
+            await seat.sees("Early")
+            await seat.press("enter")
+            await seat.says("could not be made", "what was written here goes with it")
+            await seat.press("up", "t")
+            await seat.says("What it belongs to was refused")
+            async with host.phone(bob, of_bob) as phone:
+                await seat.press("ctrl+t")
+                await seat.sees("new conversation in Early", "message in Early")
+                await seat.press("t")
+                await seat.sees("Nothing waits.")
+                await seat.press("escape")
+                await seat.sees("are you there? · ", without="could not be made")
+                (theirs,) = await phone.conversations()
+                await soon(lambda: shows(phone, theirs, "are you there?"))
+
+            lost = await seat.client.create("Lost", [nobody])
+            await seat.client.send(lost, "into nothing")
+            await seat.sees("Lost", "2 failed")
+            await seat.press("ctrl+t", "x")
+            await seat.sees("Drop it, with all that was written in it?")
+            await seat.press("y")
+            await seat.sees("Nothing waits.")
+            await seat.press("escape")
+            await seat.sees("Early", without="Lost")
+
+    on_asyncio(talk)
+
+
+async def shows(phone: Client, room: Conversation, text: str) -> bool:
+    return [each.text for each in await phone.messages(room)] == [text]
+
+
 @SIZES
 def test_a_dialog_whose_answer_is_wrong_says_why_and_keeps_what_was_typed(
     host: ChatHost, size: tuple[int, int]
