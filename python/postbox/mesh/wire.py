@@ -139,28 +139,69 @@ def decode_answer(body: bytes, content_type: str) -> SyncAnswer:
 
 
 @cache
-def _json_answer() -> msgspec.json.Decoder[Any]:
-    """The events are an array of up to MAX_EVENTS fields, whose end is an error where it comes: the
-    length of a list is checked after it was read, and 20 MiB of `1,1,1` are 800 MB by then. Made
-    when the first nara is asked, in 40 ms."""
-    events = msgspec.defstruct(
+def _json_events() -> Any:
+    """An array of up to MAX_EVENTS fields, whose end is an error where it comes: the length of a
+    list is checked after it was read, and 20 MiB of `1,1,1` are 800 MB by then."""
+    return msgspec.defstruct(
         "Events",
         [(f"event{n}", msgspec.Raw | msgspec.UnsetType, UNSET) for n in range(MAX_EVENTS)],
         array_like=True,
         forbid_unknown_fields=True,
     )
+
+
+@cache
+def _json_answer() -> msgspec.json.Decoder[Any]:
+    """Made when the first nara is asked, in 40 ms."""
     answer = msgspec.defstruct(
         "JsonAnswer",
         [
             ("sender", str),
             ("ts", Int64),
-            ("events", events | None, None),
+            ("events", _json_events() | None, None),
             ("next_cursor", str | None, None),
             ("sig", str, ""),
         ],
         rename={"sender": "from"},
     )
     return msgspec.json.Decoder(answer)
+
+
+class CheckpointList(NamedTuple):
+    """A page of `GET /api/checkpoints/all`, read. `count`: of all its events."""
+
+    checkpoints: list[bytes]
+    count: int
+    has_more: bool
+
+
+def decode_checkpoints(body: bytes) -> CheckpointList:
+    """Nobody signs it: what is no checkpoint is left out, since other events may bring keys."""
+    try:
+        answer = _json_checkpoints().decode(body)
+        fields = () if answer.checkpoints is None else msgspec.structs.astuple(answer.checkpoints)
+        events = [bytes(event) for event in fields if event is not UNSET]
+        checkpoints = [event for event in events if _KIND.decode(event).svc == "checkpoint"]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise WireError(f"the answer is no list of checkpoints: {error}") from error
+    return CheckpointList(checkpoints, len(events), answer.has_more)
+
+
+class _Kind(Struct):
+    svc: str = ""
+
+
+_KIND = msgspec.json.Decoder(_Kind)
+
+
+@cache
+def _json_checkpoints() -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(
+        msgspec.defstruct(
+            "JsonCheckpoints",
+            [("checkpoints", _json_events() | None, None), ("has_more", bool, False)],
+        )
+    )
 
 
 def is_msgpack(content_type: str) -> bool:

@@ -114,6 +114,21 @@ def test_what_comes_to_the_peer_late_is_found_within_the_overlap_or_by_a_whole_w
     keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
 
 
+def test_who_was_walked_before_is_asked_for_what_is_new_from_the_first_round_on(
+    tmp_path: Path,
+) -> None:
+    """By a life of this node before, or by its recovery."""
+
+    async def test(kept: Kept) -> None:
+        kept.link.cursor_ns = before_ns = NOW_NS - DAY_NS
+        await kept.pauses(WHOLE_EVERY + 1)
+        newest = NOW_NS - SECOND_NS
+        later = [newest - OVERLAP_NS] * (WHOLE_EVERY - 1)
+        assert kept.cursors == [before_ns - OVERLAP_NS, *later, None]
+
+    keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
+
+
 def test_after_a_failure_the_walk_is_whole_and_the_count_begins_anew(tmp_path: Path) -> None:
     async def test(kept: Kept) -> None:
         await kept.pauses(2)

@@ -117,12 +117,23 @@ class _Asking:
         self._known = known
         self._peer = means.peer_of(known)
         self._newest_ns = 0
+        self._report = Report()
 
     async def run(self) -> None:
         await self._meet()
         roster, known = self._means.roster, self._known
+        try:
+            await self._follow_plan()
+        finally:  # what came is to be judged, however it ended
+            with trio.CancelScope(shield=True):
+                await roster.gave(known, self._report)
+        if self._plan.has_told(known.url):
+            roster.succeeded(known)
+            roster.walked(known, self._newest_ns)
+
+    async def _follow_plan(self) -> None:
         while True:
-            match self._plan.next(known.url, self._means.now_s()):
+            match self._plan.next(self._known.url, self._means.now_s()):
                 case Sample(size):
                     await self._sample(size)
                 case Walk(since_ns):
@@ -130,10 +141,7 @@ class _Asking:
                 case Rest.WAIT:
                     await self._attempt.change()
                 case Rest.LEAVE:
-                    break
-        if self._plan.has_told(known.url):
-            roster.succeeded(known)
-            self._reached(self._newest_ns)
+                    return
 
     async def _meet(self) -> None:
         met = await self._peer.meet()
@@ -145,8 +153,8 @@ class _Asking:
     async def _sample(self, size: int) -> None:
         request = SyncRequest(mode="sample", sample_size=size)
         heard, report = await ask(self._peer, request, self._means.intake)
-        count = len(heard.batch)
-        self._saw(heard.batch.span())
+        count, span = len(heard.batch), heard.batch.span()
+        self._newest_ns = max(self._newest_ns, span[1] if span else 0)
         self._plan.sampled(
             self._known.url,
             Brought(count, report.imported),
@@ -154,7 +162,7 @@ class _Asking:
             self._means.now_s(),
             is_all=count < size and heard.bytes < CUT_BYTES,
         )
-        self._attempt.took(self._known, report)
+        self._took(report)
 
     async def _walk(self, since_ns: int) -> None:
         walk = PageWalk(self._peer, self._means.intake, since_ns)
@@ -164,7 +172,7 @@ class _Asking:
                     await self._flooded(walk.report)
                     return
         finally:  # what was walked is walked, however it ended
-            self._reached(walk.reached_ns)
+            self._means.roster.walked(self._known, walk.reached_ns)
         self._paged(walk.taken)
         self._newest_ns = max(self._newest_ns, walk.newest_ns)
         self._plan.walked(self._known.url)
@@ -173,18 +181,14 @@ class _Asking:
         held, now_s = len(self._means.index), self._means.now_s()
         brought = Brought(taken.total, taken.imported)
         may_go_on = self._plan.paged(self._known.url, brought, held, now_s)
-        self._attempt.took(self._known, taken)
+        self._took(taken)
         return may_go_on
+
+    def _took(self, taken: Report) -> None:
+        self._report.add(taken)
+        self._attempt.took(self._known, taken)
 
     async def _flooded(self, report: Report) -> None:
         why = f"its pages had {report.total} events, and no end"
         await self._means.roster.accuse(self._known.name, Offence.FLOODED, why)
         self._plan.failed(self._known.url)
-
-    def _saw(self, span: tuple[int, int] | None) -> None:
-        self._newest_ns = max(self._newest_ns, span[1] if span else 0)
-
-    def _reached(self, until_ns: int) -> None:
-        """What says that it is of the future has not been waited for."""
-        now_ns = self._means.world.clock.now_ns()
-        self._means.roster.walked(self._known, min(until_ns, now_ns))

@@ -6,18 +6,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from postbox.errors import Fault
+from postbox.errors import Fault, WireError
 from postbox.logs import get
+from postbox.mesh import wire
 from postbox.mesh.boot.attempt import Means
-from postbox.mesh.calling.client import Peer
+from postbox.mesh.calling.client import SYNC_BOUNDS, Peer, PeerFault
 from postbox.mesh.calling.pull import PageWalk
+from postbox.mesh.checkpoints import listing
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.known import Known
+from postbox.rules import Payer
 
 TELLERS = 5
 """Peers that told theirs are enough (boot_checkpoint.go)."""
 PAGE = 1_000
 """Checkpoints in one answer; nara's."""
+MOST_PAGES = 100
+"""Of a list: a checkpoint a day of 1,000 names, for a quarter of a year."""
 
 _LOG = get("postbox.mesh.boot")
 
@@ -39,13 +44,21 @@ class Timeline:
         peer = self._means.peer_of(known)
         roster = self._means.roster
         try:
-            await self._walk(peer, took)
+            roster.met(known, await peer.meet())
+            await self._by_some_way(peer, known.name, took)
         except Fault as fault:
             await roster.failed(known, fault)
             _LOG.info("a peer tells no checkpoints", url=known.url, why=str(fault))
             return False
         roster.succeeded(known)
         return True
+
+    async def _by_some_way(self, peer: Peer, name: str, took: Callable[[Report], None]) -> None:
+        try:
+            await self._walk(peer, took)
+        except PeerFault as fault:
+            _LOG.info("a peer gives no pages of checkpoints", name=name, why=str(fault))
+            await self._list(peer, name, took)
 
     async def _walk(self, peer: Peer, took: Callable[[Report], None]) -> None:
         services, intake = ("checkpoint",), self._means.intake
@@ -54,3 +67,23 @@ class Timeline:
         while has_more:
             has_more = await walk.step()
             took(walk.taken)
+
+    async def _list(self, peer: Peer, name: str, took: Callable[[Report], None]) -> None:
+        """The other way to them, which nobody signs: nothing but checkpoints is taken, and each is
+        believed as far as its votes prove it."""
+        intake, offset = self._means.intake, 0
+        for _ in range(MOST_PAGES):
+            query = {"limit": str(PAGE), "offset": str(offset)}
+            answer = await peer.get(listing.PATH, SYNC_BOUNDS, query)
+            try:
+                page = wire.decode_checkpoints(answer.body)
+            except WireError as error:
+                raise PeerFault(
+                    f"{name} gave a list of checkpoints that is none: {error}"
+                ) from error
+            batch = await intake.decode(page.checkpoints)
+            took(await intake.take(batch, Payer("peer", name)))
+            offset += page.count
+            if not page.has_more or not page.count:
+                return
+        raise PeerFault(f"{name} has {MOST_PAGES} pages of checkpoints, and no end")

@@ -121,8 +121,9 @@ class Roster:
             peer.origin = Origin.MET
 
     def walked(self, peer: Known, until_ns: int) -> None:
-        """All that it has up to there was asked for, page by page, and is durable."""
-        peer.cursor_ns = max(peer.cursor_ns, until_ns)
+        """All that it has up to there was asked for, page by page, and is durable. An event may say
+        that it is of the future; what comes until then was not."""
+        peer.cursor_ns = max(peer.cursor_ns, min(until_ns, self._world.clock.now_ns()))
 
     async def failed(self, peer: Known, fault: Fault) -> None:
         """An exchange came to no end, or to a bad one, which may be held against the peer."""
