@@ -168,10 +168,10 @@ def _json_answer() -> msgspec.json.Decoder[Any]:
 
 
 class CheckpointList(NamedTuple):
-    """A page of `GET /api/checkpoints/all`, read. `count`: of all its events."""
+    """A page of `GET /api/checkpoints/all`, read. `given`: events of any kind in it."""
 
     checkpoints: list[bytes]
-    count: int
+    given: int
     has_more: bool
 
 

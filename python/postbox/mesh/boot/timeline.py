@@ -83,7 +83,7 @@ class Timeline:
                 ) from error
             batch = await intake.decode(page.checkpoints)
             took(await intake.take(batch, Payer("peer", name)))
-            offset += page.count
-            if not page.has_more or not page.count:
+            offset += page.given
+            if not page.has_more or not page.given:
                 return
         raise PeerFault(f"{name} has {MOST_PAGES} pages of checkpoints, and no end")
