@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from support.command import TIMEOUT_S, Call, ready_url, running
 from support.terminals import Terminal, on_terminal
 
 ENTER, CTRL_Q, CTRL_T = "\r", "\x11", "\x14"
+IDLE_S = 1.5
+"""In which a chat that draws what did not change would do so: it looks once a second."""
+
+MOST_PIECES = 50
+"""Of what is written behind an event."""
 
 
 def chat(home: Path, user: str) -> list[str | Path]:
@@ -42,9 +48,9 @@ def begin(ann: Terminal, bob: Terminal, url: str, token: str, path: Path) -> Non
         terminal.sees("▸Lunch", "Noodles?")
 
 
-async def created(url: str, token: str, path: Path) -> None:
+async def created(url: str, token: str, path: Path, members: Sequence[str] = ("bob",)) -> None:
     async with open_client(url, token, path) as client:
-        room = await client.create("Lunch", ["bob"])
+        room = await client.create("Lunch", members)
         await client.send(room, "Noodles?")
         await client.drained()
 
@@ -87,6 +93,40 @@ def test_two_side_by_side_survive_the_kill_of_their_host(tmp_path: Path, call: C
     for word in ("eins", "one"):
         of_one = [text for text in texts if text.startswith(word)]
         assert of_one == [f"{word} {at}" for at in (1, 2, 3)]
+
+
+def test_only_what_changed_is_drawn_and_a_killed_chat_has_kept_all(
+    tmp_path: Path, call: Call
+) -> None:
+    home = tmp_path / "home"
+    minted = call("token", "mint", "--user", "ann", "--device", "tablet", "--home", home)
+    with running("serve", "--home", home, "--listen", "127.0.0.1:0", "--loopback") as host:
+        url = ready_url(host)
+        asyncio.run(created(url, minted.out.strip(), tmp_path / "tablet.db", []))
+        with on_terminal(*chat(home, "ann")) as ann:
+            ann.sees("live", "Lunch")
+            ann.type(ENTER)
+            ann.sees("▸Lunch", "Noodles?")
+            assert rests(ann), "nothing happens, and something is drawn"
+            ann.forget()
+            drawn = len(ann.written)
+            ann.type("x")
+            ann.sees("x")
+            assert rests(ann)
+            assert len(ann.written) - drawn < 400, "a line is 80 characters: one was typed in"
+            ann.type(" marks the spot")
+            ann.sees("spot")
+            ann.forget()
+            ann.type(ENTER)
+            ann.sees("x marks the spot")
+            ann.process.kill()
+        with on_terminal(*chat(home, "ann")) as ann:
+            ann.sees("Lunch", "x marks the spot")
+
+
+def rests(terminal: Terminal) -> bool:
+    """Whether it comes to write nothing for a while."""
+    return not all(terminal.take(IDLE_S) for _ in range(MOST_PIECES))
 
 
 def test_it_ends_with_its_terminal(tmp_path: Path, call: Call) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +10,8 @@ from rich.cells import cell_len
 from textual.widgets import Input
 
 from postbox.chat.plain import plain_line
-from postbox.client import Client, Conversation, Message, State
+from postbox.chat.tokens import TokenFile
+from postbox.client import Client, Conversation, Message, State, open_client
 from postbox.client.core import changes as core
 from postbox.client.core import inputs
 from postbox.client.store.store import Store
@@ -450,6 +452,47 @@ def _check(lines: list[str], size: tuple[int, int]) -> None:
 def _cell(line: str, at: int) -> str:
     cells = "".join(char + " " * (cell_len(char) - 1) for char in line)
     return cells[at]
+
+
+def test_a_token_that_is_no_good_any_more_is_replaced_in_its_file(host: ChatHost) -> None:
+    (ann,) = names("ann")
+    (of_ann,) = host.tokens(ann)
+    file = host.folder / f"{ann}.token"
+    signed, _, signature = of_ann.rpartition(".")
+    file.write_text(f"{signed}.{signature[::-1]}")
+
+    async def talk() -> None:
+        async with host.seat(ann, of_ann, tokens=TokenFile(file)) as seat:
+            await seat.sees("needs sign-in: F5")
+            await seat.press("f5")
+            await seat.sees("needs sign-in: F5")
+            file.write_text("")
+            await seat.press("f5")
+            await seat.says("is empty: put a token there, then F5")
+            file.write_text(of_ann)
+            await seat.press("f5")
+            await seat.sees("live", without="sign-in")
+
+    on_asyncio(talk)
+
+
+def test_a_chat_that_a_copy_of_its_file_displaced_takes_it_back(host: ChatHost) -> None:
+    (ann,) = names("ann")
+    (of_ann,) = host.tokens(ann)
+
+    async def talk() -> None:
+        async with host.phone(ann, of_ann) as phone:
+            await phone.create("Lunch")
+        copy = shutil.copy(host.folder / f"{ann}.db", host.folder / f"{ann}-copy.db")
+        async with host.seat(ann, of_ann) as seat:
+            await seat.sees("live", "Lunch")
+            async with open_client(host.url, of_ann, copy) as other:
+                await seat.sees("live elsewhere; F5 takes it back")
+                await seat.press("f5")
+                await seat.sees("live", without="elsewhere")
+                assert not other.status.is_live
+
+    on_asyncio(talk)
 
 
 def test_nothing_is_lost_when_the_size_changes(host: ChatHost) -> None:
