@@ -167,6 +167,6 @@ def _means(events: Iterator[Event]) -> dict[Way, float]:
     ways: defaultdict[Way, list[float]] = defaultdict(list)
     for event in events:
         ping = event.payload
-        if isinstance(ping, Ping):
+        if isinstance(ping, Ping) and ping.observer != ping.target:
             ways[ping.observer, ping.target].append(ping.rtt_ms)
     return {way: fsum(ways[way]) / len(ways[way]) for way in sorted(ways)}
