@@ -191,7 +191,7 @@ class _Serving:
         node, metrics = self.node, self.listener.metrics
         since_s = node.world.clock.elapsed_s()
         async with (
-            node.open_mesh(metrics) as mesh,
+            node.open_mesh(metrics, self._url_for_peers) as mesh,
             node.open_hosts(metrics, self.host) as hosts,
             node.open_clients(metrics) as clients,
             trio.open_nursery() as operator,
@@ -242,12 +242,17 @@ class _Serving:
     def url(self) -> str:
         return self.node.config.mesh.url or self.listening
 
+    @property
+    def _url_for_peers(self) -> str:
+        return url_for_peers(self.node.config, self.listening)
+
     def _about(self, since_s: float) -> About:
-        told_url = url_for_peers(self.node.config, self.listening)
         uptime_s = int(self.node.world.clock.elapsed_s() - since_s)
         index = self.node.ledger.index
         mode = mode_of(index.capacity)
-        return About(version("postbox"), list(MODES), told_url, mode, uptime_s, len(index))
+        return About(
+            version("postbox"), list(MODES), self._url_for_peers, mode, uptime_s, len(index)
+        )
 
 
 async def _stop_opening(stop: trio.Event, front: Front, opening: trio.CancelScope) -> None:

@@ -97,18 +97,21 @@ class Node:
         sees to that, it is not waited for."""
         await self.leases.within(RETENTION, partial(self.ledger.settle, self.admission))
 
-    def open_mesh(self, metrics: Metrics) -> AbstractAsyncContextManager[Mesh]:
-        """The mesh's door, for whoever asks peers or answers them."""
+    def open_mesh(self, metrics: Metrics, url: str = "") -> AbstractAsyncContextManager[Mesh]:
+        """The mesh's door, for whoever asks peers or answers them. `url`: where peers are told to
+        call this node."""
         from postbox.mesh.door import open_mesh  # HTTP, which takes longer to load than all else
 
         return open_mesh(
             self.world,
             self.config,
+            url,
             self.identity,
             self.directory,
             self.waiting,
             self.records,
             self.store,
+            self.tail,
             self.admission,
             self.ledger,
             self.intake,

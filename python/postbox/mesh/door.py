@@ -12,12 +12,14 @@ import trio
 
 from postbox.config import Config, MeshConfig
 from postbox.log.admission import Admission
+from postbox.log.tail import Tail
 from postbox.mesh import wire
 from postbox.mesh.background.keeping import Keeper, keep_up
 from postbox.mesh.background.loops import run_loops
 from postbox.mesh.boot.attempt import Means
 from postbox.mesh.boot.recovery import HEAD_START_S, Recovery
 from postbox.mesh.bus.bus import Bus
+from postbox.mesh.bus.joining import OnBus, join
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.checkpoints import listing
@@ -55,8 +57,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mesh:
+    """`url`: where peers are told to call this node, "" for nowhere. `on_bus`: what it says and
+    hears on `bus`."""
+
     world: World
     config: MeshConfig
+    url: str
     identity: Identity
     directory: Directory
     ledger: MeshLedger
@@ -67,6 +73,7 @@ class Mesh:
     peers: Roster
     saver: Saver
     bus: Bus
+    on_bus: OnBus
     coordinates: Coordinates
     http: Client
     reach: Reach
@@ -76,7 +83,7 @@ class Mesh:
     def recovery(self) -> Recovery:
         index, intake, roster = self.ledger.index, self.intake, self.peers
         means = Means(self.world, index, intake, roster, self.peer_of)
-        return Recovery(means, self.metrics)
+        return Recovery(means, self.metrics, self.on_bus.exchange.ask)
 
     def peer_of(self, known: Known) -> Peer:
         """With whom the operator named one gets to know each other; anybody else must be who it
@@ -126,7 +133,7 @@ class Mesh:
             {
                 "recovery": self.recovery.run,
                 "keeping": self._keep,
-                "bus": self.bus.run,
+                **self.on_bus.loops(),
                 "measuring": self._measuring().run,
             }
         )
@@ -169,11 +176,13 @@ class Mesh:
 async def open_mesh(
     world: World,
     config: Config,
+    url: str,
     identity: Identity,
     directory: Directory,
     waiting: Waiting,
     records: Records,
     store: StoreRunner,
+    tail: Tail,
     admission: Admission,
     ledger: MeshLedger,
     intake: Intake,
@@ -188,10 +197,15 @@ async def open_mesh(
     saver = Saver(world, store, admission, roster)
     roster.is_online = projections.is_online
     await saver.load()
+    bus = Bus(world, config.mesh, reach, metrics)
+    on_bus = join(world, identity, bus, directory, ledger, roster, intake, projections, reach, url)
+    if bus.is_configured:
+        tail.follow(on_bus.announcer)
     async with open_client(world.net, reach=reach) as http:
         yield Mesh(
             world=world,
             config=config.mesh,
+            url=url,
             identity=identity,
             directory=directory,
             ledger=ledger,
@@ -211,7 +225,8 @@ async def open_mesh(
             ),
             peers=roster,
             saver=saver,
-            bus=Bus(world, config.mesh, reach, metrics),
+            bus=bus,
+            on_bus=on_bus,
             coordinates=coordinates,
             http=http,
             reach=reach,

@@ -26,10 +26,12 @@ from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
 from postbox.net.mqtt.broker import Broker, broker_of
 from postbox.net.mqtt.connection import Connection, Message, is_topic_of, open_mqtt
+from postbox.net.rates import TooOften
 from postbox.world import World
 
 Handler: TypeAlias = Callable[[str, bytes], Awaitable[None]]
-"""Of a topic and a payload, whoever published it. A WireError says that it makes no sense."""
+"""Of a topic and a payload, whoever published it. A WireError says that it makes no sense, TooOften
+that it is left alone."""
 
 WAITING_MESSAGES = 256
 WAITING_BYTES = 16 * 2**20
@@ -224,6 +226,9 @@ class _Line:
         try:
             await self._handler(message.topic, message.payload)
             self._metrics.bus_message("heard")
+        except TooOften as error:
+            self._metrics.bus_message("dropped")
+            self._log.warning("more messages than are dealt with", error=str(error))
         except WireError as error:
             self._metrics.bus_message("refused")
             self._log.info("a message makes no sense", error=str(error))
