@@ -74,7 +74,7 @@ class Recovery:
         """The first attempt is over, or there is nobody to ask."""
         self._means = means
         self._metrics = metrics
-        self._fallback = fallback
+        self.fallback = fallback
         self._timeline = Timeline(means)
         self._log = get("postbox.mesh.boot")
         self._said = 0  # events held when the log had its last line
@@ -94,7 +94,7 @@ class Recovery:
             if (plan is not None and plan.is_done) or self.progress.attempts >= ATTEMPTS:
                 break
             if plan is None or plan.missed == len(peers):
-                await self._fallback()
+                await self.fallback()
             if plan is None and looks < len(FIRST_WAITS_S):
                 self._log.info("recovery: no peer is known yet", next_s=wait_s)
             self.progress.stage = Stage.LOOKING if plan is None else Stage.PAUSING

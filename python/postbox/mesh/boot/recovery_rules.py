@@ -65,7 +65,7 @@ def goal_of(capacity: int) -> Goal:
     target = TARGET.get(mode, min(capacity, TARGET["medium"]))
     if mode == "short":
         return Goal(target, capacity, SHORT_PEERS, SHORT_SAMPLE)
-    return Goal(target, capacity, PEERS, SAMPLE)
+    return Goal(target, capacity, PEERS, min(SAMPLE, target))
 
 
 ATTEMPT_S = 1800.0
