@@ -130,9 +130,8 @@ class Replay:
             if before is None or before.as_of_time <= found.as_of_time:
                 self.signed[found.subject] = found
             return
-        actor = told.get("actor") or told.get("observer") or told.get("From")
-        target = told.get("target") or told.get("subject") or actor
-        assert actor
+        actor: str = told.get("actor") or told.get("observer") or told["From"]
+        target: str = told.get("target") or told.get("subject") or actor
         if svc == "ping" and actor != target:
             self.ways[actor, target].append(told["rtt"])
         if ts > NOW_NS:
@@ -260,7 +259,8 @@ def test_the_checkpoint_that_counts_is_attested_and_speaks_of_the_latest_time() 
     rows = [(older_news, Standing.ATTESTED), (newer_news, Standing.ATTESTED)]
     apply(ledger, [[*rows, (forged, Standing.UNPROVEN)]], lambda: None)
     found = views(ledger).checkpoint("bob")
-    assert found is not None and found.as_of_time == 1_790_000_000
+    assert found is not None
+    assert found.as_of_time == 1_790_000_000
 
 
 def test_a_flood_of_hearsay_hides_no_opinion_of_those_who_signed() -> None:

@@ -1,0 +1,105 @@
+//! What is said by a name and about it, newest first, as looking at every event finds it; and the
+//! names in some events.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use ledger_core::event::{Id, Service};
+use ledger_core::ledger::{Role, Words};
+use ledger_core::verify::Standing;
+use proptest::prelude::*;
+
+use support::*;
+
+fn any_spec() -> impl Strategy<Value = Spec> {
+    (1..12_i64, 0..8_u8, 0..3_u64, 0..3_u64, any::<bool>()).prop_map(|(ts, kind, a, b, proved)| {
+        let (a, b) = (name(a), name(b));
+        let spec = match kind {
+            0 => ping(ts, &a, &b),
+            1 => status(ts, &a, &b),
+            2 => restart(ts, &a, &b, 1),
+            3 => hey_there(ts, &a),
+            4 => chau(ts, &a),
+            5 => checkpoint(ts, &b),
+            6 => seen(ts, &a, &b),
+            _ => tease(ts, &a, &b),
+        };
+        match proved {
+            true => spec.attested(),
+            false => spec,
+        }
+    })
+}
+
+fn has_role(spec: &Spec, name: &str, role: Option<Role>) -> bool {
+    let (is_by, is_about) = (spec.actor() == name, spec.target() == name);
+    match role {
+        None => is_by || is_about,
+        Some(Role::By) => is_by,
+        Some(Role::About) => is_about && !is_by,
+    }
+}
+
+fn naive(log: &Log, specs: &[Spec], asked: &Words<'_>) -> Vec<Id> {
+    let mut found: Vec<(i64, Id)> = specs
+        .iter()
+        .filter(|spec| log.holds(spec))
+        .filter(|spec| has_role(spec, asked.name, asked.role))
+        .filter(|spec| asked.services.contains(&spec.service()))
+        .filter(|spec| spec.standing >= asked.least && spec.ts <= asked.upto_ns)
+        .map(|spec| (spec.ts, spec.id()))
+        .collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.truncate(asked.most);
+    found.into_iter().map(|(_, id)| id).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn words_are_what_looking_at_every_event_finds(
+        specs in prop::collection::vec(any_spec(), 0..80),
+        role in prop::sample::select(vec![None, Some(Role::By), Some(Role::About)]),
+        services in prop::sample::subsequence(Service::ALL.to_vec(), 1..7),
+        is_proved in any::<bool>(),
+        upto_ns in 0..13_i64,
+        most in 1..20_usize,
+    ) {
+        let specs = distinct(specs);
+        let log = Log::new(40).with(&specs);
+        let least = if is_proved { Standing::Attested } else { Standing::Hearsay };
+        for name in ["n0", "n1", "n2", "stranger", ""] {
+            let asked = Words { name, role, services: &services, least, upto_ns, most };
+            let found = log.ledger.words(&asked);
+            if name.is_empty() {
+                prop_assert!(found.events.is_empty(), "nobody says nothing");
+                continue;
+            }
+            prop_assert_eq!(ids(&found), naive(&log, &specs, &asked));
+            prop_assert!(found.events.iter().all(|picked| picked.standing >= least));
+        }
+    }
+
+    #[test]
+    fn the_names_in_some_events_are_those_of_the_held_ones(
+        specs in prop::collection::vec(any_spec(), 0..40),
+        upto in 0..50_u64,
+    ) {
+        let specs = distinct(specs);
+        let log = Log::new(30).with(&specs);
+        let expected: BTreeSet<String> = specs
+            .iter()
+            .zip(1..)
+            .filter(|(spec, pos)| *pos <= upto && log.holds(spec))
+            .flat_map(|(spec, _)| [spec.actor().to_owned(), spec.target().to_owned()])
+            .filter(|name| !name.is_empty())
+            .collect();
+        let found = log.ledger.names_in(1..=upto);
+        prop_assert_eq!(found.len(), expected.len(), "each once");
+        let found: BTreeSet<String> = found.into_iter().map(str::to_owned).collect();
+        prop_assert_eq!(found, expected);
+    }
+}
