@@ -14,6 +14,7 @@ import pytest
 
 from postbox.client.core import acts, changes
 from postbox.client.core.settle import Refused
+from postbox.client.facts import Custom, State
 from postbox.client.store import shadow
 from postbox.client.store.store import Store
 from postbox.client.store.taking_in import STATEMENTS
@@ -37,6 +38,9 @@ from support.device_file import (
 A_ROW_EACH = {"conversation", "c", "hole", "guild", "invite", "place", "owner", "person", "handler"}
 """Of tables that have as many rows as there are conversations, users and the like."""
 
+CUSTOM = Custom(uuid(70), "", ROOM, 70, BOB, 64, b"x", State.SENT, NOW_MS)
+WAITING = Custom("", uuid(56), ROOM, 0, ANN, 64, b"x", State.SENDING, NOW_MS)
+
 READS: dict[str, Callable[[Store], object]] = {
     "place": Store.place,
     "awaited": Store.awaited,
@@ -56,6 +60,9 @@ READS: dict[str, Callable[[Store], object]] = {
     "the messages before another": lambda store: store.messages(ROOM, message_uuid(20)),
     "message": lambda store: store.message(message_uuid(5)),
     "a message by its local uuid": lambda store: store.message(uuid(1)),
+    "customs": lambda store: store.customs(ROOM),
+    "the customs before one that waits": lambda store: store.customs(ROOM, WAITING),
+    "the customs before another": lambda store: store.customs(ROOM, CUSTOM),
     "members": lambda store: store.members(ROOM),
     "user": lambda store: store.user(ANN),
     "guilds": Store.guilds,
@@ -91,6 +98,7 @@ def filled() -> Iterator[Store]:
         do(store, acts.AddMember(ROOM, "bob"), 53)
         do(store, acts.SetDisplayName("Ann"), 54)
         do(store, acts.CreateConversation("new"), 55)
+        do(store, acts.Foreign(ROOM, b"\x82\x04\x01x"), 56)
         store.begin_handling("bot")
         yield store
 

@@ -8,6 +8,7 @@ async with open_client("https://chat.example:7433", token, "ann.db") as client:
 
 from postbox.client.client import Client, Named, NamedMessage
 from postbox.client.credentials import Token
+from postbox.client.customs import Customs
 from postbox.client.errors import (
     AnotherOwner,
     BrokenDatabase,
@@ -20,6 +21,7 @@ from postbox.client.errors import (
 )
 from postbox.client.facts import (
     Conversation,
+    Custom,
     Guild,
     Invite,
     Member,
@@ -47,6 +49,8 @@ __all__ = [
     "Changes",
     "Client",
     "Conversation",
+    "Custom",
+    "Customs",
     "DatabaseInUse",
     "Displaced",
     "Full",

@@ -23,6 +23,7 @@ from postbox.client.core import acts, inputs
 from postbox.client.core.ids import is_uuid, text_of, user_uuid
 from postbox.client.core.outgoing import outgoing
 from postbox.client.credentials import Credentials, once_uuid
+from postbox.client.customs import Customs
 from postbox.client.errors import Unknown
 from postbox.client.facts import (
     Conversation,
@@ -71,6 +72,7 @@ class Client:
         self._credentials = credentials
         self._running = running
         self._typing = typing
+        self.customs = Customs(self.user, shelf, self._do, self._conversation)
 
     @property
     def user(self) -> str:

@@ -89,6 +89,26 @@ class Message(Struct, frozen=True):
         return self.local or self.uuid
 
 
+class Custom(Struct, frozen=True):
+    """An event of a kind that is an application's own."""
+
+    uuid: str  # empty while the host has not named it
+    local: str  # empty: not of this device
+    conversation: str  # by its key; empty: for the user's own devices
+    seq: int  # in its conversation; 0 while it is not known, or there is none
+    author: str
+    number: int  # of the field that it is
+    value: bytes
+    state: State  # SENDING, SENT or FAILED
+    at_ms: int
+    code: str = ""  # of a refusal
+    detail: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.local or self.uuid
+
+
 class Conversation(Struct, frozen=True):
     uuid: str
     local: str  # empty: not made on this device, or long ago

@@ -22,6 +22,7 @@ class What(Enum):
     CONVERSATION = "conversation"  # its name, its counts, or that it is there, or no more
     MEMBERS = "members"  # of a conversation
     MESSAGE = "message"  # its text, state or reactions, or that it is there
+    CUSTOM = "custom"  # an event of a kind that is an application's
     USER = "user"  # a name or a picture
     GUILDS = "guilds"
     INVITES = "invites"

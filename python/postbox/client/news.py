@@ -119,9 +119,10 @@ def names_of(change: core.Change) -> Iterator[Change]:
             | core.ConversationMade(room)
             | core.ConversationRenamed(room)
             | core.ConversationForgotten(room)
-            | core.ForeignCame(room)
         ):
             yield Change(What.CONVERSATION, room)
+        case core.ForeignCame(room, event):
+            yield from (Change(What.CUSTOM, room, event), Change(What.CONVERSATION, room))
         case _:
             yield from _PLAIN.get(type(change), ())
 
@@ -131,6 +132,6 @@ def names_of_row(queued: Queued) -> list[Change]:
     about = queued.target or queued.local
     return [
         Change(What.QUEUE),
-        Change(What.MESSAGE, queued.conversation, about),
+        Change(What.MESSAGE if queued.kind else What.CUSTOM, queued.conversation, about),
         Change(What.CONVERSATION, queued.conversation),
     ]

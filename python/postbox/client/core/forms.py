@@ -29,6 +29,7 @@ from postbox.client.core.ids import is_uuid
 from postbox.rpc.fields import fields
 
 FIRST_FOREIGN = 64
+LAST_FOREIGN = 2**29 - 1  # protobuf has no others
 MAX_EVENT_BYTES = MAX_PICTURE_BYTES = 64 * 2**10
 MAX_NAME_CHARS = 256
 MAX_REACTION_BYTES = 64

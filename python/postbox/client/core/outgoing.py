@@ -31,9 +31,9 @@ from postbox.client.core.acts import (
     SetDisplayName,
     SetPicture,
 )
-from postbox.client.core.forms import MAX_EVENT_BYTES, NoSuchAct, check
+from postbox.client.core.forms import FIRST_FOREIGN, MAX_EVENT_BYTES, NoSuchAct, check
 from postbox.client.core.ids import is_uuid, user_uuid
-from postbox.rpc.fields import bytes_field, varint_field, without
+from postbox.rpc.fields import bytes_field, fields, varint_field, without
 from postbox.rpc.postbox.v1 import clients_pb as pb
 
 MAX_BATCH_EVENTS = 100
@@ -186,7 +186,7 @@ def act_of(body: bytes) -> Act:
     event = pb.Event.from_binary(body)
     conversation, based_on = event.conversationUuid, event.basedOnUuid
     if event.content is None:
-        return Foreign(conversation, without(body, _KNOWN_OF_EVENT))
+        return Foreign(conversation, foreign_of(body))
     match event.content.value:
         case pb.SendingNewMessage(message=pb.Message() as said):
             return SendMessage(conversation, said.text, said.replyToUuid, extra_of(said))
@@ -222,6 +222,18 @@ def _act_of_conversation(conversation: str, based_on: str, value: object) -> Act
             return RemoveMember(conversation, user)
         case _:
             raise ValueError(f"a row of the queue says {type(value).__name__}, which no user does")
+
+
+def foreign_of(event: bytes) -> bytes:
+    """Its fields that are an application's, or a newer host's."""
+    return without(event, _KNOWN_OF_EVENT)
+
+
+def custom_of(event: bytes) -> tuple[int, bytes] | None:
+    """The number and the value of the field that is an application's; None: there is none."""
+    foreign = foreign_of(event)
+    found = [each for each in fields(foreign) if each.number >= FIRST_FOREIGN]
+    return (found[-1].number, foreign[found[-1].value : found[-1].end]) if found else None
 
 
 def extra_of(message: pb.Message) -> bytes:

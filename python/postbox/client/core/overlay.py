@@ -31,9 +31,10 @@ from postbox.client.core.acts import (
     SetPicture,
 )
 from postbox.client.core.ids import is_uuid, user_uuid
-from postbox.client.core.outgoing import act_of
+from postbox.client.core.outgoing import act_of, custom_of
 from postbox.client.facts import (
     Conversation,
+    Custom,
     Invite,
     Member,
     Message,
@@ -131,6 +132,26 @@ def _without(reactions: Sequence[Reaction], reaction: str, user: str) -> tuple[R
 
 def _in_order(reactions: Iterable[Reaction]) -> tuple[Reaction, ...]:
     return tuple(sorted(reactions, key=lambda each: each.reaction.encode()))
+
+
+def custom_made(row: Row, author: str) -> Custom | None:
+    """Of a row that sends one, and that the base does not have."""
+    queued, said = row.queued, custom_of(row.body)
+    if said is None:
+        return None
+    return Custom(
+        uuid=queued.uuid,
+        local=queued.local,
+        conversation=queued.conversation,
+        seq=0,
+        author=author,
+        number=said[0],
+        value=said[1],
+        state=_STATES[queued.standing],
+        at_ms=queued.made_ms,
+        code=queued.code,
+        detail=queued.detail,
+    )
 
 
 # -- conversations ---------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from postbox.client.core.settle import Settlement
 from postbox.client.errors import AnotherOwner
 from postbox.client.facts import (
     Conversation,
+    Custom,
     Guild,
     Invite,
     Member,
@@ -42,6 +43,7 @@ from postbox.client.store import (
     shadow,
     taking_in,
 )
+from postbox.client.store.customs import OWN_DEVICES, customs_before
 from postbox.client.store.faults import named
 from postbox.client.store.messages import Reading
 from postbox.client.store.names import conversation_named, message_named
@@ -269,6 +271,18 @@ class Store:
             where = conversations.read_whereabouts(look, message.conversation)
             is_past = where is not None and 0 < message.seq <= where.read_seq
             return is_past or messages.is_marked(look, message)
+
+        return self._read(read)
+
+    def customs(
+        self, conversation: str, before: Custom | None = None, limit: int = 50
+    ) -> list[Custom]:
+        """A page of what is an application's, the oldest first. No conversation: of what is for the
+        user's own devices."""
+
+        def read(look: Reading) -> list[Custom]:
+            its = conversation_named(look.cursor, conversation) if conversation else OWN_DEVICES
+            return customs_before(look, its, before, limit)[::-1] if its else []
 
         return self._read(read)
 

@@ -170,8 +170,10 @@ create table reaction (
   primary key (conversation, message, reaction, user)
 ) strict, without rowid;
 
--- Events of kinds that are an application's, or newer than this device.
+-- Events of kinds that are an application's, or newer than this device. `number`: in order of
+-- coming, for those of no conversation.
 create table foreign_event (
+  number integer primary key,
   conversation text not null,
   uuid text not null,
   local text not null,
@@ -179,8 +181,10 @@ create table foreign_event (
   author text not null,
   at_ms integer not null,
   body blob not null,
-  primary key (conversation, uuid)
-) strict, without rowid;
+  unique (conversation, uuid)
+) strict;
+
+create index foreign_seq on foreign_event (conversation, seq, number);
 
 create table guild (
   host text not null,
