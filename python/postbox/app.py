@@ -44,6 +44,7 @@ from postbox.mesh.coordinates import telling
 from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of
 from postbox.mesh.merging.intake import Report
+from postbox.mesh.peers import query
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
 from postbox.metrics import CONTENT_TYPE, Door, Metrics
 from postbox.net.addresses import reach_of
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
 
 ROUTES: dict[str, Door] = {
     **dict.fromkeys((*SYNC_PATHS, HELLO_PATH, PING_PATH), "mesh"),
-    **dict.fromkeys((telling.PATH, listing.PATH), "mesh"),
+    **dict.fromkeys((query.PATH, telling.PATH, listing.PATH), "mesh"),
     **dict.fromkeys(HOST_PATHS.values(), "hosts"),
     **dict.fromkeys(CLIENT_PATHS.values(), "clients"),
     **dict.fromkeys(HEALTH_PATHS, "node"),

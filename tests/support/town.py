@@ -75,8 +75,9 @@ class Town:
         world = world or self.world(address)
         config = config_of(loopback=loopback, **mesh)
         async with open_node(world, self.homes / name, config, name) as node:
-            async with node.open_mesh(Metrics()) as door:
-                app = wrap(door.make_app(lambda: About("1", list(MODES), "", "custom", 0)))
+            place = f"{'https' if tls else 'http'}://{address}:{PORT}"
+            async with node.open_mesh(Metrics(), place) as door:
+                app = wrap(door.make_app(lambda: About("1", list(MODES), place, "custom", 0)))
                 async with self.serving(address, app, world=world, tls=tls) as url:
                     yield House(node, door, url)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -31,7 +31,10 @@ from postbox.mesh.coordinates.telling import Telling
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.merging.intake import Intake
 from postbox.mesh.merging.news import Newsroom
+from postbox.mesh.peers import query
+from postbox.mesh.peers.finding import Finder
 from postbox.mesh.peers.known import Known, Origin
+from postbox.mesh.peers.places import place_of
 from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.saving import Saver
@@ -112,7 +115,10 @@ class Mesh:
         """All that a node of the mesh answers; `app.ROUTES` has the same paths, to be counted."""
         world, identity = self.world, self.identity
         sync = SyncAnswers(world, identity, self.ledger.index, self.peers, self.metrics)
-        greeting = Greeting(world.clock, identity, self.introductions, about)
+        greeting = Greeting(
+            world.clock, identity, self.introductions, self.peers, self.reach, about
+        )
+        answering = query.Answering(identity.name, self.url, self.directory, self.peers)
         coordinates = Telling(identity.name, self.coordinates)
         checkpoints = Listing(world, identity.name, self.ledger.index, self.reach, self.metrics)
         return Routes(
@@ -122,6 +128,7 @@ class Mesh:
             },
             gets={
                 wire.PING_PATH: OpenGet(greeting.ping, from_anywhere=True),
+                query.PATH: OpenGet(answering.answer),
                 telling.PATH: OpenGet(coordinates.answer),
                 listing.PATH: OpenGet(checkpoints.answer, is_large=True),
             },
@@ -133,9 +140,22 @@ class Mesh:
             {
                 "recovery": self.recovery.run,
                 "keeping": self._keep,
+                "finding": self.finder().run,
                 **self.on_bus.loops(),
                 "measuring": self._measuring().run,
             }
+        )
+
+    def finder(self) -> Finder:
+        return Finder(
+            self.world,
+            self.peers,
+            self.directory,
+            self.introductions,
+            self.intake,
+            self.http,
+            self.reach,
+            self.peer_of,
         )
 
     def _measuring(self) -> Measuring:
@@ -201,6 +221,13 @@ async def open_mesh(
     on_bus = join(world, identity, bus, directory, ledger, roster, intake, projections, reach, url)
     if bus.is_configured:
         tail.follow(on_bus.announcer)
+    news.listen(
+        partial(
+            roster.learned,
+            is_known=lambda name: directory.key_of(name) is not None,
+            place_of=partial(place_of, reach=reach),
+        )
+    )
     async with open_client(world.net, reach=reach) as http:
         yield Mesh(
             world=world,
@@ -222,6 +249,7 @@ async def open_mesh(
                 reach,
                 config.mesh.admit,
                 metrics,
+                url,
             ),
             peers=roster,
             saver=saver,

@@ -15,8 +15,6 @@ PEERS_STREAM = b"peers"
 KIND_RECORD = 1
 """The kind of entry that carries a name and its whole record."""
 
-MAX_URL = 300
-
 PEER = Table(
     "peer",
     (

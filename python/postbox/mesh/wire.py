@@ -24,6 +24,8 @@ NARA_SYNC_PATH = "/events/sync"
 SYNC_PATHS = (SYNC_PATH, NARA_SYNC_PATH)
 HELLO_PATH = "/api/hello"
 PING_PATH = "/ping"
+URL_HEADER = "x-postbox-url"
+"""Beside an introduction: where its sender can be called."""
 
 REQUEST_BYTES = 256 * 2**10
 """Of a sync request: 10,000 subjects of 20 letters. To read one that holds nothing but names takes

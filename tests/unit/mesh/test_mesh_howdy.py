@@ -8,7 +8,6 @@ import json
 import pytest
 
 from postbox.errors import WireError
-from postbox.mesh.bus.howdies import mesh_ip_of, url_at
 from postbox.mesh.bus.howdy_messages import (
     HOWDY_BYTES,
     MAX_NEIGHBOURS,
@@ -96,20 +95,3 @@ def test_more_neighbours_than_a_howdy_has_are_not_read() -> None:
 def test_what_is_no_howdy_is_refused(payload: bytes) -> None:
     with pytest.raises(WireError):
         decode_howdy(payload)
-
-
-@pytest.mark.parametrize(
-    ("url", "mesh_ip"),
-    [
-        ("http://100.64.0.1:7433", "100.64.0.1"),
-        ("http://[fd7a:115c:a1e0::1]:7433", "fd7a:115c:a1e0::1"),
-        ("http://100.64.0.1:80", ""),
-        ("https://100.64.0.1:7433", ""),
-        ("http://ann:7433", ""),
-        ("http://[::1", ""),
-        ("", ""),
-    ],
-)
-def test_a_nara_is_told_an_address_that_it_can_call(url: str, mesh_ip: str) -> None:
-    assert mesh_ip_of(url) == mesh_ip
-    assert not mesh_ip or url_at(mesh_ip) == url

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
-from ipaddress import ip_address
 from math import inf
-from urllib.parse import urlsplit
 
 import trio
 
-from postbox.config.kinds import url_of
 from postbox.errors import Fault, WireError
 from postbox.mesh.bus import topics
 from postbox.mesh.bus.bus import Bus
@@ -29,8 +26,8 @@ from postbox.mesh.bus.howdy_messages import (
     decode_howdy,
     encode_howdy,
 )
-from postbox.mesh.calling.introductions import NARA_PORT
 from postbox.mesh.peers.known import Known
+from postbox.mesh.peers.places import mesh_ip_of, place_of, place_told
 from postbox.mesh.peers.roster import Roster
 from postbox.net.addresses import Reach
 from postbox.net.rates import Rate, TooOften
@@ -177,42 +174,11 @@ class Howdies:
             raise WireError(f"a howdy of {howdy.sender!r} by another key than is known")
         self._heard.hear(howdy.sender)
         about = howdy.about
-        self._roster.told(howdy.sender, self._first_to_call(about.url, url_at(about.mesh_ip)))
+        url = place_told(about.url, self._reach) or place_of(about.mesh_ip, self._reach)
+        self._roster.told(howdy.sender, url)
         for one in howdy.neighbours:
             self._heard.mention([one.name])
-            self._roster.told(one.name, self._first_to_call(url_at(one.mesh_ip)))
-
-    def _first_to_call(self, *urls: str) -> str:
-        """Of these, "" if none may be called."""
-        return next((url for url in urls if self._may_call(url)), "")
-
-    def _may_call(self, url: str) -> bool:
-        """By https anybody who is there is asked to prove it; else only where the wire is secure,
-        and by address: a name could mean anything."""
-        try:
-            parts = urlsplit(url_of(url))
-            if parts.scheme == "https":
-                return True
-            return self._reach.refusal(str(ip_address(parts.hostname or "")), is_tls=False) is None
-        except ValueError:
-            return False
+            self._roster.told(one.name, place_of(one.mesh_ip, self._reach))
 
     def _now_s(self) -> float:
         return self._world.clock.elapsed_s()
-
-
-def url_at(mesh_ip: str) -> str:
-    """Where a nara with this address is."""
-    return f"http://[{mesh_ip}]:{NARA_PORT}" if ":" in mesh_ip else f"http://{mesh_ip}:{NARA_PORT}"
-
-
-def mesh_ip_of(url: str) -> str:
-    """The address of a URL that a nara can call: plain HTTP at an address, on the mesh's port; ""
-    for any other."""
-    try:
-        parts = urlsplit(url)
-        if (parts.scheme, parts.port) != ("http", NARA_PORT):
-            return ""
-        return str(ip_address(parts.hostname or ""))
-    except ValueError:
-        return ""

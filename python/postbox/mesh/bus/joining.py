@@ -10,12 +10,13 @@ from postbox.mesh.bus.announcing import Announcer
 from postbox.mesh.bus.bus import Bus
 from postbox.mesh.bus.exchange import Exchange
 from postbox.mesh.bus.heard import Heard
-from postbox.mesh.bus.howdies import Howdies, mesh_ip_of
+from postbox.mesh.bus.howdies import Howdies
 from postbox.mesh.bus.howdy_messages import About
 from postbox.mesh.bus.plaza import Plaza
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.memory import mode_of
 from postbox.mesh.merging.intake import Intake
+from postbox.mesh.peers.places import mesh_ip_of
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.projections.projections import Projections
 from postbox.net.addresses import Reach

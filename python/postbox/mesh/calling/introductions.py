@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from postbox.errors import Fault, WireError
 from postbox.log.admission import Admission
 from postbox.mesh import wire
+from postbox.mesh.peers.places import NARA_PORT, host_of
 from postbox.mesh.serving.replies import NotAllowed
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
@@ -27,7 +28,7 @@ from postbox.trust.keys import Identity
 from postbox.trust.rules import KeyDraft, KeyRules, introduction_draft, ping_draft
 from postbox.trust.tables import Source
 from postbox.trust.waiting import Waiting
-from postbox.trust.waiting_rules import WaitingRules, waiting_draft
+from postbox.trust.waiting_rules import MAX_ADDRESS, WaitingRules, waiting_draft
 from postbox.world import World
 
 Admit: TypeAlias = Literal["auto", "open", "ask"]
@@ -39,15 +40,19 @@ ASK_BACK_PER_MINUTE = 2
 """An address. Anyone can write an unknown name into a header: it must not make us call for ever."""
 ASK_BACK_AT_ONCE = 8
 
-NARA_PORT = 7433
-"""Where a nara listens for its peers (ports.go)."""
-
 DEADLINE_S = 10.0
 PING_BYTES = 16 * 2**10
 
 
 class MeetingFault(Fault):
     """A peer that could not be got to know, or does not want to know us."""
+
+
+class Greeted(NamedTuple):
+    """Who introduced itself. `is_known`: now; else it waits for the operator."""
+
+    name: str
+    is_known: bool
 
 
 class Met(NamedTuple):
@@ -75,7 +80,10 @@ class Introductions:
         reach: Reach,
         admit: Admit,
         metrics: Metrics,
+        own_url: str = "",
     ) -> None:
+        """`own_url`: where this node says that it is; "" for nowhere."""
+        self._own_url = own_url
         self._world = world
         self._identity = identity
         self._directory = directory
@@ -95,18 +103,17 @@ class Introductions:
 
     # -- who is called --------------------------------------------------------------------------
 
-    async def hello(self, body: bytes, address: str | None) -> bool:
-        """Somebody introduces itself from `address`. True: its name is known now; False: it waits
-        for the operator. Raises BadHello, NotAllowed or TooOften."""
+    async def hello(self, body: bytes, address: str | None) -> Greeted:
+        """Somebody introduces itself from `address`. Raises BadHello, NotAllowed or TooOften."""
         try:
-            is_known = await self._hello(body, address)
+            greeted = await self._hello(body, address)
         except WireError:
             self._metrics.hello("refused")
             raise
-        self._metrics.hello("known" if is_known else "waiting")
-        return is_known
+        self._metrics.hello("known" if greeted.is_known else "waiting")
+        return greeted
 
-    async def _hello(self, body: bytes, address: str | None) -> bool:
+    async def _hello(self, body: bytes, address: str | None) -> Greeted:
         key = self._reach.counts_as(address)
         wait_s = self._hellos.wait_s(key, self._world.clock.elapsed_s())
         if wait_s:
@@ -115,10 +122,10 @@ class Introductions:
         payer = Payer("peer", address or "")
         if self._directory.key_of(who.name) is None and not self._is_open(address):
             await self._let_wait(who, payer, address)
-            return False
+            return Greeted(who.name, is_known=False)
         self._require_room(who.name)
         _require_taken(await self._submit(self._introduction_draft(who, payer)))
-        return True
+        return Greeted(who.name, is_known=True)
 
     async def _let_wait(self, who: Introduced, payer: Payer, address: str | None) -> None:
         if not self._waiting.has_room_for(who.name):
@@ -198,6 +205,40 @@ class Introductions:
             raise MeetingFault(f"the node at {url} cannot be met: {error}") from error
         return met
 
+    async def get_to_know(self, url: str, name: str) -> None:
+        """`name`, whose key nobody told, is said to be at `url`: it becomes known as it would if
+        it came from there, or waits. Its key is known on return. Raises MeetingFault or a fault of
+        `net.client`."""
+        host = host_of(url)
+        try:
+            ping, _ = await self._ping(url)
+            if ping.sender != name:
+                raise WireError(f"it is {ping.sender}, and {name} was looked for there")
+            if ping.postbox is None:
+                await self._know_nara(ping, host)
+            else:
+                await self._know_postbox(ping, url, host)
+        except WireError as error:
+            raise MeetingFault(f"the node at {url} cannot be got to know: {error}") from error
+
+    async def _know_postbox(self, ping: wire.Ping, url: str, host: str) -> None:
+        who, payer = await self.introduce(url), Payer("peer", host)
+        if who.name != ping.sender:
+            raise WireError(f"it calls itself {ping.sender}, and introduces itself otherwise")
+        if not self._is_open(host):
+            await self._let_wait(who, payer, host[:MAX_ADDRESS])
+            raise NotAllowed(f"{who.name} waits for this node's operator: postbox trust list")
+        self._require_room(who.name)
+        _require_taken(await self._submit(self._introduction_draft(who, payer)))
+
+    async def _know_nara(self, ping: wire.Ping, host: str) -> None:
+        """Only where the wire itself says who is there, as when one calls (`call_back`)."""
+        if not self._reach.is_network(host) or not self._is_open(host):
+            raise NotAllowed(f"naras are got to know inside mesh.networks, and {host} is outside")
+        if not self._directory.room_for(Source.PING):
+            raise NotAllowed("this node knows as many names as it may")
+        _require_taken(await self._submit(self._ping_draft(ping, Payer("peer", host))))
+
     async def look(self, url: str) -> Met:
         """Who is there; nothing is learned. Raises WireError or a fault of `net.client`."""
         _, met = await self._ping(url)
@@ -222,7 +263,7 @@ class Introductions:
             "POST",
             url + wire.HELLO_PATH,
             body=self.own_hello(),
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", **self._own_place()},
             max_body_bytes=HELLO_BYTES,
             deadline_s=DEADLINE_S,
         )
@@ -230,6 +271,9 @@ class Introductions:
             said = answer.body[:300].decode("utf-8", "replace").strip()
             raise MeetingFault(f"{url} does not let this node in: {answer.status}, {said!r}")
         return read_hello(answer.body, self._world.clock.now_ns())
+
+    def _own_place(self) -> dict[str, str]:
+        return {wire.URL_HEADER: self._own_url} if self._own_url else {}
 
     async def _ping(self, url: str) -> tuple[wire.Ping, Met]:
         clock = self._world.clock

@@ -15,6 +15,7 @@ from postbox.event import is_name
 from postbox.log.admission import Admission
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.merging.intake import Report
+from postbox.mesh.merging.news import News
 from postbox.mesh.peers.choosing_rules import Candidate, choose
 from postbox.mesh.peers.known import Caller, Known, Origin, Purpose
 from postbox.mesh.peers.offences import Charge, charge_in, charge_of
@@ -24,6 +25,11 @@ from postbox.mesh.peers.standing_rules import Offence, Regard
 from postbox.net.rates import Rate
 from postbox.world import World
 
+MAX_STRANGERS = 200
+"""Names whose key is not known, which others mention: made up, perhaps. They are forgotten when
+nobody knows them (`finding`)."""
+SPARED = 0.1
+"""Of a full roster so much is forgotten at once: to look for the worst one each time would cost."""
 MAX_CALLERS = 1_000
 """Names that asked us; the one that asked longest ago is forgotten first."""
 MAX_PEERS = 2_000
@@ -138,9 +144,20 @@ class Roster:
         too. Counted already."""
         await self._charge(peer, charge_in(report, peer.kind))
 
-    def heard(self, name: str, url: str = "") -> None:
-        """It said hello itself, in an event that is attested; `url`: where it says that it is."""
-        self._learn(name, url, Origin.HEARD)
+    def learned(
+        self, news: News, is_known: Callable[[str], bool], place_of: Callable[[str], str]
+    ) -> None:
+        """What a commit teaches. `is_known`: whether there is a key for a name; `place_of`: the URL
+        of an address as hey-theres have it."""
+        for hello in news.hellos:
+            self.heard(hello.name, place_of(hello.mesh_ip), hello.at_ns)
+        new = [name for name in news.names if name not in self._named]
+        if new:
+            self._mentioned(new, is_known)
+
+    def heard(self, name: str, url: str = "", at_ns: int | None = None) -> None:
+        """It said hello itself, in an event of that time; `url`: where it says that it is."""
+        self._learn(name, url, Origin.HEARD, at_ns)
 
     def told(self, name: str, url: str = "") -> None:
         """Others say that there is such a peer, and that it is there."""
@@ -179,16 +196,20 @@ class Roster:
         candidates = [
             self._candidate(one)
             for one in self._named.values()
-            if one.url and one.name not in but and self.regard(one.name) is not Regard.BANNED
+            if _may_be_chosen(one, purpose)
+            and one.name not in but
+            and self.regard(one.name) is not Regard.BANNED
         ]
         return [self._named[name] for name in choose(candidates, count, purpose, self._draw)]
 
     def is_here(self, peer: Known) -> bool:
-        """In contact lately, or online by what events say; not while a failure is fresh."""
-        if not self.may_try(peer):
-            return False
-        since_ns = self._world.clock.now_ns() - peer.last_contact_ns
-        return since_ns < HERE_NS or self.is_online(peer.name) is True
+        """In touch, or online by what events say; not while a failure is fresh."""
+        is_there = self.is_in_touch(peer) or self.is_online(peer.name) is True
+        return is_there and self.may_try(peer)
+
+    def is_in_touch(self, peer: Known) -> bool:
+        """Whether it proved lately that it is there."""
+        return self._world.clock.now_ns() - peer.last_contact_ns < HERE_NS
 
     def may_try(self, peer: Known) -> bool:
         """Whether it has not failed just now."""
@@ -202,23 +223,35 @@ class Roster:
         if charge is not None and peer.name:
             await self.accuse(peer.name, charge.offence, charge.why)
 
-    def _learn(self, name: str, url: str, origin: Origin) -> None:
+    def _mentioned(self, names: Sequence[str], is_known: Callable[[str], bool]) -> None:
+        strangers = sum(not is_known(one) for one in self._named)
+        for name in names:
+            if not is_known(name):
+                if strangers >= MAX_STRANGERS:
+                    continue
+                strangers += 1
+            self.told(name)
+
+    def _learn(self, name: str, url: str, origin: Origin, at_ns: int | None = None) -> None:
         if name == self._own_name or not is_name(name):
             return
-        now_ns, peer = self._world.clock.now_ns(), self._named.get(name)
+        at_ns = self._world.clock.now_ns() if at_ns is None else at_ns
+        peer = self._named.get(name)
         if peer is None:
-            self._add(Known(url, name, origin, told_ns=now_ns))
+            self._add(Known(url, name, origin, told_ns=at_ns))
             return
-        if _knows_better(peer, origin):
+        is_older = at_ns < peer.told_ns and peer.origin is origin
+        if _knows_better(peer, origin) and not is_older:
             peer.url = url or peer.url
             peer.origin = origin if peer.origin is Origin.TOLD else peer.origin
-        peer.told_ns = now_ns
+        peer.told_ns = max(peer.told_ns, at_ns)
 
     def _add(self, peer: Known) -> None:
         self._named[peer.name] = peer
-        if len(self._named) > MAX_PEERS:
-            others = (one for one in self._named.values() if one.origin is not Origin.CONFIGURED)
-            worst = min(others, key=_worth, default=peer)
+        if len(self._named) <= MAX_PEERS:
+            return
+        others = [one for one in self._named.values() if one.origin is not Origin.CONFIGURED]
+        for worst in sorted(others, key=_worth)[: max(1, int(MAX_PEERS * SPARED))]:
             del self._named[worst.name]
 
     def _drop(self, peer: Known) -> None:
@@ -241,6 +274,14 @@ class Roster:
     def _draw(self) -> float:
         drawn = int.from_bytes(self._world.random.bytes(6), "big")
         return (drawn + 0.5) / 2**48
+
+
+def _may_be_chosen(peer: Known, purpose: Purpose) -> bool:
+    """Where somebody proved once that it is this peer, or the operator says so. A recovery also
+    tries where a peer itself says that it is; whoever else is found, `finding` calls on first."""
+    is_heard = peer.origin is Origin.HEARD and purpose == "recovery"
+    is_proved = peer.last_contact_ns > 0 or peer.origin is Origin.CONFIGURED
+    return bool(peer.url) and (is_proved or is_heard)
 
 
 def _continue(configured: Known, row: Known) -> None:

@@ -16,9 +16,10 @@ from postbox.errors import Full, Stopped, Unavailable
 from postbox.log.admission import Admission
 from postbox.mesh.chunks import chunks
 from postbox.mesh.peers.known import Known
+from postbox.mesh.peers.places import MAX_URL
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.rules import MAX_ROWS, ForgetPeers, PeerDraft, PeerRules, Remember
-from postbox.mesh.tables import ALL_PEERS, MAX_URL, peer_of
+from postbox.mesh.tables import ALL_PEERS, peer_of
 from postbox.store.contract import Reader
 from postbox.store.runner import StoreRunner
 from postbox.world import World
