@@ -15,7 +15,7 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 
 from postbox.mesh.boot import recovery_rules
 from postbox.mesh.boot import timeline as timelines
-from postbox.mesh.boot.recovery import Stage
+from postbox.mesh.boot.progress import Stage
 from postbox.mesh.boot.recovery_rules import OVERLAP_NS, STILL_S
 from postbox.mesh.calling import pull as pulling
 from postbox.mesh.peers.standing_rules import Regard

@@ -135,6 +135,8 @@ def plain(out: str) -> str:
         (r"\nok +port .*|,\{\"what\":\"port\".*?\}", ""),
         (r"[\d,.]+ [GM]iB", "much"),
         (r'"disk":\{.*?\}', '"disk":{}'),
+        (r'"recovery":\{.*?\}', '"recovery":null'),
+        (r"\nrecovery .*", ""),
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "then"),
     ):
         out = re.sub(pattern, instead, out)

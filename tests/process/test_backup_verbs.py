@@ -66,6 +66,7 @@ def test_a_backup_of_a_serving_node_makes_an_equal_one(
         "disk": {},
         "renewed": None,
         "hosts": None,
+        "recovery": None,
     }
     assert {**again, **others} == {**status, **others}
     assert again["epoch"] == restored["epoch"] != status["epoch"]

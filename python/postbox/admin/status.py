@@ -9,6 +9,7 @@ from postbox.admin.host_names import own_host
 from postbox.core import service_names
 from postbox.hosts.links.summary import read_summary
 from postbox.log.epoch import Renewal, last_renewal
+from postbox.mesh.boot.progress import Progress
 from postbox.store.contract import Size
 from postbox.world import Pool
 
@@ -33,7 +34,8 @@ class Status(Struct, frozen=True):
     two ledgers exactly when they hold the same events with the same standing; `leases`: that this
     process holds, None where the node can have no other process; `disk`: what the log takes, None
     from a node that does not tell it yet; `renewed`: when and why the log got its epoch, None for
-    the one that it was made with; `hosts`: None from a node that does not tell it yet."""
+    the one that it was made with; `hosts`: None from a node that does not tell it yet; `recovery`:
+    what it asked its peers for when it started, None unless it serves."""
 
     name: str
     url: str | None
@@ -51,6 +53,7 @@ class Status(Struct, frozen=True):
     disk: Size | None = None
     renewed: Renewal | None = None
     hosts: HostsStatus | None = None
+    recovery: Progress | None = None
 
 
 async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
@@ -76,6 +79,7 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
         disk=await node.store.size(),
         renewed=await node.store.read(last_renewal),
         hosts=await _hosts(desk),
+        recovery=None if serving is None else serving.mesh.recovery.progress,
     )
 
 

@@ -13,6 +13,7 @@ from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
 from postbox.log.epoch import Renewal
+from postbox.mesh.boot.progress import Progress
 from postbox.store.contract import Size
 
 SHOWN_AUTHORS = 8
@@ -50,7 +51,20 @@ def _print(result: Status) -> None:
         shown["epoch"] += f" ({renewal(result.renewed)})"
     if shown.pop("hosts") is not None and result.hosts is not None:
         shown["hosts"] = _hosts(result.hosts)
+    if shown.pop("recovery") is not None and result.recovery is not None:
+        shown["recovery"] = recovery(result.recovery)
     print_pairs(shown)
+
+
+def recovery(progress: Progress) -> str:
+    """What a serving node asked its peers for when it started."""
+    said = str(progress.stage)
+    if progress.peers:
+        missed = f", {progress.missed:,} of them not to the end" if progress.missed else ""
+        said += f": {progress.imported:,} new events of {progress.peers:,} peers{missed}"
+    if progress.ended_ns:
+        said += f", in {(progress.ended_ns - progress.began_ns) / 1e9:,.1f} s"
+    return said
 
 
 def _hosts(hosts: HostsStatus) -> str:

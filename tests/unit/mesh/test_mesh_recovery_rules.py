@@ -325,6 +325,39 @@ def test_it_is_not_done_when_nobody_answered() -> None:
     assert not trial.plan.is_done
 
 
+@pytest.mark.parametrize(
+    ("gave", "accused"),
+    [
+        ((900, 800, 1_000, 8), "d"),
+        ((900, 800, 1_000, 9), ""),
+        ((900, 800, 1_000, 0), "d"),
+        ((900, 800, 0), ""),  # two are no majority of much
+        ((900, 0, 0, 0), ""),
+        ((50, 60, 70, 1), ""),  # nobody has much
+    ],
+)
+def test_who_gives_next_to_nothing_of_what_the_others_gave_withholds(
+    gave: tuple[int, ...], accused: str
+) -> None:
+    trial = met("abcd"[: len(gave)])
+    for peer, events in zip("abcd", gave, strict=False):
+        trial.next(peer)
+        trial.sampled(peer, 0, events, is_all=True)
+    assert trial.plan.withheld() == list(accused)
+
+
+def test_who_was_walked_before_and_has_nothing_new_does_not_withhold() -> None:
+    trial = met("abcd")
+    trial.plan.met("d", CURSOR_NS, 1_000)
+    for peer in "abc":
+        trial.next(peer)
+        trial.sampled(peer, 0, 900, is_all=True)
+    trial.next("d")
+    trial.paged("d", 0, 0)
+    trial.plan.walked("d")
+    assert trial.plan.withheld() == []
+
+
 # -- as a whole ------------------------------------------------------------------------------------
 
 

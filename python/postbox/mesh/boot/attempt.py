@@ -77,6 +77,14 @@ class Attempt:
         for known in self._peers:
             if not self.plan.has_ended(known.url):
                 await self._failed(known, Silent(f"{known.url} took too long"))
+        await self._accuse_withholders()
+
+    async def _accuse_withholders(self) -> None:
+        withheld = self.plan.withheld()
+        for known in self._peers:
+            if known.url in withheld:
+                why = "it gave next to nothing of what others gave"
+                await self._means.roster.accuse(known.name, Offence.WITHHELD, why)
 
     async def _ask(self, known: Known) -> None:
         try:

@@ -10,13 +10,12 @@ told all is asked for what is new only.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from enum import StrEnum
 
 import trio
-from msgspec import Struct
 
 from postbox.logs import get
 from postbox.mesh.boot.attempt import Attempt, Means
+from postbox.mesh.boot.progress import Progress, Stage
 from postbox.mesh.boot.recovery_rules import FIRST_WAITS_S, Goal, Plan, goal_of, waits_s
 from postbox.mesh.boot.timeline import Timeline
 from postbox.mesh.merging.intake import Report
@@ -30,31 +29,6 @@ HEAD_START_S = 120.0
 """As long as others wait for the first attempt, which asks the same peers for the same."""
 JITTER = 0.2
 """Of a pause, up or down: nodes that lost their power together wake up together."""
-
-
-class Stage(StrEnum):
-    IDLE = "idle"  # not begun: another process of this node recovers, or will soon
-    LOOKING = "looking for peers"
-    ASKING = "asking peers"
-    PAUSING = "waiting to ask again"
-    CHECKPOINTS = "asking for checkpoints"
-    DONE = "done"
-    LEFT = "left to the rounds"  # some peers never told all; whoever keeps up asks them
-
-
-class Progress(Struct):
-    """For people. Events of `target` are what the memory mode aims at; `imported`: new ones that
-    this recovery brought. Times are Unix nanoseconds, 0 for never."""
-
-    target: int
-    stage: Stage = Stage.IDLE
-    attempts: int = 0
-    peers: int = 0  # asked in the last attempt
-    missed: int = 0  # of these: did not tell all they were to tell
-    imported: int = 0
-    refused: int = 0
-    began_ns: int = 0
-    ended_ns: int = 0
 
 
 Fallback = Callable[[], Awaitable[None]]
@@ -73,11 +47,20 @@ class Recovery:
         self.had_turn = trio.Event()
         """The first attempt is over, or there is nobody to ask."""
         self._means = means
-        self._metrics = metrics
         self.fallback = fallback
         self._timeline = Timeline(means)
         self._log = get("postbox.mesh.boot")
         self._said = 0  # events held when the log had its last line
+        metrics.watch("recovering", "1 until the recovery at the start is over.", self._is_at_work)
+        metrics.watch(
+            "recovered_events", "New ones that it brought.", lambda: self.progress.imported
+        )
+        metrics.watch(
+            "recovery_peers_missed", "That did not tell it all.", lambda: self.progress.missed
+        )
+
+    def _is_at_work(self) -> bool:
+        return bool(self.progress.began_ns) and not self.progress.ended_ns
 
     async def run(self) -> None:
         """Until it is done, or left to those who keep up."""

@@ -35,6 +35,9 @@ CUT_BYTES = 12 * 2**20
 """A sample with fewer events than were asked for is all that the peer has, unless it had to cut its
 answer: postbox does so at 16 MiB."""
 
+LITTLE = 100
+"""One event for as many that others have is next to nothing. Whoever is new has little, too, but
+asks the same peers for it; so this is held against a peer mildly."""
 USUAL_EVENTS = 80_000
 """That a peer is taken to have which does not tell: nara's usual capacity."""
 MOST_EVENTS = 320_000
@@ -235,6 +238,16 @@ class Plan:
     def has_told(self, peer: str) -> bool:
         """All that it was to tell."""
         return self._peers[peer].stage is Stage.ENDED
+
+    def withheld(self) -> list[str]:
+        """Peers that gave next to nothing where three at least gave all they have, and much."""
+        gave = {
+            name: peer.events
+            for name, peer in self._peers.items()
+            if peer.is_walked and not peer.cursor_ns
+        }
+        usual = sorted(gave.values())[len(gave) // 2] if len(gave) > 3 else 0
+        return [name for name, events in gave.items() if events * LITTLE < usual]
 
     def has_ended(self, peer: str) -> bool:
         return not self._peers[peer].is_under_way
