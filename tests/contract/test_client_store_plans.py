@@ -76,6 +76,7 @@ WRITES: dict[str, Callable[[Store], object]] = {
     "tried": lambda store: store.tried([uuid(11)], "", NOW_MS),
     "refuse": lambda store: store.refuse("", "", ""),
     "dismiss": lambda store: store.dismiss(uuid(2)),
+    "dismiss_refused": lambda store: store.dismiss_refused(NOW_MS + 1),
     "again": lambda store: store.again(uuid(3)),
     "prune": lambda store: store.prune(NOW_MS),
     "take_history": lambda store: store.take_history(ROOM, said(3), 4, 3, True, NOW_MS),

@@ -6,7 +6,7 @@ async with open_client("https://chat.example:7433", token, "ann.db") as client:
     await client.send(room, "Noodles?")
 """
 
-from postbox.client.client import Client, Named, NamedMessage
+from postbox.client.client import Client
 from postbox.client.credentials import Token
 from postbox.client.customs import Customs
 from postbox.client.errors import (
@@ -36,6 +36,7 @@ from postbox.client.facts import (
 )
 from postbox.client.incoming import Incoming
 from postbox.client.listening import Change, Changes, What
+from postbox.client.naming import Named, NamedMessage
 from postbox.client.news import Status
 from postbox.client.open import open_client
 from postbox.client.transport.contract import CallFailed

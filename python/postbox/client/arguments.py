@@ -51,7 +51,7 @@ def _check(call: str, name: str, annotation: Any, value: object) -> None:
 def _is_one(annotation: Any, value: object) -> bool:
     match get_origin(annotation):
         case None:
-            return isinstance(value, annotation or NoneType)
+            return isinstance(value, int | float if annotation is float else annotation)
         case origin if origin is UnionType:
             return any(_is_one(each, value) for each in get_args(annotation))
         case origin if origin is Collection:

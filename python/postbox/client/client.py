@@ -13,14 +13,14 @@ numbers count from 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import anyio
 
-from postbox.client.arguments import checks_arguments
+from postbox.client.arguments import MOST, checks_arguments
 from postbox.client.clock import now_ms
 from postbox.client.core import acts, inputs
-from postbox.client.core.ids import is_uuid, text_of, user_uuid
+from postbox.client.core.ids import text_of
 from postbox.client.core.outgoing import outgoing
 from postbox.client.credentials import Credentials, once_uuid
 from postbox.client.customs import Customs
@@ -38,6 +38,7 @@ from postbox.client.facts import (
 )
 from postbox.client.incoming import Incoming
 from postbox.client.listening import Changes
+from postbox.client.naming import Named, NamedMessage, key_of, uuid_of
 from postbox.client.news import News, Status, names_of_row
 from postbox.client.running import Running
 from postbox.client.shelf import Shelf
@@ -46,8 +47,6 @@ from postbox.client.typing import OwnTyping
 from postbox.world import World
 
 T = TypeVar("T")
-Named: TypeAlias = Conversation | str
-NamedMessage: TypeAlias = Message | str
 
 PAGE = 50
 """Messages or conversations: two screens of a telephone, one of a desk."""
@@ -109,7 +108,7 @@ class Client:
 
     async def remove(self, conversation: Named, user: str) -> None:
         found = await self._conversation(conversation)
-        await self._do(acts.RemoveMember(found.key, _uuid(user)))
+        await self._do(acts.RemoveMember(found.key, uuid_of(user)))
 
     async def leave(self, conversation: Named) -> None:
         found = await self._conversation(conversation)
@@ -118,14 +117,14 @@ class Client:
     async def conversations(self, limit: int = PAGE, before: Named = "") -> list[Conversation]:
         """Those in which something was said last come first. `before`: the last one of the page
         before."""
-        return await self._see(lambda store: store.conversations(limit, _key(before)))
+        return await self._see(lambda store: store.conversations(limit, key_of(before)))
 
     async def conversation(self, conversation: Named) -> Conversation | None:
         """None: this device knows of none such, or the user is out."""
-        return await self._see(lambda store: store.conversation(_key(conversation)))
+        return await self._see(lambda store: store.conversation(key_of(conversation)))
 
     async def members(self, conversation: Named) -> list[Member]:
-        return await self._see(lambda store: store.members(_key(conversation)))
+        return await self._see(lambda store: store.members(key_of(conversation)))
 
     async def unread(self) -> dict[str, int]:
         """Of each conversation that has some: messages of others that the user has not read."""
@@ -148,7 +147,7 @@ class Client:
         ValueError: more than 64 KiB."""
         found = await self._conversation(conversation)
         local = once_uuid(once) if once else ""
-        queued = await self._do(acts.SendMessage(found.key, text, _key(reply_to), extra), local)
+        queued = await self._do(acts.SendMessage(found.key, text, key_of(reply_to), extra), local)
         self._typing.sent(found.key, found.uuid)
         return _there(await self._see(lambda store: store.sent(queued.local)))
 
@@ -186,17 +185,17 @@ class Client:
         """That are on this device, oldest first, the newest `limit` of them; `before`: of those
         before that one. What is older than these, the host may have: `older`."""
         return await self._see(
-            lambda store: store.messages(_key(conversation), _key(before), limit)
+            lambda store: store.messages(key_of(conversation), key_of(before), limit)
         )
 
     async def message(self, message: NamedMessage) -> Message | None:
         """As it is now; None: it is not on this device, or was deleted."""
-        return await self._see(lambda store: store.message(_key(message)))
+        return await self._see(lambda store: store.message(key_of(message)))
 
     async def older(self, conversation: Named, limit: int = PAGE) -> bool:
         """Gets older messages from the host; whether it has even older ones. They are in
         `messages` then. Raises CallFailed: the host cannot be reached now, or said no."""
-        found = await self._conversation(_key(conversation))  # as it is now
+        found = await self._conversation(key_of(conversation))  # as it is now
         if not found.has_older or not found.uuid:
             return False
         return await self._running.older(found.uuid, found.oldest_seq, limit)
@@ -209,7 +208,7 @@ class Client:
 
     async def profile(self, user: str = "") -> Profile | None:
         """Of the user itself, or of another one."""
-        uuid = _uuid(user) if user else self.user
+        uuid = uuid_of(user) if user else self.user
         return await self._see(lambda store: store.user(uuid))
 
     async def set_name(self, name: str, based_on: str = "") -> None:
@@ -238,11 +237,11 @@ class Client:
     def typing(self, conversation: Named) -> None:
         """The user types there: call it at each key. It is told at most every 4 s, and over 10 s
         after the last one. It is forgotten if there is no connection."""
-        self._typing.tell(_key(conversation), is_over=False)
+        self._typing.tell(key_of(conversation), is_over=False)
 
     def stopped_typing(self, conversation: Named) -> None:
         """A message sent says so by itself."""
-        self._typing.tell(_key(conversation), is_over=True)
+        self._typing.tell(key_of(conversation), is_over=True)
 
     def typists(self, conversation: Conversation) -> list[str]:
         """Who else types there now, by uuid."""
@@ -286,9 +285,13 @@ class Client:
         """Something that was refused: it is gone from this device, and what was done to it with it.
         A conversation with messages in it goes if `whole` says so. Raises Unknown, and NotByItself
         for such a conversation."""
-        gone = await self._shelf.write(lambda store: store.dismiss(key, whole=whole))
-        for queued in gone:
-            self._news.listeners.tell(*names_of_row(queued))
+        await self._drop(lambda store: store.dismiss(key, whole=whole))
+
+    async def dismiss_refused(self, older_than_s: float = 0.0) -> int:
+        """All that was refused and was made longer ago than that, each as a whole; how many. For
+        what runs with nobody there who looks."""
+        before_ms = now_ms(self._world.clock) - round(min(older_than_s, MOST) * 1_000)
+        return await self._drop(lambda store: store.dismiss_refused(before_ms))
 
     async def again(self, key: str) -> Queued:
         """Something that was refused is sent again, whatever others changed meanwhile, and with it
@@ -362,6 +365,12 @@ class Client:
         self._running.tell(inputs.Made(len(waiting)))
         return several
 
+    async def _drop(self, work: Callable[[Store], list[Queued]]) -> int:
+        gone = await self._shelf.write(work)
+        for queued in gone:
+            self._news.listeners.tell(*names_of_row(queued))
+        return len(gone)
+
     def _new_local(self) -> str:
         return text_of(self._world.new_id())
 
@@ -383,14 +392,6 @@ class Client:
         if found is None:
             raise Unknown(f"there is no message {named!r} on this device, or it was deleted")
         return found
-
-
-def _key(named: Named | NamedMessage) -> str:
-    return named if isinstance(named, str) else named.key
-
-
-def _uuid(user: str) -> str:
-    return user if is_uuid(user) else user_uuid(user)
 
 
 def _there(made: T | None) -> T:

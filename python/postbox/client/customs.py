@@ -10,6 +10,7 @@ from postbox.client.core.acts import Act, Foreign
 from postbox.client.core.forms import FIRST_FOREIGN, LAST_FOREIGN
 from postbox.client.core.overlay import custom_made
 from postbox.client.facts import Conversation, Custom, Queued
+from postbox.client.naming import Named, key_of
 from postbox.client.shelf import Shelf
 from postbox.rpc.fields import bytes_field
 
@@ -26,14 +27,14 @@ class Customs:
         user: str,
         shelf: Shelf,
         do: Callable[[Act], Awaitable[Queued]],
-        find: Callable[[Conversation | str], Awaitable[Conversation]],
+        find: Callable[[Named], Awaitable[Conversation]],
     ) -> None:
         self._user = user
         self._shelf = shelf
         self._do = do
         self._find = find
 
-    async def send(self, conversation: Conversation | str, number: int, value: bytes) -> Custom:
+    async def send(self, conversation: Named, number: int, value: bytes) -> Custom:
         """`number`: the app's own, from 64 on, of the field in protobuf that says which kind it is.
         Raises ValueError for another one, and for more than 64 KiB."""
         if not FIRST_FOREIGN <= number <= LAST_FOREIGN:
@@ -48,11 +49,12 @@ class Customs:
 
     async def of(
         self,
-        conversation: Conversation | str,
+        conversation: Named,
         before: Custom | None = None,
         limit: int = PAGE,
     ) -> list[Custom]:
         """That are on this device, oldest first, the newest `limit` of them, of all numbers;
         `before`: of those before that one."""
-        key = conversation if isinstance(conversation, str) else conversation.key
-        return await self._shelf.read(lambda store: store.customs(key, before, limit))
+        return await self._shelf.read(
+            lambda store: store.customs(key_of(conversation), before, limit)
+        )

@@ -43,6 +43,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "queue": {"limit": 1},
     "why": {"key": TEXT},
     "dismiss": {"key": TEXT, "whole": False},
+    "dismiss_refused": {"older_than_s": 1.0},
     "again": {"key": TEXT},
     "set_active": {"is_active": True},
     "sign_in": {"token": "a.b.c"},
@@ -73,7 +74,8 @@ async def test_each_call_says_what_it_takes_and_does_nothing_else(street: Street
     for call, takes in CALLS.items():
         given = {name: _real(value, room, message) for name, value in takes.items()}
         for name in given:
-            for wrong in (None, 7 if not isinstance(given[name], int) else "7", Nothing()):
+            number = isinstance(given[name], int | float)
+            for wrong in (None, "7" if number else 7, Nothing()):
                 with pytest.raises(TypeError) as raised:
                     await called(ann.client, call, **{**given, name: wrong})
                 assert str(raised.value).startswith(f"{call}(): {name} is a"), str(raised.value)

@@ -151,6 +151,32 @@ async def test_a_conversation_that_was_refused_is_dropped_as_a_whole(street: Str
 
 
 @in_street
+async def test_an_unattended_device_drops_all_that_was_refused_long_ago(street: Street) -> None:
+    ann = await street.phone("ann")
+    kept = await ann.client.create("kept")
+    for number in range(2):
+        room = await ann.client.create(f"{number}", ["nobody"])
+        await ann.client.send(room, "into nothing")
+        await ann.client.drained()
+        await trio.sleep(3_600)
+    changes, told = ann.client.changes(), set()
+    assert await ann.client.dismiss_refused(7_200 + 60) == 0
+    assert await ann.client.dismiss_refused(3_600 + 60) == 2
+    assert [row.code for row in await ann.client.queue()] == [
+        "UNKNOWN_TARGET",
+        "DEPENDENCY_REFUSED",
+    ]
+    assert await ann.client.dismiss_refused() == 2
+    assert await ann.client.queue() == []
+    assert [each.key for each in await ann.client.conversations()] == [kept.key]
+    with trio.move_on_after(1):
+        async for change in changes:
+            told.add(change.what)
+    assert {What.QUEUE, What.CONVERSATION} <= told
+    assert await ann.client.dismiss_refused(float("inf")) == 0
+
+
+@in_street
 async def test_the_queue_explains_itself(street: Street) -> None:
     ann = await street.phone("ann")
     room = await ann.client.create("room")

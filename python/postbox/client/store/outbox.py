@@ -52,6 +52,8 @@ _REFUSED = """update outbox set standing = 2, code = ?, detail = ?, current = ?,
 _REFUSED_HERE = """update outbox set standing = 2, code = ?, detail = ?
   where local = ? and standing = 0"""
 
+_REFUSED_BEFORE = "select local from outbox where standing = 2 and made_ms < ? order by number"
+
 _TRIED = """update outbox set tries = tries + 1, tried_ms = ?, last_error = ?
   where local = ? and standing = 0"""
 
@@ -162,6 +164,15 @@ def dismiss(cursor: apsw.Cursor, local: str, *, whole: bool) -> list[Queued]:
             f" again() tries it again, and them with it; dismiss(..., whole=True) drops all of it"
         )
     cursor.executemany("delete from outbox where local = ?", [(each.local,) for each in gone])
+    return gone
+
+
+def dismiss_refused(cursor: apsw.Cursor, before_ms: int) -> list[Queued]:
+    """All that was made before that, each as a whole."""
+    gone: list[Queued] = []
+    for (local,) in rows(cursor, _REFUSED_BEFORE, (before_ms,)):
+        if find(cursor, local) is not None:  # else it went with what it was in
+            gone += dismiss(cursor, local, whole=True)
     return gone
 
 

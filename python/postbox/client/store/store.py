@@ -117,6 +117,11 @@ class Store:
         with self._write() as cursor:
             return outbox.dismiss(cursor, local, whole=whole)
 
+    def dismiss_refused(self, before_ms: int) -> list[Queued]:
+        """All that was made before that, each with what hangs on it."""
+        with self._write() as cursor:
+            return outbox.dismiss_refused(cursor, before_ms)
+
     # -- what the host says ----------------------------------------------------------------------
 
     def settle(self, settlements: Iterable[Settlement], next_number: int) -> int:
