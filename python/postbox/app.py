@@ -285,11 +285,16 @@ def _watch(node: Node, metrics: Metrics) -> None:
     metrics.watch("ledger_capacity_events", "As many the ledger keeps.", lambda: index.capacity)
     metrics.watch("log_head", "The last position given out.", lambda: node.tail.head)
     metrics.watch("known_names", "Names with a known key.", lambda: len(node.directory))
+    metrics.watch("online_names", "Of those: online, by what events say.", partial(_online, node))
     metrics.watch("waiting_names", "Names that wait to be let in.", lambda: len(node.waiting))
     for name in (PULLS, RETENTION, SENDERS, UPKEEP):
         is_held = partial(node.leases.is_held, name)
         metrics.watch(f"lease_{name}", f"1 if this process holds the lease {name}.", is_held)
     metrics.watch("uptime_seconds", "Since the node opened.", lambda: clock.elapsed_s() - started_s)
+
+
+def _online(node: Node) -> int:
+    return sum(node.projections.online(known.name) == "online" for known in node.directory.all())
 
 
 def _watch_disk(disk_use: DiskUse, metrics: Metrics) -> None:
@@ -304,3 +309,4 @@ def _count(metrics: Metrics, payer: Payer, report: Report) -> None:
     metrics.events_taken(source, "duplicate", report.duplicates)
     metrics.events_taken(source, "pruned", report.pruned)
     metrics.events_taken(source, "rejected", report.rejected.total())
+    metrics.events_taken(source, "filtered", report.filtered)

@@ -22,7 +22,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 Door: TypeAlias = Literal["mesh", "hosts", "clients", "node"]
 Source: TypeAlias = Literal["peer", "import"]
-Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected"]
+Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected", "filtered"]
 Pulled: TypeAlias = Literal["done", "failed"]
 OnBus: TypeAlias = Literal["published", "heard", "refused", "failed", "dropped"]
 Measured: TypeAlias = Literal["done", "failed"]

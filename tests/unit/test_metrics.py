@@ -21,6 +21,7 @@ NAMES = {
     "postbox_events_served": "counter",
     "postbox_pulls": "counter",
     "postbox_mqtt_messages": "counter",
+    "postbox_measurements": "counter",
     "postbox_hellos": "counter",
     "postbox_host_requests": "counter",
     "postbox_client_requests": "counter",

@@ -29,13 +29,20 @@ class Taken(Struct, frozen=True):
     pruned: int
     rejected: dict[str, int]
     forgotten: int = 0
+    filtered: int = 0
 
     @classmethod
     def of(cls, report: Report) -> Taken:
-        return cls(report.imported, report.duplicates, report.pruned, dict(report.rejected))
+        return cls(
+            report.imported,
+            report.duplicates,
+            report.pruned,
+            dict(report.rejected),
+            filtered=report.filtered,
+        )
 
     def report(self) -> Report:
-        report = Report(self.imported, self.duplicates, self.pruned)
+        report = Report(self.imported, self.duplicates, self.pruned, filtered=self.filtered)
         report.rejected.update(self.rejected)
         return report
 

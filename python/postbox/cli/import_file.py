@@ -98,10 +98,13 @@ def show_report(report: Report, forgotten: int, as_json: bool, error: str | None
         "forgotten": forgotten,
         "verdicts": report.rejected,
     }
+    if report.filtered:  # never of an import
+        numbers["filtered"] = report.filtered
     if as_json:
         print_json(numbers if error is None else numbers | {"error": error})
         return
-    left = f", {forgotten:,} forgotten" if forgotten else ""
+    left = f", {report.filtered:,} not to this node's taste" if report.filtered else ""
+    left += f", {forgotten:,} forgotten" if forgotten else ""
     print(
         f"{events(report.imported)} imported, {report.duplicates:,} known already,"
         f" {report.rejected.total():,} refused, {report.pruned:,} below what is kept{left}"
