@@ -63,6 +63,7 @@ READS: dict[str, Callable[[Store], object]] = {
     "customs": lambda store: store.customs(ROOM),
     "the customs before one that waits": lambda store: store.customs(ROOM, WAITING),
     "the customs before another": lambda store: store.customs(ROOM, CUSTOM),
+    "keys": lambda store: store.keys([ROOM, uuid(55)], [uuid(1), message_uuid(5)]),
     "members": lambda store: store.members(ROOM),
     "user": lambda store: store.user(ANN),
     "guilds": Store.guilds,

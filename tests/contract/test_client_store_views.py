@@ -200,7 +200,7 @@ def test_a_conversation_that_is_made_is_there_at_once_with_all_that_is_said_in_i
         assert texts(store.messages(uuid(1))) == texts(store.messages(uuid(101))) == ["hello"]
         assert [each.name for each in store.conversations()] == ["garden", "room"]
         [message] = store.messages(uuid(1))
-        assert message.conversation == uuid(101)
+        assert message.conversation == uuid(1)
     assert [each and (each.name, each.state, each.uuid, each.key) for each in found] == [
         ("garden", State.SENDING, "", uuid(1)),
         ("garden", State.SENT, uuid(101), uuid(1)),

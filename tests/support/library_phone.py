@@ -130,6 +130,10 @@ class Phone:
 
     # -- what its user sees -----------------------------------------------------------------------
 
+    async def hears(self, room: Conversation | str, *users: str) -> bool:
+        """That these type there, and nobody else."""
+        return await self.client.typists(room) == list(users)
+
     async def texts(self, room: Conversation | str) -> list[str]:
         return [message.text for message in await self.client.messages(room, limit=1_000)]
 

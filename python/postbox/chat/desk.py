@@ -52,6 +52,12 @@ class Room:
     members: Sequence[Member] = ()
     new_after: int | None = None
     limit: int = PAGE
+    typing: Sequence[str] = ()  # users
+
+    @property
+    def typists(self) -> list[str]:
+        """Names of those who type."""
+        return [self.names.get(user, "") for user in self.typing]
 
     @property
     def key(self) -> str:
@@ -208,13 +214,6 @@ class Desk:
         title = self.titles.get(room.key) or wording.title(room, ()) if room else ""
         return Waiting(why, title, message.text if message else "")
 
-    def typists(self) -> list[str]:
-        """Names of those who type in the open room."""
-        if self.room is None:
-            return []
-        names = self.room.names
-        return [names.get(user, "") for user in self.client.typists(self.room.conversation)]
-
     def title(self, conversation: Conversation) -> str:
         return self.titles.get(conversation.key, "")
 
@@ -228,6 +227,7 @@ class Desk:
         if found is not None:
             room.messages = await self.client.messages(found, limit=room.limit)
             room.members = await self.client.members(found)
+            room.typing = await self.client.typists(found)
             room.conversation = found
         elif self.room is room:  # left, removed, or what made it was dismissed
             self.room = None

@@ -92,7 +92,7 @@ def passing(desk: Desk, notice: str) -> Span:
     """What goes by itself: who types, or else what went wrong just now."""
     if notice:
         return Span(notice, Look.BAD)
-    return Span(wording.typing(desk.typists()), Look.DIM)
+    return Span(wording.typing(desk.room.typists if desk.room else ()), Look.DIM)
 
 
 def about(kind: str, message: Message) -> Line:

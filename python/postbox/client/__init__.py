@@ -12,6 +12,7 @@ from postbox.client.customs import Customs
 from postbox.client.errors import (
     AnotherOwner,
     BrokenDatabase,
+    Closed,
     DatabaseInUse,
     Displaced,
     NoDatabase,
@@ -49,6 +50,7 @@ __all__ = [
     "Change",
     "Changes",
     "Client",
+    "Closed",
     "Conversation",
     "Custom",
     "Customs",

@@ -13,11 +13,13 @@ numbers count from 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import TypeVar
 
 import anyio
 
 from postbox.client.arguments import MOST, checks_arguments
+from postbox.client.changed import named
 from postbox.client.clock import now_ms
 from postbox.client.core import acts, inputs
 from postbox.client.core.ids import text_of
@@ -39,7 +41,7 @@ from postbox.client.facts import (
 from postbox.client.incoming import Incoming
 from postbox.client.listening import Changes
 from postbox.client.naming import Named, NamedMessage, key_of, uuid_of
-from postbox.client.news import News, Status, names_of_row
+from postbox.client.news import News, Status
 from postbox.client.running import Running
 from postbox.client.shelf import Shelf
 from postbox.client.store.store import Store
@@ -243,9 +245,10 @@ class Client:
         """A message sent says so by itself."""
         self._typing.tell(key_of(conversation), is_over=True)
 
-    def typists(self, conversation: Conversation) -> list[str]:
+    async def typists(self, conversation: Named) -> list[str]:
         """Who else types there now, by uuid."""
-        return self._news.nearby.typists(conversation.uuid)
+        found = await self.conversation(conversation)
+        return self._news.nearby.typists(found.uuid) if found else []
 
     def connected(self) -> list[str]:
         """Who is connected now, by uuid, of those whom the user shares a conversation with."""
@@ -257,7 +260,7 @@ class Client:
         """Names of what changes from now on: ask anew for what you show of it. Begin to listen
         before you ask for the first time, so that nothing is missed in between. Who reads slowly
         is told once of what changed twice."""
-        return self._news.listeners.listen()
+        return Changes(self._news.listeners.listen(), partial(named, self._shelf))
 
     def incoming(self, name: str = "default", *, only_new: bool = False) -> Incoming:
         """Each message of others, once, in the order in which they came to this device: over
@@ -303,10 +306,10 @@ class Client:
     async def drained(self) -> None:
         """Until everything that the user did was answered. Raises SignInNeeded and Displaced,
         since then it does not go on by itself."""
-        changes = self.changes()
+        listener = self._news.listeners.listen()
         while await self._see(lambda store: store.queued()):
             self._news.check_that_it_goes_on()
-            await anext(changes)
+            await listener.changed()
 
     # -- the connection ---------------------------------------------------------------------------
 
@@ -316,10 +319,10 @@ class Client:
 
     async def caught_up(self) -> None:
         """Until this device has what the host has now. Raises as `drained` does."""
-        changes = self.changes()
+        listener = self._news.listeners.listen()
         while not self.status.is_live:
             self._news.check_that_it_goes_on()
-            await anext(changes)
+            await listener.changed()
 
     def network_up(self) -> None:
         """There is a network, or another one: what is waited for is tried at once."""
@@ -359,16 +362,14 @@ class Client:
         except anyio.get_cancelled_exc_class():  # by asyncio itself: it may be there all the same
             self._running.tell(inputs.Made(1))
             raise
-        for queued in several:
-            self._news.listeners.tell(*names_of_row(queued))
+        self._news.moved(several)
         waiting = [queued for queued in several if queued.standing is Standing.QUEUED]
         self._running.tell(inputs.Made(len(waiting)))
         return several
 
     async def _drop(self, work: Callable[[Store], list[Queued]]) -> int:
         gone = await self._shelf.write(work)
-        for queued in gone:
-            self._news.listeners.tell(*names_of_row(queued))
+        self._news.moved(gone)
         return len(gone)
 
     def _new_local(self) -> str:

@@ -26,6 +26,16 @@ class Unknown(Fault):
     """There is no such conversation, message or row of the queue on this device."""
 
 
+class Closed(Fault):
+    """The block of its `open_client` has ended."""
+
+
+CLOSED = (
+    "this client is closed: the block of its `async with open_client(...)` has ended. What was done"
+    " in it is in its file: open that again"
+)
+
+
 class NotByItself(Fault):
     """Something else that was refused hangs together with it; the text says what to do."""
 

@@ -64,14 +64,14 @@ class Reaction(Struct, frozen=True):
 class Message(Struct, frozen=True):
     uuid: str  # empty while the host has not named it
     local: str  # empty: not of this device
-    conversation: str
+    conversation: str  # its key
     seq: int  # in its conversation; 0 while it is not known
     author: str
     author_name: str  # as it is shown
     text: str
     state: State
     at_ms: int  # the host's time; until it is known, that of this device
-    reply_to: str = ""
+    reply_to: str = ""  # the key of that message, or the uuid of one that is not here
     is_edited: bool = False
     reactions: Sequence[Reaction] = ()
     delivered_to: int = 0  # other members

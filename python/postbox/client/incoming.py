@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from postbox.client.errors import Closed
 from postbox.client.facts import Message
-from postbox.client.listening import Changes
 from postbox.client.news import News
 from postbox.client.shelf import Shelf
 from postbox.client.store.store import Store
@@ -17,9 +17,10 @@ class Incoming:
     def __init__(self, shelf: Shelf, news: News, name: str, only_new: bool) -> None:
         self._shelf = shelf
         self._news = news
-        self._changes: Changes = news.listeners.listen()
+        self._listener = news.listeners.listen()
         self._name = name
         self._only_new = only_new
+        self._may_begin = not only_new
         self._given: Message | None = None
 
     def __aiter__(self) -> Incoming:
@@ -27,8 +28,16 @@ class Incoming:
 
     async def __anext__(self) -> Message:
         """Who is cancelled here has lost nothing: the same comes again."""
-        while self._only_new and not await self._shelf.read(_knows_what_was_said):
-            await self._wait()
+        try:
+            return await self._next()
+        except Closed:
+            raise StopAsyncIteration from None
+
+    async def _next(self) -> Message:
+        while not self._may_begin:
+            self._may_begin = await self._shelf.read(_knows_what_was_said)
+            if not self._may_begin:
+                await self._wait()
         await self._shelf.write(partial(_handled, self._name, self._given, self._only_new))
         self._given = None
         while True:
@@ -41,7 +50,7 @@ class Incoming:
     async def _wait(self) -> None:
         """For what may be news. Raises SignInNeeded and Displaced, since then none comes."""
         self._news.check_that_it_goes_on()
-        await anext(self._changes)
+        await self._listener.changed()
 
 
 def _knows_what_was_said(store: Store) -> bool:

@@ -3,15 +3,16 @@ the connection is, for people."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from postbox.client.changed import names_of, names_of_row
 from postbox.client.core import changes as core
 from postbox.client.errors import Displaced, SignInNeeded
 from postbox.client.facts import Queued
-from postbox.client.listening import EVERYTHING, Change, Listeners, What
+from postbox.client.listening import Change, Listeners, What
 from postbox.client.nearby import Nearby
 
 Connection: TypeAlias = Literal[
@@ -42,7 +43,9 @@ class Status(Struct, frozen=True):
 class News:
     """What passes, and to whom it is told."""
 
-    def __init__(self, now_s: Callable[[], float]) -> None:
+    def __init__(self, user: str, now_s: Callable[[], float]) -> None:
+        """`user`: whose device it is."""
+        self._user = user
         self.listeners = Listeners()
         self.nearby = Nearby(now_s, self.listeners.tell)
         self.status = Status()
@@ -70,6 +73,11 @@ class News:
                 self.nearby.said(change.conversation, change.author)
             self.listeners.tell(*names_of(change))
 
+    def moved(self, rows: Iterable[Queued]) -> None:
+        """Of the queue: they came, or became something else."""
+        for row in rows:
+            self.listeners.tell(*names_of_row(row, self._user))
+
     def passed(self, passing: Iterable[core.Passing]) -> None:
         for each in passing:
             match each:
@@ -77,61 +85,3 @@ class News:
                     self.nearby.heard(conversation, user, ttl_ms)
                 case core.Connected(user, ttl_ms):
                     self.nearby.heard("", user, ttl_ms)
-
-
-_PLAIN: Mapping[type[core.Change], tuple[Change]] = {
-    core.SnapshotEnded: (EVERYTHING,),
-    core.KeptAgain: (EVERYTHING,),
-    core.Settled: (Change(What.QUEUE),),
-    core.CaughtUp: (Change(What.QUEUE),),
-    core.GuildEntered: (Change(What.GUILDS),),
-    core.GuildExited: (Change(What.GUILDS),),
-    core.InviteCame: (Change(What.INVITES),),
-    core.InviteDecided: (Change(What.INVITES),),
-}
-
-
-def names_of(change: core.Change) -> Iterator[Change]:
-    """What an app shows of it; of what is the library's own affair nothing."""
-    match change:
-        case (
-            core.UserMet(user=user)
-            | core.DisplayNameChanged(user=user)
-            | core.PictureChanged(user=user)
-        ):
-            yield Change(What.USER, uuid=user)
-        case core.MemberCame(room, user) | core.MemberWent(room, user):
-            yield Change(What.MEMBERS, room, user)
-        case core.MessageCame(room, message):
-            yield from (Change(What.MESSAGE, room, message), Change(What.CONVERSATION, room))
-        case core.ReadUpTo(room) | core.DeliveredUpTo(room):
-            yield from (Change(What.MESSAGE, room), Change(What.CONVERSATION, room))
-        case (
-            core.MessageEdited(room, message)
-            | core.MessageDeleted(room, message)
-            | core.ReactionAdded(room, message)
-            | core.ReactionRemoved(room, message)
-            | core.NumberErased(room, message)
-        ):
-            yield Change(What.MESSAGE, room, message)
-        case (
-            core.ConversationBegun(room)
-            | core.ConversationMade(room)
-            | core.ConversationRenamed(room)
-            | core.ConversationForgotten(room)
-        ):
-            yield Change(What.CONVERSATION, room)
-        case core.ForeignCame(room, event):
-            yield from (Change(What.CUSTOM, room, event), Change(What.CONVERSATION, room))
-        case _:
-            yield from _PLAIN.get(type(change), ())
-
-
-def names_of_row(queued: Queued) -> list[Change]:
-    """What is seen of a row of the queue, when it comes or becomes something else."""
-    about = queued.target or queued.local
-    return [
-        Change(What.QUEUE),
-        Change(What.MESSAGE if queued.kind else What.CUSTOM, queued.conversation, about),
-        Change(What.CONVERSATION, queued.conversation),
-    ]

@@ -17,7 +17,7 @@ from postbox.client.core.settle import NoAnswer, Verdict, settle
 from postbox.client.facts import Row
 from postbox.client.following import fault_of
 from postbox.client.listening import Change, What
-from postbox.client.news import News, names_of_row
+from postbox.client.news import News
 from postbox.client.shelf import Shelf
 from postbox.client.store.store import Hole, Store
 from postbox.client.transport.contract import CallFailed, Transport
@@ -68,8 +68,7 @@ class Queue:
     async def _settle(self, rows: list[Row], answer: bytes) -> Answered:
         verdict = settle([row.sent_as for row in rows], answer)
         left = await self._shelf.write(partial(_settled, verdict))
-        for row in rows:
-            self._news.listeners.tell(*names_of_row(row.queued))
+        self._news.moved(row.queued for row in rows)
         return Answered(left, verdict.next_number)
 
     async def _note(self, rows: list[Row], error: str) -> None:

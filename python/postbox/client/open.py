@@ -11,6 +11,7 @@ import anyio
 from postbox.client.arguments import checked
 from postbox.client.client import Client
 from postbox.client.core.ids import user_uuid
+from postbox.client.core.inputs import Stopped
 from postbox.client.credentials import NO_TOKEN, Credentials, Token, claims_of
 from postbox.client.facts import Owner
 from postbox.client.news import News
@@ -63,7 +64,7 @@ async def open_client(
                 net=world.net,
                 ca=ca,
             ) as wire:
-                news = News(world.clock.elapsed_s)
+                news = News(credentials.owner.user, world.clock.elapsed_s)
                 async with anyio.create_task_group() as tasks:
                     running = Running(world, shelf, wire, credentials, news, tasks)
                     typing = OwnTyping(world.clock, shelf, wire, news, tasks)
@@ -71,6 +72,7 @@ async def open_client(
                     try:
                         yield Client(world, shelf, news, credentials, running, typing)
                     finally:
+                        running.tell(Stopped())
                         news.listeners.end()
                         tasks.cancel_scope.cancel()
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import anyio
 
+from postbox.client.errors import CLOSED, Closed
 from postbox.client.store.store import Store
 from postbox.world import Pool, Threads
 
@@ -25,32 +26,39 @@ class Shelf:
         self._threads = threads
         self._writing, self._reading = anyio.Lock(), anyio.Lock()
         self._at_writer, self._at_reader = threading.Lock(), threading.Lock()
+        self._is_closed = False
 
     async def write(self, work: Callable[[Store], T]) -> T:
-        """Durable on return. Raises the faults of the store; nothing happened then."""
+        """Durable on return. Raises the faults of the store, and Closed; nothing happened then."""
 
         def run() -> T:
             with self._at_writer:
-                return work(self._store)
+                return work(self._open())
 
         async with self._writing:
             return await self._threads.run(Pool.WRITER, run)
 
     async def read(self, work: Callable[[Store], T]) -> T:
-        """Sees all that was written before it was asked."""
+        """Sees all that was written before it was asked. Raises as `write` does."""
 
         def run() -> T:
             with self._at_reader:
-                return work(self._store)
+                return work(self._open())
 
         async with self._reading:
             return await self._threads.run(Pool.READER, run)
+
+    def _open(self) -> Store:
+        if self._is_closed:
+            raise Closed(CLOSED)
+        return self._store
 
     async def aclose(self) -> None:
         """When nobody is at it any more."""
 
         def close() -> None:
             with self._at_writer, self._at_reader:
+                self._is_closed = True
                 self._store.close()
 
         with anyio.CancelScope(shield=True):

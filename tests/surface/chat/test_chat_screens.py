@@ -22,7 +22,7 @@ from support.hostile_texts import TEXTS
 
 async def types(phone: Client, room: Conversation) -> bool:
     found = await phone.conversation(room)
-    return found is not None and bool(phone.typists(found))
+    return found is not None and bool(await phone.typists(found))
 
 
 async def said(phone: Client, room: Conversation) -> list[Message]:
@@ -97,7 +97,7 @@ def test_a_message_is_edited_answered_reacted_to_and_deleted_by_keys(host: ChatH
             async def is_told() -> bool:
                 first, second = await said(phone, room)
                 told = (second.text, second.reply_to, len(first.reactions))
-                return told == ("Here", first.uuid, 1)
+                return told == ("Here", first.key, 1)
 
             await soon(is_told)
             await seat.press("d")

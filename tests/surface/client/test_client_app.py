@@ -81,19 +81,19 @@ async def test_who_types_and_who_is_connected_is_told_and_ends_by_itself(street:
     for _ in range(30):
         ann.client.typing(room)
         await trio.sleep(0.1)
-    assert bob.client.typists(here) == [ann.client.user]
+    assert await bob.hears(here, ann.client.user)
     assert len(street.host.asked_by(ann.token)) - asked == 1, "told once in 4 s"
     ann.client.stopped_typing(room)
-    await until(lambda: bob.client.typists(here) == [])
+    await until(lambda: bob.hears(here))
     ann.client.typing(room)
-    await until(lambda: bob.client.typists(here) == [ann.client.user])
+    await until(lambda: bob.hears(here, ann.client.user))
     await ann.client.send(room, "done")
     await bob.shows(room, "done")
-    assert bob.client.typists(here) == []
+    assert await bob.hears(here)
     ann.client.typing(room)
-    await until(lambda: bob.client.typists(here) == [ann.client.user])
+    await until(lambda: bob.hears(here, ann.client.user))
     ann.lose_network()
-    assert await until(lambda: bob.client.typists(here) == []) < 12
+    assert await until(lambda: bob.hears(here)) < 12
     assert await until(lambda: bob.client.connected() == []) < 100
     ann.client.typing(room)
     with trio.move_on_after(1):
@@ -114,7 +114,8 @@ async def test_nobody_who_does_not_look_is_seen_or_sent_who_types(street: Street
     await trio.sleep(100)
     here = await bob.client.conversation(room)
     assert here is not None
-    assert (bob.client.typists(here), ann.client.connected()) == ([], [])
+    assert await bob.hears(here)
+    assert ann.client.connected() == []
     await ann.client.send(room, "still there?")
     await bob.shows(room, "still there?")
     bob.client.set_active(True)

@@ -72,7 +72,7 @@ async def test_who_types_moves_no_cursor(street: Street) -> None:
     assert here is not None
     was = (await ann.place()).uuid
     bob.client.typing(room)
-    await until(lambda: ann.client.typists(here) == [bob.client.user])
+    await until(lambda: ann.hears(here, bob.client.user))
     assert (await ann.place()).uuid == was
 
 
@@ -236,9 +236,9 @@ async def test_one_who_stopped_typing_without_a_word_types_no_more(street: Stree
     here = await ann.client.conversation(room)
     assert here is not None
     bob.client.typing(room)
-    await until(lambda: ann.client.typists(here) == [bob.client.user])
+    await until(lambda: ann.hears(here, bob.client.user))
     await bob.crash()
-    assert await until(lambda: ann.client.typists(here) == []) < 12
+    assert await until(lambda: ann.hears(here)) < 12
 
 
 @in_street

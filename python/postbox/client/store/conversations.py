@@ -175,14 +175,14 @@ def read_whereabouts(look: Reading, name: str) -> In | None:
 
 
 def read_unread(look: Reading) -> dict[str, int]:
-    """Of each conversation that has any, by its uuid."""
+    """Of each conversation that has any, by its key."""
     found = {}
     for (uuid,) in rows(look.cursor, BEHIND, (look.user,)):
         names = conversation_named(look.cursor, uuid)
         shown = None if names is None else _overlaid(look, names)
         count = 0 if shown is None else _unread(look, uuid, shown.read_seq)
-        if count:
-            found[uuid] = count
+        if count and shown is not None:
+            found[shown.key] = count
     return found
 
 

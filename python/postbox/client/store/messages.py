@@ -22,9 +22,10 @@ from postbox.client.store.names import ConversationNames, MessageNames, message_
 from postbox.client.store.rows import rows, value
 
 _SELECT = """select m.uuid, m.local, m.seq, m.author, coalesce(nullif(p.display, ''), p.name, ''),
-    coalesce(e.text, m.text), m.at_ms, m.reply_to, e.event, coalesce(e.extra, m.extra)
+    coalesce(e.text, m.text), m.at_ms, coalesce(nullif(r.local, ''), m.reply_to), e.event,
+    coalesce(e.extra, m.extra)
   from message m left join edit e on e.conversation = m.conversation and e.message = m.uuid
-  left join person p on p.user = m.author"""
+  left join person p on p.user = m.author left join message r on r.uuid = m.reply_to"""
 
 PAGE = f"""{_SELECT} where m.conversation = ? and m.seq < ? order by m.seq desc limit ?"""
 ONE = f"{_SELECT} where m.uuid = ?"
@@ -147,9 +148,9 @@ def is_marked(look: Reading, message: Message) -> bool:
 
 
 def _made(look: Reading, where: In, row: Row, author_name: str) -> Message:
-    """`conversation`: as it is called now, even if the row is older than its uuid."""
+    """`conversation`: as an app knows it, even if the row names it otherwise."""
     made = message_made(row, look.user, author_name)
-    return replace(made, conversation=where.names.uuid or where.names.local)
+    return replace(made, conversation=where.names.key)
 
 
 def _told(look: Reading, where: In, found: Sequence[tuple[Any, ...]]) -> list[Message]:
@@ -164,7 +165,7 @@ def _message(
     message = Message(
         uuid=uuid,
         local=local,
-        conversation=where.names.uuid,
+        conversation=where.names.key,
         seq=seq,
         author=author,
         author_name=author_name,

@@ -3,13 +3,14 @@ local uuid of what this device made."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import apsw
 
 from postbox.client.facts import Row, Standing
 from postbox.client.store import outbox
-from postbox.client.store.rows import row, value
+from postbox.client.store.rows import row, rows, value
 
 _ROW = f"select {outbox.ROW} from outbox"
 
@@ -24,6 +25,17 @@ _BY_LOCAL = "select uuid, local, conversation, seq from message where local = ? 
 _SENDER = f"""{_ROW} where local = ?1 and standing < 3 and kind = 'sendingNewMessage' union all
   {_ROW} where uuid = ?1 and uuid <> '' and standing < 3 and kind = 'sendingNewMessage'"""
 
+_KEYS_OF_MADE = """select uuid, local from outbox where uuid in (select value from carray(?))
+  and uuid <> '' and kind in ('conversationCreated', '')"""
+_ITS_MESSAGES = "in (select value from carray(?1))"
+_KEYS_OF_MESSAGES = f"""select uuid, coalesce(nullif(local, ''), uuid) from message
+    where uuid {_ITS_MESSAGES}
+  union select local, local from message where local <> '' and local {_ITS_MESSAGES}
+  union select uuid, local from outbox
+    where uuid <> '' and uuid {_ITS_MESSAGES} and kind = 'sendingNewMessage'
+  union select local, local from outbox
+    where local {_ITS_MESSAGES} and kind = 'sendingNewMessage'"""
+
 
 class ConversationNames(NamedTuple):
     """`maker`: the row that makes it, if the base does not have it."""
@@ -31,6 +43,10 @@ class ConversationNames(NamedTuple):
     uuid: str
     local: str
     maker: Row | None = None
+
+    @property
+    def key(self) -> str:
+        return self.local or self.uuid
 
     @property
     def both(self) -> tuple[str, str]:
@@ -70,6 +86,15 @@ def message_named(cursor: apsw.Cursor, name: str) -> MessageNames | None:
         return None
     queued = sender.queued
     return MessageNames(queued.uuid, queued.local, queued.conversation, 0, sender)
+
+
+def keys(cursor: apsw.Cursor, made: Collection[str], messages: Collection[str]) -> dict[str, str]:
+    """By which an app knows them: of what was `made`, a conversation or something of the app's own,
+    if that is another name; of all messages that are here."""
+    found: dict[str, str] = {}
+    for sql, names in ((_KEYS_OF_MADE, made), (_KEYS_OF_MESSAGES, messages)):
+        found |= dict(rows(cursor, sql, (apsw.carray(tuple(names)),))) if names else {}
+    return found
 
 
 def _is_in_base(cursor: apsw.Cursor, uuid: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import apsw
 from msgspec.structs import replace
 
@@ -50,7 +53,7 @@ def know_owner(cursor: apsw.Cursor) -> None:
 
 def read_members(look: Reading, names: ConversationNames) -> list[Member]:
     found = rows(look.cursor, MEMBERS, (names.uuid,))
-    members = [replace(Member(*each), is_owner=bool(each[4])) for each in found]
+    members = [_member(names, each) for each in found]
     on_top = _rows(look.cursor, MEMBERS_ON_TOP, *names.both)
     if names.maker is not None:
         on_top.insert(0, names.maker)
@@ -58,13 +61,19 @@ def read_members(look: Reading, names: ConversationNames) -> list[Member]:
         return members
     known = {member.user for member in members}
     return [
-        member if member.user in known else _introduced(look, member)
+        member if member.user in known else _introduced(look, names, member)
         for member in overlaid_members(members, on_top, look.user)
     ]
 
 
-def _introduced(look: Reading, member: Member) -> Member:
+def _member(names: ConversationNames, found: Sequence[Any]) -> Member:
+    member = Member(*found)
+    return replace(member, conversation=names.key, is_owner=bool(member.is_owner))
+
+
+def _introduced(look: Reading, names: ConversationNames, member: Member) -> Member:
     """With its names, if they are known from elsewhere."""
+    member = replace(member, conversation=names.key)
     profile = row(look.cursor, PROFILE, (member.user,))
     return member if profile is None else replace(member, name=profile[1], display=profile[2])
 

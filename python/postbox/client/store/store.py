@@ -7,7 +7,7 @@ that read; each has a connection of its own. Whatever a method raises, nothing w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
@@ -46,7 +46,7 @@ from postbox.client.store import (
 from postbox.client.store.customs import OWN_DEVICES, customs_before
 from postbox.client.store.faults import named
 from postbox.client.store.messages import Reading
-from postbox.client.store.names import conversation_named, message_named
+from postbox.client.store.names import conversation_named, keys, message_named
 from postbox.client.store.outbox import Batch
 from postbox.client.store.rows import row, rows, value
 
@@ -222,6 +222,10 @@ class Store:
     def why(self, local: str) -> Why | None:
         return self._read(lambda look: outbox.why(look.cursor, local))
 
+    def keys(self, made: Collection[str], messages: Collection[str]) -> dict[str, str]:
+        """See `names.keys`."""
+        return self._read(lambda look: keys(look.cursor, made, messages))
+
     # -- what the user sees ----------------------------------------------------------------------
 
     def conversations(self, limit: int = 50, before: str = "") -> list[Conversation]:
@@ -331,7 +335,8 @@ class Store:
     def set_handled(self, name: str, conversation: str, seq: int) -> None:
         """With the message of that number, and all before it in that conversation."""
         with self._write() as cursor:
-            handling.mark(cursor, name, conversation, seq)
+            names = conversation_named(cursor, conversation)
+            handling.mark(cursor, name, names.uuid if names else conversation, seq)
 
     # --------------------------------------------------------------------------------------------
 
