@@ -45,7 +45,15 @@ from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers import query
-from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATHS, About
+from postbox.mesh.wire import (
+    DM_PATH,
+    HELLO_PATH,
+    MODES,
+    PING_PATH,
+    SYNC_PATHS,
+    ZINE_PATH,
+    About,
+)
 from postbox.metrics import CONTENT_TYPE, Door, Metrics
 from postbox.net.addresses import reach_of
 from postbox.net.asgi import Reply, routed
@@ -65,8 +73,8 @@ if TYPE_CHECKING:
     from postbox.mesh.door import Mesh
 
 ROUTES: dict[str, Door] = {
-    **dict.fromkeys((*SYNC_PATHS, HELLO_PATH, PING_PATH), "mesh"),
     **dict.fromkeys((query.PATH, telling.PATH, listing.PATH), "mesh"),
+    **dict.fromkeys((*SYNC_PATHS, ZINE_PATH, DM_PATH, HELLO_PATH, PING_PATH), "mesh"),
     **dict.fromkeys(HOST_PATHS.values(), "hosts"),
     **dict.fromkeys(CLIENT_PATHS.values(), "clients"),
     **dict.fromkeys(HEALTH_PATHS, "node"),
@@ -232,6 +240,7 @@ class _Serving:
                 ready(self.url)
                 await stop.wait()
                 log.info("stopping")
+                await mesh.leave()
             finally:  # of a node that fails, too, since what it answers from is of no use then
                 front.close("stopping")
                 hosts.end_streams()

@@ -27,6 +27,8 @@ Pulled: TypeAlias = Literal["done", "failed"]
 OnBus: TypeAlias = Literal["published", "heard", "refused", "failed", "dropped"]
 Measured: TypeAlias = Literal["done", "failed"]
 Met: TypeAlias = Literal["known", "waiting", "refused"]
+Began: TypeAlias = Literal["ours", "theirs"]
+Direct: TypeAlias = Literal["taken", "known", "refused", "brought"]
 HeldBack: TypeAlias = Literal["host", "source", "strangers", "all"]
 Settled: TypeAlias = Literal["stored", "duplicate", "refused"]
 KeyFetch: TypeAlias = Literal["granted", "failed"] | HeldBack
@@ -82,6 +84,12 @@ class Metrics:
             "measurements", "Ways to peers that were measured, for coordinates.", "outcome"
         )
         self._hellos = counter("hellos", "Introductions by other nodes.", "outcome")
+        self._zines = counter(
+            "zines", "Zines exchanged with peers, by who began.", "began", "outcome"
+        )
+        self._direct_messages = counter(
+            "direct_messages", "Direct messages of peers, and those brought to them.", "outcome"
+        )
         self._host_requests = counter(
             "host_requests", "Requests of other hosts, by what became of them.", "rpc", "code"
         )
@@ -116,6 +124,10 @@ class Metrics:
             self._measurements.labels(outcome)
         for outcome in get_args(Met):
             self._hellos.labels(outcome)
+        for began, outcome in product(get_args(Began), get_args(Pulled)):
+            self._zines.labels(began, outcome)
+        for outcome in get_args(Direct):
+            self._direct_messages.labels(outcome)
         for outcome in get_args(Settled):
             self._client_events.labels(outcome)
         for outcome in ("granted", "failed", *get_args(HeldBack)):
@@ -145,6 +157,12 @@ class Metrics:
 
     def measurement(self, outcome: Measured) -> None:
         self._measurements.labels(outcome).inc()
+
+    def zine(self, began: Began, outcome: Pulled) -> None:
+        self._zines.labels(began, outcome).inc()
+
+    def direct_message(self, outcome: Direct) -> None:
+        self._direct_messages.labels(outcome).inc()
 
     def hello(self, outcome: Met) -> None:
         self._hellos.labels(outcome).inc()

@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from postbox.log.committed import Committed
+from postbox.mesh.background.loops import run_loops
 from postbox.mesh.calling import pull
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.known import Contact, Known
@@ -78,7 +79,7 @@ class Member:
             ) as house:
                 self._watch(house)
                 async with trio.open_nursery() as loops:
-                    loops.start_soon(house.mesh.keep_up)
+                    loops.start_soon(keep_up_only, house)
                     loops.start_soon(self._note_contacts, house.mesh.peers.configured)
                     self._house, self._life = house, life
                     task_status.started()
@@ -136,6 +137,12 @@ class Member:
                 self.trace.note(self.name, now)
             before = now
             await trio.sleep(WATCH_EVERY_S)
+
+
+async def keep_up_only(house: House) -> None:
+    """With peers: what else a node does by itself makes events of its own."""
+    every = house.mesh.loops()
+    await run_loops({name: every[name] for name in ("recovery", "keeping")})
 
 
 @dataclass

@@ -22,6 +22,8 @@ NAMES = {
     "postbox_pulls": "counter",
     "postbox_mqtt_messages": "counter",
     "postbox_measurements": "counter",
+    "postbox_zines": "counter",
+    "postbox_direct_messages": "counter",
     "postbox_hellos": "counter",
     "postbox_host_requests": "counter",
     "postbox_client_requests": "counter",

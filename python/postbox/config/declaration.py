@@ -209,6 +209,23 @@ class MeshConfig(Struct, frozen=True):
             " Nodes of both rules can be in one mesh.",
         ),
     ] = "relative"
+    chattiness: Annotated[
+        int,
+        Whole(0, 100),
+        Key(
+            "how often the node gossips: tells a few peers what happened lately, and hears them",
+            "At 100 every 30 s, at 0 every 300 s.",
+        ),
+    ] = 50
+    refresh_every: Annotated[
+        int,
+        Whole(60, 86_400),
+        Key(
+            "from one round of asking peers that are not configured to the next",
+            "One or two of those that are online, five minutes sooner or later by chance.",
+            unit="seconds",
+        ),
+    ] = 1800
     requests_per_minute: Annotated[
         int,
         Whole(1, 1_000_000),

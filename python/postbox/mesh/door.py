@@ -15,10 +15,12 @@ from postbox.log.admission import Admission
 from postbox.log.tail import Tail
 from postbox.mesh import wire
 from postbox.mesh.background.keeping import Keeper, keep_up
-from postbox.mesh.background.loops import run_loops
+from postbox.mesh.background.loops import Loop, run_loops
+from postbox.mesh.background.refreshing import Refresher
 from postbox.mesh.boot.attempt import Means
 from postbox.mesh.boot.recovery import HEAD_START_S, Recovery
 from postbox.mesh.bus.bus import Bus
+from postbox.mesh.bus.howdies import mesh_ip_of
 from postbox.mesh.bus.joining import OnBus, join
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
@@ -28,7 +30,14 @@ from postbox.mesh.coordinates import telling
 from postbox.mesh.coordinates.coordinates import MAX_PEERS, Coordinates
 from postbox.mesh.coordinates.measuring import Measuring, Target
 from postbox.mesh.coordinates.telling import Telling
+from postbox.mesh.gossip import direct, exchange, zine
+from postbox.mesh.gossip.direct import DirectMessages
+from postbox.mesh.gossip.exchange import Zines
+from postbox.mesh.gossip.farewell import Farewell
+from postbox.mesh.gossip.presence import Presence
+from postbox.mesh.gossip.rounds import Gossip
 from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.memory import CAPACITY
 from postbox.mesh.merging.intake import Intake
 from postbox.mesh.merging.news import Newsroom
 from postbox.mesh.peers import query
@@ -39,7 +48,7 @@ from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.saving import Saver
 from postbox.mesh.projections.projections import Projections
-from postbox.mesh.serving.callers import Callers
+from postbox.mesh.serving.callers import Callers, Gate
 from postbox.mesh.serving.greeting import Greeting
 from postbox.mesh.serving.routes import OpenGet, OpenPost, Routes, SignedPost
 from postbox.mesh.serving.server import MeshServer, make_app
@@ -78,6 +87,7 @@ class Mesh:
     bus: Bus
     on_bus: OnBus
     coordinates: Coordinates
+    presence: Presence
     http: Client
     reach: Reach
     metrics: Metrics
@@ -87,6 +97,16 @@ class Mesh:
         index, intake, roster = self.ledger.index, self.intake, self.peers
         means = Means(self.world, index, intake, roster, self.peer_of)
         return Recovery(means, self.metrics, self.on_bus.exchange.ask)
+
+    @cached_property
+    def zines(self) -> Zines:
+        index = self.ledger.index
+        me, intake = self.identity, self.intake
+        return Zines(self.world, me, self.directory, index, intake, self.peers, self.metrics)
+
+    @cached_property
+    def direct_messages(self) -> DirectMessages:
+        return DirectMessages(self.identity.name, self.directory, self.intake, self.metrics)
 
     def peer_of(self, known: Known) -> Peer:
         """With whom the operator named one gets to know each other; anybody else must be who it
@@ -124,6 +144,16 @@ class Mesh:
         return Routes(
             posts={
                 **dict.fromkeys(wire.SYNC_PATHS, SignedPost(sync.answer, wire.REQUEST_BYTES)),
+                wire.ZINE_PATH: SignedPost(
+                    self.zines.answer,
+                    zine.MAX_BYTES,
+                    Gate(world.clock, "zines", exchange.ZINES_PER_MINUTE, exchange.ZINES_AT_ONCE),
+                ),
+                wire.DM_PATH: SignedPost(
+                    self.direct_messages.answer,
+                    direct.MAX_BYTES,
+                    Gate(world.clock, "messages", direct.PER_MINUTE, direct.AT_ONCE),
+                ),
                 wire.HELLO_PATH: OpenPost(greeting.hello, HELLO_BYTES),
             },
             gets={
@@ -136,15 +166,28 @@ class Mesh:
 
     async def keep_up(self) -> None:
         """All that this node does by itself to be part of the mesh, until cancelled."""
-        await run_loops(
-            {
-                "recovery": self.recovery.run,
-                "keeping": self._keep,
-                "finding": self.finder().run,
-                **self.on_bus.loops(),
-                "measuring": self._measuring().run,
-            }
-        )
+        await run_loops(self.loops())
+
+    def loops(self) -> dict[str, Loop]:
+        """The parts of `keep_up`, by name."""
+        return {
+            "recovery": self.recovery.run,
+            "keeping": self._keep,
+            "finding": self.finder().run,
+            **self.on_bus.loops(),
+            "measuring": self._measuring().run,
+            "presence": self.presence.enter,
+            "gossip": self._gossip().run,
+            "refreshing": self._refresher().run,
+        }
+
+    async def leave(self) -> None:
+        """Says goodbye, to a few peers and on the bus, in a second or two."""
+        chau = await self.presence.leave()
+        if chau is not None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._farewell().bring, chau)
+                nursery.start_soon(self.on_bus.farewell)
 
     def finder(self) -> Finder:
         return Finder(
@@ -157,6 +200,24 @@ class Mesh:
             self.reach,
             self.peer_of,
         )
+
+    def _farewell(self) -> Farewell:
+        return Farewell(self.direct_messages, self.peers, self.peer_of)
+
+    def _gossip(self) -> Gossip:
+        return Gossip(
+            self.world,
+            self.zines,
+            self.peers,
+            self.peer_of,
+            self.metrics,
+            chattiness=self.config.chattiness,
+            is_short=self.ledger.index.capacity <= CAPACITY["short"],
+        )
+
+    def _refresher(self) -> Refresher:
+        every_s = self.config.refresh_every
+        return Refresher(self.world, self.peers, self.intake, self.peer_of, self.metrics, every_s)
 
     def _measuring(self) -> Measuring:
         return Measuring(
@@ -256,6 +317,7 @@ async def open_mesh(
             bus=bus,
             on_bus=on_bus,
             coordinates=coordinates,
+            presence=Presence(world, identity, ledger.index, intake, mesh_ip_of(url)),
             http=http,
             reach=reach,
             metrics=metrics,

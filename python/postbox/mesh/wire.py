@@ -23,6 +23,8 @@ NARA_SYNC_PATH = "/events/sync"
 """Where a nara serves and asks the same. The path is part of what is signed."""
 SYNC_PATHS = (SYNC_PATH, NARA_SYNC_PATH)
 HELLO_PATH = "/api/hello"
+ZINE_PATH = "/gossip/zine"
+DM_PATH = "/dm"
 PING_PATH = "/ping"
 URL_HEADER = "x-postbox-url"
 """Beside an introduction: where its sender can be called."""
@@ -135,15 +137,15 @@ def decode_answer(body: bytes, content_type: str) -> SyncAnswer:
         answer = _json_answer().decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"the answer is none to a sync request: {error}") from error
-    fields = () if answer.events is None else msgspec.structs.astuple(answer.events)
-    events = [bytes(event) for event in fields if event is not UNSET]
+    events = events_in(answer.events)
     return SyncAnswer(answer.sender, answer.ts, events, answer.next_cursor, answer.sig)
 
 
 @cache
-def _json_events() -> Any:
-    """An array of up to MAX_EVENTS fields, whose end is an error where it comes: the length of a
-    list is checked after it was read, and 20 MiB of `1,1,1` are 800 MB by then."""
+def event_array() -> Any:
+    """The type of an array of up to MAX_EVENTS events, of which nothing is read: one field each,
+    so that its end is an error where it comes. The length of a list is checked after it was read,
+    and 20 MiB of `1,1,1` are 800 MB by then. Made when the first nara is asked, in 40 ms."""
     return msgspec.defstruct(
         "Events",
         [(f"event{n}", msgspec.Raw | msgspec.UnsetType, UNSET) for n in range(MAX_EVENTS)],
@@ -152,15 +154,20 @@ def _json_events() -> Any:
     )
 
 
+def events_in(array: Any) -> list[bytes]:
+    """Of such an array, or of null."""
+    fields = () if array is None else msgspec.structs.astuple(array)
+    return [bytes(event) for event in fields if event is not UNSET]
+
+
 @cache
 def _json_answer() -> msgspec.json.Decoder[Any]:
-    """Made when the first nara is asked, in 40 ms."""
     answer = msgspec.defstruct(
         "JsonAnswer",
         [
             ("sender", str),
             ("ts", Int64),
-            ("events", _json_events() | None, None),
+            ("events", event_array() | None, None),
             ("next_cursor", str | None, None),
             ("sig", str, ""),
         ],
@@ -181,8 +188,7 @@ def decode_checkpoints(body: bytes) -> CheckpointList:
     """Nobody signs it: what is no checkpoint is left out, since other events may bring keys."""
     try:
         answer = _json_checkpoints().decode(body)
-        fields = () if answer.checkpoints is None else msgspec.structs.astuple(answer.checkpoints)
-        events = [bytes(event) for event in fields if event is not UNSET]
+        events = events_in(answer.checkpoints)
         checkpoints = [event for event in events if _KIND.decode(event).svc == "checkpoint"]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"the answer is no list of checkpoints: {error}") from error
@@ -201,7 +207,7 @@ def _json_checkpoints() -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(
         msgspec.defstruct(
             "JsonCheckpoints",
-            [("checkpoints", _json_events() | None, None), ("has_more", bool, False)],
+            [("checkpoints", event_array() | None, None), ("has_more", bool, False)],
         )
     )
 

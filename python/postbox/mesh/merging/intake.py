@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from postbox.core import Batch, verdict_names
 from postbox.log.admission import Admission
@@ -49,6 +50,9 @@ class Report:
         self.filtered += other.filtered
 
 
+Wanted: TypeAlias = Callable[[MeshDraft], bool]
+
+
 class Intake:
     def __init__(
         self,
@@ -74,22 +78,26 @@ class Intake:
         now_ns = self._world.clock.now_ns()
         return await self._world.threads.run(Pool.VERIFIER, lambda: Batch.decode(raws, now_ns))
 
-    async def take(self, batch: Batch, payer: Payer) -> Report:
-        """Everything good in this batch is durable on return."""
-        report = await self._take(batch, payer)
+    async def take(self, batch: Batch, payer: Payer, is_wanted: Wanted = lambda _: True) -> Report:
+        """Everything good in this batch is durable on return. `is_wanted`: of what is good, what
+        the caller wants; the rest counts as filtered."""
+        report = await self._take(batch, payer, is_wanted)
         for listener in self._listeners:
             listener(payer, report)
         return report
 
-    async def _take(self, batch: Batch, payer: Payer) -> Report:
+    async def _take(self, batch: Batch, payer: Payer, is_wanted: Wanted) -> Report:
         await self._introduce(batch, payer)
         await self._verify(batch)
         report = _judged(batch)
-        drafts = self._tasteful(drafts_of(batch, payer), payer, report)
+        good = drafts_of(batch, payer)
+        wanted = [draft for draft in good if is_wanted(draft)]
+        report.filtered += len(good) - len(wanted)
+        drafts = self._tasteful(wanted, payer, report)
         outcomes = await self._admission.submit(MeshRules(), drafts)
         again = _count(drafts, outcomes, report)
         if again:
-            report.add(await self._take(await self.decode(again), payer))
+            report.add(await self._take(await self.decode(again), payer, is_wanted))
         return report
 
     def _tasteful(

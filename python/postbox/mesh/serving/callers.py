@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from postbox.mesh.peers.standing_rules import Regard
 from postbox.mesh.serving.replies import NotAllowed
 from postbox.net.addresses import Reach
 from postbox.net.asgi import address_of, headers_of
-from postbox.net.rates import AtOnce, Rate, TooOften
+from postbox.net.rates import AtOnce, Rate, TooMany, TooOften
 from postbox.trust import signatures
 from postbox.trust.directory import Directory
 from postbox.world import Clock
@@ -31,6 +32,29 @@ STRANGERS_PER_MINUTE = 300
 """Requests an address that prove nothing: pings, hellos, and those that end with 401. Each costs
 less than a tenth of a millisecond; this is a hundredth of a core."""
 STRANGERS_BURST = 300
+
+
+class Gate:
+    """How often one name may come, and how many may be inside: for routes that cost more than
+    looking something up. Nothing of a body is read before."""
+
+    def __init__(self, clock: Clock, what: str, per_minute: int, at_once: int) -> None:
+        self._clock = clock
+        self._what = what
+        self._rate = Rate(per_minute, per_minute)
+        self._inside = AtOnce(1, at_once)
+
+    @contextmanager
+    def enter(self, sender: str) -> Iterator[None]:
+        """Raises TooOften."""
+        try:
+            with self._inside.one(sender):
+                wait_s = self._rate.wait_s(sender, self._clock.elapsed_s())
+                if wait_s:
+                    raise TooOften(f"{sender} brings {self._what} too often", wait_s)
+                yield
+        except TooMany:
+            raise TooOften(f"{self._what} are under way", 1) from None
 
 
 class Callers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
+from postbox.mesh.serving.callers import Gate
 from postbox.net.asgi import Reply
 
 
@@ -35,10 +36,12 @@ Teller: TypeAlias = Callable[[Query], Awaitable[Reply]]
 
 class SignedPost(NamedTuple):
     """For whoever proves its name. `answer` may raise WireError and Fault, which become replies by
-    `replies.py`; whatever it says leaves signed. `max_body_bytes`: a longer one is 413."""
+    `replies.py`; whatever it says leaves signed. `max_body_bytes`: a longer one is 413. `gate`:
+    has bounds of its own, beside those that all routes share."""
 
     answer: Answerer
     max_body_bytes: int
+    gate: Gate | None = None
 
 
 class OpenPost(NamedTuple):

@@ -7,6 +7,7 @@ that is said to whoever proved its name is signed, a refusal too.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import parse_qsl
 
@@ -81,19 +82,21 @@ class MeshServer:
     async def _answer(
         self, route: SignedPost, sender: str, scope: HTTPScope, receive: Receive, send: Send
     ) -> None:
+        gate = nullcontext() if route.gate is None else route.gate.enter(sender)
         try:
             self._callers.require_rate(sender)
-            body = await _whole_body(receive, route.max_body_bytes)
+            with gate:
+                body = await _whole_body(receive, route.max_body_bytes)
+                if body is not None:
+                    call = Call(sender, address_of(scope), headers_of(scope), body)
+                    await self._reply_to(route, call, send)
         except (TooOften, BodyTooLarge) as error:
             await discard_body(receive)
             await send_reply(send, await self._signed(reply_to(error)))
-            return
-        if body is None:
-            return
-        address = address_of(scope)
-        call = Call(sender, address, headers_of(scope), body)
+
+    async def _reply_to(self, route: SignedPost, call: Call, send: Send) -> None:
         try:
-            with self._callers.one_answer(address):
+            with self._callers.one_answer(call.address):
                 await send_reply(send, await self._reply(route, call))
         except TooMany:
             await send_reply(send, await self._signed(reply_to(_BUSY)))

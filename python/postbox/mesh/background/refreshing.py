@@ -1,0 +1,133 @@
+"""Every half hour a node asks one or two peers that it does not keep up with anyway: a nara for the
+newest hundred events, a postbox, by cursor, for all that is new (M8).
+
+Of what a nara says only observations and social events of the last day are taken, and pings: the
+rest comes by zines, from those whom it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import trio
+
+from postbox.errors import Fault
+from postbox.event import Service
+from postbox.logs import get, limited
+from postbox.mesh.calling.client import Peer
+from postbox.mesh.calling.pull import EndlessPages, pull
+from postbox.mesh.merging.intake import Intake, Report
+from postbox.mesh.peers.known import Known
+from postbox.mesh.peers.roster import Roster
+from postbox.mesh.rules import MeshDraft
+from postbox.mesh.wire import SyncRequest
+from postbox.metrics import Metrics
+from postbox.rules import Payer
+from postbox.world import World
+
+RECENT = 100
+"""Events that a nara is asked for."""
+DAY_MS = 86_400 * 1000
+JITTER_S = 300.0
+"""Of the half hour, up or down, and a sixth of any other pause."""
+FIRST_S = 300.0
+"""At most until the first round, drawn: nodes that started together do not ask together."""
+OVERLAP_NS = 3600 * 10**9
+"""A walk begins so long before the newest event that the last one saw: some come late."""
+WALK_S = 600.0
+"""For all that is new at one peer."""
+
+PeerOf: TypeAlias = Callable[[Known], Peer]
+
+
+class Refresher:
+    def __init__(
+        self,
+        world: World,
+        roster: Roster,
+        intake: Intake,
+        peer_of: PeerOf,
+        metrics: Metrics,
+        every_s: float,
+    ) -> None:
+        self._world = world
+        self._roster = roster
+        self._intake = intake
+        self._peer_of = peer_of
+        self._metrics = metrics
+        self._every_s = every_s
+        self._log = get("postbox.mesh.background.refreshing")
+
+    async def run(self) -> None:
+        await trio.sleep(min(FIRST_S, self._every_s) * self._drawn())
+        while True:
+            await self.round()
+            jitter_s = min(JITTER_S, self._every_s / 6)
+            await trio.sleep(self._every_s + jitter_s * (2 * self._drawn() - 1))
+
+    async def round(self) -> None:
+        """One peer, or two as often."""
+        kept_up_with = [one.name for one in self._roster.configured]
+        count = 1 if self._drawn() < 0.5 else 2
+        for known in self._roster.choose(count, purpose="refresh", but=kept_up_with):
+            try:
+                report = await self._ask(known)
+            except Fault as fault:
+                await self._failed(known, fault)
+            else:
+                await self._succeeded(known, report)
+
+    async def _ask(self, known: Known) -> Report:
+        peer = self._peer_of(known)
+        met = await peer.meet()
+        self._roster.met(known, met)
+        if met.about is None:
+            return await self._newest(peer)
+        with trio.move_on_after(WALK_S):
+            return await self._new(peer, known)
+        raise EndlessPages(f"{known.url} had more after {WALK_S:g} s. What came before was taken")
+
+    async def _newest(self, peer: Peer) -> Report:
+        heard = await peer.ask(SyncRequest(mode="recent", limit=RECENT), self._intake)
+        since_ms = self._world.clock.now_ns() // 10**6 - DAY_MS
+
+        def is_wanted(draft: MeshDraft) -> bool:
+            match draft.service:
+                case Service.PING:
+                    return True
+                case Service.SOCIAL | Service.OBSERVATION:
+                    return draft.at_ms >= since_ms
+                case _:
+                    return False
+
+        return await self._intake.take(heard.batch, Payer("peer", heard.peer), is_wanted)
+
+    async def _new(self, peer: Peer, known: Known) -> Report:
+        since_ns = max(0, known.cursor_ns - OVERLAP_NS)
+        pulled = await pull(peer, self._intake, "page", _silently, since_ns=since_ns)
+        self._roster.walked(known, pulled.newest_ns)
+        return pulled.report
+
+    async def _succeeded(self, known: Known, report: Report) -> None:
+        self._metrics.pull("done")
+        self._roster.succeeded(known)
+        known.pulls += 1
+        known.imported += report.imported
+        known.rejected += report.rejected.total()
+        await self._roster.gave(known, report)
+        if report.imported:
+            self._log.info("refreshed", name=known.name, new_events=report.imported)
+
+    async def _failed(self, known: Known, fault: Fault) -> None:
+        self._metrics.pull("failed")
+        await self._roster.failed(known, fault)
+        log = limited(self._log, known.name)
+        log.info("a peer cannot be asked for what is new", name=known.name, error=str(fault))
+
+    def _drawn(self) -> float:
+        return int.from_bytes(self._world.random.bytes(4), "big") / 2**32
+
+
+def _silently(_: Report) -> None:
+    """Nobody waits for it."""

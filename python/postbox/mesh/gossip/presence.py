@@ -1,0 +1,93 @@
+"""This node's own hey-there, when it begins to take part in the mesh, and its chau when it leaves.
+
+Events like any others: they are in the log first, and reach others by zines, by sync and by MQTT.
+Whoever leaves has no time for that, and brings its chau to a few peers itself.
+"""
+
+from __future__ import annotations
+
+from postbox.core import Ledger
+from postbox.errors import Fault
+from postbox.event import Service, Standing
+from postbox.logs import get
+from postbox.mesh.merging.intake import Intake
+from postbox.mesh.reading import HeyThere as SaidHeyThere
+from postbox.mesh.reading import read_event
+from postbox.rules import Payer
+from postbox.trust.authoring import Chau, HeyThere, Payload, make_event
+from postbox.trust.keys import Identity
+from postbox.world import World
+
+AGAIN_NS = 60 * 10**9
+"""A node that was here so lately, and did not leave, does not say hello again: one that crashes
+again and again, or whose processes take turns, would fill its peers' memory with its hellos."""
+_SELF = Payer("operator", "this node")
+
+
+class Presence:
+    def __init__(
+        self, world: World, identity: Identity, ledger: Ledger, intake: Intake, mesh_ip: str
+    ) -> None:
+        self._world = world
+        self._identity = identity
+        self._ledger = ledger
+        self._intake = intake
+        self._mesh_ip = mesh_ip
+        self._is_here = False
+
+    async def enter(self) -> None:
+        """Says hello, unless that was said just now. May be called again, to say it anew."""
+        if not self._was_here():
+            me = self._identity
+            await self._say(
+                HeyThere(
+                    from_=me.name,
+                    public_key=me.public_key_base64,
+                    mesh_ip=self._mesh_ip,
+                    id=me.id,
+                )
+            )
+        self._is_here = True
+
+    async def leave(self) -> bytes | None:
+        """Says goodbye, once: the event. None if this process has not said hello, or could not put
+        its goodbye into the log: then it is missed, as one that crashed is."""
+        if not self._is_here:
+            return None
+        self._is_here = False
+        try:
+            return await self._say_goodbye()
+        except Fault as fault:
+            get("postbox.mesh.gossip").warning("no goodbye was said", error=str(fault))
+            return None
+
+    async def _say_goodbye(self) -> bytes:
+        me = self._identity
+        return await self._say(Chau(from_=me.name, public_key=me.public_key_base64, id=me.id))
+
+    async def _say(self, payload: Payload) -> bytes:
+        body = make_event(payload, self._world.clock.now_ns(), self._identity).body
+        report = await self._intake.take(await self._intake.decode([body]), _SELF)
+        if not report.imported:
+            get("postbox.mesh.gossip").warning("an event of its own was not kept", report=report)
+        return body
+
+    def _was_here(self) -> bool:
+        """By the last word of its own, of any of its processes."""
+        services = [Service.HEY_THERE.wire_name, Service.CHAU.wire_name]
+        found = self._ledger.recent(_LAST_WORDS, services, [self._identity.name])
+        for body, standing in zip(found.bodies(), found.standings(), strict=True):
+            if standing != Standing.ATTESTED:
+                continue  # by somebody else
+            event = read_event(body)
+            age_ns = self._world.clock.now_ns() - event.ts_ns
+            match event.payload:
+                case SaidHeyThere(mesh_ip=mesh_ip):
+                    return 0 <= age_ns < AGAIN_NS and mesh_ip == self._mesh_ip
+                case _:
+                    return False
+        return False
+
+
+_LAST_WORDS = 20
+"""Looked at: others may have written unsigned ones in our name."""

@@ -1,0 +1,86 @@
+"""Gossip: every few minutes a node hands its zine to a few peers that are here, and takes theirs.
+
+What it costs a node does not grow with the mesh: so many exchanges a round, each of a bounded size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import trio
+
+from postbox.errors import Fault
+from postbox.logs import get, limited
+from postbox.mesh.calling.client import Peer
+from postbox.mesh.gossip.exchange import EXCHANGE_S, Zines
+from postbox.mesh.gossip.rhythm_rules import FIRST_S, pause_s, peers_of_a_round
+from postbox.mesh.merging.intake import Report
+from postbox.mesh.peers.known import Known
+from postbox.mesh.peers.roster import Roster
+from postbox.metrics import Metrics
+from postbox.net.faults import TooSlow
+from postbox.world import World
+
+PeerOf: TypeAlias = Callable[[Known], Peer]
+
+
+class Gossip:
+    def __init__(
+        self,
+        world: World,
+        zines: Zines,
+        roster: Roster,
+        peer_of: PeerOf,
+        metrics: Metrics,
+        *,
+        chattiness: int,
+        is_short: bool,
+    ) -> None:
+        self._world = world
+        self._zines = zines
+        self._roster = roster
+        self._peer_of = peer_of
+        self._metrics = metrics
+        self._chattiness = chattiness
+        self._is_short = is_short
+        self._log = get("postbox.mesh.gossip")
+
+    async def run(self) -> None:
+        await trio.sleep(FIRST_S)
+        while True:
+            await self.round()
+            await trio.sleep(pause_s(self._chattiness, self._drawn()))
+
+    async def round(self) -> None:
+        """With a few peers, beside each other."""
+        count = peers_of_a_round(is_short=self._is_short, drawn=self._drawn())
+        async with trio.open_nursery() as nursery:
+            for known in self._roster.choose(count, purpose="gossip"):
+                nursery.start_soon(self._with, known)
+
+    async def _with(self, known: Known) -> None:
+        try:
+            report = await self._within_time(known)
+        except Fault as fault:
+            await self._failed(known, fault)
+        else:
+            self._metrics.zine("ours", "done")
+            self._roster.succeeded(known)
+            await self._roster.gave(known, report)
+            if report.imported:
+                self._log.debug("gossip", name=known.name, new_events=report.imported)
+
+    async def _within_time(self, known: Known) -> Report:
+        with trio.move_on_after(EXCHANGE_S):
+            return await self._zines.exchange(self._peer_of(known))
+        raise TooSlow(f"{known.url}: no zine within {EXCHANGE_S:g} s")
+
+    async def _failed(self, known: Known, fault: Fault) -> None:
+        self._metrics.zine("ours", "failed")
+        await self._roster.failed(known, fault)
+        log = limited(self._log, known.name)
+        log.info("gossip with a peer failed", name=known.name, error=str(fault))
+
+    def _drawn(self) -> float:
+        return int.from_bytes(self._world.random.bytes(4), "big") / 2**32
