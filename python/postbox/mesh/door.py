@@ -20,7 +20,6 @@ from postbox.mesh.background.refreshing import Refresher
 from postbox.mesh.boot.attempt import Means
 from postbox.mesh.boot.recovery import HEAD_START_S, Recovery
 from postbox.mesh.bus.bus import Bus
-from postbox.mesh.bus.howdies import mesh_ip_of
 from postbox.mesh.bus.joining import OnBus, join
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
@@ -43,7 +42,7 @@ from postbox.mesh.merging.news import Newsroom
 from postbox.mesh.peers import query
 from postbox.mesh.peers.finding import Finder
 from postbox.mesh.peers.known import Known, Origin
-from postbox.mesh.peers.places import place_of
+from postbox.mesh.peers.places import mesh_ip_of, place_of
 from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.saving import Saver
