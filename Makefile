@@ -68,8 +68,18 @@ postgres: .make/venv
 			|| echo "that failed: the tests that need PostgreSQL cannot run" >&2; \
 	else echo "PostgreSQL is not installed, so its tests are skipped (Debian: apt-get install postgresql)" >&2; fi
 
+# The MQTT broker that tests start (tests/support/mosquitto.py), in the same way.
+.PHONY: mosquitto
+mosquitto: .make/venv
+	@PYTHONPATH=tests $(BIN)/python -m support.mosquitto >/dev/null 2>&1 && exit; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing Mosquitto for the tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mosquitto >/dev/null \
+			|| echo "that failed: the tests that need Mosquitto cannot run" >&2; \
+	else echo "Mosquitto is not installed, so its tests are skipped (Debian: apt-get install mosquitto)" >&2; fi
+
 .PHONY: test
-test: .make/core postgres ## cargo test, pytest, the import contracts and the stub of the core
+test: .make/core postgres mosquitto ## cargo test, pytest, the import contracts and the stub of the core
 	@mkdir -p .make
 	cargo test --workspace --quiet $(LOCKED) 2>&1 | tee .make/cargo-test.log
 	$(MAKE) --no-print-directory structure

@@ -10,6 +10,7 @@ import pytest
 
 from support.failing_sync import failing_sync
 from support.homes import copy_of, imported
+from support.mosquitto import mosquitto
 from support.postgres import database, own_postgres, pair, place, postgres
 
 # Slow to make, so made once for all folders.
@@ -18,6 +19,7 @@ __all__ = [
     "database",
     "failing_sync",
     "imported",
+    "mosquitto",
     "own_postgres",
     "pair",
     "place",

@@ -56,6 +56,9 @@ ALONE_S = 1800.0
 """nara's rhythm of asking others in the background: so often a node that reaches nobody by HTTP
 asks here."""
 
+FIRST_S = 15.0
+"""And for the first time, when hey-theres and howdies had time to come and go."""
+
 Subjects = Sequence[str]
 
 
@@ -103,9 +106,12 @@ class Exchange:
 
     async def run(self) -> None:
         """The rounds after the first; and a first one now and then, if nobody can be reached."""
+        pause_s = FIRST_S
         while True:
-            with trio.move_on_after(ALONE_S):
+            await self._bus.wait_up()
+            with trio.move_on_after(pause_s):
                 await self._wanted.wait()
+            pause_s = ALONE_S
             if not self._wanted.is_set() and self._is_alone():
                 await self.ask()
             if self._wanted.is_set():
