@@ -285,6 +285,7 @@ def test_status_says_what_the_node_holds(home: Path, history: Path) -> None:
         "renewed",
         "hosts",
         "recovery",
+        "mqtt",
     ]
     assert (empty["url"], empty["uptime_s"]) == (None, None)
     assert (empty["events"], empty["capacity"]) == (0, 20_000)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-_PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+_PLACES = ("/usr/sbin", "/usr/local/sbin")
 PASSWORD = "se cret"
 START_S = 20.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from postbox.admin.command import Command, Desk, Nothing, Tell
+from postbox.admin.command import Command, Desk, Nothing, Serving, Tell
 from postbox.admin.host_names import own_host
 from postbox.core import service_names
 from postbox.hosts.links.summary import read_summary
@@ -29,13 +29,22 @@ class HostsStatus(Struct, frozen=True):
     dead: int
 
 
+class MqttStatus(Struct, frozen=True):
+    """Of the connection to the broker that `mesh.mqtt` names. `error`: why there is none."""
+
+    broker: str
+    up: bool
+    error: str
+
+
 class Status(Struct, frozen=True):
     """The fields of `status --json`. `url`, `uptime_s`: None unless it serves; `digest`: equal for
     two ledgers exactly when they hold the same events with the same standing; `leases`: that this
     process holds, None where the node can have no other process; `disk`: what the log takes, None
     from a node that does not tell it yet; `renewed`: when and why the log got its epoch, None for
     the one that it was made with; `hosts`: None from a node that does not tell it yet; `recovery`:
-    what it asked its peers for when it started, None unless it serves."""
+    what it asked its peers for when it started, None unless it serves; `mqtt`: None without a
+    broker, or unless it serves."""
 
     name: str
     url: str | None
@@ -54,6 +63,7 @@ class Status(Struct, frozen=True):
     renewed: Renewal | None = None
     hosts: HostsStatus | None = None
     recovery: Progress | None = None
+    mqtt: MqttStatus | None = None
 
 
 async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
@@ -80,7 +90,15 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
         renewed=await node.store.read(last_renewal),
         hosts=await _hosts(desk),
         recovery=None if serving is None else serving.mesh.recovery.progress,
+        mqtt=_mqtt(desk.serving),
     )
+
+
+def _mqtt(serving: Serving | None) -> MqttStatus | None:
+    if serving is None or not serving.mesh.bus.is_configured:
+        return None
+    bus = serving.mesh.bus
+    return MqttStatus(bus.broker, bus.is_up, bus.last_error)
 
 
 async def _hosts(desk: Desk) -> HostsStatus:

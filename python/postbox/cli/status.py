@@ -8,7 +8,7 @@ from typing import assert_never
 from msgspec.structs import asdict
 
 from postbox.admin.command import Nothing
-from postbox.admin.status import STATUS, HostsStatus, Status
+from postbox.admin.status import STATUS, HostsStatus, MqttStatus, Status
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
@@ -53,6 +53,8 @@ def _print(result: Status) -> None:
         shown["hosts"] = _hosts(result.hosts)
     if shown.pop("recovery") is not None and result.recovery is not None:
         shown["recovery"] = recovery(result.recovery)
+    if shown.pop("mqtt") is not None and result.mqtt is not None:
+        shown["mqtt"] = _mqtt(result.mqtt)
     print_pairs(shown)
 
 
@@ -65,6 +67,12 @@ def recovery(progress: Progress) -> str:
     if progress.ended_ns:
         said += f", in {(progress.ended_ns - progress.began_ns) / 1e9:,.1f} s"
     return said
+
+
+def _mqtt(mqtt: MqttStatus) -> str:
+    if mqtt.up:
+        return f"connected to {mqtt.broker}"
+    return f"not connected: {mqtt.error or mqtt.broker}"
 
 
 def _hosts(hosts: HostsStatus) -> str:

@@ -64,12 +64,17 @@ class Bus:
         self._up = trio.Event()
         self._told = ""  # what the log says of it last
         self.last_error = ""
-        self._log = limited(get("postbox.mesh.bus"), "broker").bind(broker=str(self._broker or ""))
+        self._log = limited(get("postbox.mesh.bus"), "broker").bind(broker=self.broker)
         metrics.watch("mqtt_up", "1 while there is a connection to the broker.", lambda: self.is_up)
 
     @property
     def is_configured(self) -> bool:
         return self._broker is not None
+
+    @property
+    def broker(self) -> str:
+        """Where it is, without who we are there; "" for none."""
+        return str(self._broker or "")
 
     @property
     def is_up(self) -> bool:
