@@ -26,6 +26,7 @@ Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected", "filte
 Pulled: TypeAlias = Literal["done", "failed"]
 OnBus: TypeAlias = Literal["published", "heard", "refused", "failed", "dropped"]
 Measured: TypeAlias = Literal["done", "failed"]
+Checkpoint: TypeAlias = Literal["proposed", "agreed", "no_agreement", "voted", "kept", "unheard"]
 Met: TypeAlias = Literal["known", "waiting", "refused"]
 Began: TypeAlias = Literal["ours", "theirs"]
 Direct: TypeAlias = Literal["taken", "known", "refused", "brought"]
@@ -83,6 +84,12 @@ class Metrics:
         self._measurements = counter(
             "measurements", "Ways to peers that were measured, for coordinates.", "outcome"
         )
+        self._checkpoints = counter(
+            "checkpoints",
+            "Of this node: proposed, agreed on or not. Of others: voted on, kept, and unheard, as"
+            " they are by nobody who is known.",
+            "outcome",
+        )
         self._hellos = counter("hellos", "Introductions by other nodes.", "outcome")
         self._zines = counter(
             "zines", "Zines exchanged with peers, by who began.", "began", "outcome"
@@ -122,6 +129,8 @@ class Metrics:
             self._bus_messages.labels(outcome)
         for outcome in get_args(Measured):
             self._measurements.labels(outcome)
+        for outcome in get_args(Checkpoint):
+            self._checkpoints.labels(outcome)
         for outcome in get_args(Met):
             self._hellos.labels(outcome)
         for began, outcome in product(get_args(Began), get_args(Pulled)):
@@ -163,6 +172,9 @@ class Metrics:
 
     def direct_message(self, outcome: Direct) -> None:
         self._direct_messages.labels(outcome).inc()
+
+    def checkpoint(self, outcome: Checkpoint) -> None:
+        self._checkpoints.labels(outcome).inc()
 
     def hello(self, outcome: Met) -> None:
         self._hellos.labels(outcome).inc()

@@ -24,6 +24,7 @@ from postbox.mesh.bus.joining import OnBus, join
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.checkpoints import listing
+from postbox.mesh.checkpoints.council import Council, Scene
 from postbox.mesh.checkpoints.listing import Listing
 from postbox.mesh.coordinates import telling
 from postbox.mesh.coordinates.coordinates import MAX_PEERS, Coordinates
@@ -38,7 +39,7 @@ from postbox.mesh.gossip.rounds import Gossip
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.memory import CAPACITY
 from postbox.mesh.merging.intake import Intake
-from postbox.mesh.merging.news import Newsroom
+from postbox.mesh.merging.news import News, Newsroom
 from postbox.mesh.peers import query
 from postbox.mesh.peers.finding import Finder
 from postbox.mesh.peers.known import Known, Origin
@@ -60,7 +61,7 @@ from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES
 from postbox.trust.keys import Identity
 from postbox.trust.waiting import Waiting
-from postbox.world import World
+from postbox.world import Clock, World
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
@@ -106,6 +107,30 @@ class Mesh:
     @cached_property
     def direct_messages(self) -> DirectMessages:
         return DirectMessages(self.identity.name, self.directory, self.intake, self.metrics)
+
+    @cached_property
+    def council(self) -> Council:
+        return Council(
+            self.world,
+            self.identity,
+            self.ledger.index,
+            self.projections,
+            self.intake,
+            self.bus,
+            self.directory,
+            Scene(self._is_settled, self._online),
+            self.metrics,
+        )
+
+    def _is_settled(self) -> bool:
+        """Whether what was missed is back, as far as it will be."""
+        progress, now_ns = self.recovery.progress, self.world.clock.now_ns()
+        return progress.ended_ns > 0 or 0 < progress.began_ns < now_ns - SETTLED_NS
+
+    def _online(self) -> int:
+        """Peers."""
+        names = (name for name in self.projections.names() if name != self.identity.name)
+        return sum(self.projections.is_online(name) is True for name in names)
 
     def peer_of(self, known: Known) -> Peer:
         """With whom the operator named one gets to know each other; anybody else must be who it
@@ -175,6 +200,8 @@ class Mesh:
             "finding": self.finder().run,
             **self.on_bus.loops(),
             "measuring": self._measuring().run,
+            "proposing": self.council.propose_daily,
+            "voting": self.council.cast,
             "presence": self.presence.enter,
             "gossip": self._gossip().run,
             "refreshing": self._refresher().run,
@@ -252,6 +279,15 @@ class Mesh:
         )
 
 
+SETTLED_NS = 1800 * 10**9
+"""So long a node that finds no peers, but hears a broker, is taken to know too little to vote."""
+
+
+def _measured(clock: Clock, coordinates: Coordinates, news: News) -> None:
+    for trip in news.pings:
+        coordinates.learned(trip, clock.now_ns())
+
+
 @asynccontextmanager
 async def open_mesh(
     world: World,
@@ -275,6 +311,7 @@ async def open_mesh(
     roster = Roster(world, identity.name, config.mesh.peers, records, admission)
     roster.distance_ms = coordinates.distance_ms
     saver = Saver(world, store, admission, roster)
+    news.listen(partial(_measured, world.clock, coordinates))
     roster.is_online = projections.is_online
     await saver.load()
     bus = Bus(world, config.mesh, reach, metrics)

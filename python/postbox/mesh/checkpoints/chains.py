@@ -1,24 +1,22 @@
 """The checkpoints of one node that are proved, and whether each goes on from the one before.
 
-nara keeps all of them and takes the one of the latest second; it never asks whether they form a
-chain. We note it, and refuse nothing for it: a mesh that was parted may have two of one day.
+nara takes the one of the latest second and never asks whether they form a chain. We note it and
+refuse nothing for it: a mesh that was parted may have made two of one day, and a node that forgot
+the older ones has a chain whose beginning is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
-import msgspec
-from msgspec import Struct
-
-from postbox.core import Batch, Keys, Ledger
+from postbox.core import Ledger
 from postbox.event import Service, Standing
+from postbox.mesh.reading import Checkpoint, Event, Unread, read_event
 
-MAX_LOOKED_AT = 5_000
-"""Of one node: of thirteen years."""
-_ATTESTED = Standing.ATTESTED.value
-_FAR_FUTURE_NS = 2**62  # stored events had their time checked when they came in
+MOST = 5_000
+"""Of one node, the newest: of thirteen years."""
+_ANY_TIME_NS = 2**62
 
 
 class Link(NamedTuple):
@@ -32,49 +30,52 @@ class Link(NamedTuple):
 class Chain(NamedTuple):
     """Proved checkpoints about one node, oldest first."""
 
-    links: tuple[Link, ...]
+    links: tuple[Link, ...] = ()
 
     @property
     def latest(self) -> Link | None:
-        """Whose id the next one refers to. Of one second, the greatest id: on that all agree."""
+        """Which the next one goes on from. Of one second the greatest id: on that all agree."""
         return self.links[-1] if self.links else None
 
     @property
+    def reference(self) -> str:
+        """How votes name it: its id, "" for none."""
+        return self.links[-1].id if self.links else ""
+
+    @property
     def breaks(self) -> int:
-        """How many do not go on from the one before, of which the first may be a beginning or the
+        """How many do not go on from the one before. The first may: it is a beginning, or the
         oldest that is still here."""
         pairs = zip(self.links, self.links[1:], strict=False)
         return sum(later.previous != earlier.id for earlier, later in pairs)
 
 
-class _Payload(Struct):
-    as_of_time: int
-    previous_checkpoint_id: str | None = None
-
-
-class _Body(Struct):
-    id: str
-    checkpoint: _Payload
-
-
-_DECODER = msgspec.json.Decoder(_Body)
-
-
-def chain_of(ledger: Ledger, keys: Keys, subject: str) -> Chain:
-    """By the ledger and the keys of now; runs in a thread. What is not proved is left out: whoever
-    could have us refer to a checkpoint of its own would keep us from ever agreeing with others."""
-    found = ledger.page(None, MAX_LOOKED_AT, (Service.CHECKPOINT.wire_name,), (subject,))
-    return Chain(tuple(sorted(_links(found.bodies(), keys), key=lambda link: (link[1], link[0]))))
-
-
-def _links(bodies: Sequence[bytes], keys: Keys) -> list[Link]:
-    batch = Batch.decode(bodies, _FAR_FUTURE_NS)
-    batch.verify(keys)
-    proved = (
-        body for *_, standing, _, _, body in batch.accepted() if standing == Standing.ATTESTED
+def chain_of(ledger: Ledger, subject: str) -> Chain:
+    """By what the ledger holds. What is not proved is left out: whoever could have us refer to a
+    checkpoint of its own making would keep us from ever agreeing with others."""
+    found = ledger.words(
+        subject,
+        "any",
+        (Service.CHECKPOINT.wire_name,),
+        least=Standing.ATTESTED,
+        upto_ns=_ANY_TIME_NS,
+        most=MOST,
     )
-    read = (_DECODER.decode(body) for body in proved)
-    return [
-        Link(one.id, one.checkpoint.as_of_time, one.checkpoint.previous_checkpoint_id or "")
-        for one in read
+    return chain_from(_events(found.bodies()))
+
+
+def chain_from(events: Iterable[Event]) -> Chain:
+    links = [
+        Link(one.id, one.payload.as_of_time, one.payload.previous_checkpoint_id)
+        for one in events
+        if isinstance(one.payload, Checkpoint)
     ]
+    return Chain(tuple(sorted(links, key=lambda link: (link.as_of_s, link.id))))
+
+
+def _events(bodies: Iterable[bytes]) -> Iterable[Event]:
+    for body in bodies:
+        try:
+            yield read_event(body)
+        except Unread:  # `verify` finds and names it
+            continue

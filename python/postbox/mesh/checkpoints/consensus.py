@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 from postbox.mesh.checkpoints.attestations import Attestation, Proposal, Vote, claim_of
-from postbox.mesh.means import trimmed_mean
+from postbox.mesh.projections.statistics import trimmed_mean
 from postbox.trust.authoring import Checkpoint, Tally
 
 INTERVAL_S = 24 * 3600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from postbox.mesh.means import trimmed_mean
+from postbox.mesh.projections.statistics import trimmed_mean
 
 
 @pytest.mark.parametrize(

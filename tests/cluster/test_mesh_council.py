@@ -1,0 +1,414 @@
+"""Nodes agree on checkpoints over a broker in memory, on virtual time: what comes of honest ones,
+of liars, and of whoever else is on the broker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from postbox.mesh.checkpoints import council
+from postbox.mesh.checkpoints.attestations import Proposal, encode, propose, vote
+from postbox.mesh.checkpoints.chains import chain_of
+from postbox.mesh.checkpoints.consensus import CHECK_EVERY_S, INTERVAL_S, WINDOW_S
+from postbox.mesh.checkpoints.council import FINAL, PROPOSE, VOTE, VOTES_AT_ONCE
+from postbox.trust.authoring import (
+    Checkpoint,
+    HeyThere,
+    Observation,
+    Tally,
+    make_event,
+    with_voters,
+)
+from postbox.trust.keys import Identity, identity_of
+from support.broker import Broker, broker_at
+from support.mesh import believe, take
+from support.town import House, Town, in_town
+
+BROKER = "100.64.0.100"
+DAY_S = INTERVAL_S
+OTHERS = [identity_of(f"other{n}", bytes([200 + n]) * 32) for n in range(8)]
+STRANGERS = [identity_of(f"stranger{n}", bytes([100 + n]) * 32) for n in range(8)]
+NOTHING = Tally()
+SETTLED_S = 1_900.0
+SHORT_DAY_S = 5_400
+HEARD_OF_EVERY_S = 3_000.0
+"""Less than the hour after which who is silent is missing."""
+
+
+@dataclass
+class Hall:
+    """Nodes on one broker, that know each other and each other's ids."""
+
+    town: Town
+    broker: Broker
+    houses: list[House]
+
+    @property
+    def first(self) -> House:
+        return self.houses[0]
+
+    def now_s(self) -> int:
+        return self.first.node.world.clock.now_ns() // 10**9
+
+    def said(self, topic: str) -> list[dict[str, Any]]:
+        return [json.loads(payload) for payload in self.broker.of(topic)]
+
+    async def remember(self, subject: str, restarts: int, *houses: House) -> None:
+        """`houses` (or all) saw so many restarts of `subject`, a day apart, the first long ago."""
+        for house in houses or self.houses:
+            seen = [
+                Observation(
+                    observer="old-watcher",
+                    subject=subject,
+                    type="restart",
+                    importance=3,
+                    start_time=1_700_000_000 + DAY_S * n,
+                    restart_num=n,
+                )
+                for n in range(restarts)
+            ]
+            bodies = [make_event(one, one.start_time * 10**9, None).body for one in seen]
+            await take(house.node, bodies)
+
+    async def greet(self) -> None:
+        """Everybody was heard of just now."""
+        now_ns = self.first.node.world.clock.now_ns()
+        who = [house.node.identity for house in self.houses]
+        hellos = [
+            make_event(
+                HeyThere(from_=one.name, public_key=one.public_key_base64, mesh_ip="", id=one.id),
+                now_ns,
+                one,
+            ).body
+            for one in who
+        ]
+        for house in self.houses:
+            await take(house.node, hellos)
+
+    async def stay(self, seconds: float) -> None:
+        """So long, while all are heard of."""
+        until_s = trio.current_time() + seconds
+        while trio.current_time() < until_s:
+            await self.greet()
+            await trio.sleep(min(HEARD_OF_EVERY_S, until_s - trio.current_time()))
+
+    async def propose(self) -> bool:
+        """By the first, to the end of what follows."""
+        heard = await self.first.mesh.council.propose()
+        await trio.sleep(5)
+        return heard
+
+    def proposal(self, who: Identity, *, at_s: int | None = None, tally: Tally = NOTHING) -> bytes:
+        return encode(propose(who, tally, "", self.now_s() if at_s is None else at_s, 1))
+
+    def checkpoints(self, house: House, subject: str) -> list[str]:
+        return [link.id for link in chain_of(house.node.ledger.index, subject).links]
+
+
+@asynccontextmanager
+async def hall(town: Town, count: int = 7, *, whole: bool = False) -> AsyncIterator[Hall]:
+    """They know the others, too. `whole`: with all that a node does, from when it finds no peers
+    over HTTP; else with their councils alone, and awake at once."""
+    async with broker_at(town.world(BROKER).net, BROKER) as broker, trio.open_nursery() as nursery:
+
+        async def live(n: int, task_status: trio.TaskStatus[House]) -> None:
+            where = f"100.64.0.{n + 1}"
+            async with (
+                town.house(where, f"node{n}", mqtt=f"mqtt://{BROKER}") as house,
+                trio.open_nursery() as loops,
+            ):
+                if whole:
+                    loops.start_soon(house.mesh.keep_up)
+                else:
+                    house.mesh.recovery.progress.ended_ns = 1
+                    loops.start_soon(house.mesh.bus.run)
+                    loops.start_soon(house.mesh.council.propose_daily)
+                    loops.start_soon(house.mesh.council.cast)
+                task_status.started(house)
+                await trio.sleep_forever()
+
+        houses = [await nursery.start(live, n) for n in range(count)]
+        who = [house.node.identity for house in houses]
+        for house in houses:
+            await believe(house.node, *who, *OTHERS)
+        await trio.sleep(SETTLED_S if whole else 1)
+        yield Hall(town, broker, houses)
+        nursery.cancel_scope.cancel()
+
+
+@in_town
+async def test_seven_nodes_agree_on_what_they_know_of_one_of_them(town: Town) -> None:
+    async with hall(town, whole=True) as here:
+        await here.remember("node0", 4)
+        assert await here.propose()
+        held = [here.checkpoints(house, "node0") for house in here.houses]
+        assert held == [held[0]] * 7
+        assert len(held[0]) == 1
+        final = here.said(FINAL)[0]["checkpoint"]
+        assert (final["subject"], final["round"], final["version"]) == ("node0", 1, 2)
+        assert final["observation"]["restarts"] == 4
+        assert "previous_checkpoint_id" not in final
+        assert final["voter_ids"][0] == here.first.node.identity.id
+        assert 6 <= len(set(final["voter_ids"])) == len(final["signatures"])
+        assert [one["approved"] for one in here.said(VOTE)] == [True] * 6
+
+
+@pytest.fixture
+def short_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of hours is a long time to simulate: it is one and a half here."""
+    monkeypatch.setattr(council, "INTERVAL_S", SHORT_DAY_S)
+
+
+@pytest.mark.usefixtures("short_days")
+def test_once_a_day_each_proposes_and_the_next_goes_on_from_the_last(tmp_path: Path) -> None:
+    @in_town
+    async def test(town: Town) -> None:
+        async with hall(town) as here:
+            await here.stay(SHORT_DAY_S - 10)
+            assert here.said(PROPOSE) == []
+            await here.stay(CHECK_EVERY_S + 60)
+            subjects = [one["subject"] for one in here.said(PROPOSE)]
+            assert sorted(subjects) == [f"node{n}" for n in range(7)]
+            assert await here.propose()
+            chains = [chain_of(house.node.ledger.index, "node0") for house in here.houses]
+            assert chains == [chains[0]] * 7
+            assert len(chains[0].links) == 2
+            assert chains[0].links[1].previous == chains[0].links[0].id
+            assert chains[0].breaks == 0
+
+    test(tmp_path=tmp_path)
+
+
+@pytest.mark.usefixtures("short_days")
+def test_with_too_few_peers_online_nobody_proposes(tmp_path: Path) -> None:
+    @in_town
+    async def test(town: Town) -> None:
+        async with hall(town, count=6) as here:
+            await here.stay(SHORT_DAY_S + 2 * CHECK_EVERY_S)
+            assert here.said(PROPOSE) == []
+
+    test(tmp_path=tmp_path)
+
+
+@in_town
+async def test_who_has_forgotten_its_past_is_told_by_the_others(town: Town) -> None:
+    async with hall(town) as here:
+        await here.remember("node0", 12, *here.houses[1:])
+        assert await here.propose()
+        final = here.said(FINAL)[0]["checkpoint"]
+        assert final["observation"]["restarts"] == 12
+        assert here.first.node.identity.id not in final["voter_ids"]
+        assert len(here.checkpoints(here.first, "node0")) == 1
+
+
+@in_town
+async def test_who_disagree_meet_in_the_middle_in_a_second_round(town: Town) -> None:
+    async with hall(town) as here:
+        await here.remember("node0", 10, *here.houses[:4])
+        await here.remember("node0", 16, *here.houses[4:])
+        assert await here.propose()
+        assert [one["round"] for one in here.said(PROPOSE)] == [1, 2]
+        final = here.said(FINAL)[0]["checkpoint"]
+        assert final["round"] == 2
+        assert final["observation"]["restarts"] == 13
+        assert len(here.checkpoints(here.houses[6], "node0")) == 1
+
+
+@in_town
+async def test_four_voters_make_no_checkpoint(town: Town) -> None:
+    async with hall(town, count=5) as here:
+        assert await here.propose()
+        assert len(here.said(VOTE)) == 8, "two rounds"
+        assert here.said(FINAL) == []
+        assert all(here.checkpoints(house, "node0") == [] for house in here.houses)
+
+
+@in_town
+async def test_alone_on_the_broker_a_proposal_has_one_round(town: Town) -> None:
+    async with hall(town, count=1) as here:
+        began_s = trio.current_time()
+        assert not await here.propose()
+        assert trio.current_time() - began_s >= WINDOW_S
+        assert [one["round"] for one in here.said(PROPOSE)] == [1]
+
+
+# -- whoever else is on the broker --------------------------------------------------------------
+
+
+Votes = Callable[[Proposal], list[bytes]]
+
+
+def _votes(*voters: Identity) -> Votes:
+    def of(proposal: Proposal) -> list[bytes]:
+        return [
+            encode(vote(one, proposal, proposal.observation, "", approved=True)) for one in voters
+        ]
+
+    return of
+
+
+def _doubled(proposal: Proposal) -> list[bytes]:
+    return _votes(*OTHERS[:1] * 20)(proposal)
+
+
+def _forged(proposal: Proposal) -> list[bytes]:
+    """Signed by strangers in the names of others."""
+    said = [
+        (vote(stranger, proposal, proposal.observation, "", approved=True), other)
+        for stranger, other in zip(STRANGERS, OTHERS, strict=True)
+    ]
+    return [
+        encode(msgspec.structs.replace(one, **fields))
+        for one, other in said
+        for fields in (
+            {"attester": other.name, "attester_id": other.id},
+            {"attester_id": other.id},
+            {"attester": other.name},
+        )
+    ]
+
+
+def _of_yesterday(proposal: Proposal) -> list[bytes]:
+    old = msgspec.structs.replace(proposal, as_of_time=proposal.as_of_time - DAY_S)
+    return _votes(*OTHERS)(old)
+
+
+def _junk(proposal: Proposal) -> list[bytes]:
+    return [b"", b"null", b"\xff", b"[" * 5_000, b"{}", b" " * 100_000, encode(proposal)]
+
+
+@pytest.mark.parametrize("votes", [_votes(*STRANGERS), _doubled, _forged, _of_yesterday, _junk])
+def test_votes_that_prove_nothing_make_no_checkpoint(tmp_path: Path, votes: Votes) -> None:
+    @in_town
+    async def test(town: Town) -> None:
+        async with hall(town, count=1) as here, trio.open_nursery() as nursery:
+            nursery.start_soon(here.first.mesh.council.propose)
+            await trio.sleep(1)
+            proposal = msgspec.json.decode(here.broker.of(PROPOSE)[0], type=Proposal)
+            for payload in votes(proposal):
+                await here.broker.say(VOTE, payload)
+            await trio.sleep(2 * WINDOW_S + 10)
+            assert here.said(FINAL) == []
+
+    test(tmp_path=tmp_path)
+
+
+@in_town
+async def test_the_same_votes_by_five_who_are_known_make_one(town: Town) -> None:
+    async with hall(town, count=1) as here, trio.open_nursery() as nursery:
+        nursery.start_soon(here.first.mesh.council.propose)
+        await trio.sleep(1)
+        proposal = msgspec.json.decode(here.broker.of(PROPOSE)[0], type=Proposal)
+        for payload in _votes(*OTHERS[:5])(proposal):
+            await here.broker.say(VOTE, payload)
+        await trio.sleep(1)
+        assert len(here.said(FINAL)) == 1, "at once, not at the end of the minute"
+
+
+@in_town
+async def test_what_is_not_worth_a_vote_gets_none(town: Town) -> None:
+    async with hall(town, count=1) as here:
+        other, stranger = OTHERS[0], STRANGERS[0]
+        now_s = here.now_s()
+        for payload in (
+            here.proposal(stranger),
+            here.proposal(other, at_s=now_s - 301),
+            here.proposal(other, at_s=now_s + 301),
+            here.proposal(here.first.node.identity),
+            here.proposal(other)[:-1],
+            encode(msgspec.structs.replace(_parsed(here.proposal(other)), version=1)),
+            encode(msgspec.structs.replace(_parsed(here.proposal(stranger)), subject_id=other.id)),
+        ):
+            await here.broker.say(PROPOSE, payload)
+        await trio.sleep(10)
+        assert here.said(VOTE) == []
+        await here.broker.say(PROPOSE, here.proposal(other))
+        await trio.sleep(10)
+        assert [one["subject"] for one in here.said(VOTE)] == [other.name]
+
+
+def _parsed(payload: bytes) -> Proposal:
+    return msgspec.json.decode(payload, type=Proposal)
+
+
+@in_town
+async def test_a_vote_signs_the_proposed_numbers_if_they_are_close_and_else_our_own(
+    town: Town,
+) -> None:
+    async with hall(town, count=1) as here:
+        await here.remember("other0", 9)
+        start = 1_700_000_000
+        for restarts in (9, 14, 15):
+            tally = Tally(restarts=restarts, start_time=start + 60)
+            await here.broker.say(PROPOSE, here.proposal(OTHERS[0], tally=tally))
+            await trio.sleep(10)
+        votes = here.said(VOTE)
+        assert [one["approved"] for one in votes] == [True, True, False]
+        assert [one["observation"]["restarts"] for one in votes] == [9, 14, 9]
+        assert votes[2]["observation"]["start_time"] == start
+
+
+@in_town
+async def test_a_node_that_is_not_awake_yet_does_not_vote(town: Town) -> None:
+    async with hall(town, count=1) as here:
+        here.first.mesh.recovery.progress.ended_ns = 0
+        await here.broker.say(PROPOSE, here.proposal(OTHERS[0]))
+        await trio.sleep(10)
+        assert here.said(VOTE) == []
+
+
+@in_town
+async def test_a_flood_of_proposals_by_one_name_gets_few_votes(town: Town) -> None:
+    async with hall(town, count=1) as here:
+        for n in range(100):
+            await here.broker.say(PROPOSE, here.proposal(OTHERS[0], at_s=here.now_s() - n))
+        await trio.sleep(10)
+        assert len(here.said(VOTE)) == VOTES_AT_ONCE
+        await here.broker.say(PROPOSE, here.proposal(OTHERS[1]))
+        await trio.sleep(10)
+        assert len(here.said(VOTE)) == VOTES_AT_ONCE + 1, "others are not made to wait"
+
+
+def _final(here: Hall, voters: Sequence[Identity], subject: Identity = OTHERS[7]) -> bytes:
+    plain = Checkpoint(
+        version=2,
+        subject=subject.name,
+        subject_id=subject.id,
+        observation=Tally(restarts=3, total_uptime=86_400, start_time=1_700_000_000),
+        as_of_time=here.now_s(),
+        round=1,
+    )
+    now_ns = here.first.node.world.clock.now_ns()
+    return make_event(with_voters(plain, voters), now_ns, None).body
+
+
+@in_town
+async def test_what_others_agreed_on_is_kept_if_it_is_proved_here(town: Town) -> None:
+    async with hall(town, count=1) as here:
+        me = here.first.node.identity
+        refused = [
+            _final(here, OTHERS[:4]),  # too few
+            _final(here, [*OTHERS[:4], OTHERS[0]]),  # and one of them twice
+            _final(here, STRANGERS[:6]),  # of nobody who is known
+            _final(here, [OTHERS[0], *STRANGERS[:5]]),  # of one who is
+            _final(here, OTHERS[:5], subject=me),  # about us: we know what was agreed on
+            _final(here, OTHERS[:5]).replace(b'"restarts":3', b'"restarts":4'),
+            b"{}",
+            b" " * 70_000,
+        ]
+        for payload in refused:
+            await here.broker.say(FINAL, payload)
+        await trio.sleep(5)
+        index = here.first.node.ledger.index
+        assert index.counts()["checkpoint"] == 0
+        await here.broker.say(FINAL, _final(here, [*OTHERS[:2], *STRANGERS[:3]]))
+        await trio.sleep(5)
+        assert len(here.checkpoints(here.first, OTHERS[7].name)) == 1
