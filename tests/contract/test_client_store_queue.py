@@ -94,7 +94,7 @@ def test_an_answer_settles_each_row_and_says_which_number_is_awaited() -> None:
         assert locals_of(store) == [uuid(3)]
         store.settle([], 0)
         assert store.awaited() == 3
-        store.set_awaited(7)
+        store.settle([], 7)
         assert store.awaited() == 7
 
 

@@ -107,19 +107,16 @@ class Foreign(Struct, frozen=True, tag=True):
     field: bytes
 
 
-Act: TypeAlias = (
+OfMessage: TypeAlias = (
+    SendMessage | EditMessage | DeleteMessage | AddReaction | RemoveReaction | Read
+)
+OfPeople: TypeAlias = (
     CreateConversation
     | RenameConversation
     | AddMember
     | RemoveMember
-    | SendMessage
-    | EditMessage
-    | DeleteMessage
-    | AddReaction
-    | RemoveReaction
-    | Read
     | SetDisplayName
     | SetPicture
     | AnswerInvite
-    | Foreign
 )
+Act: TypeAlias = OfMessage | OfPeople | Foreign

@@ -8,23 +8,7 @@ import re
 import unicodedata
 from typing import assert_never
 
-from postbox.client.core.acts import (
-    Act,
-    AddMember,
-    AddReaction,
-    AnswerInvite,
-    CreateConversation,
-    DeleteMessage,
-    EditMessage,
-    Foreign,
-    Read,
-    RemoveMember,
-    RemoveReaction,
-    RenameConversation,
-    SendMessage,
-    SetDisplayName,
-    SetPicture,
-)
+from postbox.client.core import acts
 from postbox.client.core.ids import is_uuid
 from postbox.rpc.fields import fields
 
@@ -47,42 +31,42 @@ class NoSuchAct(ValueError):
     """The text says what is wrong with it."""
 
 
-def check(act: Act) -> None:
+def check(act: acts.Act) -> None:
     """Raises NoSuchAct."""
     _check_names(act)
     match act:
-        case CreateConversation(name, members):
+        case acts.CreateConversation(name, members):
             _check_name("the conversation's name", name)
             _check_members(members)
-        case RenameConversation(_, name):
+        case acts.RenameConversation(_, name):
             _check_name("the conversation's name", name)
-        case AddMember(_, user):
+        case acts.AddMember(_, user):
             _check_user(user)
-        case RemoveMember(_, user):
+        case acts.RemoveMember(_, user):
             _check_uuid("the user", user, is_needed=False)
-        case SendMessage(text=text, extra=extra) | EditMessage(text=text, extra=extra):
+        case acts.SendMessage(text=text, extra=extra) | acts.EditMessage(text=text, extra=extra):
             _check_said(text, extra)
-        case AddReaction(reaction=reaction) | RemoveReaction(reaction=reaction):
+        case acts.AddReaction(reaction=reaction) | acts.RemoveReaction(reaction=reaction):
             _check_reaction(reaction)
-        case SetDisplayName(name):
+        case acts.SetDisplayName(name):
             _check_name("the name", name)
-        case SetPicture(png):
+        case acts.SetPicture(png):
             _check_png(png)
-        case AnswerInvite(host, invite):
+        case acts.AnswerInvite(host, invite):
             _check_text("the host", host)
             _check_text("the invite", invite)
-        case Foreign(_, field):
+        case acts.Foreign(_, field):
             _check_foreign(field)
-        case DeleteMessage() | Read():
+        case acts.DeleteMessage() | acts.Read():
             pass
         case _ as never:
             assert_never(never)
 
 
-def _check_names(act: Act) -> None:
+def _check_names(act: acts.Act) -> None:
     for what in _MUST_NAME:
         if hasattr(act, what):
-            _check_uuid(f"the {what}", getattr(act, what), not isinstance(act, Foreign))
+            _check_uuid(f"the {what}", getattr(act, what), not isinstance(act, acts.Foreign))
     for what in _MAY_NAME:
         _check_uuid(what, getattr(act, what, ""), is_needed=False)
 

@@ -7,30 +7,14 @@ newer version, too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, Literal, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
 from protobuf import Oneof
 from protobuf.wkt.google.protobuf.timestamp_pb import Timestamp
 
-from postbox.client.core.acts import (
-    Act,
-    AddMember,
-    AddReaction,
-    AnswerInvite,
-    CreateConversation,
-    DeleteMessage,
-    EditMessage,
-    Foreign,
-    Read,
-    RemoveMember,
-    RemoveReaction,
-    RenameConversation,
-    SendMessage,
-    SetDisplayName,
-    SetPicture,
-)
+from postbox.client.core import acts
 from postbox.client.core.forms import FIRST_FOREIGN, MAX_EVENT_BYTES, NoSuchAct, check
 from postbox.client.core.ids import is_uuid, user_uuid
 from postbox.rpc.fields import bytes_field, fields, varint_field, without
@@ -45,19 +29,6 @@ _KNOWN_OF_EVENT = frozenset(field.number for field in pb.Event.desc().fields)
 _REFERRING = ("conversation", "message", "reply_to", "based_on")  # of an act, to other events
 _EVENTS, _FIRST_NUMBER, _TOKEN = 1, 2, 3  # of a SubmitEventInput
 
-_OfPeople: TypeAlias = (
-    CreateConversation
-    | RenameConversation
-    | AddMember
-    | RemoveMember
-    | SetDisplayName
-    | SetPicture
-    | AnswerInvite
-)
-_OfMessage: TypeAlias = (
-    SendMessage | EditMessage | DeleteMessage | AddReaction | RemoveReaction | Read
-)
-
 
 class Outgoing(Struct, frozen=True):
     """A row of the queue. `kind`: as the content is called in clients.proto, "" of a foreign one.
@@ -71,13 +42,13 @@ class Outgoing(Struct, frozen=True):
     body: bytes
 
 
-def outgoing(act: Act, local: str, now_ms: int) -> Outgoing:
+def outgoing(act: acts.Act, local: str, now_ms: int) -> Outgoing:
     """`local`: a new uuid. Raises NoSuchAct."""
     check(act)
     return _outgoing(act, local, _timestamp(now_ms))
 
 
-def _outgoing(act: Act, local: str, at: Timestamp | None) -> Outgoing:
+def _outgoing(act: acts.Act, local: str, at: Timestamp | None) -> Outgoing:
     conversation = getattr(act, "conversation", "")
     event = pb.Event(
         uuid=local,
@@ -85,13 +56,13 @@ def _outgoing(act: Act, local: str, at: Timestamp | None) -> Outgoing:
         conversationUuid=conversation,
         basedOnUuid=getattr(act, "based_on", ""),
     )
-    if isinstance(act, Foreign):
+    if isinstance(act, acts.Foreign):
         body = event.to_binary() + act.field
         return Outgoing(local, "", conversation, "", _bounded(body, 0))
     event.content = content = _content(act, local)
-    png_bytes = len(act.png) if isinstance(act, SetPicture) else 0
+    png_bytes = len(act.png) if isinstance(act, acts.SetPicture) else 0
     body = _bounded(event.to_binary(), png_bytes)
-    if isinstance(act, CreateConversation):
+    if isinstance(act, acts.CreateConversation):
         conversation = local
     return Outgoing(local, content.field, conversation, _target(act), body)
 
@@ -103,62 +74,62 @@ def _bounded(body: bytes, png_bytes: int) -> bytes:
     return body
 
 
-def _target(act: Act) -> str:
+def _target(act: acts.Act) -> str:
     match act:
-        case AddMember(_, user):
+        case acts.AddMember(_, user):
             return user if is_uuid(user) else user_uuid(user)
-        case RemoveMember(_, user):
+        case acts.RemoveMember(_, user):
             return user
-        case AnswerInvite(_, invite):
+        case acts.AnswerInvite(_, invite):
             return invite
         case _:
             return getattr(act, "message", "")
 
 
-def _content(act: _OfMessage | _OfPeople, local: str) -> Any:
+def _content(act: acts.OfMessage | acts.OfPeople, local: str) -> Any:
     """A Oneof of Event; its many kinds have no common type."""
     match act:
-        case SendMessage(conversation, text, reply_to, extra):
+        case acts.SendMessage(conversation, text, reply_to, extra):
             message = _message(conversation, text, reply_to, extra)
             sent = pb.SendingNewMessage(coredataLocalUuid=local, message=message)
             return Oneof("sendingNewMessage", sent)
-        case EditMessage(conversation, message, text, _, extra):
+        case acts.EditMessage(conversation, message, text, _, extra):
             written = _message(conversation, text, "", extra)
             return Oneof("messageEdited", pb.MessageEdited(uuid=message, message=written))
-        case DeleteMessage(_, message):
+        case acts.DeleteMessage(_, message):
             return Oneof("messageDeleted", pb.MessageDeleted(uuid=message))
-        case AddReaction(_, message, reaction):
+        case acts.AddReaction(_, message, reaction):
             return Oneof("reactionAdded", pb.ReactionAdded(uuid=message, reaction=reaction))
-        case RemoveReaction(_, message, reaction):
+        case acts.RemoveReaction(_, message, reaction):
             return Oneof("reactionRemoved", pb.ReactionRemoved(uuid=message, reaction=reaction))
-        case Read(_, message):
+        case acts.Read(_, message):
             return Oneof("readNewMessage", pb.ReadNewMessage(uuid=message))
         case _:
             return _content_of_people(act)
 
 
-def _content_of_people(act: _OfPeople) -> Any:
+def _content_of_people(act: acts.OfPeople) -> Any:
     match act:
-        case CreateConversation(name, members):
+        case acts.CreateConversation(name, members):
             users = [_user(member) for member in members]
             return Oneof("conversationCreated", pb.ConversationCreated(name=name, members=users))
-        case RenameConversation(conversation, name):
+        case acts.RenameConversation(conversation, name):
             changed = pb.ConversationNameChanged(conversationUuid=conversation, newName=name)
             return Oneof("conversationNameChanged", changed)
-        case AddMember(conversation, user, is_owner, history):
+        case acts.AddMember(conversation, user, is_owner, history):
             role = pb.Role.OWNER if is_owner else pb.Role.MEMBER
             joined = pb.MemberJoined(
                 conversationUuid=conversation, user=_user(user), role=role, history=history
             )
             return Oneof("memberJoined", joined)
-        case RemoveMember(conversation, user):
+        case acts.RemoveMember(conversation, user):
             left = pb.MemberLeft(conversationUuid=conversation, userUuid=user)
             return Oneof("memberLeft", left)
-        case SetDisplayName(name):
+        case acts.SetDisplayName(name):
             return Oneof("displayNameChanged", pb.DisplayNameChanged(newName=name))
-        case SetPicture(png):
+        case acts.SetPicture(png):
             return Oneof("profilePictureChanged", pb.ProfilePictureChanged(pngImage=png))
-        case AnswerInvite(host, invite, accepted):
+        case acts.AnswerInvite(host, invite, accepted):
             decided = pb.InviteDecided(host=host, invite=invite, accepted=accepted)
             return Oneof("inviteDecided", decided)
         case _ as never:
@@ -181,45 +152,47 @@ def _timestamp(at_ms: int) -> Timestamp:
 # -- and back ----------------------------------------------------------------------------------
 
 
-def act_of(body: bytes) -> Act:
+def act_of(body: bytes) -> acts.Act:
     """What a row's bytes say."""
     event = pb.Event.from_binary(body)
     conversation, based_on = event.conversationUuid, event.basedOnUuid
     if event.content is None:
-        return Foreign(conversation, foreign_of(body))
+        return acts.Foreign(conversation, foreign_of(body))
     match event.content.value:
         case pb.SendingNewMessage(message=pb.Message() as said):
-            return SendMessage(conversation, said.text, said.replyToUuid, extra_of(said))
+            return acts.SendMessage(conversation, said.text, said.replyToUuid, extra_of(said))
         case pb.MessageEdited(uuid=message, message=pb.Message() as said):
-            return EditMessage(conversation, message, said.text, based_on, extra_of(said))
+            return acts.EditMessage(conversation, message, said.text, based_on, extra_of(said))
         case pb.MessageDeleted(uuid=message):
-            return DeleteMessage(conversation, message)
+            return acts.DeleteMessage(conversation, message)
         case pb.ReactionAdded(uuid=message, reaction=reaction):
-            return AddReaction(conversation, message, reaction)
+            return acts.AddReaction(conversation, message, reaction)
         case pb.ReactionRemoved(uuid=message, reaction=reaction):
-            return RemoveReaction(conversation, message, reaction)
+            return acts.RemoveReaction(conversation, message, reaction)
         case pb.ReadNewMessage(uuid=message):
-            return Read(conversation, message)
+            return acts.Read(conversation, message)
         case pb.ProfilePictureChanged(pngImage=png):
-            return SetPicture(png, based_on)
+            return acts.SetPicture(png, based_on)
         case pb.DisplayNameChanged(newName=name):
-            return SetDisplayName(name, based_on)
+            return acts.SetDisplayName(name, based_on)
         case pb.InviteDecided(host=host, invite=invite, accepted=accepted):
-            return AnswerInvite(host, invite, accepted)
+            return acts.AnswerInvite(host, invite, accepted)
         case _ as value:
             return _act_of_conversation(conversation, based_on, value)
 
 
-def _act_of_conversation(conversation: str, based_on: str, value: object) -> Act:
+def _act_of_conversation(conversation: str, based_on: str, value: object) -> acts.Act:
     match value:
         case pb.ConversationCreated(name=name, members=members):
-            return CreateConversation(name, tuple(user.uuid or user.name for user in members))
+            return acts.CreateConversation(name, tuple(user.uuid or user.name for user in members))
         case pb.ConversationNameChanged(newName=name):
-            return RenameConversation(conversation, name, based_on)
+            return acts.RenameConversation(conversation, name, based_on)
         case pb.MemberJoined(user=pb.User() as user, role=role, history=history):
-            return AddMember(conversation, user.uuid or user.name, role == pb.Role.OWNER, history)
+            return acts.AddMember(
+                conversation, user.uuid or user.name, role == pb.Role.OWNER, history
+            )
         case pb.MemberLeft(userUuid=user):
-            return RemoveMember(conversation, user)
+            return acts.RemoveMember(conversation, user)
         case _:
             raise ValueError(f"a row of the queue says {type(value).__name__}, which no user does")
 

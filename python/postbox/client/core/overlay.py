@@ -14,22 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from postbox.client.core.acts import (
-    Act,
-    AddMember,
-    AddReaction,
-    AnswerInvite,
-    CreateConversation,
-    DeleteMessage,
-    EditMessage,
-    Read,
-    RemoveMember,
-    RemoveReaction,
-    RenameConversation,
-    SendMessage,
-    SetDisplayName,
-    SetPicture,
-)
+from postbox.client.core import acts
 from postbox.client.core.ids import is_uuid, user_uuid
 from postbox.client.core.outgoing import act_of, custom_of
 from postbox.client.facts import (
@@ -54,7 +39,7 @@ _STATES = {
 }
 
 
-def _counting(rows: Iterable[Row]) -> Iterator[tuple[Queued, Act]]:
+def _counting(rows: Iterable[Row]) -> Iterator[tuple[Queued, acts.Act]]:
     """Those that do something, with what that is."""
     for row in rows:
         if row.queued.standing in (Standing.QUEUED, Standing.SENT):
@@ -76,7 +61,7 @@ def _name_of(queued: Queued) -> str:
 def message_made(row: Row, author: str, author_name: str) -> Message:
     """Of a row that sends one, and that the base does not have."""
     queued, act = row.queued, act_of(row.body)
-    assert isinstance(act, SendMessage)
+    assert isinstance(act, acts.SendMessage)
     return Message(
         uuid=queued.uuid,
         local=queued.local,
@@ -99,14 +84,14 @@ def overlaid_message(message: Message, rows: Sequence[Row], user: str) -> Messag
     """`user`: whose device it is. None: the user deletes it."""
     for queued, act in _counting(rows):
         match act:
-            case DeleteMessage():
+            case acts.DeleteMessage():
                 return None
-            case EditMessage(text=text, extra=extra):
+            case acts.EditMessage(text=text, extra=extra):
                 name = _name_of(queued)
                 message = replace(message, text=text, extra=extra, is_edited=True, change=name)
-            case AddReaction(reaction=reaction):
+            case acts.AddReaction(reaction=reaction):
                 message = replace(message, reactions=_with(message.reactions, reaction, user))
-            case RemoveReaction(reaction=reaction):
+            case acts.RemoveReaction(reaction=reaction):
                 message = replace(message, reactions=_without(message.reactions, reaction, user))
             case _:
                 continue
@@ -160,7 +145,7 @@ def custom_made(row: Row, author: str) -> Custom | None:
 def conversation_made(row: Row, user: str) -> Conversation:
     """Of a row that makes one, and that the base does not have."""
     queued, act = row.queued, act_of(row.body)
-    assert isinstance(act, CreateConversation)
+    assert isinstance(act, acts.CreateConversation)
     return Conversation(
         uuid=queued.uuid,
         local=queued.local,
@@ -188,17 +173,17 @@ def overlaid_conversation(
     seqs = {row.queued.local: row.target_seq for row in rows}
     for queued, act in _counting(rows):
         match act:
-            case RenameConversation(_, name):
+            case acts.RenameConversation(_, name):
                 pending = conversation.is_pending or _is_pending(queued)
                 conversation = replace(
                     conversation, name=name, change=_name_of(queued), is_pending=pending
                 )
-            case Read():
+            case acts.Read():
                 read_seq = max(conversation.read_seq, seqs[queued.local])
                 conversation = replace(conversation, read_seq=read_seq)
-            case AddMember(_, member, is_owner) if _user_of(member) == user:
+            case acts.AddMember(_, member, is_owner) if _user_of(member) == user:
                 conversation = replace(conversation, is_owner=is_owner)
-            case RemoveMember(_, member) if member in ("", user):
+            case acts.RemoveMember(_, member) if member in ("", user):
                 return None
             case _:
                 pass
@@ -210,17 +195,17 @@ def overlaid_members(members: Sequence[Member], rows: Sequence[Row], user: str) 
     found = {member.user: member for member in members}
     for row in rows:
         made = act_of(row.body)
-        if isinstance(made, CreateConversation):  # also if it was refused: it is shown as such
+        if isinstance(made, acts.CreateConversation):  # also if it was refused: it is shown as such
             names = {_user_of(each): each for each in made.members}
             for uuid, name in {**names, user: user}.items():
                 found[uuid] = _member(row.queued, uuid, name, is_owner=uuid == user)
     for queued, act in _counting(rows):
         match act:
-            case AddMember(_, name, is_owner):
+            case acts.AddMember(_, name, is_owner):
                 uuid = _user_of(name)
                 known = found.get(uuid) or _member(queued, uuid, name, is_owner)
                 found[uuid] = replace(known, is_owner=is_owner, is_pending=_is_pending(queued))
-            case RemoveMember(_, uuid):
+            case acts.RemoveMember(_, uuid):
                 found.pop(uuid or user, None)
             case _:
                 pass
@@ -250,9 +235,9 @@ def _user_of(member: str) -> str:
 def overlaid_profile(profile: Profile, rows: Sequence[Row]) -> Profile:
     for queued, act in _counting(rows):
         match act:
-            case SetDisplayName(name):
+            case acts.SetDisplayName(name):
                 profile = replace(profile, display=name, name_change=_name_of(queued))
-            case SetPicture(png):
+            case acts.SetPicture(png):
                 sha256 = hashlib.sha256(png).digest() if png else b""
                 profile = replace(
                     profile, picture=png, picture_sha256=sha256, picture_change=_name_of(queued)
@@ -265,7 +250,7 @@ def overlaid_profile(profile: Profile, rows: Sequence[Row]) -> Profile:
 def overlaid_invite(invite: Invite, rows: Sequence[Row]) -> Invite:
     for _, act in _counting(rows):
         match act:
-            case AnswerInvite(invite.host, invite.invite, accepted):
+            case acts.AnswerInvite(invite.host, invite.invite, accepted):
                 invite = replace(invite, answer=accepted)
             case _:
                 pass

@@ -130,12 +130,8 @@ class Store:
         with self._write() as cursor:
             outbox.settle(cursor, settlements)
             if next_number:
-                _await(cursor, next_number)
+                cursor.execute("update place set awaited = ?", (next_number,))
             return outbox.waiting(cursor)
-
-    def set_awaited(self, number: int) -> None:
-        with self._write() as cursor:
-            _await(cursor, number)
 
     def tried(self, offered: Iterable[str], error: str, now_ms: int) -> None:
         """`offered`: local uuids. `error`: why there was no answer, for who asks."""
@@ -380,10 +376,6 @@ def _check(path: str, its: Owner, owner: Owner, *, moves: bool) -> None:
             f"{path} is of the host {its.host}, and not of {owner.host}: name another file for that"
             " one; or, if it is the same host in another place, say that it moved"
         )
-
-
-def _await(cursor: apsw.Cursor, number: int) -> None:
-    cursor.execute("update place set awaited = ?", (number,))
 
 
 def _message(look: Reading, name: str) -> Message | None:
