@@ -69,6 +69,7 @@ class Client:
     ) -> None:
         self._world = world
         self._shelf = shelf
+        self._see = shelf.read
         self._news = news
         self._credentials = credentials
         self._running = running
@@ -330,7 +331,7 @@ class Client:
 
     def take_over(self) -> None:
         """After being displaced: the stream is this client's again, and the other one's is not."""
-        self._running.tell(inputs.NetworkUp())
+        self.network_up()
 
     def set_active(self, is_active: bool) -> None:
         """Whether somebody looks: else nobody is told that the user is connected, and the user is
@@ -374,9 +375,6 @@ class Client:
 
     def _new_local(self) -> str:
         return text_of(self._world.new_id())
-
-    async def _see(self, ask: Callable[[Store], T]) -> T:
-        return await self._shelf.read(ask)
 
     async def _conversation(self, named: Named) -> Conversation:
         if isinstance(named, Conversation):

@@ -10,7 +10,7 @@ from functools import partial
 from postbox.client.acknowledging import Acknowledging
 from postbox.client.clock import now_ms
 from postbox.client.core.actions import RefuseOldest
-from postbox.client.core.apply import Lost, page_changes
+from postbox.client.core.apply import Lost, page_of
 from postbox.client.core.inputs import Answered, Fault, HolesFilled, NotAnswered
 from postbox.client.core.outgoing import MAX_BATCH_BYTES, batch_of
 from postbox.client.core.settle import NoAnswer, Verdict, settle
@@ -92,27 +92,30 @@ class Queue:
             while holes := await self._shelf.read(lambda store: _others(store.holes(), asked)):
                 asked.update(holes)
                 for hole in holes:
-                    with suppress(Failure, Lost):
+                    with suppress(Failure):
                         await self.older(hole.conversation, hole.before)
             left = len(await self._shelf.read(lambda store: store.holes()))
         return HolesFilled(left)
 
     async def older(self, conversation: str, before_seq: int, limit: int = PAGE_EVENTS) -> bool:
-        """A page of what was said before that number; whether there is more. Raises CallFailed,
-        Lost, and the faults of the store."""
+        """A page of what was said before that number; whether there is more. Raises CallFailed and
+        the faults of the store."""
         request = pb.HistoryRequest(
             conversationUuid=conversation, beforeSeq=before_seq, limit=limit
         )
         answer = await self._wire.history(request.to_binary())
-        changes, page = page_changes(answer), pb.HistoryPage.from_binary(answer)
-        lowest = min((event.conversationSeq for event in page.events), default=0)
+        try:
+            page = page_of(answer)
+        except Lost as lost:
+            raise CallFailed("INTERNAL", str(lost)) from lost
+        at_ms = now_ms(self._world.clock)
         await self._shelf.write(
             lambda store: store.take_history(
-                conversation, changes, before_seq, lowest, page.more, now_ms(self._world.clock)
+                conversation, page.changes, before_seq, page.lowest, page.has_more, at_ms
             )
         )
-        self._news.heard(changes)
-        return page.more
+        self._news.heard(page.changes)
+        return page.has_more
 
 
 def _others(holes: Iterable[Hole], asked: set[Hole]) -> list[Hole]:

@@ -3,10 +3,13 @@ before they are promised."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 
 from postbox.client import CallFailed, Client, State, Unknown, What
+from support.library_host import HISTORY
 from support.library_phone import Street, in_street, until
 
 
@@ -120,6 +123,30 @@ async def test_nobody_who_does_not_look_is_seen_or_sent_who_types(street: Street
     await bob.shows(room, "still there?")
     bob.client.set_active(True)
     await until(lambda: bool(ann.client.connected()))
+
+
+@in_street
+async def test_a_page_that_is_none_is_a_call_that_failed(street: Street) -> None:
+    ann = await street.phone("ann")
+    room = (await ann.client.create("long")).key
+    for number in range(60):
+        await ann.client.send(room, f"message {number}")
+    await ann.client.drained()
+    tablet = await street.phone("ann", "tablet")
+    await until(tablet.is_live)
+    [here] = await tablet.client.conversations()
+
+    async def nonsense(app: object, scope: object, receive: object, send: Any) -> None:
+        headers = [(b"content-type", b"application/proto")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"nonsense"})
+
+    street.host.wishes[HISTORY] = [nonsense]
+    with pytest.raises(CallFailed, match="History cannot be read") as failed:
+        await tablet.client.older(here)
+    assert failed.value.code == "INTERNAL"
+    assert await tablet.client.older(here) in (True, False)
+    assert len(await tablet.texts(here)) == 60
 
 
 @in_street

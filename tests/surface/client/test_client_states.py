@@ -7,6 +7,7 @@ import trio
 
 from postbox.client import Message, State
 from support.client_town import PNG
+from support.library_host import SYNC
 from support.library_phone import Phone, Street, in_street, until
 from support.library_state import differences, seen
 
@@ -112,6 +113,44 @@ async def forget_place(phone: Phone) -> None:
     """As if it were out of the host's reach: it is told anew from the beginning."""
     with_place = "update place set token = 'nonsense', uuid = ''"
     await phone.client._shelf.write(lambda store: store._writer.execute(with_place))
+
+
+@in_street
+async def test_what_a_restored_host_still_has_is_not_shown_as_said_just_now(
+    street: Street,
+) -> None:
+    """A snapshot has the last of a conversation; what is older was offered again, and was shown at
+    its end until the second `caughtUp`; and a room that the user had left once was hidden."""
+    ann, bob = await street.phone("ann"), await street.phone("bob")
+    room = await street.room(ann, bob)
+    left = await street_room(street, ann, bob)
+    await bob.client.add(left, "ann")
+    await bob.client.drained()
+    await ann.client.leave(left)
+    await ann.client.drained()
+    await bob.client.add(left, "ann")
+    await until(lambda: is_there(ann, left))
+    texts = [f"message {number}" for number in range(120)]
+    for text in texts:
+        await ann.client.send(room, text)
+    await ann.client.drained()
+    await until(ann.is_settled)
+    backup = street.host.disk.copied()
+    await ann.client.send(room, "lost")
+    await ann.client.drained()
+    await until(ann.is_settled)
+    await street.host.put_back(backup)
+    ann.client.network_up()
+    await until(lambda: ann.is_live() and street.host.asked_by(ann.token)[-1].path == SYNC)
+    await ann.client.drained()
+    assert await ann.texts(room) == [*texts[-50:], "lost"]
+    assert await ann.client.conversation(left) is not None
+    assert State.SENDING not in await ann.states(room)
+    assert await until(ann.is_settled) < 5
+
+
+async def is_there(phone: Phone, room: str) -> bool:
+    return await phone.client.conversation(room) is not None
 
 
 @in_street

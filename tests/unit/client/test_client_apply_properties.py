@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from postbox.client.core.apply import Reader, page_changes
+from postbox.client.core.apply import Reader, page_of
 from postbox.client.core.changes import Place
 from support.client_base import Base, Room
 from support.client_log import ME, Log
@@ -38,7 +38,7 @@ class Device:
         """Everything that History has, of each conversation."""
         for name, room in self.base.rooms.items():
             for before in range(room.reached + 1, 0, -size):
-                self.base.take(page_changes(self.log.page(name, before, size)))
+                self.base.take(page_of(self.log.page(name, before, size)).changes)
 
 
 def known(device: Device) -> dict[str, object]:

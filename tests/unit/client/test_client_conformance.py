@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from postbox.client.core.acts import Act
-from postbox.client.core.apply import Lost, Reader, page_changes
+from postbox.client.core.apply import Lost, Reader, page_of
 from postbox.client.core.changes import Place
 from postbox.client.core.forms import NoSuchAct
 from postbox.client.core.inputs import Heard, Input
@@ -88,7 +88,7 @@ def frame_of(given: Any) -> bytes:
 @pytest.mark.parametrize("case", cases("history"))
 def test_a_page_of_history(case: Any) -> None:
     page = pb.HistoryPage.from_json(json.dumps(case["page"])).to_binary()
-    assert plain(page_changes(page)) == case["changes"]
+    assert plain(page_of(page).changes) == case["changes"]
 
 
 @pytest.mark.parametrize("case", cases("answers"))

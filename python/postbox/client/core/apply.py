@@ -283,16 +283,25 @@ def _behind(first: Heard, then: Heard) -> Heard:
     )
 
 
-def page_changes(page: bytes) -> list[Change]:
+class Page(Struct, frozen=True):
+    """Of History. `lowest`: the least number in it; 0: it is empty. `has_more`: there is older."""
+
+    changes: tuple[Change, ...]
+    lowest: int
+    has_more: bool
+
+
+def page_of(page: bytes) -> Page:
     """Of a HistoryPage: messages and what became of them. What else happened back then, who came
     and how it was called, is not what is so now. Raises Lost if it is no page."""
     try:
-        events = pb.HistoryPage.from_binary(page).events
+        told = pb.HistoryPage.from_binary(page)
     except (ValueError, RecursionError) as error:
         raise Lost(f"a page of History cannot be read: {error}") from error
     changes: list[Change] = []
-    for event in events:
+    for event in told.events:
         if event.clientUuid:
             changes.append(Settled(event.clientUuid.lower(), event.uuid))
         changes += contents.of_message(event)
-    return changes
+    lowest = min((event.conversationSeq for event in told.events), default=0)
+    return Page(tuple(changes), lowest, told.more)

@@ -41,10 +41,11 @@ _OLDEST = f"""select {ROW} from outbox where standing = 0 order by number limit 
 
 _ROW_BYTES = 8  # that a batch has for each event beside it: a tag and a length
 
-# What was KEPT before a restore left an entry then, whatever is said of it now.
-_STORED = """update outbox set standing = 1, uuid = ?, caught_up = 0,
-    is_duplicate = iif(kept_ms > 0, is_duplicate, ?),
-    last_error = '' where sent_as = ? and standing = 0"""
+# What was KEPT before a restore left an entry then, whatever is said of it now; and what the host
+# still has of that is where it always was: nothing of it comes down.
+_STORED = """update outbox set standing = iif(kept_ms > 0 and ?2, 3, 1), uuid = ?1, caught_up = 0,
+    is_duplicate = iif(kept_ms > 0, is_duplicate, ?2),
+    last_error = '' where sent_as = ?3 and standing = 0"""
 
 _REFUSED = """update outbox set standing = 2, code = ?, detail = ?, current = ?, last_error = ''
   where sent_as = ? and standing = 0"""
