@@ -315,7 +315,20 @@ async def open_mesh(
     roster.is_online = projections.is_online
     await saver.load()
     bus = Bus(world, config.mesh, reach, metrics)
-    on_bus = join(world, identity, bus, directory, ledger, roster, intake, projections, reach, url)
+    presence = Presence(world, identity, ledger.index, intake, mesh_ip_of(url))
+    on_bus = join(
+        world,
+        identity,
+        bus,
+        directory,
+        ledger,
+        roster,
+        intake,
+        projections,
+        presence,
+        reach,
+        url,
+    )
     if bus.is_configured:
         tail.follow(on_bus.announcer)
     news.listen(
@@ -353,7 +366,7 @@ async def open_mesh(
             bus=bus,
             on_bus=on_bus,
             coordinates=coordinates,
-            presence=Presence(world, identity, ledger.index, intake, mesh_ip_of(url)),
+            presence=presence,
             http=http,
             reach=reach,
             metrics=metrics,

@@ -12,7 +12,7 @@ from postbox.mesh.bus.plaza import EVENT_BYTES, STRANGERS_BURST
 from postbox.trust.authoring import Social, make_event
 from postbox.trust.keys import identity_of
 from support.mesh import ANN, BOB, CAT, MALLORY, NOW_NS, believe, hey_there, tease
-from support.on_bus import chau_of, hello_of, ids, living, on_broker, says_hello, writes
+from support.on_bus import BROKER, chau_of, hello_of, ids, living, on_broker, says_hello, writes
 from support.town import Town, in_town
 
 HERE = "100.64.0.1"
@@ -39,6 +39,7 @@ async def test_what_is_not_proved_is_refused_and_teaches_nothing(town: Town) -> 
     stolen = identity_of("ann", b"another key of ann".ljust(32, b"."))
     async with on_broker(town) as broker, living(town, HERE, "me") as house:
         await believe(house.node, ANN)
+        await trio.sleep(10)  # its own hello
         before = await ids(house)
         for topic, payload in [
             (topics.HEY_THERE, b""),
@@ -106,24 +107,37 @@ async def test_one_name_does_not_flood_the_log(town: Town) -> None:
 
 
 @in_town
-async def test_a_node_says_its_own_hello_and_chau_as_they_lie_in_its_log(town: Town) -> None:
+async def test_a_node_says_hello_at_each_connection_as_it_lies_in_its_log(town: Town) -> None:
     async with on_broker(town) as broker, living(town, HERE, "me") as house:
-        me, clock = house.node.identity, house.node.world.clock
-        hello = hello_of(me, clock.now_ns())
-        await writes(house, [hello, hello_of(me, clock.now_ns() - 3600 * SEC), hey_there(ANN)])
         await trio.sleep(10)
-        assert broker.of(topics.HEY_THERE)[-1] == hello
-        assert id_of(hey_there(ANN)) not in map(id_of, broker.of(topics.HEY_THERE))
-        town.simulation.net.cut(HERE, "100.64.0.100")
-        await trio.sleep(1)
-        town.simulation.net.heal(HERE, "100.64.0.100")
-        await trio.sleep(60)
-        said = [one for one in broker.of(topics.HEY_THERE) if one == hello]
-        assert len(said) == 2, "at each connection"
-        chau = chau_of(me, clock.now_ns())
-        await writes(house, [chau])
-        await house.mesh.on_bus.farewell()
-    assert broker.of(topics.CHAU)[-1:] == [chau]
+        [hello] = broker.of(topics.HEY_THERE)
+        assert id_of(hello) in await ids(house)
+        old = hello_of(house.node.identity, NOW_NS - 3600 * SEC)
+        await writes(house, [old, hey_there(ANN)])  # as they come from others
+        await away(town, 1)
+        assert broker.of(topics.HEY_THERE) == [hello, hello]
+        await away(town, 400)
+        *_, anew = broker.of(topics.HEY_THERE)
+        assert id_of(anew) in await ids(house)
+        assert len({*broker.of(topics.HEY_THERE)}) == 2
+
+
+async def away(town: Town, seconds: float) -> None:
+    town.simulation.net.cut(HERE, BROKER)
+    await trio.sleep(seconds)
+    town.simulation.net.heal(HERE, BROKER)
+    await trio.sleep(120)
+
+
+@in_town
+async def test_a_node_that_leaves_says_chau_as_it_lies_in_its_log(town: Town) -> None:
+    async with on_broker(town) as broker, living(town, HERE, "me") as house:
+        await trio.sleep(10)
+        await house.mesh.leave()
+        [chau] = broker.of(topics.CHAU)
+        assert id_of(chau) in await ids(house)
+        await away(town, 400)
+        assert len(broker.of(topics.HEY_THERE)) == 1, "it does not come back by itself"
 
 
 @in_town

@@ -2,11 +2,14 @@
 lie in its log.
 
 A follower of the log, so whoever writes them there need not know of the bus. At each new connection
-the hey-there is said again, after a moment that differs from node to node: a broker that comes back
-has all its nodes at the door at once.
+hello is said again, after a moment that differs from node to node: a broker that comes back has all
+its nodes at the door at once. One that is old by then is said anew, as who hears it goes by its
+time.
 """
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import trio
 
@@ -15,6 +18,7 @@ from postbox.event import Service, Standing
 from postbox.log.committed import Committed
 from postbox.mesh.bus import topics
 from postbox.mesh.bus.bus import Bus
+from postbox.mesh.reading import read_event
 from postbox.store.contract import Lane
 from postbox.world import World
 
@@ -22,13 +26,24 @@ JITTER_S = 5.0
 """nara's, before the first hey-there on a connection."""
 RECENT_MS = 60_000
 """What this node said longer ago comes back to it by others, and is no news to say again."""
+ANEW_NS = 300 * 10**9
+"""nara's time after which who is silent counts as missing."""
+
+
+class Presence(Protocol):
+    """`mesh/gossip/presence.py`."""
+
+    async def enter(self) -> None: ...
+
+    def last_hello(self) -> bytes: ...
 
 
 class Announcer:
-    def __init__(self, world: World, own_name: str, bus: Bus) -> None:
+    def __init__(self, world: World, own_name: str, bus: Bus, presence: Presence) -> None:
         self._world = world
         self._author = own_name.encode()
         self._bus = bus
+        self._presence = presence
         self._hello = b""  # the last one
         self._said = b""  # on this connection
         self._chau = b""  # to be said
@@ -51,7 +66,9 @@ class Announcer:
 
     def _note(self, kind: int, body: bytes) -> None:
         if kind == Service.HEY_THERE:
-            self._hello, self._leaving = body, trio.Event()
+            self._hello = body
+            if self._leaving.is_set():  # it has come back
+                self._leaving = trio.Event()
         elif kind == Service.CHAU:
             self._hello, self._chau = b"", body
             self._leaving.set()
@@ -79,10 +96,9 @@ class Announcer:
                 self._done.set()
 
     async def _say(self) -> None:
-        if self._hello and self._hello != self._said:
-            with trio.move_on_after(self._jitter_s()):
-                await self._leaving.wait()
         try:
+            if not self._said:
+                await self._refresh()
             if self._hello and self._hello != self._said:
                 self._said = self._hello
                 await self._bus.publish(topics.HEY_THERE, self._hello)
@@ -91,6 +107,19 @@ class Announcer:
                 await self._bus.publish(topics.CHAU, chau)
         except Fault:
             self._said = b""  # said at the next connection; a chau has then come too late
+
+    async def _refresh(self) -> None:
+        """Has a hello to say on a new connection, unless the node leaves."""
+        with trio.move_on_after(self._jitter_s()):
+            await self._leaving.wait()
+            return
+        self._hello = self._presence.last_hello()
+        if not self._hello or self._age_ns(self._hello) > ANEW_NS:
+            await self._presence.enter()
+            self._hello = self._presence.last_hello()
+
+    def _age_ns(self, hello: bytes) -> int:
+        return self._world.clock.now_ns() - read_event(hello).ts_ns
 
     def _jitter_s(self) -> float:
         return JITTER_S * int.from_bytes(self._world.random.bytes(4), "big") / 2**32

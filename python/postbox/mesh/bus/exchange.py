@@ -50,13 +50,13 @@ LISTEN_S = 120.0
 """To who was asked."""
 ROUNDS = 5
 """Of asking about names that turned up in the answers of the round before."""
-ROUND_S = 15.0
+ROUND_S = 8.0
 TAKE_EVENTS = 1_000
 ALONE_S = 1800.0
 """nara's rhythm of asking others in the background: so often a node that reaches nobody by HTTP
 asks here."""
 
-FIRST_S = 15.0
+FIRST_S = 10.0
 """And for the first time, when hey-theres and howdies had time to come and go."""
 
 Subjects = Sequence[str]

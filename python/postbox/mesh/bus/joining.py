@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from postbox.mesh.background.loops import Loop
-from postbox.mesh.bus.announcing import Announcer
+from postbox.mesh.bus.announcing import Announcer, Presence
 from postbox.mesh.bus.bus import Bus
 from postbox.mesh.bus.exchange import Exchange
 from postbox.mesh.bus.heard import Heard
@@ -60,6 +60,7 @@ def join(
     roster: Roster,
     intake: Intake,
     projections: Projections,
+    presence: Presence,
     reach: Reach,
     url: str,
 ) -> OnBus:
@@ -80,7 +81,7 @@ def join(
     plaza.listen(howdies.greeted)
     return OnBus(
         bus=bus,
-        announcer=Announcer(world, identity.name, bus),
+        announcer=Announcer(world, identity.name, bus, presence),
         howdies=howdies,
         exchange=Exchange(
             world, identity.name, bus, ledger.index, directory, roster, intake, heard

@@ -11,8 +11,8 @@ from postbox.errors import Fault
 from postbox.event import Service, Standing
 from postbox.logs import get
 from postbox.mesh.merging.intake import Intake
+from postbox.mesh.reading import Event, read_event
 from postbox.mesh.reading import HeyThere as SaidHeyThere
-from postbox.mesh.reading import read_event
 from postbox.rules import Payer
 from postbox.trust.authoring import Chau, HeyThere, Payload, make_event
 from postbox.trust.keys import Identity
@@ -74,19 +74,28 @@ class Presence:
 
     def _was_here(self) -> bool:
         """By the last word of its own, of any of its processes."""
+        event = self._last_word()
+        if event is None or not isinstance(event.payload, SaidHeyThere):
+            return False
+        age_ns = self._world.clock.now_ns() - event.ts_ns
+        return 0 <= age_ns < AGAIN_NS and event.payload.mesh_ip == self._mesh_ip
+
+    def _last_word(self) -> Event | None:
+        bodies = self._last_bodies()
+        return read_event(bodies[0]) if bodies else None
+
+    def _last_bodies(self) -> list[bytes]:
+        """Of its hellos and goodbyes, the newest first."""
         services = [Service.HEY_THERE.wire_name, Service.CHAU.wire_name]
         found = self._ledger.recent(_LAST_WORDS, services, [self._identity.name])
-        for body, standing in zip(found.bodies(), found.standings(), strict=True):
-            if standing != Standing.ATTESTED:
-                continue  # by somebody else
-            event = read_event(body)
-            age_ns = self._world.clock.now_ns() - event.ts_ns
-            match event.payload:
-                case SaidHeyThere(mesh_ip=mesh_ip):
-                    return 0 <= age_ns < AGAIN_NS and mesh_ip == self._mesh_ip
-                case _:
-                    return False
-        return False
+        words = zip(found.bodies(), found.standings(), strict=True)
+        return [body for body, standing in words if standing == Standing.ATTESTED]
+
+    def last_hello(self) -> bytes:
+        """The event by which it is here; empty if it has left, or never was."""
+        for body in self._last_bodies():
+            return body if isinstance(read_event(body).payload, SaidHeyThere) else b""
+        return b""
 
 
 _LAST_WORDS = 20
