@@ -25,6 +25,7 @@ NOBODY = "(no name)"
 NOT_BY_ITSELF = "What it belongs to was refused: try that again, with ^T, and this goes with it."
 
 KINDS = {
+    "": "something of another app",
     "sendingNewMessage": "message",
     "messageEdited": "edit",
     "messageDeleted": "deletion",

@@ -13,6 +13,7 @@ from postbox.client.client import Client
 from postbox.client.core.ids import user_uuid
 from postbox.client.core.inputs import Stopped
 from postbox.client.credentials import NO_TOKEN, Credentials, Token, claims_of
+from postbox.client.errors import SignInNeeded
 from postbox.client.facts import Owner
 from postbox.client.news import News
 from postbox.client.running import Running
@@ -49,8 +50,9 @@ async def open_client(
     host has another name than it had when this file was open last; a file is shown to no other host
     than its own otherwise.
 
-    Raises ValueError and TypeError for what it is given, AnotherOwner (the file is another user's,
-    device's or host's), DatabaseInUse, NoDatabase, BrokenDatabase, SchemaTooNew and Full.
+    Raises ValueError and TypeError for what it is given, SignInNeeded (a new file, and no token),
+    AnotherOwner (the file is another user's, device's or host's), DatabaseInUse, NoDatabase,
+    BrokenDatabase, SchemaTooNew and Full.
     """
     world, host = world or client_world(), check_way(url, transport, ca).host
     with _alone():
@@ -106,6 +108,8 @@ async def _credentials(
     file whatever the app's function raises."""
     known = await shelf.read(lambda store: store.owner)
     first = token if isinstance(token, str) else "" if known else await token()
+    if not (first or known):
+        raise SignInNeeded("a new file needs a token, which says whose it is, and there is none")
     claims = claims_of(first) if first else None
     if first and claims is None:
         raise ValueError(NO_TOKEN)

@@ -8,9 +8,9 @@ from typing import Final
 from postbox.client.core.machine import SIGN_IN
 
 MEANINGS: Final[Mapping[str, str]] = {
-    "NO_SESSION": "the host does not take the token: sign in",
-    "TOKEN_EXPIRED": "the token is over: sign in",
-    "DEVICE_REVOKED": "the host was told to shut this device out: sign in with a new token",
+    "NO_SESSION": "the host does not take the token: a new one is needed",
+    "TOKEN_EXPIRED": "the token is over: a new one is needed",
+    "DEVICE_REVOKED": "the host was told to shut this device out: it needs a token made since",
     "RATE_LIMITED": "that is more than the host takes at once; it goes on in a moment",
     "SNAPSHOT_BUSY": "the host has many to tell everything; it is this device's turn in a moment",
     "QUEUE_HOLE": "the host awaits another part of the queue; it is sent again from there",

@@ -354,6 +354,17 @@ async def test_a_new_file_needs_a_token_to_know_whose_it_is(street: Street) -> N
         async with ann.opened():
             pytest.fail("it opened")
 
+    async def nothing() -> str:
+        return ""
+
+    for ann.token in ("", nothing):
+        with pytest.raises(SignInNeeded, match="there is none"):
+            async with ann.opened():
+                pytest.fail("it opened")
+    ann.token = street.host.token("ann", "phone")
+    async with ann.opened() as client:
+        await client.caught_up()
+
 
 @in_street
 async def test_what_the_app_raises_in_its_block_comes_out_as_it_is(street: Street) -> None:
