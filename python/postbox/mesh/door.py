@@ -202,7 +202,7 @@ class Mesh:
             "measuring": self._measuring().run,
             "proposing": self.council.propose_daily,
             "voting": self.council.cast,
-            "presence": self.presence.enter,
+            "presence": self.presence.run,
             "gossip": self._gossip().run,
             "refreshing": self._refresher().run,
         }
@@ -315,7 +315,14 @@ async def open_mesh(
     roster.is_online = projections.is_online
     await saver.load()
     bus = Bus(world, config.mesh, reach, metrics)
-    presence = Presence(world, identity, ledger.index, intake, mesh_ip_of(url))
+    presence = Presence(
+        world,
+        identity,
+        ledger.index,
+        intake,
+        mesh_ip_of(url),
+        lambda: bus.is_configured or roster.has_somewhere(),
+    )
     on_bus = join(
         world,
         identity,

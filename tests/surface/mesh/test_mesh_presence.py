@@ -92,6 +92,20 @@ async def test_what_others_say_in_its_name_silences_no_node(town: Town) -> None:
         assert me.name in [one.get("emitter") for one in await said(box.node)]
 
 
+@in_town
+async def test_a_node_alone_says_nothing_until_it_knows_where_another_is(town: Town) -> None:
+    async with town.house(HERE, "box") as box, trio.open_nursery() as loops:
+        loops.start_soon(box.mesh.presence.run)
+        await trio.sleep(600)
+        box.mesh.peers.told("bob")  # nobody knows where
+        await trio.sleep(600)
+        assert await words(box.node) == []
+        box.mesh.peers.told("bob", f"http://{THERE}:7433")
+        await trio.sleep(10)
+        assert await words(box.node) == ["hey-there"]
+        loops.cancel_scope.cancel()
+
+
 async def acquainted(one: House, other: House) -> None:
     await believe(one.node, other.node.identity)
     await believe(other.node, one.node.identity)

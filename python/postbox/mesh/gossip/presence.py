@@ -6,6 +6,10 @@ Whoever leaves has no time for that, and brings its chau to a few peers itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import trio
+
 from postbox.core import Ledger
 from postbox.errors import Fault
 from postbox.event import Service, Standing
@@ -21,19 +25,37 @@ from postbox.world import World
 AGAIN_NS = 60 * 10**9
 """A node that was here so lately, and did not leave, does not say hello again: one that crashes
 again and again, or whose processes take turns, would fill its peers' memory with its hellos."""
+LOOK_S = 5.0
+"""Between two looks for somebody: at the roster, in memory."""
 _SELF = Payer("operator", "this node")
 
 
 class Presence:
     def __init__(
-        self, world: World, identity: Identity, ledger: Ledger, intake: Intake, mesh_ip: str
+        self,
+        world: World,
+        identity: Identity,
+        ledger: Ledger,
+        intake: Intake,
+        mesh_ip: str,
+        has_company: Callable[[], bool],
     ) -> None:
+        """`has_company`: whether there is anybody in the mesh who can be told."""
         self._world = world
         self._identity = identity
         self._ledger = ledger
         self._intake = intake
         self._mesh_ip = mesh_ip
+        self._has_company = has_company
         self._is_here = False
+
+    async def run(self) -> None:
+        """Says hello when there is somebody to say it to: a node that is used without the mesh has
+        no events of its own."""
+        while True:
+            if self._has_company():
+                return await self.enter()
+            await trio.sleep(LOOK_S)
 
     async def enter(self) -> None:
         """Says hello, unless that was said just now. May be called again, to say it anew."""

@@ -73,6 +73,10 @@ class Roster:
         others = [self._named[name] for name in sorted(self._named)]
         return [*self.configured, *[one for one in others if one.origin is not Origin.CONFIGURED]]
 
+    def has_somewhere(self) -> bool:
+        """Whether the place of any peer is known."""
+        return any(one.url for one in self.all())
+
     def named(self) -> list[Known]:
         return list(self._named.values())
 
