@@ -42,6 +42,8 @@ VERBS = [
     "sync",
     "status",
     "peers",
+    "peers ban",
+    "peers forgive",
     "doctor",
     "verify",
     "config",

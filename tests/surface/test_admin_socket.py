@@ -28,7 +28,7 @@ from postbox.admin.letters import LETTERS, SETTLE_LETTERS, AskLetters, SettleLet
 from postbox.admin.links import LINKS
 from postbox.admin.listening import LISTENING
 from postbox.admin.local import LocalOperator
-from postbox.admin.peers import PEERS
+from postbox.admin.peers import PEERS, SENTENCE, Verdict
 from postbox.admin.place import MAX_PATH_BYTES, NOTE, SOCKET, claimed, serving_socket
 from postbox.admin.posting import POST, Post
 from postbox.admin.remote import IDLE_S, NodeFault, RemoteOperator
@@ -64,6 +64,8 @@ ASKED: list[tuple[Command[Any, Any], Struct]] = [
     (EVENTS, After(10**9)),
     (VERIFY, Nothing()),
     (PEERS, Nothing()),
+    (SENTENCE, Verdict("ann", "forgive")),
+    (SENTENCE, Verdict("no:name", "ban")),
     (LISTENING, Nothing()),
     (POST, Post("b.example", "type.googleapis.com/a.Note", [])),
     (SET_HOST, SetHost("b.example", admit="allow")),

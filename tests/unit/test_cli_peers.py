@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from postbox.admin.peers import Seen
-from postbox.cli.peers import row, trouble
+from postbox.admin.peers import Other, Peers, Seen, Trust
+from postbox.cli.peers import distrust, print_peers, row, trouble
 
 URL = "http://127.0.0.1:9"
 NOW_NS = 1_790_000_000 * 10**9
@@ -70,3 +70,52 @@ def test_the_url_is_not_said_twice(error: str, says: str) -> None:
 )
 def test_a_clock_that_agrees_is_not_off_by_minus_nothing(off_ms: float, says: str) -> None:
     assert says in row(replace(WELL, clock_off_ms=off_ms))
+
+
+SHOWN = """\
+url                 name  is a       answers  round trip  clock   memory  trust    pulls        new events
+http://127.0.0.1:9  bob   postbox 1  yes      1 ms        +0.0 s  short   demoted  1 (reached)  1
+
+Who else is in the mesh
+name  url                     is a  state    round trip  memory  last contact  trust
+cat   http://100.64.0.3:7433  nara  missing  12 ms       -       90 s ago      good
+dan   http://x                -     unknown  -           -       -             key unknown
+  dan: away
+
+Known by name, and not where they are: 1,000 (postbox peers --json)
+  bob is demoted, for 60 s more: stalled: slow (postbox peers forgive bob ends it)
+"""  # noqa: E501  (as it is printed)
+BANNED = Trust("banned", "lied: \x1b[2Jit lied", NOW_NS + 7_000 * 10**9)
+FOUND = Other(
+    name="cat",
+    url="http://100.64.0.3:7433",
+    origin="met",
+    kind="nara",
+    version="",
+    memory_mode="",
+    uptime_s=0,
+    state="missing",
+    rtt_ms=12.3,
+    last_contact_ns=NOW_NS - 90 * 10**9,
+    known=True,
+    error="",
+    trust=Trust("good"),
+)
+
+
+def test_why_a_peer_is_not_trusted_and_for_how_long_and_what_ends_it() -> None:
+    assert distrust("bob", BANNED, NOW_NS) == (
+        "bob is banned, for 117 min more: lied: \N{REPLACEMENT CHARACTER}[2Jit lied"
+        " (postbox peers forgive bob ends it)"
+    )
+    for_good = Trust("banned", "spam", by_operator=True)
+    assert distrust("bob", for_good, NOW_NS).startswith("bob is banned: spam (")
+
+
+def test_all_that_is_known_of_the_mesh_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    new = replace(FOUND, name="dan", kind="", rtt_ms=None, last_contact_ns=0, known=False)
+    lost = [replace(new, name=f"name{number}", url="") for number in range(1_000)]
+    others = [FOUND, replace(new, url="http://x", state="unknown", error="away"), *lost]
+    bad = replace(WELL, trust=Trust("demoted", "stalled: slow", NOW_NS + 60 * 10**9))
+    print_peers(Peers([bad], others, [], 0), NOW_NS)
+    assert capsys.readouterr().out == SHOWN

@@ -17,7 +17,7 @@ from postbox.admin.keys import ROTATE_KEYS, SHOW_KEY
 from postbox.admin.letters import LETTERS, SETTLE_LETTERS
 from postbox.admin.links import LINKS
 from postbox.admin.listening import LISTENING
-from postbox.admin.peers import PEERS
+from postbox.admin.peers import PEERS, SENTENCE
 from postbox.admin.posting import POST
 from postbox.admin.status import STATUS
 from postbox.admin.sync import SYNC
@@ -36,6 +36,7 @@ _ALL: tuple[Command[Any, Any], ...] = (
     VERIFY,
     SYNC,
     PEERS,
+    SENTENCE,
     LISTENING,
     POST,
     LINKS,

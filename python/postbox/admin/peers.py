@@ -1,8 +1,10 @@
-"""Whom this node has to do with: the configured peers, asked right now, and who asked us."""
+"""Whom this node has to do with: the configured peers, asked right now, the others of the mesh that
+it knows of, and who asked it; and the operator's word on them."""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import trio
 from msgspec import Struct
@@ -11,7 +13,22 @@ from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.errors import Fault, WireError
 from postbox.mesh.background.keeping import PULLS
 from postbox.mesh.door import Mesh
-from postbox.mesh.peers.known import Caller, Contact, Known
+from postbox.mesh.peers.known import Caller, Contact, Known, Origin
+from postbox.mesh.peers.rules import PeerRules, Sentence
+from postbox.mesh.peers.standing_rules import Regard, ends_ns, regard_of
+
+
+class Trust(Struct, frozen=True):
+    """How well a peer is thought of: `regard` is good, demoted or banned; `why`, if not good, and
+    when that ends by itself (Unix nanoseconds, 0: never)."""
+
+    regard: str
+    why: str = ""
+    ends_ns: int = 0
+    by_operator: bool = False
+
+
+FINE = Trust(str(Regard.GOOD))
 
 
 class Seen(Struct, frozen=True):
@@ -36,14 +53,55 @@ class Seen(Struct, frozen=True):
     rejected: int
     failed_ns: int = 0
     next_ns: int = 0
+    state: str = "unknown"
+    trust: Trust = FINE
+
+
+class Other(Struct, frozen=True):
+    """A peer that nobody configured, as it is known, not asked now. `origin`: how this node came to
+    know of it (`mesh.peers.known.Origin`), "" if it knows only what is held against it. `state`:
+    online, offline, missing or unknown; `known`: whether its key is."""
+
+    name: str
+    url: str
+    origin: str
+    kind: str
+    version: str
+    memory_mode: str
+    uptime_s: int
+    state: str
+    rtt_ms: float | None
+    last_contact_ns: int
+    known: bool
+    error: str
+    trust: Trust
 
 
 class Peers(Struct, frozen=True):
-    """The fields of `peers --json`. `waiting`: how many names wait to be let in."""
+    """The fields of `peers --json`. `others` by name; `waiting`: how many names wait."""
 
     peers: list[Seen]
+    others: list[Other]
     callers: list[Caller]
     waiting: int
+
+
+class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
+    """The operator's word on a peer. `why`: of a ban, for people."""
+
+    name: str
+    verdict: Literal["ban", "forgive"]
+    why: str = ""
+
+
+class Spoken(Struct, frozen=True):
+    """`before`, `after`: how the peer was thought of, and is. `known`: whether anything is known of
+    it. `refused`: why nothing was done, if so."""
+
+    before: str = ""
+    after: str = ""
+    known: bool = False
+    refused: str = ""
 
 
 async def _peers(desk: Desk, request: Nothing, tell: Tell) -> Peers:
@@ -53,7 +111,7 @@ async def _peers(desk: Desk, request: Nothing, tell: Tell) -> Peers:
             for link in mesh.peers.configured:
                 nursery.start_soon(partial(_look, desk, mesh, link, seen))
         asked = [seen[link.url] for link in mesh.peers.configured]
-        return Peers(asked, mesh.peers.callers, len(desk.node.waiting))
+        return Peers(asked, _others(desk, mesh), mesh.peers.callers, len(desk.node.waiting))
 
 
 async def _look(desk: Desk, mesh: Mesh, link: Known, seen: dict[str, Seen]) -> None:
@@ -86,7 +144,69 @@ async def _look(desk: Desk, mesh: Mesh, link: Known, seen: dict[str, Seen]) -> N
         rejected=link.rejected,
         failed_ns=link.failed_ns,
         next_ns=link.next_ns,
+        state=_state(mesh, link) if name else "unknown",
+        trust=_trust(desk, name),
     )
 
 
+def _others(desk: Desk, mesh: Mesh) -> list[Other]:
+    """Also those of whom nothing is left but what they did."""
+    found = {one.name: one for one in mesh.peers.all() if one.origin is not Origin.CONFIGURED}
+    configured = {one.name for one in mesh.peers.configured}
+    alone = desk.node.records.all().keys() - found.keys() - configured
+    rows = [_other(desk, mesh, one, str(one.origin)) for one in found.values()]
+    rows += [_other(desk, mesh, Known(name=name), "") for name in alone]
+    return sorted(rows, key=lambda row: row.name)
+
+
+def _other(desk: Desk, mesh: Mesh, one: Known, origin: str) -> Other:
+    return Other(
+        name=one.name,
+        url=one.url,
+        origin=origin,
+        kind=one.kind,
+        version=one.version,
+        memory_mode=one.memory_mode,
+        uptime_s=one.uptime_s,
+        state=_state(mesh, one),
+        rtt_ms=one.rtt_ms,
+        last_contact_ns=one.last_contact_ns,
+        known=desk.node.directory.key_of(one.name) is not None,
+        error=one.last_error if one.failures else "",
+        trust=_trust(desk, one.name),
+    )
+
+
+def _state(mesh: Mesh, one: Known) -> str:
+    """By contact, else by what events say."""
+    in_touch = mesh.peers.is_in_touch(one) and not one.failures
+    return "online" if in_touch else mesh.projections.online(one.name)
+
+
+def _trust(desk: Desk, name: str) -> Trust:
+    record = desk.node.records.of(name)
+    now_ns = desk.node.world.clock.now_ns()
+    regard = regard_of(record, now_ns)
+    if regard is Regard.GOOD:
+        return FINE
+    return Trust(str(regard), record.why, ends_ns(record, now_ns) or 0, record.by_operator)
+
+
+async def _sentence(desk: Desk, request: Verdict, tell: Tell) -> Spoken:
+    node = desk.node
+    try:
+        draft = Sentence(request.name, request.verdict, request.why, node.world.clock.now_ns())
+    except ValueError as error:
+        return Spoken(refused=str(error))
+    async with desk.mesh() as mesh:
+        is_known = mesh.peers.get(request.name) is not None
+    is_known = is_known or node.directory.key_of(request.name) is not None
+    before = node.records.regard(request.name)
+    if request.name == node.identity.name:
+        return Spoken(refused=f"{request.name} is this node itself")
+    await node.admission.submit(PeerRules(), [draft])
+    return Spoken(str(before), str(node.records.regard(request.name)), is_known)
+
+
+SENTENCE = Command("sentence-peer", Verdict, Spoken, _sentence)
 PEERS = Command("peers", Nothing, Peers, _peers)

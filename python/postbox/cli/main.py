@@ -19,13 +19,15 @@ keys = App(name="keys", help="This node's own keys.")
 hosts = App(name="hosts", help="Which hosts may post here, and how they prove who they are.")
 token = App(name="token", help="How a user's device signs in here.")
 devices = App(name="devices", help="The devices of this host's users.")
+peers = App(name="peers", help="The mesh's nodes, and how well they are thought of.")
+LISTED = (["devices"], ["peers"])
+"""What alone, or with options, lists."""
 
 app.command("postbox.cli.serve:serve", help="Run a node.")
 app.command("postbox.cli.import_file:import_", name="import", help="Take in a file of events.")
 app.command("postbox.cli.export:export", help="Write all events to a file, one a line.")
 app.command("postbox.cli.sync:sync", help="Pull events from a peer, once.")
 app.command("postbox.cli.status:status", help="What this node holds.")
-app.command("postbox.cli.peers:peers", help="Whom this node asks, and who asks it.")
 app.command("postbox.cli.doctor:doctor", help="Look for the usual mistakes.")
 app.command("postbox.cli.verify:verify", help="Check every stored event again.")
 app.command("postbox.cli.backup:backup", help="Write all that this node has to a file.")
@@ -53,11 +55,15 @@ keys.command("postbox.cli.keys:rotate", help="Change the key by which other host
 app.command(trust)
 app.command(keys)
 token.command("postbox.cli.token:mint", help="Make a token for a user's device.")
+peers.command("postbox.cli.peers:list_", name="list", help="Whom this node asks, knows, answers.")
+peers.command("postbox.cli.peers:ban", help="Neither ask nor answer a peer.")
+peers.command("postbox.cli.peers:forgive", help="Hold nothing against a peer any more.")
 devices.command("postbox.cli.devices:list_", name="list", help="Who has which, and since when.")
 devices.command("postbox.cli.devices:revoke", help="Shut out a device, or all of a user's.")
 app.command(hosts)
 app.command(token)
 app.command(devices)
+app.command(peers)
 
 WITH_VALUE = ("--home", "--memory", "--store")
 OF_EVERY_VERB = (*WITH_VALUE, "--json")
@@ -94,11 +100,11 @@ def _open_closed_streams() -> None:
 
 
 def listing(words: list[str]) -> list[str]:
-    """`postbox devices` alone, or with options, lists them."""
-    if words[:1] != ["devices"] or not all(word.startswith("-") for word in words[1:2]):
+    """`postbox devices` alone, or with options, lists them; `postbox peers` likewise."""
+    if words[:1] not in LISTED or not all(word.startswith("-") for word in words[1:2]):
         return words
     asks = {"-h", "--help", "--version"} & set(words[1:2])
-    return words if asks else ["devices", "list", *words[1:]]
+    return words if asks else [words[0], "list", *words[1:]]
 
 
 def verb_first(words: list[str]) -> list[str]:

@@ -3,39 +3,106 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from postbox.admin.command import Nothing
-from postbox.admin.peers import PEERS, Peers, Seen
+from postbox.admin.peers import PEERS, SENTENCE, Other, Peers, Seen, Spoken, Trust, Verdict
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_rows, print_text
+from postbox.cli.output import print_json, print_rows, print_text, printable
 from postbox.cli.spans import span
 from postbox.mesh.peers.known import Caller, Contact
 from postbox.world import SystemClock
 
 
-def peers(*, common: Common | None = None) -> int:
-    """The configured peers, each asked right now, and, of a node that serves, who asked it."""
+def list_(*, common: Common | None = None) -> int:
+    """The configured peers, each asked right now, the others that this node knows of, and, of a
+    node that serves, who asked it."""
     options = common or Common()
 
     async def verb() -> int:
         async with operated(options) as operator:
             found = await operator.call(PEERS, Nothing())
-        (print_json if options.json else _print)(found)
+        if options.json:
+            print_json(found)
+        else:
+            print_peers(found, SystemClock().now_ns())
         return 0
 
     return run(verb, as_json=options.json)
 
 
-def _print(found: Peers) -> None:
+def ban(
+    name: str,
+    /,
+    *,
+    why: Annotated[str, Parameter(metavar="TEXT")] = "",
+    common: Common | None = None,
+) -> int:
+    """Neither ask nor answer NAME, until it is forgiven. What came from it stays.
+
+    Parameters
+    ----------
+    name
+        Of a peer, as `postbox peers` has it, or of a node that is to become none.
+    why
+        For whoever reads `postbox peers` later.
+    """
+    return _sentence(Verdict(name, "ban", why), common)
+
+
+def forgive(name: str, /, *, common: Common | None = None) -> int:
+    """Hold nothing against NAME any more, whoever did: it is asked and answered again at once.
+
+    Parameters
+    ----------
+    name
+        Of a peer that is demoted or banned.
+    """
+    return _sentence(Verdict(name, "forgive"), common)
+
+
+def _sentence(verdict: Verdict, common: Common | None) -> int:
+    options = common or Common()
+
+    async def verb() -> int:
+        async with operated(options) as operator:
+            spoken = await operator.call(SENTENCE, verdict)
+        if spoken.refused:
+            print(f"postbox: {spoken.refused}", file=sys.stderr)
+        elif not options.json:
+            print_text(_told(verdict, spoken))
+        if options.json:
+            print_json(spoken)
+        return int(bool(spoken.refused))
+
+    return run(verb, as_json=options.json)
+
+
+def _told(verdict: Verdict, spoken: Spoken) -> str:
+    name, before = verdict.name, spoken.before
+    if verdict.verdict == "forgive":
+        is_new = before != "good"
+        return f"{name} was {before}, and is not" if is_new else f"{name} is thought well of"
+    unknown = "" if spoken.known else ". This node knows no such name"
+    return f"{name} is banned, until postbox peers forgive {name}{unknown}"
+
+
+def print_peers(found: Peers, now_ns: int) -> None:
     if found.peers:
         print_rows([_PEER_HEAD, *map(row, found.peers)])
     else:
         print("this node asks nobody: postbox serve --peer URL, or mesh.peers in config.toml")
-    now_ns = SystemClock().now_ns()
     for peer in found.peers:
         if peer.error:
             print_text(trouble(peer, now_ns), f"  {peer.url}: ", "    ")
+    _print_others(found.others, now_ns)
+    for name, trust in _distrusted(found):
+        print_text(distrust(name, trust, now_ns), "  ", "    ")
     if found.callers:
         print("\nWho asked this node")
         print_rows([("name", "requests", "events given"), *map(_caller, found.callers)])
@@ -43,7 +110,32 @@ def _print(found: Peers) -> None:
         print(f"\nWho waits to be let in: {found.waiting:,} (postbox trust list)")
 
 
-_PEER_HEAD = ("url", "name", "is a", "answers", "round trip", "clock", "pulls", "new events")
+def _print_others(others: Sequence[Other], now_ns: int) -> None:
+    placed = [one for one in others if one.url]
+    if placed:
+        print("\nWho else is in the mesh")
+        print_rows([_OTHER_HEAD, *[_other(one, now_ns) for one in placed]], cut=(1,))
+    for one in placed:
+        if one.error:
+            print_text(printable(one.error), f"  {one.name}: ", "    ")
+    if len(placed) < len(others):
+        lost = f"{len(others) - len(placed):,}"
+        print(f"\nKnown by name, and not where they are: {lost} (postbox peers --json)")
+
+
+_PEER_HEAD = (
+    "url",
+    "name",
+    "is a",
+    "answers",
+    "round trip",
+    "clock",
+    "memory",
+    "trust",
+    "pulls",
+    "new events",
+)
+_OTHER_HEAD = ("name", "url", "is a", "state", "round trip", "memory", "last contact", "trust")
 
 
 def row(peer: Seen) -> tuple[str, ...]:
@@ -53,7 +145,44 @@ def row(peer: Seen) -> tuple[str, ...]:
     kind = " ".join(filter(None, (peer.kind, peer.version))) or "-"
     answers = "yes" if peer.answers else "no"
     pulls = f"{peer.pulls} ({peer.contact})"
-    return (peer.url, peer.name or "-", kind, answers, rtt, clock, pulls, f"{peer.imported:,}")
+    memory, trust = peer.memory_mode or "-", peer.trust.regard
+    return (
+        peer.url,
+        peer.name or "-",
+        kind,
+        answers,
+        rtt,
+        clock,
+        memory,
+        trust,
+        pulls,
+        f"{peer.imported:,}",
+    )
+
+
+def _other(one: Other, now_ns: int) -> tuple[str, ...]:
+    rtt = "-" if one.rtt_ms is None else f"{one.rtt_ms:.0f} ms"
+    ago_s = (now_ns - one.last_contact_ns) / 1e9
+    contact = f"{span(ago_s)} ago" if one.last_contact_ns else "-"
+    kind = " ".join(filter(None, (one.kind, one.version))) or "-"
+    trust = one.trust.regard if one.known else "key unknown"
+    return (one.name, one.url or "-", kind, one.state, rtt, one.memory_mode or "-", contact, trust)
+
+
+def _distrusted(found: Peers) -> list[tuple[str, Trust]]:
+    """By name, each once."""
+    named = {one.name: one.trust for one in found.others}
+    named |= {one.name: one.trust for one in found.peers}
+    return [(name, named[name]) for name in sorted(named) if named[name].regard != "good"]
+
+
+def distrust(name: str, trust: Trust, now_ns: int) -> str:
+    """Why a peer is not thought well of, and for how long."""
+    ends = f", for {span((trust.ends_ns - now_ns) / 1e9)} more" if trust.ends_ns else ""
+    return (
+        f"{name} is {trust.regard}{ends}: {printable(trust.why)}"
+        f" (postbox peers forgive {name} ends it)"
+    )
 
 
 def _signed_s(off_ms: float) -> str:
