@@ -7,9 +7,10 @@ import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
+import pytest
 import trio
 
-from postbox.mesh.bus import topics
+from postbox.mesh.bus import exchange, topics
 from postbox.mesh.bus.howdy_messages import About, Howdy, Neighbour, decode_howdy, encode_howdy
 from postbox.mesh.bus.ledger_messages import encode_request, encode_responses
 from postbox.mesh.reading import Social, read_event
@@ -124,6 +125,20 @@ async def test_an_answer_that_nobody_asked_for_is_not_taken(town: Town) -> None:
         await broker.say(topics.ledger_response("me"), late)
         await trio.sleep(1)
         assert id_of(tease(2)) not in await ids(house)
+
+
+@in_town
+async def test_of_answers_only_so_much_is_read(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "TAKE_BYTES", 600)
+    answers = [next(encode_responses("bob", [tease(number)])) for number in range(10)]
+    async with on_broker(town) as broker, living(town, "100.64.0.1", "me") as house:
+        await says_hello(broker, BOB, NOW_NS)
+        await trio.sleep(1)
+        await house.mesh.on_bus.exchange.ask()
+        for answer in answers:
+            await broker.say(topics.ledger_response("me"), answer)
+        await trio.sleep(1)
+        assert 2 <= len(await social_ids(house)) <= 5
 
 
 def howdies(broker: Broker) -> list[Howdy]:

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from postbox.config import MeshConfig
-from postbox.errors import Fault, WireError
+from postbox.errors import Fault, WireError, leaves
 from postbox.mesh.bus import bus as bus_module
 from postbox.mesh.bus.bus import Bus, NotUp
 from postbox.metrics import Metrics
@@ -307,3 +307,26 @@ async def test_the_last_words_are_heard_before_a_bus_ends(town: Town) -> None:
             await bus.farewell(last_words, 5)
         await trio.sleep(1)
         assert broker.of("a") == [b"chau"]
+
+
+@in_town
+async def test_a_node_that_stops_as_the_connection_breaks_just_stops(town: Town) -> None:
+    async with broker_at(town.world(BROKER).net, BROKER):
+        for _ in range(5):
+            async with bus_at(town, ANN):
+                town.simulation.net.break_off(frozenset((ANN, BROKER)))
+
+
+@in_town
+async def test_a_bug_in_a_greeting_is_no_fault_of_the_broker(town: Town) -> None:
+    async def greet() -> None:
+        raise KeyError("a bug")
+
+    bus = Bus(town.world(ANN), MeshConfig(mqtt=URL), REACH, Metrics())
+    bus.handle("a", Ear())
+    bus.greet(greet)
+    async with broker_at(town.world(BROKER).net, BROKER):
+        with pytest.raises(ExceptionGroup) as caught:
+            await bus.run()
+    assert isinstance(leaves(caught.value)[0], KeyError)
+    assert not bus.is_up

@@ -7,7 +7,7 @@ import json
 import pytest
 import trio
 
-from postbox.mesh.bus import topics
+from postbox.mesh.bus import plaza, topics
 from postbox.mesh.bus.plaza import EVENT_BYTES, STRANGERS_BURST
 from postbox.trust.authoring import Social, make_event
 from postbox.trust.keys import identity_of
@@ -159,3 +159,21 @@ async def test_what_is_said_in_our_own_name_is_not_taken_from_the_broker(
         body = await says_hello(broker, me, NOW_NS - 7200 * SEC)
         await trio.sleep(1)
         assert id_of(body) not in await ids(house)
+
+
+@in_town
+async def test_a_flood_of_messages_is_not_looked_at(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plaza, "MESSAGES_BURST", 50)
+    async with on_broker(town) as broker, living(town, HERE, "me") as house:
+        await believe(house.node, ANN)
+        for number in range(60):
+            await broker.say(topics.SOCIAL, tease(number, signer=None))
+        await broker.say(topics.SOCIAL, tease(1))
+        await trio.sleep(1)
+        assert id_of(tease(1)) not in await ids(house), "it came in the midst of a flood"
+        await trio.sleep(10)
+        await broker.say(topics.SOCIAL, tease(1))
+        await trio.sleep(1)
+        assert id_of(tease(1)) in await ids(house)

@@ -131,6 +131,7 @@ class Bus:
     async def _one_life(self, broker: Broker) -> Fault:
         """What the connection broke by, or why there was none."""
         client_id = f"postbox-{self._world.random.bytes(8).hex()}"  # nobody can take our place
+        faults: list[Fault] = []
         try:
             async with open_mqtt(
                 self._world.net, self._reach, broker, client_id, self._hear, self._tls(broker)
@@ -140,10 +141,9 @@ class Bus:
                     for greeting in self._greetings:
                         await greeting()
                     await trio.sleep_forever()
-        except Fault as fault:
-            return fault
-        except BaseExceptionGroup as group:
-            return _sole_fault(group)
+        except* Fault as group:  # what else there is goes on: a bug, or the end of the node
+            faults += [one for one in leaves(group) if isinstance(one, Fault)]
+        return faults[0]
 
     def _tls(self, broker: Broker) -> ssl.SSLContext | None:
         if not broker.is_tls:
@@ -184,16 +184,6 @@ class Bus:
 
 class BadAuthorities(Fault):
     """The file of mesh.mqtt_ca is of no use."""
-
-
-def _sole_fault(group: BaseExceptionGroup[BaseException]) -> Fault:
-    """Raises the group again if there is more in it than the broker's doing."""
-    errors = leaves(group)
-    if not all(isinstance(one, Fault) for one in errors):
-        raise group
-    (fault, *_) = errors
-    assert isinstance(fault, Fault)
-    return fault
 
 
 class _Line:

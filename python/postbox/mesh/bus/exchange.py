@@ -43,7 +43,8 @@ ANSWER_EVENTS = 20_000
 ANSWERS_PER_MINUTE, ANSWERS_BURST = 2, 6
 """To one name; a request can be made in anybody's name, and its answer is a thousand times as
 large."""
-ALL_ANSWERS_PER_MINUTE, ALL_ANSWERS_BURST = 20, 20
+ALL_ANSWERS_PER_MINUTE, ALL_ANSWERS_BURST = 4, 20
+"""To all: as many at once as a mesh that wakes up asks, and in the long run 20 MB a minute."""
 NEIGHBOURS, NEIGHBOURS_SHORT = 5, 2
 """That are asked at once, by nara's rule; fewer by a node of short memory."""
 LISTEN_S = 120.0
@@ -52,6 +53,9 @@ ROUNDS = 5
 """Of asking about names that turned up in the answers of the round before."""
 ROUND_S = 8.0
 TAKE_EVENTS = 1_000
+TAKE_BYTES = 64 * 2**20
+"""Of answers that are read, each time that this node asks: anybody can send one, in the name of who
+was asked."""
 ALONE_S = 1800.0
 """nara's rhythm of asking others in the background: so often a node that reaches nobody by HTTP
 asks here."""
@@ -87,6 +91,7 @@ class Exchange:
         self._all_answers = Rate(ALL_ANSWERS_PER_MINUTE, ALL_ANSWERS_BURST)
         self._asked_about: set[str] = set()
         self._awaited: dict[str, _Awaited] = {}
+        self._bytes_left = 0
         self._wanted = trio.Event()
         self.taken = Report()
         """What became of all that came this way."""
@@ -101,6 +106,7 @@ class Exchange:
         if not self._bus.is_up:
             return
         self._asked_about.clear()
+        self._bytes_left = TAKE_BYTES
         await self._round()
         self._wanted.set()
 
@@ -175,12 +181,22 @@ class Exchange:
         )
 
     async def _take(self, topic: str, payload: bytes) -> None:
+        self._require_room(len(payload))
         work = partial(decode_response, payload)
         response = await self._world.threads.run(Pool.VERIFIER, work)
         events = self._expected(response.sender, response.events)
         self._heard.mention(sorted(response.names))
         for part in chunks(events, TAKE_EVENTS):
             self.taken.add(await self._intake.take(await self._intake.decode(part), PAYER))
+
+    def _require_room(self, size_bytes: int) -> None:
+        """Before it is read, which for the largest takes a second."""
+        now_s = self._world.clock.elapsed_s()
+        if all(now_s > awaited.until_s for awaited in self._awaited.values()):
+            raise WireError("a ledger response that nobody asked for")
+        if size_bytes > self._bytes_left:
+            raise TooOften("more ledger responses than are looked at", LISTEN_S)
+        self._bytes_left -= size_bytes
 
     def _expected(self, sender: str, events: list[bytes]) -> list[bytes]:
         """As many as are still taken from who was asked. Raises WireError if nobody was."""

@@ -26,6 +26,7 @@ from postbox.mesh.bus.howdy_messages import (
     decode_howdy,
     encode_howdy,
 )
+from postbox.mesh.bus.plaza import MESSAGES_BURST, MESSAGES_PER_MINUTE, require_seldom
 from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.places import mesh_ip_of, place_of, place_told
 from postbox.mesh.peers.roster import Roster
@@ -82,6 +83,7 @@ class Howdies:
         self._start_time_s = start_time_s
         self._newcomers: dict[str, _Newcomer] = {}
         self._came = trio.Event()
+        self._messages = Rate(MESSAGES_PER_MINUTE, MESSAGES_BURST)
         self._sent = Rate(PER_MINUTE, BURST)
         self._read = Rate(PER_MINUTE, BURST)
         bus.handle(topics.HOWDY, self._hear)
@@ -158,6 +160,7 @@ class Howdies:
 
     async def _hear(self, topic: str, payload: bytes) -> None:
         await trio.lowlevel.checkpoint()
+        require_seldom(self._messages, self._now_s())
         howdy = decode_howdy(payload)
         newcomer = self._newcomer(howdy.receiver)
         newcomer.howdies += 1

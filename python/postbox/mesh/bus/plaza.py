@@ -29,6 +29,8 @@ PAYER = Payer("peer", "mqtt:")
 """Who publishes cannot be told; all of it is one peer's, whose name no node can have."""
 EVENT_BYTES = 16 * 2**10
 """Of one message. An event of 100 bytes a name has under 2,000."""
+MESSAGES_PER_MINUTE, MESSAGES_BURST = 1_200, 1_000
+"""Of all that is looked at: each costs a signature, a third of a millisecond."""
 STRANGERS_PER_MINUTE, STRANGERS_BURST = 10, 100
 """Hey-theres of names that nobody here knew: each may be made up, and be stored for ever. A mesh of
 nara has some fifty names."""
@@ -61,6 +63,7 @@ class Plaza:
         self._intake = intake
         self._heard = heard
         self._greeted: list[Callable[[str], None]] = []
+        self._messages = Rate(MESSAGES_PER_MINUTE, MESSAGES_BURST)
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_BURST)
         self._authors = Rate(EVENTS_PER_MINUTE, EVENTS_BURST)
         self._log = limited(get("postbox.mesh.bus.plaza"), "own name")
@@ -74,6 +77,7 @@ class Plaza:
     async def _hear(self, service: Service, topic: str, payload: bytes) -> None:
         if len(payload) > EVENT_BYTES:
             raise WireError(f"an event of {len(payload)} bytes: at most {EVENT_BYTES}")
+        require_seldom(self._messages, self._clock.elapsed_s())
         proof = self._proof(await self._intake.decode([payload]))
         if proof.service is not service:
             raise WireError(f"an event of {proof.service.wire_name} where {topic} has none")
@@ -124,6 +128,13 @@ class Plaza:
         if proof.service is Service.HEY_THERE:
             for listener in self._greeted:
                 listener(proof.author)
+
+
+def require_seldom(messages: Rate, now_s: float) -> None:
+    """Before a message is looked at. Raises TooOften."""
+    wait_s = messages.wait_s("all", now_s)
+    if wait_s:
+        raise TooOften("more messages than are looked at", wait_s)
 
 
 _SERVICES = {
