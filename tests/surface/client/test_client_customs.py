@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from postbox.client import Custom, State, Unknown, What
+from postbox.client import Custom, NotByItself, State, Unknown, What
 from support.library_phone import Phone, Street, in_street, until
 
 
@@ -105,4 +105,11 @@ async def test_what_is_refused_or_cannot_be_said_is_told(street: Street) -> None
     [refused] = await bob.client.queue()
     assert (refused.local, refused.code) == (late.key, "NOT_A_MEMBER")
     await bob.client.dismiss(late.key)
+    assert await bob.client.queue() == []
+    alone = await bob.client.create("alone", ["nobody"])
+    await bob.client.customs.send(alone, 64, b"said")
+    await bob.client.drained()
+    with pytest.raises(NotByItself):
+        await bob.client.dismiss(alone.key)
+    await bob.client.dismiss(alone.key, whole=True)
     assert await bob.client.queue() == []

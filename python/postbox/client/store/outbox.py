@@ -39,6 +39,9 @@ _RENAMED = "select local, sent_as from outbox where sent_as <> local"
 
 _OLDEST = f"""select {ROW} from outbox where standing = 0 order by number limit ?"""
 
+_SAID = ("sendingNewMessage", "")
+"""Messages, and what is said in an application's own kinds: nobody loses them unasked."""
+
 _ROW_BYTES = 8  # that a batch has for each event beside it: a tag and a length
 
 # What was KEPT before a restore left an entry then, whatever is said of it now; and what the host
@@ -158,7 +161,7 @@ def dismiss(cursor: apsw.Cursor, local: str, *, whole: bool) -> list[Queued]:
     is gone. Raises Unknown, and NotByItself if messages are in it, unless it is to go as a `whole`.
     """
     gone = [row.queued for row in _all_of(cursor, local)]
-    said = [each for each in gone if each.kind == "sendingNewMessage" and each.local != local]
+    said = [each for each in gone if each.kind in _SAID and each.local != local]
     if said and not whole:
         raise NotByItself(
             f"{len(said)} messages of this user are in the conversation {local}, which was refused:"
