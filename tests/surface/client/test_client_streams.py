@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from postbox.client import Displaced, State
-from postbox.client.core.machine import COPY_S
+from postbox.client.core.copies import COPY_S
 from postbox.client.transport.open import Kind
 from support.library_host import STREAM, SYNC, Gate
 from support.library_phone import Phone, Street, heard, in_street, until

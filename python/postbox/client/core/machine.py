@@ -34,6 +34,7 @@ from postbox.client.core.actions import (
 )
 from postbox.client.core.backoff import Backoff, said_s
 from postbox.client.core.changes import Place
+from postbox.client.core.copies import Copies
 from postbox.client.core.inputs import (
     Activity,
     Answered,
@@ -57,11 +58,6 @@ from postbox.client.core.outgoing import MAX_BATCH_EVENTS
 
 LOST_AT_MOST = 3
 """At one place: then the device names none, and begins anew with a snapshot."""
-
-COPY_S = 600.0
-"""In which a second DISPLACED shows that this device is live elsewhere. Two that live meet again
-within the longest pause, a minute; one alone has no two requests that come so late in ten.
-"""
 
 SIGN_IN = ("NO_SESSION", "TOKEN_EXPIRED", "DEVICE_REVOKED")
 
@@ -90,7 +86,7 @@ class Machine:
         self._pause_s: float | None = None  # before the next stream, once this one is closed
         self._is_said = False  # the pause is the host's wish, and no guess
         self._lost = 0
-        self._may_have_copy = False  # it was displaced, and the timer "copy" runs
+        self._copies = Copies()
         self._opened_active = True
         self._has_frame = False
         self._in_snapshot = False
@@ -164,7 +160,7 @@ class Machine:
             case Stopped():
                 self._hold = "stopped"
                 self._end_queue_pause()
-                self._forget_copy()
+                self._actions += self._copies.forget()
             case _ as never:
                 assert_never(never)
 
@@ -178,7 +174,7 @@ class Machine:
         if timer == "queue":
             self._queue_waits = ""
         elif timer == "copy":
-            self._may_have_copy = False
+            self._copies.forgive()
         elif self._stream == "later":
             self._stream = "none"
 
@@ -221,28 +217,15 @@ class Machine:
         self._why = fault.code
         if fault.code in SIGN_IN:
             self._need_token(fault.code)
-        elif fault.code == "DISPLACED":
-            self._displaced()
-        elif fault.retry_s is not None:
+        elif fault.code == "DISPLACED" and self._copies.is_likely:
+            self._hold = "displaced"
+            self._actions += self._copies.forget()
+        elif fault.retry_s is not None and fault.code != "DISPLACED":
             self._pause_s, self._is_said = said_s(fault.retry_s), True
         else:
             self._lost += fault.code in ("LOST", "INVALID")
+            self._actions += self._copies.suspect() if fault.code == "DISPLACED" else []
             self._pause_s, self._is_said = self._stream_backoff.next_s(), False
-
-    def _displaced(self) -> None:
-        """A request of its own, given up and late on its way, does it once; a copy again."""
-        if self._may_have_copy:
-            self._hold = "displaced"
-            self._forget_copy()
-        else:
-            self._may_have_copy = True
-            self._actions.append(WakeAt("copy", COPY_S))
-            self._pause_s, self._is_said = self._stream_backoff.next_s(), False
-
-    def _forget_copy(self) -> None:
-        if self._may_have_copy:
-            self._actions.append(WakeAt("copy", None))
-            self._may_have_copy = False
 
     def _close(self, pause_s: float) -> None:
         """And come back after so long."""
