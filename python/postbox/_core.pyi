@@ -55,9 +55,11 @@ class Batch:
     what an event holds."""
 
     @staticmethod
-    def decode(raws: Sequence[bytes], now_ns: int) -> Batch:
+    def decode(
+        raws: Sequence[bytes], now_ns: int, cutoffs: Sequence[tuple[str, int]] = ...
+    ) -> Batch:
         """Parse, recompute ids, check limits. `now_ns`: events later than it by 15 minutes are
-        refused."""
+        refused. `cutoffs`: (subject, Unix second): checkpoints about it up to then are refused."""
 
     def __len__(self) -> int: ...
     @property

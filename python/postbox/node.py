@@ -315,7 +315,7 @@ async def _assemble(
         waiting=waiting,
         records=records,
         ledger=ledger,
-        intake=Intake(world, admission, directory, ledger, personality),
+        intake=Intake(world, admission, directory, ledger, personality, config.mesh.cutoff),
         news=news,
         projections=projections,
     )

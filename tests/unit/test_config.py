@@ -64,6 +64,13 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         networks = ["10.0.0.0/8"]
         admit = "ask"
         pull_every = 5
+        agreeableness = 81
+        sociability = 19
+        chill = 86
+        cutoff = ["ann:1700000000", "r2d2:1768774453"]
+        coordinates = "nara"
+        chattiness = 10
+        refresh_every = 600
         requests_per_minute = 60
         concurrent_requests = 2
         [hosts]
@@ -106,6 +113,10 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
     assert read.mesh.url == "https://me.example:7433"
     assert read.mesh.networks == (ip_network("10.0.0.0/8"),)
     assert (read.mesh.admit, read.mesh.pull_every) == ("ask", 5)
+    assert (read.mesh.agreeableness, read.mesh.sociability, read.mesh.chill) == (81, 19, 86)
+    assert read.mesh.cutoff == (("ann", 1_700_000_000), ("r2d2", 1_768_774_453))
+    assert (read.mesh.coordinates, read.mesh.chattiness) == ("nara", 10)
+    assert read.mesh.refresh_every == 600
     assert (read.mesh.requests_per_minute, read.mesh.concurrent_requests) == (60, 2)
     assert (read.hosts.name, read.hosts.admit) == ("Chat.Example.org", "open")
     assert (read.hosts.invites, read.hosts.follow) == ("anyone", True)
@@ -243,6 +254,7 @@ def test_what_should_be_a_section_is_told_so(home: Path, text: str) -> None:
         ],
         "mesh.url": ["a", "http://", 1],
         "mesh.networks": ["10.0.0.0/8", ["10.0.0.1/8"], ["10/8"], ["x"], [10], ["10.0.0.0/33"]],
+        "mesh.cutoff": ["r2d2:1", ["r2d2"], ["r2d2:"], [":1"], ["a:b:1"], ["a b:1"], ["a:-1"], [1]],
         "mesh.admit": ["", "Open", "yes", True, 1, []],
         "mesh.pull_every": [0, 86_401, 0.5, "60"],
         "log.level": ["trace", "INFO", 10],

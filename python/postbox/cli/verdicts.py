@@ -24,7 +24,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "bad_base64": "a signature or key that can be none",
         "weak_key": "a key with which anybody could sign",
         "wrong_emitter": "presents another than its emitter",
-        "cutoff": "an old checkpoint that nara drops, too",
+        "cutoff": "a checkpoint that mesh.cutoff drops",
         "bad_signature": "the signature is wrong",
         "key_differs": "another key than the one known for that name",
     }

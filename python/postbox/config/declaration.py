@@ -15,6 +15,8 @@ from msgspec import Struct
 from postbox.config.kinds import (
     Address,
     Broker,
+    Cutoff,
+    Cutoffs,
     Database,
     File,
     Flag,
@@ -201,6 +203,15 @@ class MeshConfig(Struct, frozen=True):
             " restarts. At 50, as the other two, nothing is dropped; an import never is.",
         ),
     ] = 50
+    cutoff: Annotated[
+        tuple[Cutoff, ...],
+        Cutoffs(),
+        Key(
+            "checkpoints that are not taken in: about that name, up to that second of Unix time",
+            "The default is the one rule that nara has, about checkpoints that were made wrongly."
+            " Those that are stored already stay.",
+        ),
+    ] = (Cutoff("r2d2", 1_768_774_453),)
     coordinates: Annotated[
         Literal["relative", "nara"],
         Key(

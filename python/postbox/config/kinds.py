@@ -32,6 +32,16 @@ class Address(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class Cutoff(NamedTuple):
+    """Checkpoints about `subject` up to that second of Unix time are not taken in."""
+
+    subject: str
+    until_s: int
+
+    def __str__(self) -> str:
+        return f"{self.subject}:{self.until_s}"
+
+
 class Kind(Protocol):
     """How a value stands in the file, and what it becomes."""
 
@@ -309,6 +319,26 @@ class Networks(Struct, frozen=True):
 
     def written(self, value: object) -> TomlValue:
         return [str(item) for item in _list(value)]
+
+
+_CUTOFF = re.compile(r"([^:\s]{1,64}):([0-9]{1,18})")
+
+
+class Cutoffs(Struct, frozen=True):
+    expected: str = 'a list of names and seconds, as in ["r2d2:1768774453"]'
+
+    def read(self, value: object, folder: Path) -> object:
+        return tuple(dict.fromkeys(_cutoff(item) for item in _list(value)))
+
+    def written(self, value: object) -> TomlValue:
+        return [str(item) for item in _list(value)]
+
+
+def _cutoff(value: object) -> Cutoff:
+    if isinstance(value, Cutoff):
+        return value
+    found = _CUTOFF.fullmatch(value) if isinstance(value, str) else None
+    return Cutoff(found[1], int(found[2])) if found else _refuse(value)
 
 
 def _list(value: object) -> Sequence[object]:

@@ -161,7 +161,7 @@ fn incoming(c: &mut Criterion) {
     }
     let make = |i: i64| signers[i as usize % 50].seen(NOW + i, &name(i as u64 % 49));
     let raws: Vec<Vec<u8>> = (0..5_000).map(make).collect();
-    let decode = || Batch::decode(raws.iter().map(Vec::as_slice), NOW);
+    let decode = || Batch::decode(raws.iter().map(Vec::as_slice), NOW, &[]);
     let mut group = c.benchmark_group("5,000 incoming");
     group.sample_size(20);
     group.bench_function("decode", |b| b.iter(decode));

@@ -1,6 +1,7 @@
 //! Many events on their way in, each with its verdict: decode, sift out what is known, verify the
 //! rest together. One bad event never costs its neighbours anything.
 
+use crate::Cutoff;
 use crate::encode;
 use crate::event::{self, Event, hex};
 use crate::json;
@@ -38,10 +39,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Decode; `now_ns` is Unix time.
-    pub fn decode<'r>(raws: impl IntoIterator<Item = &'r [u8]>, now_ns: i64) -> Batch {
+    /// Decode; `now_ns` is Unix time. `cutoffs`: which checkpoints are refused.
+    pub fn decode<'r>(
+        raws: impl IntoIterator<Item = &'r [u8]>,
+        now_ns: i64,
+        cutoffs: &[Cutoff],
+    ) -> Batch {
         let item = |raw| {
-            let event = event::decode(raw, now_ns);
+            let event = event::decode(raw, now_ns, cutoffs);
             let verdict = event.as_ref().err().copied().unwrap_or(Verdict::Ok);
             Item {
                 // A good event's id and time are its own; a refused one's are remembered apart.

@@ -9,8 +9,15 @@ use crate::payload::{Content, Facts};
 use crate::verdict::Verdict;
 use crate::verify::{Proof, Vote};
 
-/// nara's one cutoff: checkpoints about this subject up to this second are wrong and dropped.
-const CUTOFF: (&str, i64) = ("r2d2", 1_768_774_453);
+/// A rule of the operator's: checkpoints about this subject up to this second are wrong, and
+/// dropped.
+#[derive(Debug, Clone)]
+pub struct Cutoff {
+    /// Its name.
+    pub subject: Box<str>,
+    /// In Unix time.
+    pub until: i64,
+}
 
 /// What a checkpoint says and its voters sign.
 pub(crate) struct Tally<'n> {
@@ -51,14 +58,17 @@ pub(crate) fn read_checkpoint<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Ve
     {
         return Err(Verdict::BadPayload);
     }
-    if subject == CUTOFF.0 && tally.as_of <= CUTOFF.1 {
-        return Err(Verdict::Cutoff);
-    }
     let content = Content::Checkpoint(subject, tally);
     Ok(Facts::new("", subject, Worth::Lasting, content))
 }
 
 impl Tally<'_> {
+    pub fn is_cut_off(&self, subject: &str, cutoffs: &[Cutoff]) -> bool {
+        cutoffs
+            .iter()
+            .any(|one| *one.subject == *subject && self.as_of <= one.until)
+    }
+
     pub fn write_content(&self, subject: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally {
             version,

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
+use crate::Cutoff;
 use crate::checkpoint::read_votes;
 use crate::fields::{name, text, text_or_empty, whole};
 use crate::json::{self, Node};
@@ -173,8 +174,9 @@ impl Event {
 
 /// Decode an event from another node: everything is checked.
 ///
-/// `now_ns` is Unix time; events beyond [`MAX_AHEAD_NS`] after it are refused.
-pub fn decode(raw: &[u8], now_ns: i64) -> Result<Event, Verdict> {
+/// `now_ns` is Unix time; events beyond [`MAX_AHEAD_NS`] after it are refused. `cutoffs`: which
+/// checkpoints are.
+pub fn decode(raw: &[u8], now_ns: i64, cutoffs: &[Cutoff]) -> Result<Event, Verdict> {
     if raw.len() > MAX_BYTES {
         return Err(Verdict::TooLarge);
     }
@@ -186,6 +188,9 @@ pub fn decode(raw: &[u8], now_ns: i64) -> Result<Event, Verdict> {
     let head = read_head(&node)?;
     check_time(head.ts, now_ns)?;
     let facts = read_payload(head.service, head.payload)?;
+    if facts.content.is_cut_off(cutoffs) {
+        return Err(Verdict::Cutoff);
+    }
     if compute_id(head.ts, head.service, &facts.content) != head.id {
         return Err(Verdict::IdMismatch);
     }

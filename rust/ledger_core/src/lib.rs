@@ -19,5 +19,6 @@ pub mod ledger;
 mod msgpack;
 mod payload;
 mod schema;
+pub use checkpoint::Cutoff;
 pub mod verdict;
 pub mod verify;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::Cutoff;
 use crate::checkpoint::{Tally, read_checkpoint};
 use crate::event::{Service, Worth};
 use crate::fields::{name, needed_name, number, text_or_empty, whole_or_zero};
@@ -19,6 +20,13 @@ pub(crate) enum Content<'n> {
     Observation([&'n str; 4], i64, i64),
     Seen(&'n str, &'n str, &'n str),
     Checkpoint(&'n str, Tally<'n>),
+}
+
+impl Content<'_> {
+    /// Is it a checkpoint that one of these rules drops?
+    pub fn is_cut_off(&self, cutoffs: &[Cutoff]) -> bool {
+        matches!(self, Content::Checkpoint(subject, tally) if tally.is_cut_off(subject, cutoffs))
+    }
 }
 
 impl fmt::Display for Content<'_> {

@@ -9,13 +9,13 @@ use support::*;
 
 fn batch_of(specs: &[Spec]) -> Batch {
     let raws: Vec<Vec<u8>> = specs.iter().map(Spec::raw).collect();
-    Batch::decode(raws.iter().map(Vec::as_slice), NOW)
+    Batch::decode(raws.iter().map(Vec::as_slice), NOW, &[])
 }
 
 fn claims(pairs: &[(&str, &str)]) -> Batch {
     let raw = |(ts, id): &(&str, &str)| format!(r#"{{"ts":{ts},"id":{id}}}"#).into_bytes();
     let raws: Vec<Vec<u8>> = pairs.iter().map(raw).collect();
-    Batch::decode(raws.iter().map(Vec::as_slice), NOW)
+    Batch::decode(raws.iter().map(Vec::as_slice), NOW, &[])
 }
 
 #[test]
@@ -39,5 +39,5 @@ fn refused_events_count_as_far_as_their_time_and_id_can_be_read() {
         let batch = claims(&[("5", &a), ("9", id), ("8", &b)]);
         assert_eq!(batch.span(), Some((5, 8)), "{id}");
     }
-    assert_eq!(Batch::decode([&b"5"[..], b"{"], NOW).span(), None);
+    assert_eq!(Batch::decode([&b"5"[..], b"{"], NOW, &[]).span(), None);
 }

@@ -84,7 +84,7 @@ fn mutate(raw: &mut Vec<u8>, mutation: &Mutation) {
 
 /// Decode; if it is taken it must survive being kept, judged and served.
 fn try_out(raw: &[u8]) -> Verdict {
-    let taken = match event::decode(raw, NOW) {
+    let taken = match event::decode(raw, NOW, &[]) {
         Ok(event) => event,
         Err(verdict) => return verdict,
     };
@@ -208,7 +208,7 @@ fn time_is_taken_from_one_nanosecond_to_a_quarter_of_an_hour_ahead() {
     assert_eq!(at(NOW + MAX_AHEAD_NS), Verdict::Ok);
     assert_eq!(at(NOW + MAX_AHEAD_NS + 1), Verdict::Future);
     assert_eq!(at(i64::MAX), Verdict::Future);
-    let end_of_time = event::decode(&tease(i64::MAX, "ann", "bob").raw(), i64::MAX);
+    let end_of_time = event::decode(&tease(i64::MAX, "ann", "bob").raw(), i64::MAX, &[]);
     assert!(end_of_time.is_ok());
 }
 

@@ -4,7 +4,8 @@
 
 mod support;
 
-use ledger_core::event::{Id, Service};
+use ledger_core::Cutoff;
+use ledger_core::event::{self, Id, Service};
 use ledger_core::ledger::{Cursor, Filter, Legacy, SampleRequest, Selection};
 use ledger_core::verdict::Verdict;
 use ledger_core::verify::Standing;
@@ -303,7 +304,20 @@ fn checkpoints_outlive_a_hundred_pings() {
 /// sync_checkpoint_filter_test.go
 #[test]
 fn checkpoints_about_r2d2_are_dropped_up_to_the_cutoff_and_nobody_elses_are() {
-    let of = |subject: &str, as_of: i64| verdict_of(&checkpoint(as_of, subject).raw());
+    let cutoffs = [Cutoff {
+        subject: "r2d2".into(),
+        until: 1_768_774_453,
+    }];
+    let of = |subject: &str, as_of: i64| {
+        let raw = checkpoint(as_of, subject).raw();
+        let decoded = event::decode(&raw, NOW, &cutoffs);
+        decoded.err().unwrap_or(Verdict::Ok)
+    };
+    assert_eq!(
+        verdict_of(&checkpoint(1, "r2d2").raw()),
+        Verdict::Ok,
+        "without a rule"
+    );
     assert_eq!(of("r2d2", 1_768_774_452), Verdict::Cutoff);
     assert_eq!(of("r2d2", 1_768_774_453), Verdict::Cutoff);
     assert_eq!(of("r2d2", 1_768_774_454), Verdict::Ok);

@@ -451,7 +451,7 @@ fn hearsay_of_an_author_whose_attested_quota_is_full_is_not_sifted_out_before_it
     ];
     let log = Log::new(32).with(&newer);
     let hearsay = first_seen(1, "ann", "cyd").raw();
-    let mut batch = ledger_core::batch::Batch::decode([&*hearsay], NOW);
+    let mut batch = ledger_core::batch::Batch::decode([&*hearsay], NOW, &[]);
     batch.sift(&log.ledger);
     assert_eq!(batch.verdicts().collect::<Vec<_>>(), [Verdict::Ok]);
     batch.verify(&ledger_core::verify::Keys::default());

@@ -139,7 +139,7 @@ fn what_waits_for_a_key_names_its_signer_and_what_no_key_can_change_does_not() {
     let [ann, eve] = ["ann", "eve"].map(Signer::new);
     let signers = |signer: &Signer, keys: &Keys| {
         let raws = words_of_ann(signer);
-        let mut batch = Batch::decode(raws.iter().map(Vec::as_slice), NOW);
+        let mut batch = Batch::decode(raws.iter().map(Vec::as_slice), NOW, &[]);
         batch.verify(keys);
         let signers: Vec<String> = batch.accepted().map(|one| one.signer.to_owned()).collect();
         assert_eq!(signers.len(), 4);
@@ -169,7 +169,7 @@ fn the_true_copy_takes_the_place_of_one_that_another_signed_first() {
             standing: judged(body, &keys).unwrap(),
         });
         ledger.apply(&[], &added.collect::<Vec<_>>()).unwrap();
-        let mut batch = Batch::decode(second.iter().map(Vec::as_slice), NOW);
+        let mut batch = Batch::decode(second.iter().map(Vec::as_slice), NOW, &[]);
         // Before signatures are checked, since a copy that cannot be more costs no check.
         batch.sift(&ledger);
         assert!(batch.verdicts().all(|found| found == verdict));
@@ -444,7 +444,7 @@ fn a_batch_keeps_good_events_whatever_stands_beside_them() {
         .unwrap()
         .replace(r#""ts":7"#, r#""ts":8"#);
     let raws: [&[u8]; 5] = [&good, b"{", forged.as_bytes(), b"", &unsigned];
-    let mut batch = Batch::decode(raws, NOW);
+    let mut batch = Batch::decode(raws, NOW, &[]);
     batch.verify(&knowing(&[&ann]));
     let verdicts: Vec<Verdict> = batch.verdicts().collect();
     use Verdict::{IdMismatch, NotJson, Ok};
@@ -461,15 +461,15 @@ fn a_claimed_digest_is_over_the_ids_as_they_came_also_of_events_that_are_refused
     let good = seen(6, "ann", "bob");
     let wrong = br#"{"id":"made up","ts":1}"#;
     let raw = good.raw();
-    let batch = Batch::decode([&raw[..], wrong], NOW);
+    let batch = Batch::decode([&raw[..], wrong], NOW, &[]);
     let expected = Sha256::digest(format!("ann:77:{}made up", hex(&good.id())));
     assert_eq!(batch.claimed_digest("ann", 77), Some(expected.into()));
     let twice = br#"{"id":"twice","ts":1,"ts":2}"#;
-    let batch = Batch::decode([&raw[..], twice, b"{}"], NOW);
+    let batch = Batch::decode([&raw[..], twice, b"{}"], NOW, &[]);
     let expected = Sha256::digest(format!("ann:77:{}twice", hex(&good.id())));
     assert_eq!(batch.claimed_digest("ann", 77), Some(expected.into()));
-    let batch = Batch::decode([&raw[..], b"5"], NOW);
+    let batch = Batch::decode([&raw[..], b"5"], NOW, &[]);
     assert_eq!(batch.claimed_digest("ann", 77), None);
-    let empty = Batch::decode([], NOW).claimed_digest("ann", 77);
+    let empty = Batch::decode([], NOW, &[]).claimed_digest("ann", 77);
     assert_eq!(empty, Some(Sha256::digest("ann:77:").into()));
 }

@@ -1,6 +1,6 @@
 use std::sync::RwLock;
 
-use ledger_core::batch;
+use ledger_core::{Cutoff, batch};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -28,8 +28,21 @@ type Accepted<'py> = (
 #[pymethods]
 impl Batch {
     #[staticmethod]
-    fn decode(py: Python<'_>, raws: Vec<PyBackedBytes>, now_ns: i64) -> Batch {
-        let decode = || batch::Batch::decode(raws.iter().map(|raw| &**raw), now_ns);
+    #[pyo3(signature = (raws, now_ns, cutoffs=Vec::new()))]
+    fn decode(
+        py: Python<'_>,
+        raws: Vec<PyBackedBytes>,
+        now_ns: i64,
+        cutoffs: Vec<(String, i64)>,
+    ) -> Batch {
+        let cutoffs: Vec<Cutoff> = cutoffs
+            .into_iter()
+            .map(|(subject, until)| Cutoff {
+                subject: subject.into(),
+                until,
+            })
+            .collect();
+        let decode = || batch::Batch::decode(raws.iter().map(|raw| &**raw), now_ns, &cutoffs);
         Batch {
             inner: RwLock::new(py.detach(decode)),
         }

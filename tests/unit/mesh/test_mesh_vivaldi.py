@@ -18,6 +18,7 @@ from postbox.mesh.coordinates.vivaldi import (
     MIN_HEIGHT_MS,
     NARA_MAX_ERROR,
     SPAN_MS,
+    START_ERROR,
     START_RADIUS_MS,
     Coordinate,
     Rule,
@@ -111,6 +112,14 @@ def test_error_and_height_stay_in_their_bounds(
     after = moved(own, peer, rtt_ms, rule, turn=0.0)
     assert MIN_ERROR <= after.error <= (MAX_ERROR if rule == "relative" else NARA_MAX_ERROR)
     assert after.height >= MIN_HEIGHT_MS
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_who_is_driven_out_of_the_world_begins_anew_at_its_origin(rule: Rule) -> None:
+    own, peer = Coordinate(x=SPAN_MS - 1), Coordinate(x=SPAN_MS - 100)
+    after = moved(own, peer, 10_000.0, rule, turn=0.0)
+    assert math.hypot(after.x, after.y) <= START_RADIUS_MS
+    assert after.error == START_ERROR
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,8 @@ class Council:
             await self._keep(last.checkpoint)
         else:
             self._metrics.checkpoint("no_agreement")
-            self._log.warning("no checkpoint was agreed on", needed=VOTERS)
+            tell = self._log.info if first == NoAgreement(0) else self._log.warning
+            tell("no checkpoint was agreed on", needed=VOTERS)
         return first != NoAgreement(0)
 
     async def _round(self, tally: Tally, reference: str, nth: int) -> Outcome:

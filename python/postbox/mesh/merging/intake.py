@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from postbox.core import Batch, verdict_names
@@ -61,13 +62,16 @@ class Intake:
         directory: Directory,
         ledger: MeshLedger,
         personality: Personality,
+        cutoffs: Sequence[tuple[str, int]] = (),
     ) -> None:
-        """`personality`: what peers send is dropped by; of an import nothing is."""
+        """`personality`: what peers send is dropped by; of an import nothing is. `cutoffs`: names,
+        checkpoints about which are refused up to that second of Unix time."""
         self._world = world
         self._admission = admission
         self._directory = directory
         self._ledger = ledger
         self._personality = personality
+        self._cutoffs = cutoffs
         self._listeners: list[Callable[[Payer, Report], None]] = []
 
     def listen(self, listener: Callable[[Payer, Report], None]) -> None:
@@ -75,8 +79,9 @@ class Intake:
         self._listeners.append(listener)
 
     async def decode(self, raws: Sequence[bytes]) -> Batch:
-        now_ns = self._world.clock.now_ns()
-        return await self._world.threads.run(Pool.VERIFIER, lambda: Batch.decode(raws, now_ns))
+        now_ns, cutoffs = self._world.clock.now_ns(), self._cutoffs
+        decode = partial(Batch.decode, raws, now_ns, cutoffs)
+        return await self._world.threads.run(Pool.VERIFIER, decode)
 
     async def take(self, batch: Batch, payer: Payer, is_wanted: Wanted = lambda _: True) -> Report:
         """Everything good in this batch is durable on return. `is_wanted`: of what is good, what

@@ -264,14 +264,14 @@ impl Spec {
 
 /// Decode what must be good.
 pub fn decoded(raw: &[u8]) -> Event {
-    match event::decode(raw, i64::MAX) {
+    match event::decode(raw, i64::MAX, &[]) {
         Ok(event) => event,
         Err(verdict) => panic!("{}: {}", verdict.name(), String::from_utf8_lossy(raw)),
     }
 }
 
 pub fn verdict_of(raw: &[u8]) -> Verdict {
-    event::decode(raw, NOW).err().unwrap_or(Verdict::Ok)
+    event::decode(raw, NOW, &[]).err().unwrap_or(Verdict::Ok)
 }
 
 pub fn id_of(ts: i64, svc: &str, content: &str) -> Id {
