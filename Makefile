@@ -129,6 +129,7 @@ bench: .make/core ## the figures of benches/README.md, with 80,000 and 800,000 e
 	$(MAKE) --no-print-directory bench-hosts
 	$(MAKE) --no-print-directory bench-clients
 	$(MAKE) --no-print-directory bench-client
+	$(MAKE) --no-print-directory bench-mesh
 
 .PHONY: bench-kernel
 bench-kernel: .make/core postgres ## those of the log on both engines; PARTS="writing ready" for some
@@ -145,6 +146,10 @@ bench-clients: .make/core postgres ## those of users' devices; PARTS="submits id
 .PHONY: bench-client
 bench-client: .make/core postgres ## those of the client library; PARTS="making" for some
 	PYTHONPATH=tests:benches $(BIN)/python -m client_bench $(PARTS)
+
+.PHONY: bench-mesh
+bench-mesh: .make/core ## those of the mesh: recovery, gossip; PARTS="gossip" for some
+	PYTHONPATH=tests:benches $(BIN)/python -m mesh_bench $(PARTS)
 
 .PHONY: bench-compare
 bench-compare: .make/core ## the same by criterion and pytest-benchmark, beside the runs before
