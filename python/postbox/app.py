@@ -45,6 +45,7 @@ from postbox.mesh.ledger import RETENTION
 from postbox.mesh.memory import mode_of
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers import query
+from postbox.mesh.peers.standing_rules import Regard
 from postbox.mesh.wire import (
     DM_PATH,
     HELLO_PATH,
@@ -226,6 +227,7 @@ class _Serving:
         log, node, front = get("postbox.app"), self.node, self.listener.front
         disk_use = DiskUse(node.store)
         _watch_disk(disk_use, self.listener.metrics)
+        _watch_peers(mesh, self.listener.metrics)
         async with trio.open_nursery() as loops:
             loops.start_soon(disk_use.watch)
             loops.start_soon(hosts.figures.keep)
@@ -310,6 +312,22 @@ def _watch_disk(disk_use: DiskUse, metrics: Metrics) -> None:
     metrics.watch("store_bytes", "What the log takes of its disk.", disk_use.used_bytes)
     metrics.watch("store_free_bytes", "Of that: empty, to be used again.", disk_use.free_bytes)
     metrics.watch("store_room_bytes", "What its disk has left.", disk_use.room_bytes)
+
+
+def _watch_peers(mesh: Mesh, metrics: Metrics) -> None:
+    roster = mesh.peers
+
+    def count(regard: Regard) -> int:
+        return sum(roster.regard(name) is regard for name in roster.accused())
+
+    def count_in_touch() -> int:
+        return sum(map(roster.is_in_touch, roster.all()))
+
+    metrics.watch("peers", "Peers that this node knows of.", lambda: len(roster.all()))
+    metrics.watch("peers_in_touch", "Of these: they proved lately to be there.", count_in_touch)
+    for regard in (Regard.DEMOTED, Regard.BANNED):
+        text = f"Of these: {regard}, for what they did."
+        metrics.watch(f"peers_{regard}", text, partial(count, regard))
 
 
 def _count(metrics: Metrics, payer: Payer, report: Report) -> None:

@@ -189,6 +189,10 @@ class Roster:
             draft = Accuse(name, offence, why, clock.now_ns())
             await self._log.submit(PeerRules(), [draft])
 
+    def accused(self) -> Collection[str]:
+        """Names that something is held against, or was."""
+        return self._records.all().keys()
+
     def regard(self, name: str) -> Regard:
         return self._records.regard(name)
 
