@@ -73,7 +73,8 @@ class Driving:
                 assert self.batch is not None
                 assert not self.is_given_up
                 self.is_given_up = True
-            case actions.RefuseOldest():
+            case actions.RefuseOldest(code):
+                assert code in ("INVALID", "TOO_LARGE"), "nobody said that it is wrong"
                 self.refused = self.queued[:1]
             case actions.WakeAt(timer, in_s):
                 self.set_timer(timer, in_s)
