@@ -44,6 +44,10 @@ async def test_a_full_disk_refuses_what_is_made_and_tries_again_what_comes(stree
     assert len(street.host.asked_by(ann.token)) - asked < 600 / 5, "no loop"
     await fill(ann, free_pages=10_000)
     await ann.client.drained()
+
+    async def has_all() -> bool:
+        return len(await ann.texts(room)) == len(sent) + 20
+
+    await until(has_all)
     await until(ann.is_settled)
-    assert len(await ann.texts(room)) == len(sent) + 20
     assert sorted(await ann.texts(room)) == sorted(await bob.texts(room))
