@@ -114,6 +114,7 @@ async def test_a_node_says_hello_at_each_connection_as_it_lies_in_its_log(town: 
         assert id_of(hello) in await ids(house)
         old = hello_of(house.node.identity, NOW_NS - 3600 * SEC)
         await writes(house, [old, hey_there(ANN)])  # as they come from others
+        await trio.sleep(1)
         await away(town, 1)
         assert broker.of(topics.HEY_THERE) == [hello, hello]
         await away(town, 400)

