@@ -139,8 +139,11 @@ async def hall(town: Town, count: int = 7, *, whole: bool = False) -> AsyncItera
         who = [house.node.identity for house in houses]
         for house in houses:
             await believe(house.node, *who, *OTHERS)
+        here = Hall(town, broker, houses)
+        for one in (*who, *OTHERS[:2]):
+            await here.remember(one.name, 1)
         await trio.sleep(SETTLED_S if whole else 1)
-        yield Hall(town, broker, houses)
+        yield here
         nursery.cancel_scope.cancel()
 
 
@@ -328,6 +331,9 @@ async def test_what_is_not_worth_a_vote_gets_none(town: Town) -> None:
             encode(msgspec.structs.replace(_parsed(here.proposal(stranger)), subject_id=other.id)),
         ):
             await here.broker.say(PROPOSE, payload)
+        await trio.sleep(10)
+        assert here.said(VOTE) == []
+        await here.broker.say(PROPOSE, here.proposal(OTHERS[2]))  # of whom nothing is known
         await trio.sleep(10)
         assert here.said(VOTE) == []
         await here.broker.say(PROPOSE, here.proposal(other))

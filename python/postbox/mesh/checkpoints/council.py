@@ -69,6 +69,9 @@ VOTES_PER_MINUTE, VOTES_AT_ONCE = 2.0, 4
 """For one subject: two rounds a day, and what a node that restarts does over. More is a flood."""
 MAX_DUE = 256
 """Votes that wait for their moment; beyond, one is not cast."""
+NOTHING = Tally()
+"""Of whom a node knows only that, it neither proposes nor votes: five that are new to a mesh would
+else agree that nobody has a past."""
 OWN = Payer("operator", "this node")
 HEARD = Payer("peer", "mqtt")
 
@@ -148,7 +151,8 @@ class Council:
         last_s = await self._last_s()
         while True:
             await trio.sleep(CHECK_EVERY_S)
-            if self._now_s() - last_s < INTERVAL_S or not self._may_propose():
+            is_due = self._now_s() - last_s >= INTERVAL_S
+            if not (is_due and self._may_propose() and await self._has_a_past()):
                 continue
             try:
                 if await self.propose():
@@ -197,6 +201,10 @@ class Council:
     def _may_propose(self) -> bool:
         return self._bus.is_up and self._scene.is_settled() and self._scene.online() >= ONLINE
 
+    async def _has_a_past(self) -> bool:
+        tally, _ = await self._numbers(self._me.name)
+        return tally != NOTHING
+
     async def _last_s(self) -> int:
         _, chain = await self._numbers(self._me.name)
         return self._now_s() if chain.latest is None else min(chain.latest.as_of_s, self._now_s())
@@ -213,6 +221,8 @@ class Council:
         if self._rate.wait_s(proposal.subject, self._world.clock.elapsed_s()):
             raise WireError(f"{proposal.subject} proposes checkpoints too often")
         ours, chain = await self._numbers(proposal.subject)
+        if ours == NOTHING:
+            return
         approved = is_close(proposal.observation, ours)
         signed = proposal.observation if approved else ours
         said = vote(self._me, proposal, signed, chain.reference, approved=approved)

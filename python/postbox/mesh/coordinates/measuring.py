@@ -33,6 +33,8 @@ from postbox.world import World
 
 EVERY_S = 30.0
 """From one measurement to the next, and until the first: nara's, two a minute in any mesh."""
+JITTER = 0.2
+"""Of it, up or down: nodes that started together would measure each other's measuring."""
 BOUNDS = Bounds(16 * 2**10, 5.0)
 """A peer that takes longer than nara waits is not where it says."""
 NEVER = 1_000.0
@@ -76,7 +78,7 @@ class Measuring:
         self._coordinates.is_kept = True
         try:
             while True:
-                await trio.sleep(EVERY_S)
+                await trio.sleep(EVERY_S * (1 + JITTER * (2 * self._drawn() - 1)))
                 await self.once()
         finally:
             self._coordinates.is_kept = False
@@ -102,7 +104,7 @@ class Measuring:
         return max(targets, key=lambda one: self._priority(one.name), default=None)
 
     def _priority(self, name: str) -> float:
-        chance = CHANCE * int.from_bytes(self._world.random.bytes(4), "big") / 2**32
+        chance = CHANCE * self._drawn()
         asked_ns = self._coordinates.asked_ns(name)
         if not asked_ns:
             return NEVER + chance
@@ -110,6 +112,9 @@ class Measuring:
         error = 0.0 if place is None or place.error <= UNSURE else place.error
         since_s = (self._world.clock.now_ns() - asked_ns) / 1e9
         return since_s + UNSURE_WEIGHT * min(error, 2.0) + chance
+
+    def _drawn(self) -> float:
+        return int.from_bytes(self._world.random.bytes(4), "big") / 2**32
 
     async def _measure(self, target: Target) -> float:
         """Raises WireError or a fault."""
