@@ -13,7 +13,7 @@ from postbox.errors import Fault
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.door import Mesh
 from postbox.mesh.peers import roster as rosters
-from postbox.mesh.peers.known import Known, Origin
+from postbox.mesh.peers.known import Known, Origin, Purpose
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.rules import PeerRules, Sentence
 from postbox.mesh.peers.saving import SAVE_EVERY_S
@@ -27,6 +27,7 @@ from support.town import Town, in_town
 
 URL, OTHER_URL = "http://100.64.0.7:7433", "http://100.64.0.8:7433"
 ABOUT = About("1", list(MODES), "", "hog", 3_600)
+PURPOSES: tuple[Purpose, ...] = ("recovery", "refresh", "gossip", "ping", "checkpoints")
 CONTACTS = Query("contacts", "select last_contact_ns from peer")
 
 
@@ -171,6 +172,25 @@ async def test_a_peer_counts_as_here_for_five_minutes_and_a_failing_one_is_left_
             assert roster.choose(1, purpose="recovery") == []
             await trio.sleep(2)
             assert roster.choose(1, purpose="recovery") == [bob]
+
+
+@in_town
+async def test_nobody_is_asked_where_others_say_that_it_is_before_it_proved_itself(
+    town: Town,
+) -> None:
+    """Events say that all are online; whether they are there, one loop finds out, within bounds."""
+    async with door(town) as (_, mesh):
+        roster = mesh.peers
+        roster.is_online = lambda _: True
+        roster.told("told", URL)
+        roster.heard("heard", OTHER_URL)
+        for purpose in PURPOSES:
+            chosen = [one.name for one in roster.choose(5, purpose=purpose)]
+            assert chosen == (["heard"] if purpose == "recovery" else [])
+        told = roster.get("told")
+        assert told is not None
+        roster.succeeded(told)
+        assert roster.choose(5, purpose="gossip") == [told]
 
 
 @in_town
