@@ -3,6 +3,7 @@ shows: what was told bit by bit must come to what a snapshot says."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from postbox.client import Client, Conversation, Message
@@ -26,7 +27,7 @@ async def seen(client: Client) -> dict[str, Any]:
 async def _room(client: Client, room: Conversation) -> dict[str, Any]:
     messages = await client.messages(room, limit=EVERYTHING)
     members = await client.members(room)
-    known = {each.user for each in members}
+    known, uuids = {each.user for each in members}, {each.key: each.uuid for each in messages}
     return {
         "name": room.name,
         "is_owner": room.is_owner,
@@ -38,19 +39,20 @@ async def _room(client: Client, room: Conversation) -> dict[str, Any]:
         "members": {each.user: (each.name, each.shown, each.is_owner) for each in members},
         "read": {each.user: each.read_seq for each in members},
         "profiles": {each.user: _profile(await client.profile(each.user)) for each in members},
-        "messages": {each.seq: _message(each, known) for each in messages},
+        "messages": {each.seq: _message(each, known, uuids) for each in messages},
         "floor": room.oldest_seq,
     }
 
 
-def _message(message: Message, known: set[str]) -> Any:
-    """`known`: who is there. How the others were called only those devices know that met them."""
+def _message(message: Message, known: set[str], uuids: Mapping[str, str]) -> Any:
+    """`known`: who is there. How the others were called only those devices know that met them.
+    `uuids`: of messages, by their keys, which are each device's own."""
     return (
         message.uuid,
         message.author,
         message.author_name if message.author in known else "",
         message.text,
-        message.reply_to,
+        uuids.get(message.reply_to, message.reply_to),
         message.is_edited,
         message.at_ms,
         message.change,
