@@ -157,7 +157,9 @@ class Stranger:
             return Reply(401, f"Authentication failed: unknown sender: {name}\n".encode())
         proof = base64.b64decode(headers["x-nara-signature"])
         self.knows[name].verify(f"{name}{ts}POST/api/sync".encode(), proof)
-        assert json.loads(body) == {"from": name, "mode": "page", "page_size": 5_000}
+        everything = {"services": None, "subjects": None}
+        asked = {"from": name, **everything, "mode": "page", "page_size": 5_000}
+        assert json.loads(body) == asked
         assert headers["accept"] == PACKED
         events = [self.tease(2), self.tease(1)]
         content: dict[str, Any] = {"from": self.name, "ts": now_ns() // 10**9}
