@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
+import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
 from postbox.errors import Fault
@@ -66,6 +67,7 @@ class Nara:
     coordinates: Event | None = None
     may_ask_back: bool = True
     is_down: bool = False
+    is_stuck: bool = False
 
     def __post_init__(self) -> None:
         self.keys[self.who.name] = self.who.public_key
@@ -102,6 +104,8 @@ class Nara:
     ) -> None:
         assert scope["type"] == "http"
         body = await read_body(receive) or b""
+        if self.is_stuck:
+            await trio.sleep_forever()
         if self.is_down:
             reply = text(503, "down")
         elif scope["path"] in (SYNC, ZINE, DM):
