@@ -12,6 +12,7 @@ import trio
 
 from postbox.config import MeshConfig
 from postbox.errors import Fault
+from postbox.mesh.bus import topics
 from postbox.mesh.bus.bus import Bus
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
@@ -26,7 +27,7 @@ REACH = Reach((), loopback=True)
 
 @asynccontextmanager
 async def bus_on(
-    broker: Mosquitto, url: str = "", ca: Path | None = None
+    broker: Mosquitto, url: str = "", ca: Path | None = None, topic: str = "nara/+/x"
 ) -> AsyncIterator[tuple[Bus, list[bytes]]]:
     heard: list[bytes] = []
 
@@ -35,7 +36,7 @@ async def bus_on(
 
     config = MeshConfig(mqtt=url or broker.url, mqtt_ca=ca or broker.authority)
     bus = Bus(system_world(), config, REACH, Metrics())
-    bus.handle("nara/+/x", hear)
+    bus.handle(topic, hear)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bus.run)
         yield bus, heard
@@ -140,11 +141,17 @@ async def test_a_node_that_reaches_only_the_broker_gets_what_it_missed(
         services: dict[str, int] = told("status", "--home", home)["services"]
         return services["social"]
 
-    with ExitStack() as stack:
-        for home in homes:
-            stack.enter_context(served(home, "--mqtt", broker.url))
-        wanted = social(homes[0])
-        with trio.fail_after(90):
-            while social(homes[2]) < wanted:  # noqa: ASYNC110
-                await trio.sleep(0.5)
+    async with bus_on(broker, topic=topics.CHAU) as (witness, goodbyes):
+        await witness.wait_up()
+        with ExitStack() as stack:
+            for home in homes:
+                stack.enter_context(served(home, "--mqtt", broker.url))
+            wanted = social(homes[0])
+            with trio.fail_after(90):
+                while social(homes[2]) < wanted:  # noqa: ASYNC110
+                    await trio.sleep(0.5)
+            status = told("status", "--home", homes[2])
+        assert status["mqtt"] == {"broker": broker.url, "up": True, "error": ""}
+        with trio.fail_after(10):
+            await until(goodbyes, len(homes))
     assert wanted > 200
