@@ -13,6 +13,7 @@ import trio
 
 from postbox.config import LogConfig
 from postbox.logs import configure
+from postbox.mesh.background import keeping as keeping_module
 from postbox.mesh.background.keeping import OVERLAP_NS, ROUND_S, WHOLE_EVERY, Keeper, keep_up
 from postbox.mesh.calling import pull as pulling
 from postbox.mesh.peers.known import Contact, Known
@@ -396,6 +397,27 @@ def test_a_peer_whose_pages_never_end_is_left_after_six_hours(
         assert (link.contact, link.pulls) == (Contact.FAILED, 0)
         assert "had more after 6 hours: its pages may have no end" in link.last_error
         assert link.imported == len(await kept.face.holds()) > 700
+
+    keeping(tmp_path, Liar(sync=endless), test)
+
+
+def test_a_peer_that_brings_more_new_events_than_there_can_be_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulling, "MIN_EVENTS", 2)
+    monkeypatch.setattr(keeping_module, "MOST_NEW", 9)
+
+    def endless(liar: Liar, _: Asked) -> Reply:
+        number = len(liar.syncs)
+        page = [tease(DAY_NS // SECOND_NS - 2 * number + n) for n in (1, 0)]
+        return liar.signed(liar.told(page, str(json.loads(page[-1])["ts"])))
+
+    async def test(kept: Kept) -> None:
+        await kept.pauses(1)
+        assert kept.link.contact is Contact.FAILED
+        assert "10 new events, and no end" in kept.link.last_error
+        assert kept.link.imported == len(await kept.face.holds()) == 10
+        assert kept.link.cursor_ns == 0
 
     keeping(tmp_path, Liar(sync=endless), test)
 

@@ -33,6 +33,9 @@ JITTER = 0.2
 """Of the pause, up or down, so that nodes that started together do not ask together."""
 FIRST_RETRY_S = 2.0
 """After a failure; it doubles up to the pause."""
+MOST_NEW = 2 * 320_000
+"""Events of one walk that were new: twice the largest memory mode, or twice what the peer says that
+it has, if that is more. One that goes on makes them up; what came stays, and is forgotten first."""
 ROUND_S = 6 * 3600.0
 """For a walk through all that a peer has: the largest ledger, 20 million events, at half a megabyte
 a second. A peer could go on for ever with events that it makes up, a full page a minute."""
@@ -96,20 +99,27 @@ class Keeper:
         met = await self._peer.meet()
         self._roster.met(self._link, met)
         since_ns = 0 if self._is_whole() else self._since_ns()
-        return await pull(self._peer, self._intake, "page", self._counting(), since_ns=since_ns)
+        told = 0 if met.about is None else met.about.events or 0
+        count = self._counting(max(MOST_NEW, 2 * told))
+        return await pull(self._peer, self._intake, "page", count, since_ns=since_ns)
 
     def _is_whole(self) -> bool:
         """The first round is not, of a peer that was walked through before this node started."""
         is_due = self._rounds % WHOLE_EVERY == 0
         return self._failures > 0 or (is_due and not (self._is_first and self._link.cursor_ns))
 
-    def _counting(self) -> Progress:
+    def _counting(self, most_new: int) -> Progress:
         """Counts each page when it is taken: a walk that fails later has brought it as well."""
         link, imported, rejected = self._link, self._link.imported, self._link.rejected
 
         def count(so_far: Report) -> None:
             link.imported = imported + so_far.imported
             link.rejected = rejected + so_far.rejected.total()
+            if so_far.imported > most_new:
+                raise EndlessPages(
+                    f"{link.url} had {so_far.imported:,} new events, and no end: its pages may have"
+                    " none. What came before was taken"
+                )
 
         return count
 
