@@ -22,6 +22,7 @@ NAMES = {
     "postbox_pulls": "counter",
     "postbox_mqtt_messages": "counter",
     "postbox_measurements": "counter",
+    "postbox_checkpoints": "counter",
     "postbox_zines": "counter",
     "postbox_direct_messages": "counter",
     "postbox_hellos": "counter",

@@ -2,7 +2,7 @@
 when some of them stall and are killed while it asks.
 
 As many nodes and events as CI has time for; the whole of it: POSTBOX_RECOVERY_NODES=10
-POSTBOX_RECOVERY_EVENTS=80000 pytest tests/process/test_mesh_recovery.py (some minutes).
+POSTBOX_RECOVERY_EVENTS=80000 pytest tests/process/test_mesh_waking.py (some minutes).
 """
 
 from __future__ import annotations
