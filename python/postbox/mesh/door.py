@@ -321,7 +321,7 @@ async def open_mesh(
         ledger.index,
         intake,
         mesh_ip_of(url),
-        lambda: bus.is_configured or roster.has_somewhere(),
+        lambda: bus.is_configured or roster.has_company(),
     )
     on_bus = join(
         world,

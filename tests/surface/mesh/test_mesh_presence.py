@@ -94,14 +94,16 @@ async def test_what_others_say_in_its_name_silences_no_node(town: Town) -> None:
 
 
 @in_town
-async def test_a_node_alone_says_nothing_until_it_knows_where_another_is(town: Town) -> None:
+async def test_a_node_alone_says_nothing_until_it_has_met_another(town: Town) -> None:
     async with town.house(HERE, "box") as box, trio.open_nursery() as loops:
         loops.start_soon(box.mesh.presence.run)
         await trio.sleep(600)
-        box.mesh.peers.told("bob")  # nobody knows where
+        box.mesh.peers.heard("bob", f"http://{THERE}:7433")  # so an imported event says
         await trio.sleep(600)
         assert await words(box.node) == []
-        box.mesh.peers.told("bob", f"http://{THERE}:7433")
+        bob = box.mesh.peers.get("bob")
+        assert bob is not None
+        box.mesh.peers.succeeded(bob)
         await trio.sleep(10)
         assert await words(box.node) == ["hey-there"]
         loops.cancel_scope.cancel()

@@ -73,9 +73,9 @@ class Roster:
         others = [self._named[name] for name in sorted(self._named)]
         return [*self.configured, *[one for one in others if one.origin is not Origin.CONFIGURED]]
 
-    def has_somewhere(self) -> bool:
-        """Whether the place of any peer is known."""
-        return any(one.url for one in self.all())
+    def has_company(self) -> bool:
+        """Whether a peer is configured, or has ever proved that it is there."""
+        return bool(self.configured) or any(one.last_contact_ns for one in self._named.values())
 
     def named(self) -> list[Known]:
         return list(self._named.values())
