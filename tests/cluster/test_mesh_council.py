@@ -3,6 +3,7 @@ of liars, and of whoever else is on the broker."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ import pytest
 import trio
 
 from postbox.mesh.checkpoints import council
-from postbox.mesh.checkpoints.attestations import Proposal, encode, propose, vote
+from postbox.mesh.checkpoints.attestations import Proposal, claim_of, encode, propose, vote
 from postbox.mesh.checkpoints.chains import chain_of
 from postbox.mesh.checkpoints.consensus import CHECK_EVERY_S, INTERVAL_S, WINDOW_S
 from postbox.mesh.checkpoints.council import FINAL, PROPOSE, VOTE, VOTES_AT_ONCE
@@ -24,6 +25,7 @@ from postbox.trust.authoring import (
     HeyThere,
     Observation,
     Tally,
+    attestation_of,
     make_event,
     with_voters,
 )
@@ -279,6 +281,19 @@ def _forged(proposal: Proposal) -> list[bytes]:
     ]
 
 
+def _borrowed(proposal: Proposal) -> list[bytes]:
+    """By one who is known, each time under another's id."""
+    liar = OTHERS[0]
+    votes = []
+    for other in OTHERS:
+        said = vote(liar, proposal, proposal.observation, "", approved=True)
+        said = msgspec.structs.replace(said, attester_id=other.id)
+        signed = liar.sign(attestation_of(claim_of(said), other.id))
+        signature = base64.b64encode(signed).decode()
+        votes += [encode(msgspec.structs.replace(said, signature=signature))]
+    return votes
+
+
 def _of_yesterday(proposal: Proposal) -> list[bytes]:
     old = msgspec.structs.replace(proposal, as_of_time=proposal.as_of_time - DAY_S)
     return _votes(*OTHERS)(old)
@@ -288,7 +303,9 @@ def _junk(proposal: Proposal) -> list[bytes]:
     return [b"", b"null", b"\xff", b"[" * 5_000, b"{}", b" " * 100_000, encode(proposal)]
 
 
-@pytest.mark.parametrize("votes", [_votes(*STRANGERS), _doubled, _forged, _of_yesterday, _junk])
+@pytest.mark.parametrize(
+    "votes", [_votes(*STRANGERS), _doubled, _forged, _borrowed, _of_yesterday, _junk]
+)
 def test_votes_that_prove_nothing_make_no_checkpoint(tmp_path: Path, votes: Votes) -> None:
     @in_town
     async def test(town: Town) -> None:

@@ -59,6 +59,16 @@ def test_one_slow_answer_among_quick_ones_does_not_count() -> None:
     assert known.distance_ms("bob") == 11.0
 
 
+def test_nor_does_it_move_us() -> None:
+    known = coordinates()
+    known.heard("bob", Coordinate(x=10.0))
+    for rtt_ms in (10.0, 10.0):
+        known.measured("bob", rtt_ms, NOW)
+    before = known.own
+    known.measured("bob", 5_000.0, NOW)
+    assert math.hypot(known.own.x - before.x, known.own.y - before.y) < 0.1
+
+
 @pytest.mark.parametrize("place", [Coordinate(x=math.nan), Coordinate(x=1e9), Coordinate(error=-1)])
 def test_a_peer_that_says_it_is_nowhere_stays_where_it_was(place: Coordinate) -> None:
     known = coordinates()
