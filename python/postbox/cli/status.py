@@ -62,8 +62,11 @@ def recovery(progress: Progress) -> str:
     """What a serving node asked its peers for when it started."""
     said = str(progress.stage)
     if progress.peers:
-        missed = f", {progress.missed:,} of them not to the end" if progress.missed else ""
-        said += f": {progress.imported:,} new events of {progress.peers:,} peers{missed}"
+        missed = f", {progress.missed:,} not to the end" if progress.missed else ""
+        said += (
+            f": {progress.imported:,} new events; {progress.told:,} of {progress.peers:,} peers"
+            f" told all{missed}"
+        )
     if progress.ended_ns:
         said += f", in {(progress.ended_ns - progress.began_ns) / 1e9:,.1f} s"
     return said

@@ -317,6 +317,16 @@ def test_with_the_target_reached_it_is_done_though_some_failed(held: int, is_don
     assert trial.plan.is_done == is_done
 
 
+def test_who_cannot_be_reached_is_not_waited_for_to_be_done() -> None:
+    trial = Trial("ab")
+    trial.meet("b")
+    trial.plan.failed("a")
+    trial.next("b")
+    trial.sampled("b", 5, 5, is_all=True)
+    assert trial.plan.is_over(trial.now_s)
+    assert (trial.plan.told, trial.plan.missed, trial.plan.is_done) == (1, 0, True)
+
+
 def test_it_is_not_done_when_nobody_answered() -> None:
     trial = Trial("ab", held=5_000)
     trial.plan.failed("a")

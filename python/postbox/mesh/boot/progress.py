@@ -25,7 +25,8 @@ class Progress(Struct):
     stage: Stage = Stage.IDLE
     attempts: int = 0
     peers: int = 0  # asked in the last attempt
-    missed: int = 0  # of these: did not tell all they were to tell
+    told: int = 0  # of these: told all they were to tell
+    missed: int = 0  # are there, and did not; the others are away
     imported: int = 0
     refused: int = 0
     began_ns: int = 0

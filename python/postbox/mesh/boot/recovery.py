@@ -76,7 +76,7 @@ class Recovery:
             self.had_turn.set()
             if (plan is not None and plan.is_done) or self.progress.attempts >= ATTEMPTS:
                 break
-            if plan is None or plan.missed == len(peers):
+            if plan is None or not plan.told:
                 await self.fallback()
             if plan is None and looks < len(FIRST_WAITS_S):
                 self._log.info("recovery: no peer is known yet", next_s=wait_s)
@@ -103,9 +103,14 @@ class Recovery:
         self._said = held
         attempt = Attempt(self._means, peers, self._took)
         await attempt.run()
-        missed = progress.missed = attempt.plan.missed
-        progress.attempts += missed < len(peers)
-        self._tell("recovery: peers were asked", told=len(peers) - missed, missed=missed)
+        progress.told, progress.missed = attempt.plan.told, attempt.plan.missed
+        progress.attempts += progress.told > 0
+        self._tell(
+            "recovery: peers were asked",
+            told=progress.told,
+            missed=progress.missed,
+            away=len(peers) - progress.told - progress.missed,
+        )
         return attempt.plan
 
     async def _end(self, whole: Collection[str]) -> None:

@@ -117,6 +117,7 @@ class Stage(Enum):
 class _Peer(Struct):
     stage: Stage = Stage.MEETING
     cursor_ns: int = 0
+    was_met: bool = False
     is_walked: bool = False
     has: int = USUAL_EVENTS  # events, by its own word
     events: int = 0  # that it gave
@@ -197,6 +198,7 @@ class Plan:
         """`cursor_ns`: up to when its pages were walked, 0 for never. `events`: as many it has, by
         its own word; None where it does not tell."""
         one = self._peers[peer]
+        one.was_met = True
         one.stage = Stage.TO_WALK if cursor_ns else Stage.SAMPLING
         one.cursor_ns, one.asked_s = cursor_ns, None
         one.has = USUAL_EVENTS if events is None else min(events, MOST_EVENTS)
@@ -257,12 +259,17 @@ class Plan:
         return self._peers[peer].is_walked
 
     @property
+    def told(self) -> int:
+        """Peers that told all they were to tell."""
+        return sum(peer.stage is Stage.ENDED for peer in self._peers.values())
+
+    @property
     def missed(self) -> int:
-        """Peers that did not tell what they were to tell."""
-        return sum(peer.stage is not Stage.ENDED for peer in self._peers.values())
+        """Peers that are there, and did not. Whoever cannot be reached at all may be gone for ever:
+        old events name many such."""
+        return sum(peer.was_met and peer.stage is not Stage.ENDED for peer in self._peers.values())
 
     @property
     def is_done(self) -> bool:
         """All there is, or enough, and from somebody at least."""
-        is_told = self.missed < len(self._peers)
-        return is_told and (not self.missed or self._held >= self.goal.target)
+        return self.told > 0 and (not self.missed or self._held >= self.goal.target)
