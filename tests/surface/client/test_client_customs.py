@@ -66,6 +66,21 @@ async def test_what_is_for_the_users_own_devices_comes_to_those_alone(street: St
 
 
 @in_street
+async def test_a_conversation_that_waits_to_be_made_has_nothing_of_the_users_own_devices(
+    street: Street,
+) -> None:
+    ann = await street.phone("ann")
+    await ann.client.customs.send("", 64, b"dark")
+    await until(ann.is_settled)
+    ann.lose_network()
+    room = await ann.client.create("new")
+    assert await ann.client.customs.of(room) == []
+    await ann.client.customs.send(room, 64, b"here")
+    assert await values(ann, room.key) == [b"here"]
+    assert await values(ann, "") == [b"dark"]
+
+
+@in_street
 async def test_a_page_goes_back_over_what_waits_to_what_has_come(street: Street) -> None:
     ann = await street.phone("ann")
     room = (await ann.client.create("notes")).key

@@ -44,7 +44,8 @@ def _newest_first(
     place = row(look.cursor, _PLACE, (names.uuid, uuid)) if uuid else None
     if place is None:
         yield from _pending(look, names, waiting.number if waiting else _END, size)
-    yield from _base(look, names, place or (_END, _END), size)
+    if names.maker is None:  # else the base has nothing of it, and no name for it
+        yield from _base(look, names, place or (_END, _END), size)
 
 
 def _pending(look: Reading, names: ConversationNames, number: int, size: int) -> Iterator[Custom]:
