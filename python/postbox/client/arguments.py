@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from types import FunctionType, NoneType, UnionType
-from typing import Any, ParamSpec, TypeVar, get_args, get_origin
+from typing import Any, ParamSpec, TypeVar, cast, get_args, get_origin
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,18 +26,26 @@ def checks_arguments(made: type[T]) -> type[T]:
 
 def checked(call: Callable[P, T]) -> Callable[P, T]:
     """The same. Raises TypeError for what is none of its types, and ValueError for a `limit` that
-    limits nothing."""
+    limits nothing. What is awaited is seen to be: a framework that asks whether to await it (a task
+    behind an answer) would run it in a thread otherwise, and drop what it returns."""
     signature = inspect.signature(call, eval_str=True)
     takes = {name: each.annotation for name, each in signature.parameters.items() if name != "self"}
 
-    @functools.wraps(call)
-    def checking(*args: P.args, **kwargs: P.kwargs) -> T:
+    def check(*args: P.args, **kwargs: P.kwargs) -> None:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             if name in takes:
                 _check(call.__name__, name, takes[name], value)
+
+    def checking(*args: P.args, **kwargs: P.kwargs) -> T:
+        check(*args, **kwargs)
         return call(*args, **kwargs)
 
-    return checking
+    async def awaiting(*args: P.args, **kwargs: P.kwargs) -> Any:
+        check(*args, **kwargs)
+        return await cast("Callable[P, Awaitable[Any]]", call)(*args, **kwargs)
+
+    is_awaited = inspect.iscoroutinefunction(call)
+    return functools.wraps(call)(cast("Callable[P, T]", awaiting) if is_awaited else checking)
 
 
 def _check(call: str, name: str, annotation: Any, value: object) -> None:

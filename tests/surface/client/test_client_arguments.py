@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from postbox.client import Client, Conversation, Invite, Message, open_client
+from postbox.client import Client, Conversation, Customs, Invite, Message, open_client
 from support.library_phone import Street, in_street
 
 ROOM, MESSAGE, TEXT = "a room", "a message", "text"
@@ -110,6 +110,13 @@ def test_there_is_no_other_call_that_is_given_something() -> None:
     told = {name: list(given) for name, given in CALLS.items()}
     told["edit"].append("extra")  # None leaves it as it is
     assert {name: names for name, names in takes.items() if names} == told
+
+
+def test_a_framework_that_asks_sees_what_is_to_be_awaited() -> None:
+    calls = [*vars(Client).values(), *vars(Customs).values()]
+    awaited = {call.__name__ for call in calls if inspect.iscoroutinefunction(call)}
+    assert {"send", "older", "of"} <= awaited
+    assert not {"typing", "changes", "sign_in"} & awaited
 
 
 def test_a_client_is_opened_with_what_it_takes(tmp_path: Path) -> None:
