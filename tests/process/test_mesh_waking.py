@@ -121,6 +121,8 @@ async def test_it_gets_all_when_some_of_them_die_while_they_are_asked(
         for process in dying:
             process.kill()
         asked = await said(home, "recovery: peers were asked")
-        assert (asked["told"], asked["missed"]) == (NODES - KILLED, KILLED)
+        # Who died before it was met counts as away.
+        assert asked["told"] == NODES - KILLED
+        assert asked["missed"] + asked.get("away", 0) == KILLED
         assert asked["held"] >= EVENTS
     assert ids_in(home) >= town.ids
