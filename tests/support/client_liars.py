@@ -12,12 +12,15 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import h2.events
 import trio
-from h2.exceptions import ProtocolError, StreamClosedError
+import trio.testing
+from h2.exceptions import ProtocolError, StreamClosedError, StreamIDTooLowError
 
 from postbox.world import system_world
 from support.h2_server import Wire
 
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError, ProtocolError)
+GIVEN_UP = (StreamClosedError, StreamIDTooLowError)
+"""What h2 says of a stream that the client has reset: the latter once it knows of a later one."""
 PREFACE = b"PRI * HTTP/2.0"
 
 Ending: TypeAlias = Literal["whole", "cut", "never"]
@@ -111,6 +114,11 @@ def telling(lie: Lie, asked: list[bytes] | None = None) -> Talk:
     return talk
 
 
+def late(talk: Talk) -> Talk:
+    """It reads nothing before everybody waits: of what was sent meanwhile, as much as there is."""
+    return lambda stream: talk(trio.StapledStream(stream, _Late(stream)))
+
+
 def saying(data: bytes) -> Talk:
     """Whatever is asked."""
 
@@ -152,7 +160,7 @@ async def _tell_by_1(stream: trio.abc.Stream, lie: Lie) -> bool:
 async def _tell_by_2(wire: Wire, lie: Lie) -> None:
     while await _is_asked(wire):
         stream_id = await wire.asked()
-        with suppress(StreamClosedError):  # the client gave this one up
+        with suppress(*GIVEN_UP):
             await _tell(wire, stream_id, lie)
         if lie.ending == "cut":
             return
@@ -164,7 +172,8 @@ async def _tell(wire: Wire, stream_id: int, lie: Lie) -> None:
     await wire.send()
     for at in range(0, len(lie.body), 2**14):
         while wire.h2.local_flow_control_window(stream_id) < 2**14:
-            await wire.hear()
+            if not await wire.hear():
+                return
         wire.h2.send_data(stream_id, lie.body[at : at + 2**14])
         await wire.send()
     if lie.ending == "whole" and lie.trailers:
@@ -199,6 +208,18 @@ class _Pushed(trio.abc.Stream):
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _Late(trio.abc.ReceiveStream):
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self._stream = stream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        await trio.testing.wait_all_tasks_blocked()
+        return await self._stream.receive_some(max_bytes)
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from postbox.client.transport.contract import Transport
-from support.client_liars import Liar, Lie, Talk, lying
+from support.client_liars import Liar, Lie, Talk, late, lying
 from support.client_liars import telling as telling_one
 from support.client_wires import (
     ANY,
@@ -96,12 +96,14 @@ async def waits_of(way: Way, liar: Liar, talk: Callable[[Transport], Awaitable[N
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-async def test_a_transport_on_which_calls_were_cancelled_goes_on(way: Way) -> None:
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_a_transport_on_which_calls_were_cancelled_goes_on(way: Way, is_late: bool) -> None:
     async def run() -> int:
         async with way.open(liar.url) as wire:
             return await goes_on(wire, lambda: wire.submit(b""))
 
-    async with lying(telling(way)) as liar:
+    talk = telling(way)
+    async with lying(late(talk) if is_late else talk) as liar:
         assert await way.run(run) >= 3
         await liar.all_gone()
 
