@@ -110,7 +110,7 @@ class Chat(App[None]):
         changes = self._client.changes()
         await self.desk.load()
         if self.desk.conversations and not self._is_narrow:
-            await self.desk.open(self.desk.conversations[0].key)
+            await self._front.do(self.desk.open(self.desk.conversations[0].key))
         await self.draw()
         self.watch(self.screen, "focused", self._draw_keys)
         self.action_write() if self.desk.room else self.action_list()
@@ -180,9 +180,10 @@ class Chat(App[None]):
 
     async def _open(self, key: str) -> None:
         self.writing.leave()
-        if not await self._front.do(self.desk.open(key)):
+        is_open = await self._front.do(self.desk.open(key))
+        self.writing.enter()
+        if not is_open:
             return
-        self.writing.enter(key)
         self.talk.show_other(drawing.talk(self.desk))
         self.list.choose(key)
         self.action_write()

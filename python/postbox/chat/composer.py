@@ -59,6 +59,7 @@ class Composer(TextArea):
         self.insert("\n")
 
     def put(self, text: str) -> None:
-        """In place of what is there, with the cursor behind it."""
-        self.load_text(text)
+        """In place of what is there, with the cursor behind it. Nobody typed it."""
+        with self.prevent(TextArea.Changed):
+            self.load_text(text)
         self.move_cursor(self.document.end)

@@ -21,6 +21,7 @@ from postbox.client import (
     Member,
     Message,
     Queued,
+    Unknown,
     What,
     Why,
 )
@@ -153,15 +154,13 @@ class Desk:
         return True
 
     async def open(self, key: str) -> None:
+        """Raises Unknown: it went while it stood in the list."""
         found = await self.client.conversation(key)
         if found is None:
-            return
+            raise Unknown("That conversation is there no more.")
         async with self._looking:
             self.room = Room(found, new_after=found.read_seq if found.unread else None)
             await self._refresh_room()
-
-    def close(self) -> None:
-        self.room = None
 
     async def older(self) -> bool:
         """What was said before that: from this device, or else from the host. Whether there may be

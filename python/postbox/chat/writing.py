@@ -19,9 +19,6 @@ from postbox.chat.desk import Desk, Room
 from postbox.chat.front import Front
 from postbox.client import Message
 
-DRAFTS = 100
-"""Conversations in which something half written is kept: more than anybody leaves half written."""
-
 
 @dataclass(frozen=True)
 class About:
@@ -29,6 +26,14 @@ class About:
 
     kind: Literal["reply", "edit"]
     message: Message
+
+
+@dataclass(frozen=True)
+class Half:
+    """Half written."""
+
+    text: str
+    about: About | None = None
 
 
 class Writing(Vertical):
@@ -40,7 +45,7 @@ class Writing(Vertical):
         self._front = front
         self._desk = desk
         self._about: About | None = None
-        self._drafts: dict[str, str] = {}
+        self._halves: dict[str, list[Half]] = {}  # by conversation; the last goes on first
         self._bar = Bar(id="about")
         self.composer = Composer(id="composer")
 
@@ -51,22 +56,55 @@ class Writing(Vertical):
             yield self.composer
 
     def leave(self) -> None:
-        """The room that is open, for another one."""
-        self._drop_about()
-        room, text = self._desk.room, self.composer.text
-        if room is not None and text.strip() and len(self._drafts) < DRAFTS:
-            self._drafts[room.key] = text
+        """The room that is open, for another one. What was typed without one comes along."""
+        room = self._desk.room
+        if room is not None:
+            self._put_away(room)
+            self._desk.client.stopped_typing(room.conversation)
+        elif self._about is not None:  # the room is gone
+            self._drop()
 
-    def enter(self, key: str) -> None:
+    def enter(self) -> None:
         """The room that is open now."""
-        self.composer.put(self._drafts.pop(key, ""))
+        if self._desk.room is not None:
+            self._take_up(self._desk.room)
 
     def write(self, about: About) -> None:
-        self._about = about
-        if about.kind == "edit":
-            self.composer.put(about.message.text)
-        self._bar.show(drawing.about(about.kind, about.message))
-        self._bar.add_class("-shown")
+        is_edit = about.kind == "edit"
+        if self._desk.room is not None and (is_edit or self._is_edit):
+            self._put_away(self._desk.room)
+        self._go_on(Half(about.message.text if is_edit else "", about))
+
+    @property
+    def _is_edit(self) -> bool:
+        return self._about is not None and self._about.kind == "edit"
+
+    def _put_away(self, room: Room) -> None:
+        self._keep(room, Half(self.composer.text, self._about))
+        self._drop()
+
+    def _keep(self, room: Room, half: Half) -> None:
+        if half.text.strip():
+            self._halves.setdefault(room.key, []).append(half)
+
+    def _take_up(self, room: Room) -> None:
+        halves = self._halves.get(room.key)
+        if halves and self._about is None:
+            self._go_on(halves.pop())
+        if not halves:
+            self._halves.pop(room.key, None)
+
+    def _go_on(self, half: Half) -> None:
+        """What was typed meanwhile comes behind it."""
+        self.composer.put(half.text + self.composer.text)
+        if half.about is not None:
+            self._about = half.about
+            self._bar.show(drawing.about(half.about.kind, half.about.message))
+            self._bar.add_class("-shown")
+
+    def _drop(self) -> None:
+        self.composer.put("")
+        self._drop_about()
 
     def _drop_about(self) -> None:
         self._about = None
@@ -74,15 +112,17 @@ class Writing(Vertical):
 
     @on(Composer.Sent)
     async def _sent(self, event: Composer.Sent) -> None:
-        room, about, text = self._desk.room, self._about, event.text.rstrip()
+        room, half = self._desk.room, Half(event.text, self._about)
         self._drop_about()
         if room is None:
             self._front.tell("Open a conversation, or begin one: Ctrl+N")
-        elif await self._front.do(self._send(room, about, text)):
+            self._go_on(half)
+        elif await self._front.do(self._send(room, half.about, half.text.rstrip())):
             room.new_after = None
             self.post_message(self.Sent())
-            return
-        self.composer.put(event.text + self.composer.text)
+        else:
+            self._keep(room, half)
+        self.enter()
 
     async def _send(self, room: Room, about: About | None, text: str) -> None:
         client = self._desk.client
@@ -97,7 +137,7 @@ class Writing(Vertical):
     @on(TextArea.Changed)
     def _typed(self, event: TextArea.Changed) -> None:
         room, client = self._desk.room, self._desk.client
-        if room is None or (self._about is not None and self._about.kind == "edit"):
+        if room is None or self._is_edit:
             return
         if event.text_area.text:
             client.typing(room.conversation)
@@ -107,8 +147,11 @@ class Writing(Vertical):
     @on(Composer.Dropped)
     def _dropped(self, event: Composer.Dropped) -> None:
         """A reply, or an edit; if there is none, it is for who has the rest of the screen."""
-        if self._about is not None:
-            event.stop()
-            if self._about.kind == "edit":
-                self.composer.put("")
-        self._drop_about()
+        if self._about is None:
+            return
+        event.stop()
+        if self._is_edit:
+            self._drop()
+            self.enter()
+        else:
+            self._drop_about()

@@ -117,6 +117,56 @@ def test_a_message_is_edited_answered_reacted_to_and_deleted_by_keys(host: ChatH
     on_asyncio(talk)
 
 
+def test_what_is_half_written_stays_with_its_conversation_and_is_what_it_was(
+    host: ChatHost,
+) -> None:
+    ann, bob = names("ann", "bob")
+    of_ann, of_bob = host.tokens(ann, bob)
+
+    async def talk() -> None:
+        async with host.phone(bob, of_bob) as phone, host.seat(ann, of_ann) as seat:
+            trip, lunch = await phone.create("Trip", [ann]), await phone.create("Lunch", [ann])
+            await phone.send(lunch, "Where?")
+            await seat.sees("Lunch", "Trip")
+            await seat.press("enter")
+            await seat.sees("Where?")
+            await seat.type("Heer")
+            await seat.press("enter")
+            await seat.sees("Heer · ")
+
+            await seat.type("And w")
+            await seat.press("shift+tab", "e")
+            await seat.sees("edit: Heer", "› Heer")
+            await seat.press("backspace", "backspace", "backspace", "alt+down")
+            await seat.sees("▸Trip", without="edit:")
+            await seat.sees("▸Trip", without="› H")
+            await seat.type("Rome?")
+            await soon(lambda: types(phone, trip))
+            await seat.press("alt+up")
+            await seat.sees("▸Lunch", "edit: Heer", "› H")
+            await seat.type("ere")
+            await seat.press("enter")
+            await seat.sees("Here · edited", "› And w", without="edit:")
+            await seat.type("hen?")
+            await seat.press("enter")
+            await seat.sees("And when? · ")
+            await seat.press("alt+down")
+            await seat.sees("▸Trip", "› Rome?")
+            await seat.client.drained()
+
+            async def is_told() -> bool:
+                return [each.text for each in await said(phone, lunch)] == [
+                    "Where?",
+                    "Here",
+                    "And when?",
+                ]
+
+            await soon(is_told)
+            assert await said(phone, trip) == []
+
+    on_asyncio(talk)
+
+
 def test_a_conversation_begins_grows_is_renamed_and_left(host: ChatHost) -> None:
     ann, bob, carl = names("ann", "bob", "carl")
     of_ann, of_bob, of_carl = host.tokens(ann, bob, carl)
