@@ -128,7 +128,8 @@ class Chat(App[None]):
             await self._moved.wait()
             self._moved.clear()
             changed, self._changed = self._changed, set()
-            await self._front.do(self.desk.refresh(changed))
+            if not await self._front.do(self.desk.refresh(changed)):
+                self._changed |= changed  # with what changes next
             await self.draw()
             await self._saw()
             self._fill()

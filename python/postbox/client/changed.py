@@ -52,6 +52,8 @@ def names_of(change: core.Change) -> Iterator[Change]:
             | core.ConversationForgotten(room)
         ):
             yield Change(What.CONVERSATION, room)
+        case core.ForeignCame("", event):  # for the user's own devices
+            yield Change(What.CUSTOM, uuid=event)
         case core.ForeignCame(room, event):
             yield from (Change(What.CUSTOM, room, event), Change(What.CONVERSATION, room))
         case _:

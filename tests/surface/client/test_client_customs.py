@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from postbox.client import Custom, NotByItself, State, Unknown, What
+from postbox.client import Change, Custom, NotByItself, State, Unknown, What
 from support.library_phone import Phone, Street, in_street, until
 
 
@@ -52,6 +52,8 @@ async def test_what_is_for_the_users_own_devices_comes_to_those_alone(street: St
     ann, bob = await street.phone("ann"), await street.phone("bob")
     tablet = await street.phone("ann", "tablet")
     await street.room(ann, bob)
+    await tablet.client.caught_up()
+    changes, told = tablet.client.changes(), set[Change]()
     await ann.client.customs.send("", 64, b"dark")
     await ann.client.customs.send("", 64, b"light")
 
@@ -59,6 +61,12 @@ async def test_what_is_for_the_users_own_devices_comes_to_those_alone(street: St
         return await values(tablet, "") == [b"dark", b"light"]
 
     await until(has_come)
+    with trio.move_on_after(1):
+        async for change in changes:
+            told.add(change)
+    dark, light = await tablet.client.customs.of("")
+    assert {Change(What.CUSTOM, "", dark.key), Change(What.CUSTOM, "", light.key)} <= told
+    assert Change(What.CONVERSATION) not in told
     await ann.client.drained()
     await until(ann.is_settled)
     assert await values(ann, "") == [b"dark", b"light"]
