@@ -125,11 +125,13 @@ def test_what_is_half_written_stays_with_its_conversation_and_is_what_it_was(
 
     async def talk() -> None:
         async with host.phone(bob, of_bob) as phone, host.seat(ann, of_ann) as seat:
-            trip, lunch = await phone.create("Trip", [ann]), await phone.create("Lunch", [ann])
+            trip = await phone.create("Trip", [ann])
+            await phone.drained()  # the other one is later, and above it
+            lunch = await phone.create("Lunch", [ann])
             await phone.send(lunch, "Where?")
-            await seat.sees("Lunch", "Trip")
-            await seat.press("enter")
-            await seat.sees("Where?")
+            await seat.sees("Lunch              1", "Trip")
+            await seat.press("up", "enter")
+            await seat.sees("▸Lunch", "Where?")
             await seat.type("Heer")
             await seat.press("enter")
             await seat.sees("Heer · ")
