@@ -52,6 +52,31 @@ async def test_each_message_of_others_is_handled_in_order_and_the_last_one_again
 
 
 @in_street
+async def test_what_was_being_handled_in_a_conversation_that_was_left_is_not_given_again(
+    street: Street,
+) -> None:
+    ann, bob = await street.phone("ann"), await street.phone("bob")
+    await until(bob.is_live)
+    room = await ann.client.create("lunch", ["bob"])
+    await ann.client.add(room, "bob", is_owner=True)
+    await ann.client.drained()
+    theirs = await bob.only_room()
+    for text in ("one", "two"):
+        await bob.client.send(theirs, text)
+    await ann.shows(room, "one", "two")
+    incoming = ann.client.incoming()
+    assert (await anext(incoming)).text == "one"
+    await ann.client.leave(room)
+    await ann.client.drained()
+    await until(ann.is_settled)
+    with trio.move_on_after(1) as scope:
+        await anext(incoming)
+    assert scope.cancelled_caught
+    await bob.client.add(theirs, "ann", history=True)
+    assert (await anext(incoming)).text == "two"
+
+
+@in_street
 async def test_a_bot_that_crashes_between_answering_and_going_on_answers_once(
     street: Street,
 ) -> None:

@@ -20,6 +20,9 @@ _MADE_AS = """select local from outbox
 _MAKER = f"""{_ROW} where local = ?1 and kind = 'conversationCreated' union all
   {_ROW} where uuid = ?1 and uuid <> '' and kind = 'conversationCreated'"""
 
+_MADE_AS_UUID = """select uuid from outbox
+  where local = ? and uuid <> '' and kind = 'conversationCreated'"""
+
 _BY_UUID = "select uuid, local, conversation, seq from message where uuid = ?"
 _BY_LOCAL = "select uuid, local, conversation, seq from message where local = ? and local <> ''"
 _SENDER = f"""{_ROW} where local = ?1 and standing < 3 and kind = 'sendingNewMessage' union all
@@ -75,6 +78,11 @@ def conversation_named(cursor: apsw.Cursor, name: str) -> ConversationNames | No
     if maker.queued.standing is Standing.KEPT:  # the user has left it
         return None
     return ConversationNames(uuid, local, maker)
+
+
+def conversation_uuid(cursor: apsw.Cursor, name: str) -> str:
+    """Also of one that the user has left; of one that the host has not named, `name`."""
+    return str(value(cursor, _MADE_AS_UUID, (name,), name))
 
 
 def message_named(cursor: apsw.Cursor, name: str) -> MessageNames | None:

@@ -46,7 +46,12 @@ from postbox.client.store import (
 from postbox.client.store.customs import OWN_DEVICES, customs_before
 from postbox.client.store.faults import named
 from postbox.client.store.messages import Reading
-from postbox.client.store.names import conversation_named, keys, message_named
+from postbox.client.store.names import (
+    conversation_named,
+    conversation_uuid,
+    keys,
+    message_named,
+)
 from postbox.client.store.outbox import Batch
 from postbox.client.store.rows import row, rows, value
 
@@ -331,8 +336,7 @@ class Store:
     def set_handled(self, name: str, conversation: str, seq: int) -> None:
         """With the message of that number, and all before it in that conversation."""
         with self._write() as cursor:
-            names = conversation_named(cursor, conversation)
-            handling.mark(cursor, name, names.uuid if names else conversation, seq)
+            handling.mark(cursor, name, conversation_uuid(cursor, conversation), seq)
 
     # --------------------------------------------------------------------------------------------
 
