@@ -130,8 +130,11 @@ async def test_what_is_refused_or_cannot_be_said_is_told(street: Street) -> None
     await bob.client.dismiss(late.key)
     assert await bob.client.queue() == []
     alone = await bob.client.create("alone", ["nobody"])
+    gone = await bob.client.customs.send(alone, 64, b"gone")
     await bob.client.customs.send(alone, 64, b"said")
     await bob.client.drained()
+    await bob.client.dismiss(gone.key)
+    assert await bob.client.customs.of(alone, gone) == []  # else who pages on begins anew
     with pytest.raises(NotByItself):
         await bob.client.dismiss(alone.key)
     await bob.client.dismiss(alone.key, whole=True)

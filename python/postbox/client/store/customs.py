@@ -9,7 +9,7 @@ from typing import Any
 
 from postbox.client.core.outgoing import custom_of
 from postbox.client.core.overlay import custom_made
-from postbox.client.facts import Custom, State
+from postbox.client.facts import Custom, Standing, State
 from postbox.client.store import outbox
 from postbox.client.store.messages import Reading
 from postbox.client.store.names import ConversationNames
@@ -32,7 +32,7 @@ OWN_DEVICES = ConversationNames("", "")
 def customs_before(
     look: Reading, names: ConversationNames, before: Custom | None, limit: int
 ) -> list[Custom]:
-    """The newest first. `before`: one of them; None: all are."""
+    """The newest first. `before`: one of them, or there are none; None: all are."""
     return list(islice(_newest_first(look, names, before, limit), limit))
 
 
@@ -43,6 +43,8 @@ def _newest_first(
     uuid = (before.uuid if before else "") or (waiting.uuid if waiting else "")
     place = row(look.cursor, _PLACE, (names.uuid, uuid)) if uuid else None
     if place is None:
+        if before and (waiting is None or waiting.standing is Standing.KEPT):
+            return
         yield from _pending(look, names, waiting.number if waiting else _END, size)
     if names.maker is None:  # else the base has nothing of it, and no name for it
         yield from _base(look, names, place or (_END, _END), size)
