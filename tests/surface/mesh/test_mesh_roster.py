@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import trio
 from postbox.errors import Fault
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.door import Mesh
+from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers import roster as rosters
 from postbox.mesh.peers.known import Known, Origin, Purpose
 from postbox.mesh.peers.roster import Roster
@@ -20,6 +22,7 @@ from postbox.mesh.peers.saving import SAVE_EVERY_S
 from postbox.mesh.peers.standing_rules import Offence, Regard
 from postbox.mesh.wire import MODES, About
 from postbox.metrics import Metrics
+from postbox.net.faults import TooLarge, TooSlow
 from postbox.node import Node, open_node
 from postbox.store.contract import Query
 from support.mesh import config_of
@@ -113,6 +116,29 @@ async def test_a_ping_alone_is_no_contact(town: Town) -> None:
         assert mesh.peers.choose(1, purpose="gossip") == []
         mesh.peers.succeeded(bob)
         assert mesh.peers.choose(1, purpose="gossip") == [bob]
+
+
+@in_town
+async def test_what_whoever_is_in_a_peers_place_does_is_not_held_against_the_peer(
+    town: Town,
+) -> None:
+    """It answers pings in the peer's name, as anybody can, and then with a flood."""
+    forged = Report(imported=0, rejected=Counter({"id_mismatch": 40}))
+    async with door(town) as (_, mesh):
+        roster = mesh.peers
+        roster.told("bob", URL)
+        bob = roster.get("bob")
+        assert bob is not None
+        for _ in range(5):
+            roster.met(bob, met())
+            await roster.failed(bob, TooLarge("21 MiB"))
+            await roster.failed(bob, TooSlow("60 s"))
+            await roster.gave(bob, forged)  # as a nara may hand them on
+        assert not roster.accused()
+        roster.succeeded(bob)  # so it is bob, there
+        await roster.failed(bob, TooLarge("21 MiB"))
+        assert list(roster.accused()) == ["bob"]
+        assert roster.regard("bob") is Regard.GOOD
 
 
 @in_town

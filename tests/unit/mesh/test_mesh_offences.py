@@ -22,7 +22,7 @@ from postbox.net.faults import BadAnswer, TooLarge, TooSlow, Unreachable
     [
         (Lied("x"), Offence.LIED),
         (EndlessPages("x"), Offence.FLOODED),
-        (TooLarge("x"), Offence.FLOODED),
+        (TooLarge("x"), Offence.STALLED),
         (TooSlow("x"), Offence.STALLED),
         (Unreachable("x"), None),
         (BadAnswer("x"), None),
@@ -40,9 +40,12 @@ def test_only_what_no_honest_peer_brings_about_is_held_against_it(
     assert (charge and charge.offence) == offence
 
 
-def test_silence_is_held_against_a_peer_only_if_it_answered_just_before() -> None:
-    """Else it may be cut off, as half of the mesh may be."""
-    assert charge_of(TooSlow("x"), answered_before=False) is None
+@pytest.mark.parametrize("fault", [TooSlow("x"), TooLarge("x")])
+def test_what_is_not_signed_is_held_against_a_peer_only_if_it_answered_just_before(
+    fault: Fault,
+) -> None:
+    """Else it may be cut off, as half of the mesh may be, or another may be in its place."""
+    assert charge_of(fault, answered_before=False) is None
 
 
 @pytest.mark.parametrize(

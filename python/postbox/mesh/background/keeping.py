@@ -16,6 +16,7 @@ import trio
 from postbox.errors import Fault
 from postbox.logs import get, limited
 from postbox.mesh.calling.client import Busy, Peer, Stranger
+from postbox.mesh.calling.introductions import Met
 from postbox.mesh.calling.pull import EndlessPages, Progress, Pulled, pull
 from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.peers.known import Contact, Known
@@ -99,8 +100,7 @@ class Keeper:
         met = await self._peer.meet()
         self._roster.met(self._link, met)
         since_ns = 0 if self._is_whole() else self._since_ns()
-        told = 0 if met.about is None else met.about.events or 0
-        count = self._counting(max(MOST_NEW, 2 * told))
+        count = self._counting(most_new(met))
         return await pull(self._peer, self._intake, "page", count, since_ns=since_ns)
 
     def _is_whole(self) -> bool:
@@ -108,18 +108,14 @@ class Keeper:
         is_due = self._rounds % WHOLE_EVERY == 0
         return self._failures > 0 or (is_due and not (self._is_first and self._link.cursor_ns))
 
-    def _counting(self, most_new: int) -> Progress:
+    def _counting(self, most: int) -> Progress:
         """Counts each page when it is taken: a walk that fails later has brought it as well."""
         link, imported, rejected = self._link, self._link.imported, self._link.rejected
 
         def count(so_far: Report) -> None:
             link.imported = imported + so_far.imported
             link.rejected = rejected + so_far.rejected.total()
-            if so_far.imported > most_new:
-                raise EndlessPages(
-                    f"{link.url} had {so_far.imported:,} new events, and no end: its pages may have"
-                    " none. What came before was taken"
-                )
+            require_end(link, so_far, most)
 
         return count
 
@@ -172,6 +168,20 @@ class Keeper:
         drawn = int.from_bytes(self._world.random.bytes(4), "big") / 2**32
         pause_s *= 1 + JITTER * (2 * drawn - 1)
         return max(pause_s, fault.wait_s) if isinstance(fault, Busy) else pause_s
+
+
+def most_new(met: Met) -> int:
+    told = 0 if met.about is None else met.about.events or 0
+    return max(MOST_NEW, 2 * told)
+
+
+def require_end(link: Known, so_far: Report, most: int) -> None:
+    """Raises EndlessPages after more new events than there can be."""
+    if so_far.imported > most:
+        raise EndlessPages(
+            f"{link.url} had {so_far.imported:,} new events, and no end: its pages may have none."
+            " What came before was taken"
+        )
 
 
 async def keep_up(keepers: list[Keeper]) -> None:

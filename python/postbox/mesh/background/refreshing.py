@@ -15,8 +15,9 @@ import trio
 from postbox.errors import Fault
 from postbox.event import Service
 from postbox.logs import get, limited
+from postbox.mesh.background.keeping import most_new, require_end
 from postbox.mesh.calling.client import Peer
-from postbox.mesh.calling.pull import EndlessPages, pull
+from postbox.mesh.calling.pull import PageWalk
 from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.roster import Roster
@@ -36,7 +37,7 @@ FIRST_S = 300.0
 OVERLAP_NS = 3600 * 10**9
 """A walk begins so long before the newest event that the last one saw: some come late."""
 WALK_S = 600.0
-"""For all that is new at one peer."""
+"""For what is new at one peer; what is left then is for the next time."""
 
 PeerOf: TypeAlias = Callable[[Known], Peer]
 
@@ -84,9 +85,7 @@ class Refresher:
         self._roster.met(known, met)
         if met.about is None:
             return await self._newest(peer)
-        with trio.move_on_after(WALK_S):
-            return await self._new(peer, known)
-        raise EndlessPages(f"{known.url} had more after {WALK_S:g} s. What came before was taken")
+        return await self._new(peer, known, most_new(met))
 
     async def _newest(self, peer: Peer) -> Report:
         heard = await peer.ask(SyncRequest(mode="recent", limit=RECENT), self._intake)
@@ -103,11 +102,16 @@ class Refresher:
 
         return await self._intake.take(heard.batch, Payer("peer", heard.peer), is_wanted)
 
-    async def _new(self, peer: Peer, known: Known) -> Report:
-        since_ns = max(0, known.cursor_ns - OVERLAP_NS)
-        pulled = await pull(peer, self._intake, "page", _silently, since_ns=since_ns)
-        self._roster.walked(known, pulled.newest_ns)
-        return pulled.report
+    async def _new(self, peer: Peer, known: Known, most: int) -> Report:
+        """Or as much of it as comes in time: the line may be slow. The next walk goes on there."""
+        walk = PageWalk(peer, self._intake, max(0, known.cursor_ns - OVERLAP_NS))
+        has_more = True
+        with trio.move_on_after(WALK_S):
+            while has_more:
+                has_more = await walk.step()
+                require_end(known, walk.report, most)
+        self._roster.walked(known, walk.reached_ns if has_more else walk.newest_ns)
+        return walk.report
 
     async def _succeeded(self, known: Known, report: Report) -> None:
         self._metrics.pull("done")
@@ -127,7 +131,3 @@ class Refresher:
 
     def _drawn(self) -> float:
         return int.from_bytes(self._world.random.bytes(4), "big") / 2**32
-
-
-def _silently(_: Report) -> None:
-    """Nobody waits for it."""

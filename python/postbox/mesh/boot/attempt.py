@@ -31,6 +31,9 @@ from postbox.mesh.peers.standing_rules import Offence
 from postbox.mesh.wire import SyncRequest
 from postbox.world import World
 
+JUDGE_S = 2.0
+"""To note what a peer did, when its part is given up: the node may be stopping."""
+
 _LOG = get("postbox.mesh.boot")
 
 
@@ -125,6 +128,7 @@ class _Asking:
         self._known = known
         self._peer = means.peer_of(known)
         self._newest_ns = 0
+        self._events = 0  # it has, by its own word
         self._report = Report()
 
     async def run(self) -> None:
@@ -133,7 +137,7 @@ class _Asking:
         try:
             await self._follow_plan()
         finally:  # what came is to be judged, however it ended
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(JUDGE_S, shield=True):
                 await roster.gave(known, self._report)
         if self._plan.has_told(known.url):
             roster.succeeded(known)
@@ -156,6 +160,7 @@ class _Asking:
         known = self._known
         self._means.roster.met(known, met)
         events = None if met.about is None else met.about.events
+        self._events = events or 0
         self._plan.met(known.url, known.cursor_ns, events)
 
     async def _sample(self, size: int) -> None:
@@ -193,10 +198,13 @@ class _Asking:
         return may_go_on
 
     def _took(self, taken: Report) -> None:
+        self._means.roster.proved(self._known)
         self._report.add(taken)
         self._attempt.took(self._known, taken)
 
     async def _flooded(self, report: Report) -> None:
-        why = f"its pages had {report.total} events, and no end"
-        await self._means.roster.accuse(self._known.name, Offence.FLOODED, why)
+        """Left in any case; and accused, unless it said before that it has so much."""
+        if report.total > 2 * self._events:
+            why = f"its pages had {report.total} events, and no end"
+            await self._means.roster.accuse(self._known.name, Offence.FLOODED, why)
         self._plan.failed(self._known.url)

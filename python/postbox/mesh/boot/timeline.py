@@ -22,7 +22,7 @@ TELLERS = 5
 PAGE = 1_000
 """Checkpoints in one answer; nara's."""
 MOST_PAGES = 100
-"""Of a list: a checkpoint a day of 1,000 names, for a quarter of a year."""
+"""Of a peer: a checkpoint a day of 1,000 names, for a quarter of a year."""
 
 _LOG = get("postbox.mesh.boot")
 
@@ -63,10 +63,11 @@ class Timeline:
     async def _walk(self, peer: Peer, took: Callable[[Report], None]) -> None:
         services, intake = ("checkpoint",), self._means.intake
         walk = PageWalk(peer, intake, services=services, page_size=PAGE)
-        has_more = True
-        while has_more:
+        for _ in range(MOST_PAGES):
             has_more = await walk.step()
             took(walk.taken)
+            if not has_more:
+                return
 
     async def _list(self, peer: Peer, name: str, took: Callable[[Report], None]) -> None:
         """The other way to them, which nobody signs: nothing but checkpoints is taken, and each is

@@ -7,9 +7,18 @@ that name, and so is the set of events in it. Then they are judged one by one, l
 
 from __future__ import annotations
 
+import trio
+
 from postbox.core import Batch, Ledger
 from postbox.errors import WireError
-from postbox.mesh.calling.client import MAX_CLOCK_DIFFERENCE_S, Bounds, Lied, Peer, PeerFault
+from postbox.mesh.calling.client import (
+    MAX_CLOCK_DIFFERENCE_S,
+    Bounds,
+    Lied,
+    Peer,
+    PeerFault,
+    Told,
+)
 from postbox.mesh.gossip.zine import MAX_BYTES, make_zine, read_zine
 from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.peers.roster import Roster
@@ -18,6 +27,7 @@ from postbox.mesh.serving.routes import Call
 from postbox.mesh.wire import ZINE_PATH
 from postbox.metrics import Metrics
 from postbox.net.asgi import JSON, Reply
+from postbox.net.faults import TooSlow
 from postbox.rules import Payer
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
@@ -76,7 +86,8 @@ class Zines:
 
     async def exchange(self, peer: Peer) -> Report:
         """With that peer; what it told is durable on return. Raises as `Peer.post`, and Lied."""
-        told = await peer.post(ZINE_PATH, await self._own(), Bounds(MAX_BYTES, EXCHANGE_S))
+        own = await self._own()
+        told = await self._in_time(peer, own)
         try:
             batch = await self._believed(told.answer.body, told.peer)
         except NotTheirs as error:
@@ -84,6 +95,12 @@ class Zines:
         except WireError as error:
             raise PeerFault(f"the zine of {told.peer} cannot be believed: {error}") from error
         return await self._intake.take(batch, Payer("peer", told.peer))
+
+    async def _in_time(self, peer: Peer, own: bytes) -> Told:
+        """Meeting it included. How long we take to read what it gives is not its fault."""
+        with trio.move_on_after(EXCHANGE_S):
+            return await peer.post(ZINE_PATH, own, Bounds(MAX_BYTES, EXCHANGE_S))
+        raise TooSlow(f"no zine within {EXCHANGE_S:g} s")
 
     async def _own(self) -> bytes:
         now_ns = self._world.clock.now_ns()

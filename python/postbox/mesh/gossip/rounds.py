@@ -13,13 +13,11 @@ import trio
 from postbox.errors import Fault
 from postbox.logs import get, limited
 from postbox.mesh.calling.client import Peer
-from postbox.mesh.gossip.exchange import EXCHANGE_S, Zines
+from postbox.mesh.gossip.exchange import Zines
 from postbox.mesh.gossip.rhythm_rules import FIRST_S, pause_s, peers_of_a_round
-from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.roster import Roster
 from postbox.metrics import Metrics
-from postbox.net.faults import TooSlow
 from postbox.world import World
 
 PeerOf: TypeAlias = Callable[[Known], Peer]
@@ -61,7 +59,7 @@ class Gossip:
 
     async def _with(self, known: Known) -> None:
         try:
-            report = await self._within_time(known)
+            report = await self._zines.exchange(self._peer_of(known))
         except Fault as fault:
             await self._failed(known, fault)
         else:
@@ -70,11 +68,6 @@ class Gossip:
             await self._roster.gave(known, report)
             if report.imported:
                 self._log.debug("gossip", name=known.name, new_events=report.imported)
-
-    async def _within_time(self, known: Known) -> Report:
-        with trio.move_on_after(EXCHANGE_S):
-            return await self._zines.exchange(self._peer_of(known))
-        raise TooSlow(f"{known.url}: no zine within {EXCHANGE_S:g} s")
 
     async def _failed(self, known: Known, fault: Fault) -> None:
         self._metrics.zine("ours", "failed")

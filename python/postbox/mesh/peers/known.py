@@ -53,11 +53,17 @@ class Known(Struct):
     next_ns: int = 0  # a round begins; 0 while one is under way
     last_error: str = ""
     met_ns: int = 0  # it answered a ping
+    proved_url: str = ""  # where it signed an answer, for the last time
     pulls: int = 0
     imported: int = 0  # events that came from it and were new
     rejected: int = 0
     cursor_ns: int = 0  # all of its events up to that time were asked for, page by page
     told_ns: int = 0  # when others told of it for the last time
+
+    @property
+    def is_proved(self) -> bool:
+        """Is it known to be itself where it is called now? A ping anybody can answer."""
+        return bool(self.url) and self.proved_url == self.url
 
 
 class Caller(Struct):

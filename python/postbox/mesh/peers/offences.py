@@ -49,13 +49,15 @@ class Charge(NamedTuple):
 
 
 def charge_of(fault: Fault, *, answered_before: bool) -> Charge | None:
-    """`answered_before`: the peer was met moments ago, so that its silence is its own."""
+    """`answered_before`: the peer was met moments ago, where it proved before that it is itself, so
+    that its silence is its own, and so is a body beyond all bounds. Neither is signed: who stands
+    in its place can bring them about, so they demote at most."""
     match fault:
         case Lied():
             return Charge(Offence.LIED, str(fault))
-        case EndlessPages() | TooLarge():
+        case EndlessPages():
             return Charge(Offence.FLOODED, str(fault))
-        case TooSlow() if answered_before:
+        case TooSlow() | TooLarge() if answered_before:
             return Charge(Offence.STALLED, str(fault))
         case _:
             return None

@@ -116,6 +116,7 @@ class Roster:
         if peer.name != met.name:
             self._drop(peer)
             peer.cursor_ns = 0 if peer.name else peer.cursor_ns
+            peer.proved_url = ""
         peer.name, peer.kind, peer.rtt_ms = met.name, met.kind, met.rtt_ms
         peer.met_ns = self._world.clock.now_ns()
         if met.about is not None:
@@ -125,10 +126,15 @@ class Roster:
 
     def succeeded(self, peer: Known) -> None:
         """A whole exchange, authenticated."""
+        self.proved(peer)
         peer.last_contact_ns = self._world.clock.now_ns()
         peer.failures = 0
         if peer.origin is not Origin.CONFIGURED:
             peer.origin = Origin.MET
+
+    def proved(self, peer: Known) -> None:
+        """It signed an answer: who is at its URL is it."""
+        peer.proved_url = peer.url
 
     def walked(self, peer: Known, until_ns: int) -> None:
         """All that it has up to there was asked for, page by page, and is durable. An event may say
@@ -140,13 +146,13 @@ class Roster:
         peer.failed_ns = now_ns = self._world.clock.now_ns()
         peer.failures += 1
         peer.last_error = str(fault)
-        answered_before = 0 <= now_ns - peer.met_ns < ANSWERED_NS
+        answered_before = peer.is_proved and 0 <= now_ns - peer.met_ns < ANSWERED_NS
         await self._charge(peer, charge_of(fault, answered_before=answered_before))
 
     async def gave(self, peer: Known, report: Report) -> None:
         """What became of the events of one exchange, or of one walk: that may be held against it,
         too. Counted already."""
-        await self._charge(peer, charge_in(report, peer.kind))
+        await self._charge(peer, charge_in(report, peer.kind if peer.is_proved else ""))
 
     def learned(
         self, news: News, is_known: Callable[[str], bool], place_of: Callable[[str], str]
@@ -217,7 +223,7 @@ class Roster:
 
     def is_in_touch(self, peer: Known) -> bool:
         """Whether it proved lately that it is there."""
-        return self._world.clock.now_ns() - peer.last_contact_ns < HERE_NS
+        return 0 <= self._world.clock.now_ns() - peer.last_contact_ns < HERE_NS
 
     def may_try(self, peer: Known) -> bool:
         """Whether it has not failed just now."""
