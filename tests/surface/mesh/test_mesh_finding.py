@@ -175,6 +175,30 @@ async def test_whoever_has_taken_a_peers_place_is_not_taken_for_it(town: Town) -
 
 
 @in_town
+async def test_who_floods_in_a_peers_place_has_nobody_banned(town: Town) -> None:
+    claim = {"from": "cat", "mesh_ip": "", "public_key": CAT.public_key_base64, "t": 0}
+    ping = Reply(200, json.dumps(claim).encode(), JSON)
+    host = Canned({"/ping": ping, "/events/sync": Reply(200, b" " * (21 * 2**20), JSON)})
+    async with town.house(HOME, "ann") as ann, town.serving(CATS, host):
+        await take(ann.node, [hello(CAT, CATS)])
+        async with living(ann):
+            await trio.sleep(3600)
+        assert host.asked.count("/events/sync") >= 4
+        assert not ann.mesh.peers.accused()
+
+
+@in_town
+async def test_peers_that_wait_for_their_turn_do_not_lose_it(town: Town) -> None:
+    """Thirty at thirty places: at five a minute all were called on after six."""
+    async with town.house(HOME, "ann") as ann:
+        for number in range(30):
+            ann.mesh.peers.told(f"name{number}", f"http://100.64.9.{number + 1}:7433")
+        async with living(ann):
+            await trio.sleep(9 * MINUTE_S)
+        assert all(one.failures for one in ann.mesh.peers.all())
+
+
+@in_town
 async def test_another_node_than_the_one_looked_for_is_left_alone(town: Town) -> None:
     async with town.house(HOME, "ann") as ann, town.house(CATS, "dan") as dan:
         await take(ann.node, [hello(CAT, CATS)])

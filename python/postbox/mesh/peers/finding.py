@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import trio
 
@@ -79,7 +80,7 @@ class Finder:
         for known in self._lost()[:LOOK_UPS]:
             await self._look_for(known)
         async with trio.open_nursery() as nursery:
-            for known in self._to_call()[:CALLS]:
+            for known in self._to_call():
                 nursery.start_soon(self._call_on, known)
 
     # -- where -----------------------------------------------------------------------------------
@@ -92,7 +93,7 @@ class Finder:
             for known in self.roster.named()
             if (not known.url or known.failures >= MOVED_FAILURES)
             and known.origin is not Origin.CONFIGURED
-            and now_ns - self._looked_ns.get(known.name, 0) >= AGAIN_NS
+            and not 0 <= now_ns - self._looked_ns.get(known.name, 0) < AGAIN_NS
         ]
         return sorted(due, key=lambda one: (self._looked_ns.get(one.name, 0), one.name))
 
@@ -104,9 +105,11 @@ class Finder:
             self.roster.told(known.name, url)
         else:
             self._not_found(known)
-        self._looked_ns = {
-            name: at_ns for name, at_ns in self._looked_ns.items() if self.roster.get(name)
-        }
+        self._looked_ns = self._of_peers(self._looked_ns)
+        self._unfound = self._of_peers(self._unfound)
+
+    def _of_peers(self, noted: dict[str, int]) -> dict[str, int]:
+        return {name: number for name, number in noted.items() if self.roster.get(name)}
 
     def _not_found(self, known: Known) -> None:
         times = self._unfound.pop(known.name, 0) + 1
@@ -170,7 +173,8 @@ class Finder:
             and self.roster.regard(known.name) is not Regard.BANNED
         ]
         due.sort(key=lambda one: (max(one.last_contact_ns, one.failed_ns), one.name))
-        return [known for known in due if self._may_call(known)]
+        # Asked one by one: whose turn it is not has not used up its place's.
+        return list(islice(filter(self._may_call, due), CALLS))
 
     def _may_call(self, known: Known) -> bool:
         """A place where this peer was once; or one that others told of, now and then."""
@@ -198,7 +202,7 @@ class Finder:
         self.roster.met(known, met)
         heard = await peer.ask(SyncRequest(mode="recent", limit=RECENT), self.intake)
         report = await self.intake.take(heard.batch, Payer("peer", heard.peer))
-        await self.roster.gave(known, report)
         self.roster.succeeded(known)
+        await self.roster.gave(known, report)
         if is_new:
             _LOG.info("found a peer", name=known.name, url=known.url, kind=known.kind)
