@@ -435,3 +435,20 @@ async def test_what_others_agreed_on_is_kept_if_it_is_proved_here(town: Town) ->
         await here.broker.say(FINAL, _final(here, [*OTHERS[:2], *STRANGERS[:3]]))
         await trio.sleep(5)
         assert len(here.checkpoints(here.first, OTHERS[7].name)) == 1
+
+
+@in_town
+async def test_of_a_flood_of_what_was_agreed_on_little_is_looked_at(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(council, "FINALS_BURST", 2)
+    async with hall(town, count=1) as here:
+        for subject in OTHERS[5:]:
+            await here.broker.say(FINAL, _final(here, OTHERS[:5], subject))
+        await trio.sleep(5)
+        index = here.first.node.ledger.index
+        assert index.counts()["checkpoint"] == 2
+        await trio.sleep(60)
+        await here.broker.say(FINAL, _final(here, OTHERS[:5]))
+        await trio.sleep(5)
+        assert index.counts()["checkpoint"] == 3

@@ -82,6 +82,12 @@ class Watch:
         return self.now_s
 
 
+def test_of_many_names_that_are_mentioned_the_last_thousand_are_kept() -> None:
+    heard = Heard(Watch())
+    heard.mention(f"n{n}" for n in range(200_000))  # a message of 8 MB; bounded work a name
+    assert heard.mentioned == [f"n{n}" for n in range(199_000, 200_000)]
+
+
 def test_who_was_heard_long_ago_is_not_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heard_module, "MAX_NAMES", 3)
     watch = Watch()

@@ -48,6 +48,13 @@ def test_a_howdy_is_read_as_it_was_written() -> None:
     assert howdy.key == ANN.public_key
 
 
+def test_neighbours_whose_names_can_be_none_are_left_out() -> None:
+    """They are remembered for a while, and nobody's word is worth more memory than a name."""
+    long = BOB_HERE._replace(name="x" * 10_000)
+    howdy = decode_howdy(encode_howdy(ANN, HOWDY._replace(neighbours=(long, BOB_HERE))))
+    assert howdy.neighbours == (BOB_HERE,)
+
+
 def test_a_naras_howdy_has_more_in_it_than_is_read() -> None:
     me = {
         "LicensePlate": "x",

@@ -35,8 +35,8 @@ class Heard:
     def mention(self, names: Iterable[str]) -> None:
         for name in names:
             self._mentioned[name] = None
-        while len(self._mentioned) > MAX_NAMES:
-            del self._mentioned[next(iter(self._mentioned))]
+            if len(self._mentioned) > MAX_NAMES:  # one at a time: a dict is slow at its worn end
+                del self._mentioned[next(iter(self._mentioned))]
 
     @property
     def here(self) -> list[str]:

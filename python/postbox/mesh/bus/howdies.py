@@ -164,7 +164,8 @@ class Howdies:
         howdy = decode_howdy(payload)
         newcomer = self._newcomer(howdy.receiver)
         newcomer.howdies += 1
-        newcomer.mentioned |= {howdy.sender, *(one.name for one in howdy.neighbours)}
+        if newcomer.howdies <= MOST_HOWDIES:  # more are not needed, and may be anybody's
+            newcomer.mentioned |= {howdy.sender, *(one.name for one in howdy.neighbours)}
         if howdy.receiver == self._identity.name and howdy.sender != self._identity.name:
             self._learn(howdy)
 

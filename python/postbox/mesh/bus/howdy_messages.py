@@ -139,12 +139,13 @@ def decode_howdy(payload: bytes) -> Howdy:
         raise WireError("this is no howdy: From and To are names")
     if not is_signed_digest(key, _signed(said.sender, said.receiver, said.number), said.signature):
         raise WireError(f"a howdy of {said.sender!r} whose signature is not by the key in it")
+    told = (said.neighbours or [])[:MAX_NEIGHBOURS]
     return Howdy(
         said.sender,
         said.receiver,
         said.number,
         said.you.start_time,
-        tuple(map(_neighbour, (said.neighbours or [])[:MAX_NEIGHBOURS])),
+        tuple(_neighbour(one) for one in told if is_name(one.name)),
         About(
             said.me.public_key,
             said.me.id,
