@@ -109,6 +109,23 @@ async def test_a_node_alone_says_nothing_until_it_has_met_another(town: Town) ->
         loops.cancel_scope.cancel()
 
 
+@in_town
+async def test_a_process_that_was_taken_over_from_says_no_goodbye(town: Town) -> None:
+    """The node is still here: the process that took over speaks for it now."""
+    async with town.house(HERE, "box") as box:
+        box.mesh.peers.heard("bob", f"http://{THERE}:7433")
+        bob = box.mesh.peers.get("bob")
+        assert bob is not None
+        box.mesh.peers.succeeded(bob)
+        async with trio.open_nursery() as loops:
+            loops.start_soon(box.mesh.presence.run)
+            await trio.sleep(10)
+            assert await words(box.node) == ["hey-there"]
+            loops.cancel_scope.cancel()
+        assert await box.mesh.presence.leave() is None
+        assert await words(box.node) == ["hey-there"]
+
+
 async def acquainted(one: House, other: House) -> None:
     await believe(one.node, other.node.identity)
     await believe(other.node, one.node.identity)

@@ -50,8 +50,16 @@ class Presence:
         self._is_here = False
 
     async def run(self) -> None:
-        """Says hello when there is somebody to say it to: a node that is used without the mesh has
-        no events of its own."""
+        """Until cancelled. Says hello when there is somebody to say it to: a node that is used
+        without the mesh has no events of its own. A process that is taken over from has no goodbye
+        to say: the node is still here."""
+        try:
+            await self._enter_in_company()
+            await trio.sleep_forever()
+        finally:
+            self._is_here = False
+
+    async def _enter_in_company(self) -> None:
         while True:
             if self._has_company():
                 return await self.enter()
