@@ -219,7 +219,8 @@ class Peer:
         peer, answer = told
         content = wire.decode_answer(answer.body, answer.headers.get("content-type", ""))
         if content.sender != peer:
-            raise _Disproved(f"it is signed by {peer} and says it is from {content.sender!r}")
+            said = content.sender[:80]
+            raise _Disproved(f"it is signed by {peer} and says it is from {said!r}")
         if abs(content.ts - self._now_ms() // 1000) > MAX_CLOCK_DIFFERENCE_S:
             raise WireError(f"its time is off by more than {MAX_CLOCK_DIFFERENCE_S} s")
         batch = await intake.decode(content.events)
