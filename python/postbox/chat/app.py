@@ -32,6 +32,9 @@ from postbox.client import Change, Changes, Client
 PAUSE_S = 0.05
 """Between two looks at what changed: a hundred messages that come at once are drawn once."""
 
+TROUBLE_S = 1.0
+"""Before the file that could not be read is looked at again."""
+
 NARROW = 60
 """Columns below which there is place for the conversations or for one of them, not for both."""
 
@@ -119,6 +122,10 @@ class Chat(App[None]):
         self.set_interval(1.0, self._look)
 
     async def _hear(self, changes: Changes) -> None:
+        while not await self._front.do(self._hear_all(changes)):  # noqa: ASYNC110  (no disk tells)
+            await asyncio.sleep(TROUBLE_S)
+
+    async def _hear_all(self, changes: Changes) -> None:
         async for change in changes:
             self._changed.add(change)
             self._moved.set()
@@ -263,7 +270,7 @@ class Chat(App[None]):
 
     @on(Pane.AtEnd, "#list")
     async def _wants_more_rooms(self) -> None:
-        if await self.desk.more_conversations():
+        if await self._front.do(self.desk.more_conversations()):
             await self.draw()
 
     # -- writing ----------------------------------------------------------------------------------

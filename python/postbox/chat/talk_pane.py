@@ -9,7 +9,7 @@ from textual import on
 from textual.binding import Binding, BindingType
 
 from postbox.chat import drawing
-from postbox.chat.desk import Desk
+from postbox.chat.desk import Desk, Room
 from postbox.chat.dialogs import Field, Listed
 from postbox.chat.front import Front
 from postbox.chat.pane import Pane
@@ -43,8 +43,11 @@ class TalkPane(Pane):
         room = self._desk.room
         message = room.message(event.key) if room else None
         if room is not None and message is not None:
-            why = await self._desk.client.why(message.key)
-            self._front.show(Listed("Message", drawing.whole(message, room, why)))
+            await self._front.do(self._show(message, room))
+
+    async def _show(self, message: Message, room: Room) -> None:
+        why = await self._desk.client.why(message.key)
+        self._front.show(Listed("Message", drawing.whole(message, room, why)))
 
     async def action_reply(self) -> None:
         message = self._message()

@@ -22,12 +22,18 @@ class Waiting:
         self._screen: Listed | None = None
 
     async def show(self) -> None:
-        self._screen = Listed("What waits, and why", await self._made(), ACTS, self._do)
-        self._front.show(self._screen)
+        await self._front.do(self._show())
 
     async def draw(self) -> None:
         if self._screen is not None and self._screen.is_current:
-            self._screen.show(await self._made())
+            await self._front.do(self._draw(self._screen))
+
+    async def _show(self) -> None:
+        self._screen = Listed("What waits, and why", await self._made(), ACTS, self._do)
+        self._front.show(self._screen)
+
+    async def _draw(self, screen: Listed) -> None:
+        screen.show(await self._made())
 
     async def _made(self) -> Make:
         return drawing.queue(await self._desk.waiting())

@@ -11,7 +11,16 @@ from textual.widgets import Input
 
 from postbox.chat.plain import plain_line
 from postbox.chat.tokens import TokenFile
-from postbox.client import Client, Conversation, Message, State, open_client
+from postbox.client import (
+    Change,
+    Client,
+    Conversation,
+    Full,
+    Message,
+    State,
+    What,
+    open_client,
+)
 from postbox.client.core import changes as core
 from postbox.client.core import inputs
 from postbox.client.store.store import Store
@@ -419,6 +428,44 @@ def test_what_goes_wrong_is_told_whole_at_the_foot(host: ChatHost) -> None:
             await seat.says("this makes an event of", "at most 65,536")
             assert len(seat.app.writing.composer.text) == 70_000
             assert await seat.client.messages(room) == []
+
+    on_asyncio(talk)
+
+
+def test_a_file_that_cannot_be_read_for_a_while_is_told_and_ends_nothing(host: ChatHost) -> None:
+    (ann,) = names("ann")
+    (of_ann,) = host.tokens(ann)
+
+    async def talk() -> None:
+        async with host.seat(ann, of_ann) as seat:
+            await seat.client.create("alone", ["nobody"])
+            await seat.client.drained()
+            room = await seat.client.create("notes")
+            await seat.client.send(room, "milk")
+            await seat.sees("notes", "alone")
+            await seat.press("home", "enter")
+            await seat.sees("milk · sent")
+            await seat.press("up")
+            shelf = seat.client._shelf
+
+            def fails() -> Store:
+                raise Full("no room for ann.db")
+
+            shelf._open = fails  # type: ignore[method-assign]
+            for key in ("enter", "ctrl+t"):
+                seat.app._front.tell("")
+                await seat.press(key)
+                await seat.says("no room for ann.db")
+            seat.client._news.listeners.tell(Change(What.MESSAGE, room.key))
+            seat.client._news.listeners.tell(Change(What.QUEUE))
+            await seat.pilot.pause(0.2)
+            del shelf._open
+            seat.app._front.tell("")
+            await seat.press("ctrl+t")
+            await seat.sees("refused: there is no such user")
+            await seat.press("escape")
+            await seat.client.send(room, "eggs")
+            await seat.sees("milk", "eggs · sent")
 
     on_asyncio(talk)
 
