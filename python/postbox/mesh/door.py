@@ -208,8 +208,11 @@ class Mesh:
         }
 
     async def leave(self) -> None:
-        """Says goodbye, to a few peers and on the bus, in a second or two."""
-        chau = await self.presence.leave()
+        """Says goodbye, to a few peers and on the bus, in a few seconds at most: a node whose
+        database is away stops all the same, and is missed."""
+        chau = None
+        with trio.move_on_after(GOODBYE_S):
+            chau = await self.presence.leave()
         if chau is not None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._farewell().bring, chau)
@@ -278,6 +281,9 @@ class Mesh:
             ]
         )
 
+
+GOODBYE_S = 2.0
+"""For the goodbye to be in the log, before it is said."""
 
 SETTLED_NS = 1800 * 10**9
 """So long a node that finds no peers, but hears a broker, is taken to know too little to vote."""

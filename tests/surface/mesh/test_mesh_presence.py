@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import trio
 
+from postbox.errors import Unavailable
 from postbox.mesh.background.loops import run_loops
+from postbox.mesh.door import GOODBYE_S
 from postbox.mesh.gossip.presence import AGAIN_NS
 from postbox.mesh.peers.known import Known, Origin
 from postbox.node import Node
 from postbox.trust.authoring import Chau, HeyThere, make_event
+from postbox.world import Pool, Threads
 from support.mesh import BOB, believe, digest, stored, take
 from support.nara import nara_in
 from support.nara_events import Event, read_event, verifies
@@ -18,6 +24,7 @@ from support.town import House, Town, in_town
 
 HERE, THERE = "100.64.0.1", "100.64.0.2"
 AGAIN_S = AGAIN_NS / 1e9
+T = TypeVar("T")
 
 
 async def said(node: Node) -> list[Event]:
@@ -124,6 +131,32 @@ async def test_a_process_that_was_taken_over_from_says_no_goodbye(town: Town) ->
             loops.cancel_scope.cancel()
         assert await box.mesh.presence.leave() is None
         assert await words(box.node) == ["hey-there"]
+
+
+class Away:
+    """Threads of a node whose database is away, from some moment on."""
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self.is_away = False
+
+    async def run(self, pool: Pool, work: Callable[[], T]) -> T:
+        if self.is_away and pool is Pool.WRITER:
+            raise Unavailable("the database does not answer")
+        return await self._threads.run(pool, work)
+
+
+@in_town
+async def test_a_node_whose_database_is_away_leaves_without_a_goodbye(town: Town) -> None:
+    world = town.world(HERE)
+    threads = Away(world.threads)
+    async with town.house(HERE, "box", world=replace(world, threads=threads)) as box:
+        await box.mesh.presence.enter()
+        threads.is_away = True
+        with trio.fail_after(GOODBYE_S + 1):
+            await box.mesh.leave()
+        assert await words(box.node) == ["hey-there"]
+        threads.is_away = False
 
 
 async def acquainted(one: House, other: House) -> None:
