@@ -97,8 +97,8 @@ class Answering:
         before = asked.split(",")[:MAX_ASKED]
         if len(before) >= MAX_ASKED:
             return None
-        found = self._roster.choose(1, purpose="ping", but={target, *before})
-        return found[0].name if found and found[0].name.isascii() else None
+        found = self._roster.one_in_touch({target, *before})
+        return found.name if found is not None and found.name.isascii() else None
 
 
 def _is_first_hand(known: Known) -> bool:

@@ -216,6 +216,17 @@ class Roster:
         ]
         return [self._named[name] for name in choose(candidates, count, purpose, self._draw)]
 
+    def one_in_touch(self, but: Collection[str]) -> Known | None:
+        """Any peer that proved lately that it is there. Strangers ask for one: events, which it
+        takes a while to look through for a thousand peers, are not asked."""
+        found = [
+            one
+            for one in self._named.values()
+            if one.url and self.is_in_touch(one) and one.name not in but
+        ]
+        good = [one for one in found if self.regard(one.name) is Regard.GOOD]
+        return good[int(self._draw() * len(good))] if good else None
+
     def is_here(self, peer: Known) -> bool:
         """In touch, or online by what events say; not while a failure is fresh."""
         is_there = self.is_in_touch(peer) or self.is_online(peer.name) is True
