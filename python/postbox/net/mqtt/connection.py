@@ -105,7 +105,7 @@ class Connection:
 
     async def flush(self) -> None:
         """Until the broker's end has taken all that was published."""
-        while self._pipe.outgoing or not self._sent.is_set():
+        while not self._is_over and (self._pipe.outgoing or not self._sent.is_set()):
             await self._sent.wait()
 
     # -- its life -------------------------------------------------------------------------------
