@@ -17,7 +17,7 @@ import trio
 
 from postbox.mesh.checkpoints import council
 from postbox.mesh.checkpoints.attestations import Proposal, claim_of, encode, propose, vote
-from postbox.mesh.checkpoints.chains import chain_of
+from postbox.mesh.checkpoints.chains import Chain, chain_of
 from postbox.mesh.checkpoints.consensus import CHECK_EVERY_S, INTERVAL_S, WINDOW_S
 from postbox.mesh.checkpoints.council import FINAL, PROPOSE, VOTE, VOTES_AT_ONCE
 from postbox.trust.authoring import (
@@ -112,7 +112,10 @@ class Hall:
         return encode(propose(who, tally, "", self.now_s() if at_s is None else at_s, 1))
 
     def checkpoints(self, house: House, subject: str) -> list[str]:
-        return [link.id for link in chain_of(house.node.ledger.index, subject).links]
+        return [link.id for link in self.chain(house, subject).links]
+
+    def chain(self, house: House, subject: str) -> Chain:
+        return chain_of(house.node.ledger.index, subject, self.now_s())
 
 
 @asynccontextmanager
@@ -183,7 +186,7 @@ def test_once_a_day_each_proposes_and_the_next_goes_on_from_the_last(tmp_path: P
             subjects = [one["subject"] for one in here.said(PROPOSE)]
             assert sorted(subjects) == [f"node{n}" for n in range(7)]
             assert await here.propose()
-            chains = [chain_of(house.node.ledger.index, "node0") for house in here.houses]
+            chains = [here.chain(house, "node0") for house in here.houses]
             assert chains == [chains[0]] * 7
             assert len(chains[0].links) == 2
             assert chains[0].links[1].previous == chains[0].links[0].id

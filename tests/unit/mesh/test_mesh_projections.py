@@ -256,7 +256,8 @@ def test_the_checkpoint_that_counts_is_attested_and_speaks_of_the_latest_time() 
 
     older_news, newer_news = agreed(1_790_000_000, 9), agreed(1_780_000_000, 1)
     forged = agreed(1_795_000_000, 5)
-    rows = [(older_news, Standing.ATTESTED), (newer_news, Standing.ATTESTED)]
+    to_come = agreed(NOW_NS // S + 1, 7)  # two voters would have the last word for ever
+    rows = [(body, Standing.ATTESTED) for body in (older_news, newer_news, to_come)]
     apply(ledger, [[*rows, (forged, Standing.UNPROVEN)]], lambda: None)
     found = views(ledger).checkpoint("bob")
     assert found is not None

@@ -50,9 +50,10 @@ class Chain(NamedTuple):
         return sum(later.previous != earlier.id for earlier, later in pairs)
 
 
-def chain_of(ledger: Ledger, subject: str) -> Chain:
+def chain_of(ledger: Ledger, subject: str, upto_s: int) -> Chain:
     """By what the ledger holds. What is not proved is left out: whoever could have us refer to a
-    checkpoint of its own making would keep us from ever agreeing with others."""
+    checkpoint of its own making would keep us from ever agreeing with others. So is what claims to
+    be of a later second than `upto_s`: it would be the latest for as long as it says."""
     found = ledger.words(
         subject,
         "any",
@@ -61,14 +62,14 @@ def chain_of(ledger: Ledger, subject: str) -> Chain:
         upto_ns=_ANY_TIME_NS,
         most=MOST,
     )
-    return chain_from(_events(found.bodies()))
+    return chain_from(_events(found.bodies()), upto_s)
 
 
-def chain_from(events: Iterable[Event]) -> Chain:
+def chain_from(events: Iterable[Event], upto_s: int) -> Chain:
     links = [
         Link(one.id, one.payload.as_of_time, one.payload.previous_checkpoint_id)
         for one in events
-        if isinstance(one.payload, Checkpoint)
+        if isinstance(one.payload, Checkpoint) and one.payload.as_of_time <= upto_s
     ]
     return Chain(tuple(sorted(links, key=lambda link: (link.as_of_s, link.id))))
 

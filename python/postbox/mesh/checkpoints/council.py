@@ -302,7 +302,7 @@ class Council:
                 total_uptime=seen.uptime_s,
                 start_time=seen.first_start_s,
             )
-            return tally, chain_of(self._ledger, name)
+            return tally, chain_of(self._ledger, name, self._now_s())
 
         return await self._world.threads.run(Pool.READER, work)
 

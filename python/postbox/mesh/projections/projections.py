@@ -85,10 +85,13 @@ class Projections:
         return opinion_of(remarks, self.checkpoint(name), now_s)
 
     def checkpoint(self, name: str) -> Checkpoint | None:
-        """The attested one about this name with the latest `as_of_time`."""
+        """The attested one about this name with the latest `as_of_time` that is not of the future:
+        two voters could else have the last word for ever."""
+        now_s = self._world.clock.now_ns() // 10**9
         told = self._words(name, "any", (Service.CHECKPOINT,), Standing.ATTESTED, MOST_REMARKS)
         about = [one.payload for one in self._read(told) if isinstance(one.payload, Checkpoint)]
-        return max(about, key=lambda one: one.as_of_time, default=None)
+        past = [one for one in about if one.as_of_time <= now_s]
+        return max(past, key=lambda one: one.as_of_time, default=None)
 
     def round_trip_ms(self, observer: str, target: str) -> float | None:
         """The mean of the way's pings that are held."""
