@@ -117,13 +117,13 @@ async def test_a_host_that_sends_too_much_keeps_it_until_there_is_room(
         await ann.post(bob, [b"%d" % n * 600_000])
     await until(partial(_has_come_to, bob, ann, 4))
     await trio.sleep(5)
-    assert await ann.queued(bob) == 4
+    assert await ann.queued(bob) in (3, 4), "one that was on its way is taken yet"
     await until(partial(_has_come_to, bob, ann, 8))
     assert await bob.lost(ann) == 0
 
 
 async def _has_come_to(receiver: Member, sender: Member, seq: int) -> bool:
-    return (await receiver.door.links.place_of(sender.host)).seq == seq
+    return ((await receiver.door.links.place_of(sender.host)).seq or 0) >= seq
 
 
 @among_hosts
