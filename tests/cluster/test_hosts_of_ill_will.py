@@ -123,7 +123,7 @@ async def test_a_host_that_sends_too_much_keeps_it_until_there_is_room(
 
 
 async def _has_come_to(receiver: Member, sender: Member, seq: int) -> bool:
-    return ((await receiver.door.links.place_of(sender.host)).seq or 0) >= seq
+    return (await receiver.door.links.place_of(sender.host)).seq >= seq
 
 
 @among_hosts
