@@ -23,6 +23,7 @@ from support.device_file import (
     do,
     dump,
     hear,
+    message_uuid,
     opened,
     room,
     said,
@@ -235,6 +236,31 @@ def test_what_was_made_of_something_refused_is_tried_again_with_it_and_under_its
         assert len(store.dismiss(room, whole=True)) == 4
         assert locals_of(store) == [uuid(5)]
         assert store.conversations() == []
+
+
+def test_an_answer_to_what_is_gone_from_this_device_is_tried_again_as_no_answer() -> None:
+    """What is here, or the host may have, it goes on to answer."""
+    extra = b"\x82\x04\x01x"
+    with opened() as store:
+        hear(store, *room(), *said(2))
+        gone = send(store, "dismissed", 1).local
+        for number, reply_to in [(2, gone), (3, message_uuid(2)), (4, uuid(99))]:
+            do(store, acts.SendMessage(ROOM, f"text {number}", reply_to, extra), number)
+        codes = ["QUOTA", "DEPENDENCY_REFUSED", "UNKNOWN_TARGET", "NOT_A_MEMBER"]
+        store.settle([Refused(uuid(at), code, "") for at, code in enumerate(codes, 1)], 5)
+        store.again(uuid(2))
+        [row] = store.batch(100, MANY).rows
+        assert act_of(row.body) == acts.SendMessage(ROOM, "text 2", gone, extra)
+        store.settle([Refused(row.sent_as, "DEPENDENCY_REFUSED", "")], 6)
+        store.dismiss(gone)
+        for number in (2, 3, 4):
+            store.again(uuid(number))
+        answers = ["", message_uuid(2), uuid(99)]
+        assert [act_of(row.body) for row in store.batch(100, MANY).rows] == [
+            acts.SendMessage(ROOM, f"text {number}", reply_to, extra)
+            for number, reply_to in zip((2, 3, 4), answers, strict=True)
+        ]
+        assert [each.reply_to for each in store.messages(ROOM)] == ["", *answers]
 
 
 def test_what_was_tried_again_keeps_its_key_when_the_host_has_it() -> None:

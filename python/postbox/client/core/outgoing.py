@@ -6,7 +6,7 @@ newer version, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, assert_never
 
 from msgspec import Struct
@@ -229,6 +229,14 @@ def not_based(body: bytes) -> bytes:
     if not event.basedOnUuid:
         return body
     return _outgoing(replace(act, based_on=""), event.uuid, event.clientTime).body
+
+
+def not_answering(body: bytes, is_here: Callable[[str], bool]) -> bytes:
+    """The same event; of a message that answers one that is not here, without saying so."""
+    event, act = pb.Event.from_binary(body), act_of(body)
+    if not isinstance(act, acts.SendMessage) or not act.reply_to or is_here(act.reply_to):
+        return body
+    return _outgoing(replace(act, reply_to=""), event.uuid, event.clientTime).body
 
 
 # -- requests ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ A row is QUEUED until it is answered, then SENT or REFUSED; KEPT when the stream
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, assert_never
 
 import apsw
@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from postbox.client.core.ids import renewed_uuid
-from postbox.client.core.outgoing import Outgoing, not_based, renamed
+from postbox.client.core.outgoing import Outgoing, not_answering, not_based, renamed
 from postbox.client.core.settle import Refused, Settlement, Stored
 from postbox.client.errors import NotByItself, Unknown
 from postbox.client.facts import Queued, Row, Standing, Waits, Why
@@ -73,6 +73,10 @@ _AGAIN = """update outbox set standing = 0, sent_as = ?, body = ?, uuid = '', tr
     tried_ms = 0, last_error = '', code = '', detail = '', current = x'', is_duplicate = 0,
     caught_up = 0, kept_ms = 0
   where local = ?"""
+
+_TARGET_GONE = ("UNKNOWN_TARGET", "DEPENDENCY_REFUSED")
+"""Refused for another reason, a message may answer one that the host has and this device has not.
+"""
 
 # What makes a conversation stays, since its local uuid is another name of that; so does what the
 # host knows by another name than this device.
@@ -180,15 +184,17 @@ def dismiss_refused(cursor: apsw.Cursor, before_ms: int) -> list[Queued]:
     return gone
 
 
-def again(cursor: apsw.Cursor, local: str) -> list[Queued]:
+def again(cursor: apsw.Cursor, local: str, is_here: Callable[[str], bool]) -> list[Queued]:
     """What was refused is to be sent once more, as something new; and so is all that was made of
-    it, behind it and in order. Raises Unknown, and NotByItself if what it belongs to was refused.
-    """
+    it, behind it and in order. `is_here`: whether there is such a message. Raises Unknown, and
+    NotByItself if what it belongs to was refused."""
     several = _all_of(cursor, local)
     _check_above(cursor, next(row.queued for row in several if row.queued.local == local))
     for row in several:
         its = row.queued.local
         body = not_based(row.body) if its == local else row.body  # SUPERSEDED for ever, else
+        if row.queued.code in _TARGET_GONE:
+            body = not_answering(body, is_here)
         cursor.execute(_AGAIN, (renewed_uuid(row.sent_as), body, its))
     return [queued for row in several if (queued := find(cursor, row.queued.local)) is not None]
 

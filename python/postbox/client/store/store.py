@@ -112,9 +112,10 @@ class Store:
             return outbox.make(cursor, made, now_ms)
 
     def again(self, local: str) -> list[Queued]:
-        """What was refused, and what hangs on it. Raises Unknown and NotByItself."""
+        """What was refused, and what hangs on it. What answers a message that is gone from this
+        device answers none from now on. Raises Unknown and NotByItself."""
         with self._write() as cursor:
-            return outbox.again(cursor, local)
+            return outbox.again(cursor, local, lambda name: message_named(cursor, name) is not None)
 
     def dismiss(self, local: str, *, whole: bool = False) -> list[Queued]:
         """What was refused, and is not to be shown any more; with what hangs on it. Raises Unknown
