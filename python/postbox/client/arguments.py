@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Awaitable, Callable, Collection
 from types import FunctionType, NoneType, UnionType
 from typing import Any, ParamSpec, TypeVar, cast, get_args, get_origin
@@ -14,6 +15,9 @@ T = TypeVar("T")
 
 MOST = 2**31 - 1
 """Things that are asked for at once: more is a mistake, and no wish."""
+
+PAGE = 50
+"""Of them, unless an app says: two screens of a telephone, one of a desk."""
 
 
 def checks_arguments(made: type[T]) -> type[T]:
@@ -26,8 +30,9 @@ def checks_arguments(made: type[T]) -> type[T]:
 
 def checked(call: Callable[P, T]) -> Callable[P, T]:
     """The same. Raises TypeError for what is none of its types, and ValueError for a `limit` that
-    limits nothing. What is awaited is seen to be: a framework that asks whether to await it (a task
-    behind an answer) would run it in a thread otherwise, and drop what it returns."""
+    limits nothing and for seconds that no clock counts. What is awaited is seen to be: a framework
+    that asks whether to await it (a task behind an answer) would run it in a thread otherwise, and
+    drop what it returns."""
     signature = inspect.signature(call, eval_str=True)
     takes = {name: each.annotation for name, each in signature.parameters.items() if name != "self"}
 
@@ -54,6 +59,8 @@ def _check(call: str, name: str, annotation: Any, value: object) -> None:
         raise TypeError(f"{call}(): {name} is {_words(annotation)}, and not {kind}")
     if name == "limit" and isinstance(value, int) and not 0 < value <= MOST:
         raise ValueError(f"{call}(): limit is {value}: at least 1, and at most {MOST}")
+    if annotation is float and not 0 <= cast("float", value) < math.inf:
+        raise ValueError(f"{call}(): {name} is {value}: seconds are a number from 0 on")
 
 
 def _is_one(annotation: Any, value: object) -> bool:

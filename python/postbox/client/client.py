@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import anyio
 
-from postbox.client.arguments import MOST, checks_arguments
+from postbox.client.arguments import MOST, PAGE, checks_arguments
 from postbox.client.changed import named
 from postbox.client.clock import now_ms
 from postbox.client.core import acts, inputs
@@ -40,7 +40,7 @@ from postbox.client.facts import (
 )
 from postbox.client.incoming import Incoming
 from postbox.client.listening import Changes
-from postbox.client.naming import Named, NamedMessage, key_of, uuid_of
+from postbox.client.naming import Named, NamedMessage, answered_key, key_of, uuid_of
 from postbox.client.news import News, Status
 from postbox.client.running import Running
 from postbox.client.shelf import Shelf
@@ -49,9 +49,6 @@ from postbox.client.typing import OwnTyping
 from postbox.world import World
 
 T = TypeVar("T")
-
-PAGE = 50
-"""Messages or conversations: two screens of a telephone, one of a desk."""
 
 
 @checks_arguments
@@ -150,7 +147,8 @@ class Client:
         ValueError: more than 64 KiB."""
         found = await self._conversation(conversation)
         local = once_uuid(once) if once else ""
-        queued = await self._do(acts.SendMessage(found.key, text, key_of(reply_to), extra), local)
+        answered = await answered_key(self._shelf, reply_to)
+        queued = await self._do(acts.SendMessage(found.key, text, answered, extra), local)
         self._typing.sent(found.key, found.uuid)
         return _there(await self._see(lambda store: store.sent(queued.local)))
 
@@ -293,7 +291,7 @@ class Client:
 
     async def dismiss_refused(self, older_than_s: float = 0.0) -> int:
         """All that was refused and was made longer ago than that, each as a whole; how many. For
-        what runs with nobody there who looks."""
+        what runs with nobody there who looks. Raises ValueError."""
         before_ms = now_ms(self._world.clock) - round(min(older_than_s, MOST) * 1_000)
         return await self._drop(lambda store: store.dismiss_refused(before_ms))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from postbox.client.arguments import checks_arguments
+from postbox.client.arguments import PAGE, checks_arguments
 from postbox.client.core.acts import Act, Foreign
 from postbox.client.core.forms import FIRST_FOREIGN, LAST_FOREIGN
 from postbox.client.core.overlay import custom_made
@@ -13,8 +13,6 @@ from postbox.client.facts import Conversation, Custom, Queued
 from postbox.client.naming import Named, key_of
 from postbox.client.shelf import Shelf
 from postbox.rpc.fields import bytes_field
-
-PAGE = 50
 
 
 @checks_arguments

@@ -100,6 +100,25 @@ async def test_a_page_has_at_least_one_thing(street: Street) -> None:
                 await called(ann.client, call, **given)
 
 
+@in_street
+async def test_seconds_are_a_number_from_0_on(street: Street) -> None:
+    ann = await street.phone("ann")
+    await ann.client.create("lunch", ["nobody"])
+    await ann.client.drained()
+    seconds = [
+        (call, name)
+        for call, takes in CALLS.items()
+        for name, value in takes.items()
+        if isinstance(value, float)
+    ]
+    assert ("dismiss_refused", "older_than_s") in seconds
+    for call, name in seconds:
+        for wrong in (float("nan"), float("inf"), float("-inf"), -1, -(10**30)):
+            with pytest.raises(ValueError, match=rf"^{call}\(\): {name} is {wrong}: seconds"):
+                await called(ann.client, call, **{**CALLS[call], name: wrong})
+    assert len(await ann.client.queue()) == 1
+
+
 def test_there_is_no_other_call_that_is_given_something() -> None:
     public = {name: call for name, call in vars(Client).items() if inspect.isfunction(call)}
     takes = {

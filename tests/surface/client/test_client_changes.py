@@ -68,6 +68,30 @@ async def test_a_change_says_the_key_of_what_was_made_here_from_its_making_on(
         assert reply.reply_to == heard.key
 
 
+@in_street
+async def test_what_a_message_answers_has_its_key_from_its_making_on(street: Street) -> None:
+    ann, bob = await street.phone("ann"), await street.phone("bob")
+    room = await street.room(ann, bob)
+    mine = await ann.client.send(room, "Noodles?")
+    await bob.shows(room, "Noodles?")
+    await until(ann.is_settled)
+    theirs = await bob.client.send(room, "Rice")
+    await ann.shows(room, "Noodles?", "Rice")
+    own, heard = await ann.client.messages(room)
+    assert own.key == mine.key != own.uuid
+    ann.lose_network()
+    elsewhere = "00000000-0000-8000-8000-000000000007"  # the host may have it
+    for name, key in [
+        (own.uuid, own.key),
+        (own.uuid.upper(), own.key),
+        (heard.uuid.upper(), heard.key),
+        (elsewhere, elsewhere),
+        ("", ""),
+    ]:
+        assert (await ann.client.send(room, "so be it", name)).reply_to == key
+    assert theirs.key != heard.key
+
+
 async def is_called(client: Client, room: str, name: str) -> bool:
     found = await client.conversation(room)
     return found is not None and found.name == name
