@@ -17,7 +17,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "INVALID": "the host does not understand what it is asked: one of the two may be too old",
     "TOO_LARGE": "that was too much at once; it is sent in smaller parts",
     "NOT_A_MEMBER": "the user is not in that conversation",
-    "DISPLACED": "this device is open elsewhere, by a copy of its file: take_over() takes it back",
+    "DISPLACED": "this device may be open elsewhere, too; it comes back by itself, once",
     "STOPPING": "the host is being stopped; it is called again until it is back",
     "RESTARTING": "the host is being stopped, and says when to come back; it is called again then",
     "UNAVAILABLE": "the host cannot write or read just now; it is called again until it can",
@@ -29,6 +29,9 @@ MEANINGS: Final[Mapping[str, str]] = {
 }
 """Of each code that a machine tells (docs/protocol/clients.md, "Codes"), and what to do. A host
 mostly has better words of its own."""
+
+COPY = "this device is open elsewhere, by a copy of its file: take_over() takes it back"
+"""Whatever the host says: once it is displaced it does not come back by itself."""
 
 
 class Reasons:
@@ -45,9 +48,11 @@ class Reasons:
         """Why there is no new one; empty: there is."""
         self._of_token = text
 
-    def text_of(self, code: str) -> str:
-        """Empty for no code: nothing is wrong."""
+    def text_of(self, code: str, status: str = "") -> str:
+        """Empty for no code: nothing is wrong. `status`: of the connection."""
         if not code:
             return ""
+        if status == "displaced":
+            return COPY
         text = self._said.get(code) or MEANINGS.get(code) or f"the host says {code}"
         return f"{text}; {self._of_token}" if code in SIGN_IN and self._of_token else text

@@ -98,7 +98,9 @@ class Running:
             case actions.AskToken():
                 self._begin("token", self._ask_token)
             case actions.Tell(status, why):
-                self._news.is_now(Status(status, why, self._reasons.text_of(why), self._next_s))
+                self._news.is_now(
+                    Status(status, why, self._reasons.text_of(why, status), self._next_s)
+                )
             case _:
                 assert_never(action)
 

@@ -179,6 +179,7 @@ async def test_a_request_of_its_own_that_comes_late_costs_a_device_a_pause(stree
         await until(ann.is_live)
         late = await street.phone("ann")
         await until(lambda: ann.client.status.why == "DISPLACED")
+        assert "take_over" not in ann.client.status.text, "it comes back by itself"
         await late.switch_off()
         await ann.client.create("meanwhile")
         await ann.client.drained()
@@ -208,6 +209,7 @@ async def one_stops(street: Street, stops: Phone, lives: Phone, streams: int) ->
     await until(lives.is_live)
     await trio.sleep(COPY_S / 4)
     assert stops.client.status.connection == "displaced"
+    assert "take_over" in stops.client.status.text
     assert lives.is_live()
     assert len(street.host.asked_for(STREAM)) == streams
     with pytest.raises(Displaced):

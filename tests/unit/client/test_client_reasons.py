@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from postbox.client.core.apply import EPOCH_CHANGED
-from postbox.client.reasons import MEANINGS, Reasons
+from postbox.client.reasons import COPY, MEANINGS, Reasons
 from postbox.client.transport.contract import Code
 from postbox.clients.serving.streams import Why
 
@@ -22,6 +22,15 @@ def test_every_code_that_a_machine_tells_has_a_text(code: str) -> None:
     assert reasons.text_of(code) == "the host's own words"
     reasons.hear(code, "")
     assert reasons.text_of(code) == MEANINGS[code]
+
+
+def test_only_a_device_that_stays_displaced_is_to_be_taken_over() -> None:
+    reasons = Reasons()
+    assert "take_over" not in reasons.text_of("DISPLACED", "offline")
+    assert "by itself" in reasons.text_of("DISPLACED", "offline")
+    reasons.hear("DISPLACED", "another stream of this device is live")
+    assert reasons.text_of("DISPLACED", "displaced") == COPY
+    assert "take_over" in COPY
 
 
 def test_a_code_of_a_newer_host_has_one_too_and_nothing_wrong_has_none() -> None:
