@@ -356,20 +356,22 @@ class Client:
         return queued
 
     async def _put(self, work: Callable[[Store], list[Queued]]) -> list[Queued]:
-        try:
-            several = await self._shelf.write(work)
-        except anyio.get_cancelled_exc_class():  # by asyncio itself: it may be there all the same
-            self._running.tell(inputs.Made(1))
-            raise
-        self._news.moved(several)
+        several = await self._write(work)
         waiting = [queued for queued in several if queued.standing is Standing.QUEUED]
         self._running.tell(inputs.Made(len(waiting)))
         return several
 
     async def _drop(self, work: Callable[[Store], list[Queued]]) -> int:
-        gone = await self._shelf.write(work)
-        self._news.moved(gone)
-        return len(gone)
+        return len(await self._write(work))
+
+    async def _write(self, work: Callable[[Store], list[Queued]]) -> list[Queued]:
+        try:
+            several = await self._shelf.write(work)
+        except anyio.get_cancelled_exc_class():  # by asyncio itself: it may be there all the same
+            self._running.given_up()
+            raise
+        self._news.moved(several)
+        return several
 
     def _new_local(self) -> str:
         return text_of(self._world.new_id())

@@ -128,12 +128,12 @@ class Listeners:
 
     def __init__(self) -> None:
         self._all: list[weakref.ref[Listener]] = []
-        self._is_over = False
+        self.are_over = False
 
     def listen(self) -> Listener:
         made = Listener()
         self._all.append(weakref.ref(made))
-        if self._is_over:
+        if self.are_over:
             made.end()
         return made
 
@@ -142,7 +142,7 @@ class Listeners:
             listener.tell(changes)
 
     def end(self) -> None:
-        self._is_over = True
+        self.are_over = True
         for listener in self._living():
             listener.end()
 

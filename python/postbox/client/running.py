@@ -22,6 +22,7 @@ from postbox.client.core.machine import Machine
 from postbox.client.credentials import Credentials
 from postbox.client.errors import AnotherOwner, SignInNeeded
 from postbox.client.following import Stream
+from postbox.client.listening import EVERYTHING
 from postbox.client.news import News, Status
 from postbox.client.offering import Queue
 from postbox.client.reasons import Reasons
@@ -126,6 +127,11 @@ class Running:
         self._reasons.hear_of_token("")
         self.tell(inputs.SignedIn())
 
+    def given_up(self) -> None:
+        """By who wrote and was cancelled: a thread may have written it, or be at it still."""
+        if not self._news.listeners.are_over:
+            self._tasks.start_soon(self._look_anew)
+
     async def older(self, conversation: str, before_seq: int, limit: int) -> bool:
         return await self._queue.older(conversation, before_seq, limit)
 
@@ -163,6 +169,11 @@ class Running:
             await anyio.sleep(PRUNE_EVERY_S)
             with suppress(Failure):
                 await self._shelf.write(lambda store: store.prune(now_ms(self._world.clock)))
+
+    async def _look_anew(self) -> None:
+        await self._shelf.write(lambda store: None)  # its turn comes behind that thread's
+        self.tell(inputs.Made(1))
+        self._news.listeners.tell(EVERYTHING)
 
     async def _ask_token(self, scope: anyio.CancelScope) -> None:
         try:

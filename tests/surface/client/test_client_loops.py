@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import anyio
 import pytest
 import trio
 
-from postbox.client import Client, DatabaseInUse, State, open_client
+from postbox.client import Changes, Client, DatabaseInUse, State, What, open_client
 from postbox.client.store.store import Store
 from postbox.world import system_world
 from support.client_door import Door, door_at
 from support.client_wires import ANY, ANY_ASYNCIO, GRPC, Way
 from support.serving import served
+
+T = TypeVar("T")
 
 PATIENCE_S = 60
 
@@ -92,6 +95,61 @@ async def test_on_asyncio_a_call_that_is_given_up_by_a_timeout_leaves_the_client
                 await shows(ann, room, *(f"message {number}" for number in range(20)))
 
         await ANY_ASYNCIO.run(talk)
+
+
+async def test_on_asyncio_what_a_call_that_is_given_up_has_dropped_or_made_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is on disk, and not before: who is told looks."""
+    nowhere = "http://127.0.0.1:9"
+    async with host(tmp_path) as (door, _):
+        token = door.token("ann", "phone")
+
+    async def talk() -> None:
+        async with open_client(nowhere, token, tmp_path / "ann.db") as ann:
+            changes = ann.changes()
+            await cancelled_in(monkeypatch, "make", lambda: ann.create("lunch"))
+            [room] = await looked_at(changes, ann.conversations, 1)
+            await ann._shelf.write(lambda store: store.refuse(room.key, "QUOTA", "no more"))
+            changes = ann.changes()
+            await cancelled_in(monkeypatch, "dismiss", lambda: ann.dismiss(room.key))
+            await looked_at(changes, ann.queue, 0)
+
+    await ANY_ASYNCIO.run(talk)
+
+
+async def cancelled_in(
+    monkeypatch: pytest.MonkeyPatch, name: str, call: Callable[[], Coroutine[Any, Any, object]]
+) -> None:
+    """By asyncio itself, while a thread is in that method of the store, which takes a while yet."""
+    has_begun, may_end = threading.Event(), threading.Event()
+    method = getattr(Store, name)
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        has_begun.set()
+        assert may_end.wait(PATIENCE_S)
+        return method(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, name, slow)
+        calling = asyncio.create_task(call())
+        while not has_begun.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    asyncio.get_running_loop().call_later(0.05, may_end.set)
+
+
+async def looked_at(
+    changes: Changes, look: Callable[[], Awaitable[list[T]]], count: int
+) -> list[T]:
+    """What is there when it is told that something changed, and at no other time."""
+    with anyio.fail_after(PATIENCE_S):
+        async for change in changes:
+            if change.what is not What.STATUS and len(found := await look()) == count:
+                return found
+    raise AssertionError("nothing is told")
 
 
 async def given_up(client: Client) -> None:
