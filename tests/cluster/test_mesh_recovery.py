@@ -198,6 +198,17 @@ async def test_a_node_that_knows_where_it_was_asks_for_nothing_but_what_is_new(
             assert (asked["mode"], int(asked["cursor"])) == ("page", newest_ns - OVERLAP_NS)
 
 
+@in_town
+async def test_of_peers_that_gave_samples_only_the_rounds_ask_for_all(town: Town) -> None:
+    async with naras(town, HISTORY, HISTORY):
+        async with town.house(ME, "me", peers=urls(1, 2)) as me:
+            with in_small(), pytest.MonkeyPatch.context() as patch:
+                patch.setattr(recovery_rules, "TARGET", {"medium": 100})
+                await me.mesh.recovery.run()
+                assert 100 <= len(me.node.ledger.index) < len(HISTORY)
+            assert [known.cursor_ns for known in me.mesh.peers.configured] == [0, 0]
+
+
 # -- peers that fail ------------------------------------------------------------------------------
 
 

@@ -141,6 +141,7 @@ class _Asking:
                 await roster.gave(known, self._report)
         if self._plan.has_told(known.url):
             roster.succeeded(known)
+        if self._plan.is_whole(known.url):  # of who gave samples, the rounds ask for the rest
             roster.walked(known, self._newest_ns)
 
     async def _follow_plan(self) -> None:
