@@ -78,8 +78,18 @@ mosquitto: .make/venv
 			|| echo "that failed: the tests that need Mosquitto cannot run" >&2; \
 	else echo "Mosquitto is not installed, so its tests are skipped (Debian: apt-get install mosquitto)" >&2; fi
 
+# The browser that tests look at the pages with (tests/support/chromium.py), in the same way.
+.PHONY: chromium
+chromium: .make/venv
+	@PYTHONPATH=tests $(BIN)/python -m support.chromium >/dev/null 2>&1 && exit; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing Chromium for the tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null \
+			|| echo "that failed: the tests that need Chromium cannot run" >&2; \
+	else echo "Chromium is not installed, so its tests are skipped (Debian: apt-get install chromium)" >&2; fi
+
 .PHONY: test
-test: .make/core postgres mosquitto ## cargo test, pytest, the import contracts and the stub of the core
+test: .make/core postgres mosquitto chromium ## cargo test, pytest, the import contracts and the stub of the core
 	@mkdir -p .make
 	cargo test --workspace --quiet $(LOCKED) 2>&1 | tee .make/cargo-test.log
 	$(MAKE) --no-print-directory structure

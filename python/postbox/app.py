@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import trio
 
@@ -64,6 +64,7 @@ from postbox.net.limits import DEFAULT_LIMITS, Limits
 from postbox.net.server import TcpAddress, serve
 from postbox.net.tls import server_tls
 from postbox.node import Node, node_in
+from postbox.page.files import FOLDERS, ICON, Files
 from postbox.rules import Payer
 from postbox.world import World
 
@@ -79,6 +80,8 @@ ROUTES: dict[str, Door] = {
     **dict.fromkeys(HOST_PATHS.values(), "hosts"),
     **dict.fromkeys(CLIENT_PATHS.values(), "clients"),
     **dict.fromkeys(HEALTH_PATHS, "node"),
+    **{f"/{folder}/": "page" for folder in FOLDERS},
+    ICON: "page",
 }
 
 
@@ -212,6 +215,9 @@ class _Serving:
             called = hosts.make_app()
             doors = [(f"/{service}/", called) for service in SERVICES]
             doors.append((f"/{CLIENT_SERVICE}/", clients.make_app()))
+            if node.config.page.enabled:
+                files = cast("ASGIFramework", Files())
+                doors += [(path, files) for path in (ICON, *(f"/{folder}" for folder in FOLDERS))]
             app = routed(doors, mesh.make_app(about))
             await self._answer(app, mesh, hosts, clients, stop, ready)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `render` gives: Prometheus' text format, which every version of it reads."""
 
-Door: TypeAlias = Literal["mesh", "hosts", "clients", "node"]
+Door: TypeAlias = Literal["mesh", "hosts", "clients", "node", "page"]
 Source: TypeAlias = Literal["peer", "import"]
 Taken: TypeAlias = Literal["imported", "duplicate", "pruned", "rejected", "filtered"]
 Pulled: TypeAlias = Literal["done", "failed"]
@@ -42,8 +42,8 @@ _STATUSES = frozenset(status.value for status in HTTPStatus)
 
 
 class Metrics:
-    """`routes`: the paths that are counted by name, and whose they are; any other is `other`, and
-    counts for the mesh."""
+    """`routes`: the paths that are counted by name, and whose they are; a folder, as `/chat/`, has
+    all that is in it. Any other path is `other`, and counts for the mesh."""
 
     def __init__(self, routes: Mapping[str, Door] | None = None) -> None:
         # Here and not above: it loads an HTTP server of its own, in some 80 ms, and not every
@@ -146,8 +146,9 @@ class Metrics:
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """`route`: the request's path."""
-        door = self._routes.get(route, "mesh")
-        known = route if route in self._routes else OTHER
+        folder = f"/{route.split('/', 2)[1]}/" if route.startswith("/") else OTHER
+        known = next((name for name in (route, folder) if name in self._routes), OTHER)
+        door = self._routes.get(known, "mesh")
         code = str(status) if status in _STATUSES else OTHER
         self._requests.labels(door, known, code).inc()
         self._seconds.labels(door, known).observe(seconds)

@@ -91,6 +91,8 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         events_per_second = 7
         burst = 700
         origins = ["https://App.example:443", "http://localhost:3000/"]
+        [page]
+        enabled = false
         [log]
         level = "debug"
         format = "json"
@@ -127,6 +129,7 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
     assert (read.clients.token_days, read.clients.max_devices) == (7, 4)
     assert (read.clients.events_per_second, read.clients.burst) == (7, 700)
     assert read.clients.origins == ("https://app.example", "http://localhost:3000")
+    assert read.page.enabled is False
     assert (read.log.level, read.log.format) == ("debug", "json")
     assert read.metrics.networks == ()
     unchanged = [

@@ -12,7 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from postbox import core
 from postbox.metrics import CONTENT_TYPE, Door, Metrics, Source, Taken
 
-ROUTES: dict[str, Door] = {"/api/sync": "mesh", "/ping": "mesh", "/readyz": "node"}
+ROUTES: dict[str, Door] = {
+    "/api/sync": "mesh",
+    "/ping": "mesh",
+    "/readyz": "node",
+    "/chat/": "page",
+}
 
 NAMES = {
     "postbox_requests": "counter",
@@ -109,6 +114,14 @@ def test_paths_and_statuses_that_nobody_knows_are_one_series(metrics: Metrics) -
     assert series(metrics) == before + 1
     assert samples(metrics)["postbox_requests_total", "mesh", "other", "404"] == 1_001
     assert samples(metrics)["postbox_requests_total", "mesh", "other", "other"] == 7
+
+
+def test_a_folder_has_whatever_is_in_it(metrics: Metrics) -> None:
+    for path in ("/chat", "/chat/", "/chat/sync.js", "/chat/a/b", "/chatter", "chat/", ""):
+        metrics.request(path, 200, 0.1)
+    told = samples(metrics)
+    assert told["postbox_requests_total", "page", "/chat/", "200"] == 4
+    assert told["postbox_requests_total", "mesh", "other", "200"] == 3
 
 
 def test_what_is_alarmed_about_is_there_from_the_beginning(metrics: Metrics) -> None:

@@ -384,6 +384,12 @@ class ClientsConfig(Struct, frozen=True):
     ] = ()
 
 
+class PageConfig(Struct, frozen=True):
+    """Pages for a browser, at the node's address: the operator's at `/`, the chat's at `/chat`."""
+
+    enabled: Annotated[bool, Flag(), Key("whether this node has them")] = True
+
+
 class LogConfig(Struct, frozen=True):
     """What the node says on stderr."""
 
@@ -412,5 +418,6 @@ class Config(Struct, frozen=True):
     mesh: MeshConfig = MeshConfig()
     hosts: HostsConfig = HostsConfig()
     clients: ClientsConfig = ClientsConfig()
+    page: PageConfig = PageConfig()
     log: LogConfig = LogConfig()
     metrics: MetricsConfig = MetricsConfig()

@@ -1,0 +1,51 @@
+"""One Chromium a worker, people who sit at it, and real nodes to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from support.chromium import Visitor, chromium
+from support.command import served
+
+Serve = Callable[..., str]
+Visit = Callable[[], Visitor]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def visitor(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+    """Each call is somebody else. POSTBOX_PICTURES: a folder that keeps the pictures."""
+    folder = Path(os.environ.get("POSTBOX_PICTURES", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    visitors: list[Visitor] = []
+
+    def visit() -> Visitor:
+        visitors.append(Visitor(browser.new_context(), folder))
+        return visitors[-1]
+
+    yield visit
+    for one in visitors:
+        one.context.close()
+    assert [each for one in visitors for each in one.complaints] == []
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """`serve(home, *words)`: a node of this home on a free port, until the test ends; its URL."""
+    with ExitStack() as nodes:
+
+        def start(home: Path, *words: str | Path) -> str:
+            return nodes.enter_context(served(home, *words))
+
+        yield start
