@@ -88,6 +88,7 @@ def in_small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recovery_rules, "SAMPLE", 100)
         patch.setattr(recovery_rules, "USUAL_EVENTS", 1_000)
+        patch.setattr(recovery_rules, "MOST_EVENTS", 1_000)
         patch.setattr(pulling, "PAGE_EVENTS", 100)
         patch.setattr(pulling, "MIN_EVENTS", 50)
         yield

@@ -12,6 +12,7 @@ import trio
 
 from postbox.errors import Fault
 from postbox.mesh.calling.introductions import Met
+from postbox.mesh.calling.pull import EndlessPages
 from postbox.mesh.door import Mesh
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers import roster as rosters
@@ -139,6 +140,40 @@ async def test_what_whoever_is_in_a_peers_place_does_is_not_held_against_the_pee
         await roster.failed(bob, TooLarge("21 MiB"))
         assert list(roster.accused()) == ["bob"]
         assert roster.regard("bob") is Regard.GOOD
+
+
+@in_town
+async def test_a_relay_at_a_place_that_others_told_gets_no_honest_peer_banned(town: Town) -> None:
+    """It signs what it answers, whatever it was asked. Where it says itself that it is, it is
+    thought to have been asked what was asked."""
+    endless = EndlessPages("after a page that is not the one between")
+    forged = Report(imported=0, rejected=Counter({"id_mismatch": 40}))
+    async with door(town) as (_, mesh):
+        roster = mesh.peers
+        roster.told("bob", URL)
+        roster.heard("cat", OTHER_URL)
+        for name in ("bob", "cat"):
+            known = roster.get(name)
+            assert known is not None
+            roster.met(known, met(name))
+            roster.succeeded(known)
+            for _ in range(4):
+                await roster.failed(known, endless)
+                await roster.gave(known, forged)
+        assert (roster.regard("bob"), roster.regard("cat")) == (Regard.DEMOTED, Regard.BANNED)
+
+
+@in_town
+async def test_an_older_hello_does_not_make_a_place_a_peers_own(town: Town) -> None:
+    async with door(town) as (_, mesh):
+        roster = mesh.peers
+        roster.heard("bob", URL, at_ns=2)
+        roster.heard("bob", OTHER_URL, at_ns=1)
+        bob = roster.get("bob")
+        assert bob is not None
+        assert (bob.url, bob.is_at_its_place) == (URL, True)
+        bob.url = OTHER_URL
+        assert not bob.is_at_its_place
 
 
 @in_town

@@ -13,7 +13,7 @@ from postbox.mesh.calling.introductions import MeetingFault
 from postbox.mesh.calling.pull import EndlessPages
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.offences import MALFORMED, UNPROVED, charge_in, charge_of
-from postbox.mesh.peers.standing_rules import Offence
+from postbox.mesh.peers.standing_rules import MILD, Offence
 from postbox.net.faults import BadAnswer, TooLarge, TooSlow, Unreachable
 
 
@@ -38,6 +38,22 @@ def test_only_what_no_honest_peer_brings_about_is_held_against_it(
 ) -> None:
     charge = charge_of(fault, answered_before=True)
     assert (charge and charge.offence) == offence
+
+
+@pytest.mark.parametrize(
+    ("fault", "offence"),
+    [
+        (Lied("x"), Offence.LIED),
+        (EndlessPages("x"), Offence.ASTRAY),
+        (TooLarge("x"), Offence.STALLED),
+    ],
+)
+def test_what_a_relay_can_bring_about_bans_nobody(fault: Fault, offence: Offence) -> None:
+    """The answer is signed, the question is not; a lie is one whatever was asked."""
+    charge = charge_of(fault, answered_before=True, at_its_place=False)
+    assert charge is not None
+    assert charge.offence is offence
+    assert (offence in MILD) == (offence is not Offence.LIED)
 
 
 @pytest.mark.parametrize("fault", [TooSlow("x"), TooLarge("x")])

@@ -276,6 +276,16 @@ def test_who_says_that_it_has_much_may_give_as_much() -> None:
     assert not trial.paged("a", 0, MOST_EVENTS + 1)
 
 
+def test_who_does_not_tell_how_much_it_has_may_have_the_largest_memory() -> None:
+    """A nara, for example; its pages are thought to cost what usual ones do all the same."""
+    trial = met("a", has=None)
+    trial.next("a")
+    trial.sampled("a", 0)
+    trial.next("a")
+    assert trial.paged("a", 0, 2 * MOST_EVENTS - 100)
+    assert not trial.paged("a", 0, 1)
+
+
 # -- the end ---------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,8 @@ the peer's pages from where it was, again and again, with a pause that differs f
 
 A round begins an hour before the newest event that the last one saw, since events may arrive at
 the peer later than they were made. What came even later is found by the rounds that begin at the
-beginning: the first one, the one after a failure, and every so many.
+beginning: the first one, the one after a failure, and every so many. Such a walk may be a long one:
+what interrupts it, the next round goes on with, where it was.
 
 The log has a line when a peer begins to answer, to fail in some way, or to make us wait, and none
 for each time that it does so again.
@@ -11,13 +12,15 @@ for each time that it does so again.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import trio
 
 from postbox.errors import Fault
 from postbox.logs import get, limited
 from postbox.mesh.calling.client import Busy, Peer, Stranger
 from postbox.mesh.calling.introductions import Met
-from postbox.mesh.calling.pull import EndlessPages, Progress, Pulled, pull
+from postbox.mesh.calling.pull import EndlessPages, PageWalk
 from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.peers.known import Contact, Known
 from postbox.mesh.peers.roster import Roster
@@ -36,10 +39,11 @@ FIRST_RETRY_S = 2.0
 """After a failure; it doubles up to the pause."""
 MOST_NEW = 2 * 320_000
 """Events of one walk that were new: twice the largest memory mode, or twice what the peer says that
-it has, if that is more. One that goes on makes them up; what came stays, and is forgotten first."""
-ROUND_S = 6 * 3600.0
-"""For a walk through all that a peer has: the largest ledger, 20 million events, at half a megabyte
-a second. A peer could go on for ever with events that it makes up, a full page a minute."""
+it has, if that is more, however long it takes. One that goes on makes them up; what came stays, and
+is forgotten first."""
+ROUND_S = 3600.0
+"""Then a round ends, at the end of a page, and the next one goes on there: what came is judged, the
+place is noted, and who is there is asked anew. A slow line is no offence."""
 
 
 class Keeper:
@@ -67,6 +71,7 @@ class Keeper:
         self._rounds = 0  # since the last one that began at the beginning
         self._is_first = True  # of the rounds
         self._failures = 0  # in a row
+        self._walk: _Walk | None = None  # that is under way, or was interrupted
 
     async def run(self) -> None:
         while True:
@@ -75,74 +80,79 @@ class Keeper:
             await trio.sleep(pause_s)
 
     async def round(self) -> float:
-        """One walk. The seconds until the next."""
+        """One walk, or a part of one. The seconds until the next."""
         if self._roster.regard(self._link.name) is Regard.BANNED:
             self._link.contact = Contact.BANNED
             return self._next_s(None)
         self._link.contact, self._link.next_ns = Contact.PULLING, 0
         try:
-            pulled = await self._bounded_walk()
+            came = await self._go_on()
         except Fault as fault:
             await self._failed(fault)
             return self._next_s(fault)
-        await self._succeeded(pulled)
+        await self._succeeded(came)
         return self._next_s(None)
 
-    async def _bounded_walk(self) -> Pulled:
-        with trio.move_on_after(ROUND_S):
-            return await self._walk()
-        raise EndlessPages(
-            f"{self._link.url} had more after {ROUND_S / 3600:g} hours: its pages may have no end."
-            " What came before was taken"
-        )
-
-    async def _walk(self) -> Pulled:
+    async def _go_on(self) -> Report:
+        """What this round has brought."""
         met = await self._peer.meet()
         self._roster.met(self._link, met)
-        since_ns = 0 if self._is_whole() else self._since_ns()
-        count = self._counting(most_new(met))
-        return await pull(self._peer, self._intake, "page", count, since_ns=since_ns)
+        walk = self._walk = self._walk_with(met)
+        came, until_s = Report(), self._world.clock.elapsed_s() + ROUND_S
+        has_more = True
+        while has_more and self._world.clock.elapsed_s() < until_s:
+            has_more = await walk.pages.step()
+            self._count(walk.pages.taken, came)
+            require_end(self._link, walk.pages.report, most_new(met))
+        pages = walk.pages
+        self._roster.walked(self._link, pages.reached_ns if has_more else pages.newest_ns)
+        if not has_more:
+            self._walk, self._is_first = None, False
+            self._rounds += 1
+        return came
+
+    def _walk_with(self, met: Met) -> _Walk:
+        walk = self._walk
+        if walk is not None and walk.name == met.name:
+            return walk
+        is_whole = self._is_whole()
+        since_ns = 0 if is_whole else self._since_ns()
+        return _Walk(met.name, is_whole, PageWalk(self._peer, self._intake, since_ns))
 
     def _is_whole(self) -> bool:
         """The first round is not, of a peer that was walked through before this node started."""
         is_due = self._rounds % WHOLE_EVERY == 0
         return self._failures > 0 or (is_due and not (self._is_first and self._link.cursor_ns))
 
-    def _counting(self, most: int) -> Progress:
-        """Counts each page when it is taken: a walk that fails later has brought it as well."""
-        link, imported, rejected = self._link, self._link.imported, self._link.rejected
-
-        def count(so_far: Report) -> None:
-            link.imported = imported + so_far.imported
-            link.rejected = rejected + so_far.rejected.total()
-            require_end(link, so_far, most)
-
-        return count
+    def _count(self, taken: Report, came: Report) -> None:
+        """Each page when it is taken: a walk that fails later has brought it as well."""
+        came.add(taken)
+        self._link.imported += taken.imported
+        self._link.rejected += taken.rejected.total()
 
     def _since_ns(self) -> int:
         """An event may say that it is of the future; what comes until then is not to be missed."""
         return max(0, min(self._link.cursor_ns, self._world.clock.now_ns()) - OVERLAP_NS)
 
-    async def _succeeded(self, pulled: Pulled) -> None:
+    async def _succeeded(self, came: Report) -> None:
         self._failures = 0
-        self._rounds += 1
-        self._is_first = False
         self._metrics.pull("done")
         self._roster.succeeded(self._link)
-        self._roster.walked(self._link, pulled.newest_ns)
-        await self._roster.gave(self._link, pulled.report)
+        await self._roster.gave(self._link, came)
         self._link.pulls += 1
         self._enter(Contact.REACHED, None)
-        report = pulled.report
-        if report.imported or report.rejected:
-            refused = report.rejected.total()
+        if came.imported or came.rejected:
+            refused = came.rejected.total()
             self._log.info(
-                "pulled", name=self._link.name, new_events=report.imported, refused=refused
+                "pulled", name=self._link.name, new_events=came.imported, refused=refused
             )
 
     async def _failed(self, fault: Fault) -> None:
         self._failures += 1
         self._rounds = 0
+        is_whole = self._walk is not None and self._walk.is_whole
+        if isinstance(fault, EndlessPages) or not is_whole:
+            self._walk = None
         await self._roster.failed(self._link, fault)
         self._metrics.pull("failed")
         is_waiting = isinstance(fault, Stranger)
@@ -168,6 +178,14 @@ class Keeper:
         drawn = int.from_bytes(self._world.random.bytes(4), "big") / 2**32
         pause_s *= 1 + JITTER * (2 * drawn - 1)
         return max(pause_s, fault.wait_s) if isinstance(fault, Busy) else pause_s
+
+
+class _Walk(NamedTuple):
+    """With the peer of this name. `is_whole`: it began at the beginning."""
+
+    name: str
+    is_whole: bool
+    pages: PageWalk
 
 
 def most_new(met: Met) -> int:

@@ -23,7 +23,7 @@ from postbox.mesh.boot.recovery_rules import (
     goal_of,
 )
 from postbox.mesh.calling.client import Peer
-from postbox.mesh.calling.pull import PageWalk, ask
+from postbox.mesh.calling.pull import EndlessPages, PageWalk, ask
 from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.roster import Roster
@@ -97,8 +97,8 @@ class Attempt:
         self.tell()
 
     async def _failed(self, known: Known, fault: Fault) -> None:
+        await self._means.roster.failed(known, fault)  # before all may be over
         self.plan.failed(known.url)
-        await self._means.roster.failed(known, fault)
         _LOG.info("a peer gives no more for now", url=known.url, why=str(fault))
 
     def took(self, known: Known, report: Report) -> None:
@@ -183,7 +183,7 @@ class _Asking:
         try:
             while await walk.step():
                 if not self._paged(walk.taken):
-                    await self._flooded(walk.report)
+                    self._leave(walk.report)
                     return
         finally:  # what was walked is walked, however it ended
             self._means.roster.walked(self._known, walk.reached_ns)
@@ -203,9 +203,10 @@ class _Asking:
         self._report.add(taken)
         self._attempt.took(self._known, taken)
 
-    async def _flooded(self, report: Report) -> None:
-        """Left in any case; and accused, unless it said before that it has so much."""
+    def _leave(self, report: Report) -> None:
+        """In any case; and with a reproach, unless it said before that it has so much."""
         if report.total > 2 * self._events:
-            why = f"its pages had {report.total} events, and no end"
-            await self._means.roster.accuse(self._known.name, Offence.FLOODED, why)
+            raise EndlessPages(
+                f"{self._known.url}: its pages had {report.total:,} events, and no end"
+            )
         self._plan.failed(self._known.url)

@@ -120,6 +120,7 @@ class _Peer(Struct):
     was_met: bool = False
     is_walked: bool = False
     has: int = USUAL_EVENTS  # events, by its own word
+    most: int = USUAL_EVENTS  # that it may have
     events: int = 0  # that it gave
     new: int = 0  # of these
     asked_s: float | None = None  # the answer is under way since then
@@ -201,7 +202,8 @@ class Plan:
         one.was_met = True
         one.stage = Stage.TO_WALK if cursor_ns else Stage.SAMPLING
         one.cursor_ns, one.asked_s = cursor_ns, None
-        one.has = USUAL_EVENTS if events is None else min(events, MOST_EVENTS)
+        one.most = MOST_EVENTS if events is None else min(events, MOST_EVENTS)
+        one.has = USUAL_EVENTS if events is None else one.most
 
     def sampled(
         self, peer: str, brought: Brought, held: int, now_s: float, *, is_all: bool
@@ -217,7 +219,7 @@ class Plan:
         """A page of its walk came. False: it brought more than there can be, and is left."""
         one = self._answered(peer, brought, held, now_s)
         one.asked_s = now_s
-        return one.events <= 2 * max(self.goal.capacity, one.has)
+        return one.events <= 2 * max(self.goal.capacity, one.most)
 
     def walked(self, peer: str) -> None:
         """To the end of its pages."""

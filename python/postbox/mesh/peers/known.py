@@ -59,11 +59,19 @@ class Known(Struct):
     rejected: int = 0
     cursor_ns: int = 0  # all of its events up to that time were asked for, page by page
     told_ns: int = 0  # when others told of it for the last time
+    own_url: str = ""  # where it says itself that it is, in the newest hey-there that was heard
+    heard_ns: int = 0  # of that time
 
     @property
     def is_proved(self) -> bool:
         """Is it known to be itself where it is called now? A ping anybody can answer."""
         return bool(self.url) and self.proved_url == self.url
+
+    @property
+    def is_at_its_place(self) -> bool:
+        """Is it called where the operator or itself said? Elsewhere may be somebody who asks it for
+        other things than this node did, and hands on what it signed."""
+        return self.origin is Origin.CONFIGURED or self.url == self.own_url != ""
 
 
 class Caller(Struct):

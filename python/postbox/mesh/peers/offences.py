@@ -2,6 +2,11 @@
 
 Only what no honest peer can bring about counts. Where the network fails, a clock is off, or two
 nodes know one name by two keys, nobody is to blame.
+
+A peer signs what it answers, and not what it was asked. Somebody at a place that others told of can
+ask it for something else, and hand on its answer: that its pages do not fit, or that it is of
+another kind than the ping there said, proves something only where the peer itself, or the operator,
+says that it is.
 """
 
 from __future__ import annotations
@@ -48,15 +53,17 @@ class Charge(NamedTuple):
     why: str
 
 
-def charge_of(fault: Fault, *, answered_before: bool) -> Charge | None:
-    """`answered_before`: the peer was met moments ago, where it proved before that it is itself, so
-    that its silence is its own, and so is a body beyond all bounds. Neither is signed: who stands
-    in its place can bring them about, so they demote at most."""
+def charge_of(fault: Fault, *, answered_before: bool, at_its_place: bool = True) -> Charge | None:
+    """`at_its_place`: see `Known.is_at_its_place`. `answered_before`: the peer was met moments ago,
+    where it proved before that it is itself, so that its silence is its own, and so is a body
+    beyond all bounds. Neither is signed: who stands in its place can bring them about, so they
+    demote at most."""
     match fault:
         case Lied():
             return Charge(Offence.LIED, str(fault))
         case EndlessPages():
-            return Charge(Offence.FLOODED, str(fault))
+            offence = Offence.FLOODED if at_its_place else Offence.ASTRAY
+            return Charge(offence, str(fault))
         case TooSlow() | TooLarge() if answered_before:
             return Charge(Offence.STALLED, str(fault))
         case _:
@@ -64,7 +71,8 @@ def charge_of(fault: Fault, *, answered_before: bool) -> Charge | None:
 
 
 def charge_in(report: Report, kind: str) -> Charge | None:
-    """What the events of one exchange, or of one walk, say about who gave them."""
+    """What the events of one exchange, or of one walk, say about who gave them. `kind`: "" if it is
+    not known for certain."""
     malformed = sum(report.rejected[verdict] for verdict in MALFORMED)
     useless = malformed + sum(report.rejected[verdict] for verdict in UNPROVED)
     if kind == "postbox" and malformed >= FEW:

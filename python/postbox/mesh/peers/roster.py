@@ -147,12 +147,16 @@ class Roster:
         peer.failures += 1
         peer.last_error = str(fault)
         answered_before = peer.is_proved and 0 <= now_ns - peer.met_ns < ANSWERED_NS
-        await self._charge(peer, charge_of(fault, answered_before=answered_before))
+        charge = charge_of(
+            fault, answered_before=answered_before, at_its_place=peer.is_at_its_place
+        )
+        await self._charge(peer, charge)
 
     async def gave(self, peer: Known, report: Report) -> None:
         """What became of the events of one exchange, or of one walk: that may be held against it,
         too. Counted already."""
-        await self._charge(peer, charge_in(report, peer.kind if peer.is_proved else ""))
+        is_certain = peer.is_proved and peer.is_at_its_place
+        await self._charge(peer, charge_in(report, peer.kind if is_certain else ""))
 
     def learned(
         self, news: News, is_known: Callable[[str], bool], place_of: Callable[[str], str]
@@ -263,8 +267,10 @@ class Roster:
         at_ns = self._world.clock.now_ns() if at_ns is None else at_ns
         peer = self._named.get(name)
         if peer is None:
-            self._add(Known(url, name, origin, told_ns=at_ns))
-            return
+            peer = Known(url, name, origin, told_ns=at_ns)
+            self._add(peer)
+        if origin is Origin.HEARD and at_ns >= peer.heard_ns:
+            peer.own_url, peer.heard_ns = url, at_ns
         is_older = at_ns < peer.told_ns and peer.origin is origin
         if _knows_better(peer, origin) and not is_older:
             peer.url = url or peer.url

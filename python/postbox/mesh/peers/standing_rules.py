@@ -24,6 +24,7 @@ class Offence(StrEnum):
     LIED = "lied"  # an answer that it signed, and that disproves itself
     FORGED = "forged"  # events that a node of its kind cannot have
     FLOODED = "flooded"  # more than any honest peer has
+    ASTRAY = "astray"  # the same as flooded, but seen where somebody may stand between
     LITTERED = "littered"  # most of what it gave was refused
     WITHHELD = "withheld"  # hardly anything of what all others have
     STALLED = "stalled"  # it took a request, and no answer came to an end
@@ -40,15 +41,16 @@ POINTS: Mapping[Offence, float] = MappingProxyType(
         Offence.LIED: 10.0,
         Offence.FORGED: 10.0,
         Offence.FLOODED: 10.0,
+        Offence.ASTRAY: 4.0,
         Offence.LITTERED: 4.0,
         Offence.WITHHELD: 4.0,
         Offence.STALLED: 2.0,
     }
 )
 """One lie demotes for four hours."""
-MILD = frozenset({Offence.LITTERED, Offence.WITHHELD, Offence.STALLED})
-"""It may be no ill will: a peer that is slow or poor, or that stores what it is given. So these
-demote, in the end, and never ban."""
+MILD = frozenset({Offence.ASTRAY, Offence.LITTERED, Offence.WITHHELD, Offence.STALLED})
+"""It may be no ill will: a peer that is slow or poor, that stores what it is given, or whose
+answers another one hands on. So these demote, in the end, and never ban."""
 MILD_POINTS = 20.0
 DEMOTED_AT = 8.0
 BANNED_AT = 30.0
