@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from postbox.admin.peers import Other, Peers, Seen, Trust
-from postbox.cli.peers import distrust, print_peers, row, trouble
+from postbox.admin.words import distrust, trouble
+from postbox.cli.peers import print_peers, row
 
 URL = "http://127.0.0.1:9"
 NOW_NS = 1_790_000_000 * 10**9

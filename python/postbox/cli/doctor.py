@@ -9,53 +9,36 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from msgspec import Struct
-
+from postbox.admin import findings
 from postbox.admin.command import Nothing, Operator
 from postbox.admin.examining import EXAMINE_HOST, ExamineHost
-from postbox.admin.issuer import EXAMINE_ISSUER, IssuerSeen
+from postbox.admin.findings import EXPLAINED, Finding, State
+from postbox.admin.issuer import EXAMINE_ISSUER
 from postbox.admin.listening import LISTENING
-from postbox.admin.peers import PEERS, Seen
-from postbox.admin.status import STATUS, HostsStatus
+from postbox.admin.peers import PEERS
+from postbox.admin.status import STATUS
 from postbox.cli import open_files
 from postbox.cli.certificate import Unbelievable, valid_until
 from postbox.cli.node import operated
 from postbox.cli.options import FLAG, Common, run
-from postbox.cli.output import events, print_findings, print_json, print_text
-from postbox.cli.peers import trouble
-from postbox.cli.status import leases, renewal
+from postbox.cli.output import print_findings, print_json, print_text
 from postbox.config import Config
 from postbox.errors import Fault
 from postbox.home import DATABASE, BadHome, database_of
-from postbox.log.epoch import Renewal
 from postbox.net.server import HYPERCORN
 from postbox.net.tls import server_tls
 from postbox.store.open import is_url
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
-from postbox.trust.signatures import WINDOW_MS
 from postbox.world import Pool, World, system_world
 
 LITTLE_ROOM_BYTES = 200 * 2**20
 """An 80,000-event log, its write-ahead log and a copy of both."""
 NO_ROOM_BYTES = 4 * 2**20
 """One batch of events, and what SQLite keeps beside it: with less, nothing can be taken in."""
-CLOCK_WARNING_MS = 5_000.0
 CERTIFICATE_WARNING_NS = 7 * 86_400 * 10**9
 """What renews itself has done so by then, and who renews by hand has a week for it."""
-EPOCH_WARNING_NS = 7 * 86_400 * 10**9
-"""Whoever looks once a week shall see that the log went back."""
-EXPLAINED = "docs/faults.md explains each fault"
-
-State = Literal["ok", "warning", "wrong"]
-
-
-class Finding(Struct, frozen=True):
-    what: str
-    state: State
-    text: str
-    cure: str = ""
 
 
 def doctor(
@@ -81,21 +64,21 @@ def doctor(
     async def verb() -> int:
         world = system_world()
         if host is None:
-            findings = await _examine(options, world)
+            found = await _examine(options, world)
         else:
-            findings = await _walk(options, host, loopback=loopback)
+            found = await _walk(options, host, loopback=loopback)
         if options.json:
-            print_json({"findings": findings})
+            print_json({"findings": found})
         else:
-            _print(findings)
-        return int(any(finding.state == "wrong" for finding in findings))
+            _print(found)
+        return int(any(finding.state == "wrong" for finding in found))
 
     return run(verb, as_json=options.json)
 
 
-def _print(findings: list[Finding]) -> None:
-    print_findings([(one.state, one.what, one.text) for one in findings])
-    cures = [one for one in findings if one.cure]
+def _print(found: list[Finding]) -> None:
+    print_findings([(one.state, one.what, one.text) for one in found])
+    cures = [one for one in found if one.cure]
     if cures:
         print("\nWhat to do")
         for one in cures:
@@ -159,68 +142,14 @@ async def _database(database: str, world: World) -> list[Finding]:
 
 async def _ask(operator: Operator, config: Config, world: World) -> list[Finding]:
     status = await operator.call(STATUS, Nothing())
-    serving = f"serving at {status.url}" if status.url else "not serving"
-    found = [Finding("node", "ok", f"{status.name}, {events(status.events)}, {serving}")]
+    found = [findings.of_node(status)]
     if not status.url:
         found.append(await _port(world, config))
-    elif status.leases is not None:
-        found.append(Finding("leases", "ok", leases(status)))
-    if status.renewed is not None:
-        found.append(_epoch(status.renewed, world.clock.now_ns()))
-    listening = await operator.call(LISTENING, Nothing())
-    for doubt in listening.doubts:
-        text = f"{doubt.event} ({listening.listen}): {doubt.why}"
-        found.append(Finding("callers", "warning", text, doubt.cure))
-    unproven = status.standings["unproven"]
-    if unproven > status.events // 10:
-        total = events(status.events)
-        text = f"unproven are {unproven:,} of {total}: their signers' keys are not known"
-        cure = "postbox trust import FILE, or trust add NAME KEY"
-        found.append(Finding("keys", "warning", text, cure))
-    found += _hosts(status.hosts)
-    found += _issuer(await operator.call(EXAMINE_ISSUER, Nothing()))
+    found += findings.of_status(status, world.clock.now_ns())
+    found += findings.of_listening(await operator.call(LISTENING, Nothing()))
+    found += findings.of_issuer(await operator.call(EXAMINE_ISSUER, Nothing()))
     met = await operator.call(PEERS, Nothing())
-    if met.waiting:
-        text = f"waiting to be let in: {met.waiting:,}"
-        cure = "postbox trust list shows them; postbox trust add NAME lets one in"
-        found.append(Finding("introductions", "warning", text, cure))
-    now_ns = world.clock.now_ns()
-    return [*found, *(_peer(peer, now_ns) for peer in met.peers)]
-
-
-def _hosts(hosts: HostsStatus | None) -> Iterator[Finding]:
-    """Of the links with them; where there are none, nothing is said."""
-    if hosts is None or not hosts.links:
-        return
-    text = f"{hosts.links:,} known, {hosts.queued:,} queued"
-    if hosts.failing:
-        cure = "postbox links says why; postbox doctor HOST walks the way to one"
-        yield Finding("hosts", "warning", f"{text}; failing: {hosts.failing:,}", cure)
-    else:
-        yield Finding("hosts", "ok", text)
-    if hosts.dead:
-        text = f"given up: {events(hosts.dead)}"
-        cure = "postbox dead shows them; postbox retry HOST tries them again"
-        yield Finding("dead letters", "warning", text, cure)
-
-
-def _issuer(issuer: IssuerSeen) -> Iterator[Finding]:
-    """Of clients' tokens; where the operator named none, nothing is said."""
-    if issuer.name is None:
-        return
-    what = "issuer"
-    if issuer.error:
-        text = f"{issuer.name}: its keys cannot be had: {issuer.error}"
-        yield Finding(what, "wrong", text, "look at clients.jwks, and whether it answers there")
-    elif not issuer.kids:
-        text = f"{issuer.name} publishes no Ed25519 key, so none of its tokens is let in"
-        yield Finding(what, "wrong", text, "let it sign with EdDSA, and publish that key")
-    else:
-        text = f"{issuer.name}, keys: {', '.join(issuer.kids)[:200]}"
-        yield Finding(what, "ok", text)
-    if issuer.passed_over:
-        text = f"of its keys these do not count: {'; '.join(issuer.passed_over)[:300]}"
-        yield Finding(what, "warning", text, "nothing, if those are not for these tokens")
+    return [*found, *findings.of_peers(met, world.clock.now_ns())]
 
 
 def _hypercorn() -> Finding:
@@ -296,17 +225,6 @@ def _loopback(config: Config) -> Iterator[Finding]:
         yield Finding("loopback", "warning", text, "for tests only: take serve.loopback out")
 
 
-def _epoch(renewed: Renewal, now_ns: int) -> Finding:
-    text = f"{renewal(renewed)}. Cursors from before are refused, and their readers start over"
-    if renewed.why == "restored" or now_ns - renewed.at_ms * 10**6 > EPOCH_WARNING_NS:
-        return Finding("epoch", "ok", text)
-    cure = (
-        "nothing, if the database was put back, or a standby took over that had not everything:"
-        " send again what is missing (peers do by themselves). Else find out who did it"
-    )
-    return Finding("epoch", "warning", text, cure)
-
-
 async def _port(world: World, config: Config) -> Finding:
     address = config.serve.listen
     try:
@@ -317,20 +235,3 @@ async def _port(world: World, config: Config) -> Finding:
     for listener in listeners:
         await listener.aclose()
     return Finding("port", "ok", f"{address} is free")
-
-
-def _peer(peer: Seen, now_ns: int) -> Finding:
-    what, error = f"peer {peer.url}", trouble(peer, now_ns)
-    if not peer.answers:
-        return Finding(what, "wrong", error, f"is it running, and its URL right? {EXPLAINED}")
-    if peer.contact == "waiting":
-        cure = "the operator there lets this node in: postbox trust add NAME"
-        return Finding(what, "warning", f"{peer.name} has not let this node in yet", cure)
-    off_ms = abs(peer.clock_off_ms or 0.0)
-    if off_ms > CLOCK_WARNING_MS:
-        text = f"{peer.name}'s clock and ours are {off_ms / 1e3:.0f} s apart"
-        state: State = "wrong" if off_ms > WINDOW_MS else "warning"
-        return Finding(what, state, text, "set the clocks: beyond 30 s peers refuse each other")
-    if error:
-        return Finding(what, "warning", error, EXPLAINED)
-    return Finding(what, "ok", f"{peer.name}, a {peer.kind}, in {peer.rtt_ms or 0:.0f} ms")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from postbox.admin.command import Nothing
-from postbox.admin.links import LINKS, LinkSeen, LinksSeen, Theirs
+from postbox.admin.links import LINKS, LinkSeen, LinksSeen
+from postbox.admin.words import ago, notes, until
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import events, print_json, print_rows, print_text, printable
-from postbox.cli.spans import ago, until
+from postbox.cli.output import print_json, print_rows, print_text
 from postbox.world import SystemClock
 
 
@@ -59,27 +58,3 @@ def row(link: LinkSeen, now: datetime) -> tuple[str, ...]:
         "-" if link.next_attempt is None else until(link.next_attempt - now),
         f"{link.dead:,}",
     )
-
-
-def notes(link: LinkSeen, now: datetime) -> Iterator[str]:
-    """What is worth more words than a cell has."""
-    if link.error:
-        tries = "attempt" if link.attempts == 1 else "attempts"
-        yield f"failed ({link.attempts:,} {tries}): {printable(link.error)}"
-    if link.dead:
-        yield f"{events(link.dead)} given up: postbox dead shows them"
-    if link.unhandled:
-        yield f"{events(link.unhandled)} from there not handled yet"
-    if link.theirs is not None:
-        yield from _their_notes(link, link.theirs, now)
-
-
-def _their_notes(link: LinkSeen, theirs: Theirs, now: datetime) -> Iterator[str]:
-    """Of what it told us about itself, what we could not know. When all that it had has come, it is
-    of no interest any more why it did not at first."""
-    if not theirs.queued:
-        return
-    when = ago(now - theirs.at)
-    yield f"has {events(theirs.queued)} for us ({when})"
-    if theirs.error:
-        yield f"cannot send to us ({when}): {printable(theirs.error)}"

@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from postbox.admin.words import events as events
+from postbox.admin.words import printable as printable
+
 GAP = "  "
 LONG_WHAT = 16
 MIN_CUT = 13
@@ -92,15 +95,6 @@ def print_findings(rows: Sequence[tuple[str, str, str]]) -> None:
 def terminal_columns() -> int | None:
     """None: stdout is a file or a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def printable(text: str) -> str:
-    """What a stranger wrote, less what would move a terminal's cursor or turn its text around."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def events(count: int) -> str:
-    return f"{count:,} event" if count == 1 else f"{count:,} events"
 
 
 def _fits(width: int) -> bool:

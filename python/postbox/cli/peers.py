@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,11 +10,11 @@ from cyclopts import Parameter
 
 from postbox.admin.command import Nothing
 from postbox.admin.peers import PEERS, SENTENCE, Other, Peers, Seen, Spoken, Trust, Verdict
+from postbox.admin.words import distrust, span, trouble
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_rows, print_text, printable
-from postbox.cli.spans import span
-from postbox.mesh.peers.known import Caller, Contact
+from postbox.mesh.peers.known import Caller
 from postbox.world import SystemClock
 
 
@@ -176,30 +175,8 @@ def _distrusted(found: Peers) -> list[tuple[str, Trust]]:
     return [(name, named[name]) for name in sorted(named) if named[name].regard != "good"]
 
 
-def distrust(name: str, trust: Trust, now_ns: int) -> str:
-    """Why a peer is not thought well of, and for how long."""
-    ends = f", for {span((trust.ends_ns - now_ns) / 1e9)} more" if trust.ends_ns else ""
-    return (
-        f"{name} is {trust.regard}{ends}: {printable(trust.why)}"
-        f" (postbox peers forgive {name} ends it)"
-    )
-
-
 def _signed_s(off_ms: float) -> str:
     return f"{round(off_ms / 1e3, 1) + 0.0:+.1f} s"  # there is no -0.0
-
-
-def trouble(peer: Seen, now_ns: int) -> str:
-    """What is wrong with a peer that has an `error`, in a text that stands beside its URL."""
-    why = re.sub(rf"(GET|POST) {re.escape(peer.url)}\S*: ", "", peer.error)
-    for said, instead in ((f" at {peer.url}", ""), (f"{peer.url}/", "/"), (peer.url, "it")):
-        why = why.replace(said, instead)
-    if peer.contact not in (Contact.FAILED, Contact.WAITING) or not peer.failed_ns:
-        return why
-    again_s = (peer.next_ns - now_ns) / 1e9
-    again = f"next try in {span(again_s)}" if again_s > 0 else "next try now"
-    what = "failed" if peer.contact == Contact.FAILED else "asked"
-    return f"{what} {span((now_ns - peer.failed_ns) / 1e9)} ago, {again}: {why}"
 
 
 def _caller(caller: Caller) -> tuple[str, ...]:

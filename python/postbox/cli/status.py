@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import assert_never
-
 from msgspec.structs import asdict
 
 from postbox.admin.command import Nothing
-from postbox.admin.status import STATUS, HostsStatus, MqttStatus, Status
+from postbox.admin.status import STATUS, HostsStatus, Status
+from postbox.admin.words import disk, leases, mqtt, recovery, renewal
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
-from postbox.log.epoch import Renewal
-from postbox.mesh.boot.progress import Progress
-from postbox.store.contract import Size
 
 SHOWN_AUTHORS = 8
 
@@ -46,7 +41,7 @@ def _print(result: Status) -> None:
     if shown.pop("leases") is not None:
         shown["leases"] = leases(result)
     if shown.pop("disk") is not None and result.disk is not None:
-        shown["disk"] = _disk(result.disk)
+        shown["disk"] = disk(result.disk)
     if shown.pop("renewed") is not None and result.renewed is not None:
         shown["epoch"] += f" ({renewal(result.renewed)})"
     if shown.pop("hosts") is not None and result.hosts is not None:
@@ -54,28 +49,8 @@ def _print(result: Status) -> None:
     if shown.pop("recovery") is not None and result.recovery is not None:
         shown["recovery"] = recovery(result.recovery)
     if shown.pop("mqtt") is not None and result.mqtt is not None:
-        shown["mqtt"] = _mqtt(result.mqtt)
+        shown["mqtt"] = mqtt(result.mqtt)
     print_pairs(shown)
-
-
-def recovery(progress: Progress) -> str:
-    """What a serving node asked its peers for when it started."""
-    said = str(progress.stage)
-    if progress.peers:
-        missed = f", {progress.missed:,} not to the end" if progress.missed else ""
-        said += (
-            f": {progress.imported:,} new events; {progress.told:,} of {progress.peers:,} peers"
-            f" told all{missed}"
-        )
-    if progress.ended_ns:
-        said += f", in {(progress.ended_ns - progress.began_ns) / 1e9:,.1f} s"
-    return said
-
-
-def _mqtt(mqtt: MqttStatus) -> str:
-    if mqtt.up:
-        return f"connected to {mqtt.broker}"
-    return f"not connected: {mqtt.error or mqtt.broker}"
 
 
 def _hosts(hosts: HostsStatus) -> str:
@@ -89,32 +64,3 @@ def _hosts(hosts: HostsStatus) -> str:
     ):
         parts += [f"{count:,} {what}"] if count else []
     return f"{', '.join(parts)}; this one is {hosts.name or 'not named'}"
-
-
-def renewal(renewed: Renewal) -> str:
-    """When the log got its epoch, and why."""
-    at = datetime.fromtimestamp(renewed.at_ms / 1e3, UTC)
-    match renewed.why:
-        case "restored":
-            why = "restored from a backup"
-        case "went back":
-            why = f"the log went back; {renewed.known:,} was known, {renewed.head:,} was there"
-        case _ as never:
-            assert_never(never)
-    return f"new since {at:%F %T} UTC: {why}"
-
-
-def leases(result: Status) -> str:
-    """Of a node that may have several processes."""
-    return ", ".join(result.leases or ()) or "none: another process has them, or will soon"
-
-
-def _disk(size: Size) -> str:
-    """Of the log: what it takes, and what there is."""
-    free = "" if size.free_bytes is None else f", {_mib(size.free_bytes)} of it to be used again"
-    room = "" if size.room_bytes is None else f"; the disk has {_mib(size.room_bytes)} left"
-    return f"{_mib(size.used_bytes)}{free}{room}"
-
-
-def _mib(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
