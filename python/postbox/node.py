@@ -33,6 +33,7 @@ from postbox.log.outbox import Outbox
 from postbox.log.owner import ForeignLog, claim, owner_of
 from postbox.log.tail import Tail, open_tail
 from postbox.logs import get
+from postbox.mesh.knowledge import Knowledge, Log
 from postbox.mesh.ledger import RETENTION, MeshLedger
 from postbox.mesh.memory import capacity_of
 from postbox.mesh.merging.intake import Intake
@@ -102,23 +103,18 @@ class Node:
         call this node."""
         from postbox.mesh.door import open_mesh  # HTTP, which takes longer to load than all else
 
-        return open_mesh(
-            self.world,
-            self.config,
-            url,
+        log = Log(self.store, self.tail, self.admission)
+        knowledge = Knowledge(
             self.identity,
             self.directory,
             self.waiting,
             self.records,
-            self.store,
-            self.tail,
-            self.admission,
             self.ledger,
             self.intake,
             self.news,
             self.projections,
-            metrics,
         )
+        return open_mesh(self.world, self.config, url, log, knowledge, metrics)
 
     def open_hosts(
         self, metrics: Metrics, host: Host | None = None

@@ -180,7 +180,7 @@ def _other(desk: Desk, mesh: Mesh, one: Known, origin: str) -> Other:
 def _state(mesh: Mesh, one: Known) -> str:
     """By contact, else by what events say."""
     in_touch = mesh.peers.is_in_touch(one) and not one.failures
-    return "online" if in_touch else mesh.projections.online(one.name)
+    return "online" if in_touch else mesh.knowledge.projections.online(one.name)
 
 
 def _trust(desk: Desk, name: str) -> Trust:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from postbox.config import Config, MeshConfig
-from postbox.log.admission import Admission
-from postbox.log.tail import Tail
 from postbox.mesh import wire
 from postbox.mesh.background.keeping import Keeper, keep_up
 from postbox.mesh.background.loops import Loop, run_loops
@@ -36,18 +34,15 @@ from postbox.mesh.gossip.exchange import Zines
 from postbox.mesh.gossip.farewell import Farewell
 from postbox.mesh.gossip.presence import Presence
 from postbox.mesh.gossip.rounds import Gossip
-from postbox.mesh.ledger import MeshLedger
+from postbox.mesh.knowledge import Knowledge, Log
 from postbox.mesh.memory import CAPACITY
-from postbox.mesh.merging.intake import Intake
-from postbox.mesh.merging.news import News, Newsroom
+from postbox.mesh.merging.news import News
 from postbox.mesh.peers import query
 from postbox.mesh.peers.finding import Finder
 from postbox.mesh.peers.known import Known, Origin
 from postbox.mesh.peers.places import mesh_ip_of, place_of
-from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.saving import Saver
-from postbox.mesh.projections.projections import Projections
 from postbox.mesh.serving.callers import Callers, Gate
 from postbox.mesh.serving.greeting import Greeting
 from postbox.mesh.serving.routes import OpenGet, OpenPost, Routes, SignedPost
@@ -56,11 +51,7 @@ from postbox.mesh.serving.sync import SyncAnswers
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach, reach_of
 from postbox.net.client import Client, open_client
-from postbox.store.runner import StoreRunner
-from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES
-from postbox.trust.keys import Identity
-from postbox.trust.waiting import Waiting
 from postbox.world import Clock, World
 
 if TYPE_CHECKING:
@@ -75,12 +66,7 @@ class Mesh:
     world: World
     config: MeshConfig
     url: str
-    identity: Identity
-    directory: Directory
-    ledger: MeshLedger
-    intake: Intake
-    news: Newsroom
-    projections: Projections
+    knowledge: Knowledge
     introductions: Introductions
     peers: Roster
     saver: Saver
@@ -94,30 +80,37 @@ class Mesh:
 
     @cached_property
     def recovery(self) -> Recovery:
-        index, intake, roster = self.ledger.index, self.intake, self.peers
+        index, intake, roster = self.knowledge.ledger.index, self.knowledge.intake, self.peers
         means = Means(self.world, index, intake, roster, self.peer_of)
         return Recovery(means, self.metrics, self.on_bus.exchange.ask)
 
     @cached_property
     def zines(self) -> Zines:
-        index = self.ledger.index
-        me, intake = self.identity, self.intake
-        return Zines(self.world, me, self.directory, index, intake, self.peers, self.metrics)
+        index = self.knowledge.ledger.index
+        me, intake = self.knowledge.identity, self.knowledge.intake
+        return Zines(
+            self.world, me, self.knowledge.directory, index, intake, self.peers, self.metrics
+        )
 
     @cached_property
     def direct_messages(self) -> DirectMessages:
-        return DirectMessages(self.identity.name, self.directory, self.intake, self.metrics)
+        return DirectMessages(
+            self.knowledge.identity.name,
+            self.knowledge.directory,
+            self.knowledge.intake,
+            self.metrics,
+        )
 
     @cached_property
     def council(self) -> Council:
         return Council(
             self.world,
-            self.identity,
-            self.ledger.index,
-            self.projections,
-            self.intake,
+            self.knowledge.identity,
+            self.knowledge.ledger.index,
+            self.knowledge.projections,
+            self.knowledge.intake,
             self.bus,
-            self.directory,
+            self.knowledge.directory,
             Scene(self._is_settled, self._online),
             self.metrics,
         )
@@ -129,8 +122,12 @@ class Mesh:
 
     def _online(self) -> int:
         """Peers."""
-        names = (name for name in self.projections.names() if name != self.identity.name)
-        return sum(self.projections.is_online(name) is True for name in names)
+        names = (
+            name
+            for name in self.knowledge.projections.names()
+            if name != self.knowledge.identity.name
+        )
+        return sum(self.knowledge.projections.is_online(name) is True for name in names)
 
     def peer_of(self, known: Known) -> Peer:
         """With whom the operator named one gets to know each other; anybody else must be who it
@@ -141,30 +138,42 @@ class Mesh:
     def peer(self, url: str, name: str = "") -> Peer:
         """`name`: who must be there, of a URL that the operator did not give."""
         clock = self.world.clock
-        return Peer(clock, self.http, self.identity, self.directory, self.introductions, url, name)
+        return Peer(
+            clock,
+            self.http,
+            self.knowledge.identity,
+            self.knowledge.directory,
+            self.introductions,
+            url,
+            name,
+        )
 
     def make_app(self, about: Callable[[], wire.About]) -> ASGIFramework:
         callers = Callers(
             self.world.clock,
-            self.directory,
+            self.knowledge.directory,
             self.introductions,
             self.peers,
             self.reach,
             requests_per_minute=self.config.requests_per_minute,
             concurrent_requests=self.config.concurrent_requests,
         )
-        return make_app(MeshServer(self.world, self.identity, callers, self._routes(about)))
+        return make_app(
+            MeshServer(self.world, self.knowledge.identity, callers, self._routes(about))
+        )
 
     def _routes(self, about: Callable[[], wire.About]) -> Routes:
         """All that a node of the mesh answers; `app.ROUTES` has the same paths, to be counted."""
-        world, identity = self.world, self.identity
-        sync = SyncAnswers(world, identity, self.ledger.index, self.peers, self.metrics)
+        world, identity = self.world, self.knowledge.identity
+        sync = SyncAnswers(world, identity, self.knowledge.ledger.index, self.peers, self.metrics)
         greeting = Greeting(
             world.clock, identity, self.introductions, self.peers, self.reach, about
         )
-        answering = query.Answering(identity.name, self.url, self.directory, self.peers)
+        answering = query.Answering(identity.name, self.url, self.knowledge.directory, self.peers)
         coordinates = Telling(identity.name, self.coordinates)
-        checkpoints = Listing(world, identity.name, self.ledger.index, self.reach, self.metrics)
+        checkpoints = Listing(
+            world, identity.name, self.knowledge.ledger.index, self.reach, self.metrics
+        )
         return Routes(
             posts={
                 **dict.fromkeys(wire.SYNC_PATHS, SignedPost(sync.answer, wire.REQUEST_BYTES)),
@@ -222,9 +231,9 @@ class Mesh:
         return Finder(
             self.world,
             self.peers,
-            self.directory,
+            self.knowledge.directory,
             self.introductions,
-            self.intake,
+            self.knowledge.intake,
             self.http,
             self.reach,
             self.peer_of,
@@ -241,19 +250,21 @@ class Mesh:
             self.peer_of,
             self.metrics,
             chattiness=self.config.chattiness,
-            is_short=self.ledger.index.capacity <= CAPACITY["short"],
+            is_short=self.knowledge.ledger.index.capacity <= CAPACITY["short"],
         )
 
     def _refresher(self) -> Refresher:
         every_s = self.config.refresh_every
-        return Refresher(self.world, self.peers, self.intake, self.peer_of, self.metrics, every_s)
+        return Refresher(
+            self.world, self.peers, self.knowledge.intake, self.peer_of, self.metrics, every_s
+        )
 
     def _measuring(self) -> Measuring:
         return Measuring(
             self.world,
-            self.identity,
+            self.knowledge.identity,
             self.coordinates,
-            self.intake,
+            self.knowledge.intake,
             lambda: [
                 Target(one.name, one.url) for one in self.peers.choose(MAX_PEERS, purpose="ping")
             ],
@@ -273,7 +284,7 @@ class Mesh:
                     self.peer(link.url),
                     link,
                     self.peers,
-                    self.intake,
+                    self.knowledge.intake,
                     pause_s,
                     self.metrics,
                 )
@@ -296,55 +307,31 @@ def _measured(clock: Clock, coordinates: Coordinates, news: News) -> None:
 
 @asynccontextmanager
 async def open_mesh(
-    world: World,
-    config: Config,
-    url: str,
-    identity: Identity,
-    directory: Directory,
-    waiting: Waiting,
-    records: Records,
-    store: StoreRunner,
-    tail: Tail,
-    admission: Admission,
-    ledger: MeshLedger,
-    intake: Intake,
-    news: Newsroom,
-    projections: Projections,
-    metrics: Metrics,
+    world: World, config: Config, url: str, log: Log, knowledge: Knowledge, metrics: Metrics
 ) -> AsyncIterator[Mesh]:
+    """`url`: where peers are told to call this node, "" for nowhere."""
     reach = reach_of(config)
+    identity, directory = knowledge.identity, knowledge.directory
     coordinates = Coordinates(world.random, identity.name, config.mesh.coordinates)
-    roster = Roster(world, identity.name, config.mesh.peers, records, admission)
+    roster = Roster(world, identity.name, config.mesh.peers, knowledge.records, log.admission)
     roster.distance_ms = coordinates.distance_ms
-    saver = Saver(world, store, admission, roster)
-    news.listen(partial(_measured, world.clock, coordinates))
-    roster.is_online = projections.is_online
+    roster.is_online = knowledge.projections.is_online
+    saver = Saver(world, log.store, log.admission, roster)
     await saver.load()
     bus = Bus(world, config.mesh, reach, metrics)
     presence = Presence(
         world,
         identity,
-        ledger.index,
-        intake,
+        knowledge.ledger.index,
+        knowledge.intake,
         mesh_ip_of(url),
         lambda: bus.is_configured or roster.has_company(),
     )
-    on_bus = join(
-        world,
-        identity,
-        bus,
-        directory,
-        ledger,
-        roster,
-        intake,
-        projections,
-        presence,
-        reach,
-        url,
-    )
+    on_bus = join(world, knowledge, bus, roster, presence, reach, url)
     if bus.is_configured:
-        tail.follow(on_bus.announcer)
-    news.listen(
+        log.tail.follow(on_bus.announcer)
+    knowledge.news.listen(partial(_measured, world.clock, coordinates))
+    knowledge.news.listen(
         partial(
             roster.learned,
             is_known=lambda name: directory.key_of(name) is not None,
@@ -352,28 +339,24 @@ async def open_mesh(
         )
     )
     async with open_client(world.net, reach=reach) as http:
+        introductions = Introductions(
+            world,
+            identity,
+            directory,
+            knowledge.waiting,
+            log.admission,
+            http,
+            reach,
+            config.mesh.admit,
+            metrics,
+            url,
+        )
         yield Mesh(
             world=world,
             config=config.mesh,
             url=url,
-            identity=identity,
-            directory=directory,
-            ledger=ledger,
-            intake=intake,
-            news=news,
-            projections=projections,
-            introductions=Introductions(
-                world,
-                identity,
-                directory,
-                waiting,
-                admission,
-                http,
-                reach,
-                config.mesh.admit,
-                metrics,
-                url,
-            ),
+            knowledge=knowledge,
+            introductions=introductions,
             peers=roster,
             saver=saver,
             bus=bus,

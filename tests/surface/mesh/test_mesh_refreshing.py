@@ -53,7 +53,7 @@ async def box_and_cat(town: Town) -> AsyncIterator[Pair]:
         is_here(box, Known(url, "cat", Origin.MET, kind="nara", memory_mode="medium"))
         mesh = box.mesh
         refresher = Refresher(
-            mesh.world, mesh.peers, mesh.intake, mesh.peer_of, mesh.metrics, EVERY_S
+            mesh.world, mesh.peers, mesh.knowledge.intake, mesh.peer_of, mesh.metrics, EVERY_S
         )
         yield Pair(box, cat, refresher)
 
@@ -106,7 +106,7 @@ async def test_a_postbox_is_asked_for_all_that_is_new_since_the_last_time(town: 
         refresher = Refresher(
             box.mesh.world,
             box.mesh.peers,
-            box.mesh.intake,
+            box.mesh.knowledge.intake,
             box.mesh.peer_of,
             box.mesh.metrics,
             EVERY_S,
@@ -136,7 +136,7 @@ async def test_peers_that_are_kept_up_with_are_not_asked_again(town: Town) -> No
         refresher = Refresher(
             box.mesh.world,
             box.mesh.peers,
-            box.mesh.intake,
+            box.mesh.knowledge.intake,
             box.mesh.peer_of,
             box.mesh.metrics,
             EVERY_S,

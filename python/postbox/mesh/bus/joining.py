@@ -13,14 +13,12 @@ from postbox.mesh.bus.heard import Heard
 from postbox.mesh.bus.howdies import Howdies
 from postbox.mesh.bus.howdy_messages import About
 from postbox.mesh.bus.plaza import Plaza
+from postbox.mesh.knowledge import Knowledge
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.memory import mode_of
-from postbox.mesh.merging.intake import Intake
 from postbox.mesh.peers.places import mesh_ip_of
 from postbox.mesh.peers.roster import Roster
-from postbox.mesh.projections.projections import Projections
 from postbox.net.addresses import Reach
-from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
 from postbox.world import World
 
@@ -53,18 +51,16 @@ class OnBus:
 
 def join(
     world: World,
-    identity: Identity,
+    knowledge: Knowledge,
     bus: Bus,
-    directory: Directory,
-    ledger: MeshLedger,
     roster: Roster,
-    intake: Intake,
-    projections: Projections,
     presence: Presence,
     reach: Reach,
     url: str,
 ) -> OnBus:
     """`url`: where others reach this node, "" if that is not known."""
+    identity, directory, ledger = knowledge.identity, knowledge.directory, knowledge.ledger
+    intake, projections = knowledge.intake, knowledge.projections
     heard = Heard(world.clock)
     howdies = Howdies(
         world,
