@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import termios
@@ -23,6 +24,7 @@ from support.mesh import ANN, BOB, CAT, believe, node_at, small_history, take
 PEERS = 'mesh.peers = ["http://127.0.0.1:9", "https://a-box-with-a-long-name.example.invalid:7433"]'
 
 
+CONTROL = re.compile(r"\x1b\[[0-9;]*m")
 PEER = Payer("peer", "100.64.0.9")
 
 
@@ -48,11 +50,11 @@ async def fill(home: Path) -> None:
         await node.admission.submit(WaitingRules(), waits)
 
 
-def on_terminal(*words: str | Path, columns: int = 80) -> list[str]:
+def on_terminal(*words: str | Path, columns: int = 80, **env_of: str) -> list[str]:
     """The lines that the command shows there."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    env = environment()
+    env = environment(**env_of)
     del env["COLUMNS"]
     line = [str(POSTBOX), *map(str, words)]
     with subprocess.Popen(line, stdout=theirs, stderr=subprocess.DEVNULL, env=env) as process:
@@ -105,3 +107,16 @@ def test_who_waits_is_told_first_or_alone(home: Path) -> None:
         postbox("trust", "refuse", name, "--home", home)
     assert postbox(*listed, "--waiting").out == "nobody waits\n"
     assert postbox(*listed).out.startswith("name ")
+
+
+def test_heads_and_states_are_coloured_where_that_is_wanted(home: Path) -> None:
+    verbs = (("doctor", "--home", home), ("trust", "list", "--home", home))
+    for verb in verbs:
+        plain = on_terminal(*verb)
+        assert on_terminal(*verb, TERM="xterm-256color", NO_COLOR="1") == plain
+        coloured = on_terminal(*verb, TERM="xterm-256color")
+        assert [CONTROL.sub("", line) for line in coloured] == plain, "colours move nothing"
+        assert coloured != plain
+    doctors = "\n".join(on_terminal("doctor", "--home", home, TERM="xterm-256color"))
+    assert "\x1b[32mok\x1b[0m" in doctors
+    assert "\x1b[1;31mwrong\x1b[0m" in doctors

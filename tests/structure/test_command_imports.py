@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HEAVY = ("apsw", "httpx2", "hypercorn", "msgspec", "nacl", "psycopg", "quart", "quart_trio", "trio")
 MAY_LOAD = {"postbox", "postbox.cli", "postbox.cli.main"}
 
@@ -30,11 +32,18 @@ def loaded_by(*words: str) -> set[str]:
     return set(ran.stderr.split())
 
 
-def test_help_loads_neither_server_nor_store_nor_core() -> None:
-    loaded = loaded_by("--help")
+@pytest.mark.parametrize("words", [["--help"], ["-h"], []])
+def test_help_loads_neither_server_nor_store_nor_core(words: list[str]) -> None:
+    loaded = loaded_by(*words)
     assert "postbox.cli.main" in loaded, "the test has lost its way"
     assert not {name for name in loaded if name.split(".")[0] in HEAVY}
     assert {name for name in loaded if name.split(".")[0] == "postbox"} == MAY_LOAD
+    assert not {"markdown_it", "rich.markdown", "docutils", "pygments"} & loaded, "a third of it"
+
+
+def test_a_verb_s_own_help_is_read_as_it_is_written() -> None:
+    loaded = loaded_by("serve", "--help")
+    assert "rich.markdown" in loaded, "a paragraph of a docstring is more than one line"
 
 
 def test_a_node_whose_database_is_a_file_loads_nothing_for_servers_of_databases(

@@ -18,6 +18,7 @@ from cyclopts import Parameter
 
 from postbox.cli.main import FAILED
 from postbox.cli.options import HOME_VARIABLE, Common, Usage, Verb, run
+from postbox.cli.output import complain
 from postbox.home import home_at
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def chat(
     *,
     user: str,
     token_file: Annotated[Path | None, Parameter(metavar="FILE")] = None,
-    home: Annotated[str | None, Parameter(env_var=HOME_VARIABLE, metavar="DIR")] = None,
+    home: Annotated[str | Path | None, Parameter(env_var=HOME_VARIABLE, metavar="DIR")] = None,
     device: str = DEVICE,
     file: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     ca: Annotated[Path | None, Parameter(metavar="FILE")] = None,
@@ -62,17 +63,15 @@ def chat(
         Certificates in PEM that are trusted besides the system's.
     """
     if find_spec("textual") is None:
-        print(
-            "postbox: the chat is drawn by textual, which is not installed: pip install"
-            " 'postbox[chat]'",
-            file=sys.stderr,
+        complain(
+            "the chat is drawn by textual, which is not installed: pip install 'postbox[chat]'"
         )
         return FAILED
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        print("postbox: the chat needs a terminal: its keys and its screen", file=sys.stderr)
+        complain("the chat needs a terminal: its keys and its screen")
         return FAILED
-    asked = Asked(url, user, token_file, home, device, file, ca)
+    asked = Asked(url, user, token_file, str(home or ""), device, file, ca)
     return run(partial(_chat, asked), by=_on_asyncio)
 
 
@@ -87,7 +86,7 @@ class Asked:
     url: str | None
     user: str
     token_file: Path | None
-    home: str | None
+    home: str
     device: str
     file: Path | None
     ca: Path | None

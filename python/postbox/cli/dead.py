@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -17,7 +16,7 @@ from postbox.admin.letters import LETTERS, SETTLE_LETTERS, AskLetters, Settled, 
 from postbox.cli.inbox import Shown, cells, shown
 from postbox.cli.node import operated
 from postbox.cli.options import FLAG, Common, Usage, run
-from postbox.cli.output import print_json, print_rows, print_text, printable
+from postbox.cli.output import complain, print_json, print_rows, print_text, printable
 from postbox.hosts.links.reports import Letter
 
 
@@ -151,7 +150,7 @@ def _row(letter: ShownLetter) -> tuple[str, ...]:
 
 def _told(what: str, settled: Settled, options: Common) -> int:
     for text in settled.refused:
-        print(f"postbox: {text}", file=sys.stderr)
+        complain(text)
     numbers = {what: settled.letters, "refused": len(settled.refused)}
     if what == "retried":
         numbers["hurried"] = settled.hurried

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,7 +16,7 @@ from postbox.admin.devices import (
 from postbox.cli.main import FAILED
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_rows, print_text
+from postbox.cli.output import complain, print_json, print_rows, print_text
 from postbox.clients.rules.devices import EVERY
 
 
@@ -65,7 +64,7 @@ def revoke(user: str, device: str | None = None, /, *, common: Common | None = N
         stranger = _stranger(user, device, revoked.devices)
         if stranger is None:
             return 0
-        print(f"postbox: {stranger}", file=sys.stderr)
+        complain(stranger)
         return FAILED
 
     return run(verb, as_json=options.json)

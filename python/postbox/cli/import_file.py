@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from postbox.admin.command import Nothing, Operator
 from postbox.admin.events import SETTLE, TAKE, Take
 from postbox.cli.node import operated
 from postbox.cli.options import Common, Usage, run
-from postbox.cli.output import events, print_json
+from postbox.cli.output import complain, events, print_json
 from postbox.cli.progress import progress
 from postbox.cli.stdin import STDIN, readable
 from postbox.cli.verdicts import worded
@@ -87,9 +86,9 @@ def show_report(report: Report, forgotten: int, as_json: bool, error: str | None
     """What became of events: the reasons on stderr, the numbers on stdout. `forgotten`: how many
     left the log meanwhile; `error`: why there are no more."""
     if error is not None:
-        print(f"postbox: {error}", file=sys.stderr)
+        complain(error)
     for verdict, count in report.rejected.most_common():
-        print(f"postbox: {events(count)} refused: {worded(verdict)}", file=sys.stderr)
+        complain(f"{events(count)} refused: {worded(verdict)}")
     numbers: dict[str, object] = {
         "imported": report.imported,
         "duplicates": report.duplicates,

@@ -3,6 +3,7 @@ that help answers at once."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -12,7 +13,9 @@ app = App(
     name="postbox",
     help="Keeps events in sync: between peers of a mesh, hosts of a federation, and clients.",
     version_flags=["--version"],
+    help_epilogue="postbox VERB --help says what a verb takes. Begin with postbox demo.",
     result_action="return_value",
+    help_format="plaintext",  # of the list of verbs: Markdown is loaded for a verb's own page alone
 )
 trust = App(name="trust", help="Whose signatures are believed, and with which keys.")
 keys = App(name="keys", help="This node's own keys.")
@@ -41,6 +44,7 @@ app.command("postbox.cli.config:config", help="What the configuration says.")
 app.command("postbox.cli.bench.command:bench", help="Measure this machine on a made history.")
 app.command("postbox.cli.chat:chat", help="Chat in this terminal.")
 app.command("postbox.cli.demo:demo", help="Show it all, on a history made for it.")
+app.command("postbox.cli.completion:completion", help="Let your shell complete what you type.")
 trust.command("postbox.cli.trust:add", help="Believe a key. A former one still counts.")
 trust.command("postbox.cli.trust:refuse", help="Let a name that waits wait no more.")
 trust.command("postbox.cli.trust:import_", name="import", help="Believe a list of keys.")
@@ -66,29 +70,53 @@ app.command(devices)
 app.command(peers)
 
 WITH_VALUE = ("--home", "--memory", "--store")
-OF_EVERY_VERB = (*WITH_VALUE, "--json")
+OF_EVERY_VERB = (*WITH_VALUE, "--json", "--traceback")
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130  # what a shell calls a process that Ctrl-C ended
+OF_STDOUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""Of a write. Whatever else a verb does with files is a fault of its own by then."""
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Exits 0 when it is done, 1 when it was refused or failed, 2 when it was called wrongly."""
     _open_closed_streams()
+    given = sys.argv[1:] if arguments is None else arguments
+    if any(not word.startswith("-") for word in given):
+        app.help_format = "markdown"
     try:
-        words = listing(verb_first(sys.argv[1:] if arguments is None else arguments))
-        code = app(words, exit_on_error=False, print_error=True)
+        code = app(listing(verb_first(given)), exit_on_error=False, print_error=False)
         sys.stdout.flush()
-    except CycloptsError:
+    except CycloptsError as error:
+        _tell_wrong_call(error)
         sys.exit(USAGE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # `postbox status | head` has read enough
-            print(f"postbox: cannot write the result: {error.strerror}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as bug:
+        if isinstance(bug, OSError) and bug.errno in OF_STDOUT:
+            _give_up_stdout(bug)
+        else:
+            from postbox.cli.unexpected import tell
+
+            tell(bug, given)
         sys.exit(FAILED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell_wrong_call(error: CycloptsError) -> None:
+    from postbox.cli.output import complain
+
+    verb = " ".join(error.command_chain or ())
+    complain(f"{' '.join(str(error).split())} (postbox{f' {verb}' if verb else ''} --help)")
+
+
+def _give_up_stdout(error: OSError) -> None:
+    """Nothing more can be written there, not even what is left in its buffer."""
+    if not isinstance(error, BrokenPipeError):  # `postbox status | head` has read enough
+        from postbox.cli.output import complain
+
+        complain(f"cannot write the result: {error.strerror}")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_closed_streams() -> None:

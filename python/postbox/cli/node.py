@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from postbox.admin.command import Desk, Operator
 from postbox.admin.local import LocalOperator
 from postbox.admin.place import serving_socket
 from postbox.cli.options import Common
-from postbox.cli.output import events
+from postbox.cli.output import complain, events, note
 from postbox.config import Config
 from postbox.errors import HomeInUse
 from postbox.mesh.ledger import RETENTION
@@ -69,7 +68,7 @@ def _tell_unused(common: Common, *, loopback: bool) -> None:
         "--loopback": loopback,
     }
     for option in (option for option, is_given in given.items() if is_given):
-        print(f"postbox: {option} has no effect: the node serves, with its own", file=sys.stderr)
+        complain(f"{option} has no effect: the node serves, with its own")
 
 
 def _tell_forgotten(node: Node) -> None:
@@ -77,10 +76,9 @@ def _tell_forgotten(node: Node) -> None:
     ledger = node.ledger
     if ledger.surplus and node.leases.is_held(RETENTION):
         size, capacity = len(ledger.index) + ledger.surplus, ledger.index.capacity
-        print(
-            f"postbox: {ledger.surplus:,} of {events(size)} left the log: --memory"
-            f" {node.config.node.memory} keeps {capacity:,}",
-            file=sys.stderr,
+        complain(
+            f"{ledger.surplus:,} of {events(size)} left the log: --memory"
+            f" {node.config.node.memory} keeps {capacity:,}"
         )
 
 
@@ -92,5 +90,5 @@ async def opened(
     is_new = not has_key(home)
     async with open_node(system_world(), home, config, name, forgets=forgets) as node:
         if is_new:
-            print(f"postbox: made a new node {node.identity.name} in {home}", file=sys.stderr)
+            note(f"made a new node {node.identity.name} in {home}")
         yield node

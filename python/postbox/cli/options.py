@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import trio
 from cyclopts import Parameter
 
 from postbox.cli.main import FAILED, INTERRUPTED, USAGE
-from postbox.cli.output import print_json
+from postbox.cli.output import complain, print_json
 from postbox.errors import Fault, in_one_line, leaves
 from postbox.home import home_at
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from postbox.config import Config
 
 Verb: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
@@ -29,8 +26,9 @@ FLAG = Parameter(negative="", show_default=False)
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Common:
-    home: Annotated[str | None, Parameter(env_var=HOME_VARIABLE, metavar="DIR")] = None
+    home: Annotated[str | Path | None, Parameter(env_var=HOME_VARIABLE, metavar="DIR")] = None
     """The node's folder: key and database. Made if it is not there."""
+    # Read as a str, which may be empty; a Path besides, so that shells complete it.
 
     memory: Annotated[str | None, Parameter(metavar="EVENTS")] = None
     """Events that are kept: short (20,000), medium (80,000), hog (320,000), a number, or auto (by
@@ -44,10 +42,14 @@ class Common:
     json: Annotated[bool, FLAG] = False
     """Results as JSON, in the last line."""
 
+    traceback: Annotated[bool, FLAG] = False
+    """Of an error that nobody expected, which is a bug of postbox, show where it arose. Likewise
+    POSTBOX_TRACEBACK=1."""
+
     def home_folder(self) -> Path:
         if not self.home:  # an empty one is a variable that was not set, not the current folder
             raise Usage(f"which home? Say --home DIR, or set {HOME_VARIABLE}")
-        return home_at(self.home)
+        return home_at(str(self.home))
 
     def config(self, options: Mapping[str, object] | None = None) -> Config:
         """The home's configuration, with what this call overrides; None in `options` stands for
@@ -68,7 +70,7 @@ class Usage(Exception):
 
 def run(verb: Verb, *, as_json: bool = False, by: Callable[[Verb], int] = trio.run) -> int:
     """The verb's exit code. `by`: what runs it. A fault is told in one line, `as_json` on stdout,
-    too; anything else is a bug and shows where."""
+    too; anything else is a bug, for `main` to tell."""
     try:
         return by(verb)
     except Usage as usage:
@@ -95,12 +97,7 @@ def _explain(group: BaseExceptionGroup[BaseException], as_json: bool) -> int:
 
 
 def _fail(text: str, code: int, as_json: bool) -> int:
-    print(f"postbox: {text}", file=sys.stderr)
+    complain(text)
     if as_json and code == FAILED:  # who calls wrongly is no script that reads results
         print_json({"error": text})
     return code
-
-
-def is_plain() -> bool:
-    """Is nobody watching? Then progress is lines, not bars."""
-    return not sys.stderr.isatty() or os.environ.get("TERM") == "dumb"

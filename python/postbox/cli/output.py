@@ -1,17 +1,22 @@
-"""Results on stdout: a JSON document in one line, or aligned text.
+"""How every verb looks: results on stdout, a JSON document in one line or aligned text, and what
+is said beside them on stderr.
 
 On a terminal text keeps to its width: tables lose columns' middles or become lists, texts go on in
-the next line. In a file or a pipe nothing is cut or broken, however narrow the terminal is.
+the next line; heads and states have a colour. In a file or a pipe nothing is cut or broken, however
+narrow the terminal is, and nothing is coloured; on a terminal NO_COLOR and TERM=dumb say so.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-import msgspec
+if TYPE_CHECKING:
+    from rich.console import Console
 
 from postbox.admin.words import events as events
 from postbox.admin.words import printable as printable
@@ -20,36 +25,107 @@ GAP = "  "
 LONG_WHAT = 16
 MIN_CUT = 13
 """Of a cell that is cut: six letters on either side still tell two keys apart."""
+BAR_COLUMNS = 60
+"""Of a terminal: a bar with its figures and times needs so many."""
+NAME = "cyan"
+HEAD = "bold"
+STATES = {
+    "ok": "green",
+    "yes": "green",
+    "warning": "yellow",
+    "wrong": "bold red",
+    "NO": "bold red",
+}
+
+
+class Mark(NamedTuple):
+    """The first characters of a text have a style."""
+
+    characters: int = 0
+    style: str = ""
+
+
+UNMARKED = Mark()
 
 
 def print_json(result: object) -> None:
+    import msgspec
+
     print(msgspec.json.encode(result).decode(), flush=True)
+
+
+def note(text: str) -> None:
+    """On stderr, what a person should know and a script need not."""
+    _beside(text, "dim")
+
+
+def complain(text: str) -> None:
+    """On stderr, in one line, what went wrong."""
+    _beside(text, "bold red")
+
+
+def _beside(text: str, style: str) -> None:
+    print(f"{painted('postbox:', style, sys.stderr)} {text}", file=sys.stderr)
+
+
+def painted(text: str, style: str, stream: TextIO | None = None) -> str:
+    """`style`: as rich has it."""
+    if not style or not _is_coloured(stream or sys.stdout):
+        return text
+    from rich.style import Style
+
+    return Style.parse(style).render(text)
+
+
+def _is_coloured(stream: TextIO) -> bool:
+    return _is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def is_live(stream: TextIO) -> bool:
+    """Does somebody watch, on a terminal where a bar or a table may be drawn again and again? Else
+    progress is a line now and then."""
+    return _is_terminal(stream) and shutil.get_terminal_size().columns >= BAR_COLUMNS
+
+
+def console(stream: TextIO) -> Console:
+    """For what is drawn again and again."""
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False)
 
 
 def print_pairs(pairs: Mapping[str, object]) -> None:
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        print_text(str(value), f"{name:<{width}}{GAP}", " " * (width + len(GAP)))
+        indent = " " * (width + len(GAP))
+        print_text(str(value), f"{name:<{width}}{GAP}", indent, Mark(width, NAME))
 
 
-def print_text(text: str, first: str = "", later: str = "") -> None:
+def print_text(text: str, first: str = "", later: str = "", mark: Mark = UNMARKED) -> None:
     """`first` stands before the text, `later` before each line in which it goes on."""
     width = terminal_columns()
     if width is None or len(first) + len(text) <= width:
-        print(f"{first}{text}".rstrip())
+        print(_marked(f"{first}{text}".rstrip(), mark))
         return
     for line in text.splitlines():
-        print(
-            textwrap.fill(
-                line,
-                max(width, len(later) + 20),
-                initial_indent=first,
-                subsequent_indent=later,
-                break_on_hyphens=False,
-                break_long_words=False,
-            )
+        filled = textwrap.fill(
+            line,
+            max(width, len(later) + 20),
+            initial_indent=first,
+            subsequent_indent=later,
+            break_on_hyphens=False,
+            break_long_words=False,
         )
-        first = later
+        print(_marked(filled, mark))
+        first, mark = later, UNMARKED
+
+
+def _marked(text: str, mark: Mark) -> str:
+    return painted(text[: mark.characters], mark.style) + text[mark.characters :]
 
 
 def print_rows(rows: Sequence[Sequence[str]], cut: Sequence[int] = ()) -> None:
@@ -66,8 +142,9 @@ def print_rows(rows: Sequence[Sequence[str]], cut: Sequence[int] = ()) -> None:
             [_cut(cell, width) for cell, width in zip(row, narrow, strict=True)] for row in rows
         ]
         widths = narrow
-    for row in rows:
-        print(GAP.join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip())
+    for number, row in enumerate(rows):
+        line = GAP.join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
+        print(line if number else painted(line, HEAD))
 
 
 def fits(rows: Sequence[Sequence[str]]) -> bool:
@@ -84,11 +161,12 @@ def print_findings(rows: Sequence[tuple[str, str, str]]) -> None:
     indent = " " * (first + len(GAP))
     for kind, what, text in rows:
         begin = f"{kind:<{first}}{GAP}{what:<{second}}{GAP}"
+        mark = Mark(len(kind), STATES.get(kind, ""))
         longest = max(map(len, text.split()), default=0)
         if len(what) <= second and _fits(len(begin) + longest):
-            print_text(text, begin, " " * len(begin))
+            print_text(text, begin, " " * len(begin), mark)
         else:
-            print(begin.rstrip())
+            print(_marked(begin.rstrip(), mark))
             print_text(text, indent, indent)
 
 

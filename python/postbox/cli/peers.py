@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from postbox.admin.peers import PEERS, SENTENCE, Other, Peers, Seen, Spoken, Tru
 from postbox.admin.words import distrust, span, trouble
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_rows, print_text, printable
+from postbox.cli.output import complain, print_json, print_rows, print_text, printable
 from postbox.mesh.peers.known import Caller
 from postbox.world import SystemClock
 
@@ -72,7 +71,7 @@ def _sentence(verdict: Verdict, common: Common | None) -> int:
         async with operated(options) as operator:
             spoken = await operator.call(SENTENCE, verdict)
         if spoken.refused:
-            print(f"postbox: {spoken.refused}", file=sys.stderr)
+            complain(spoken.refused)
         elif not options.json:
             print_text(_told(verdict, spoken))
         if options.json:

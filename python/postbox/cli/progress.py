@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from postbox.cli.options import is_plain
+from postbox.cli.output import console, is_live
 from postbox.world import Clock
 
 LINE_EVERY_S = 0.5
@@ -23,7 +23,7 @@ class Show(Protocol):
 
 @contextmanager
 def progress(what: str, clock: Clock) -> Iterator[Show]:
-    with _lines(what, clock) if is_plain() else _bar(what) as show:
+    with _bar(what) if is_live(sys.stderr) else _lines(what, clock) as show:
         yield show
 
 
@@ -47,7 +47,6 @@ def _lines(what: str, clock: Clock) -> Iterator[Show]:
 
 @contextmanager
 def _bar(what: str) -> Iterator[Show]:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -57,7 +56,7 @@ def _bar(what: str) -> Iterator[Show]:
         TextColumn("{task.fields[count]:,} events"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=console(sys.stderr)) as bar:
         task = bar.add_task(what, total=None, count=0)
 
         def show(count: int, share: float | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -11,7 +10,7 @@ from cyclopts.validators import Number
 from postbox.admin.devices import MINT_TOKEN, MintToken
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_json
+from postbox.cli.output import note, print_json
 
 
 def mint(
@@ -43,7 +42,7 @@ def mint(
         else:
             print(minted.token)
             until = f"until {minted.expires:%F %R} UTC"
-            print(f"postbox: for {minted.user}'s {minted.device}, {until}", file=sys.stderr)
+            note(f"for {minted.user}'s {minted.device}, {until}")
         return 0
 
     return run(verb, as_json=options.json)

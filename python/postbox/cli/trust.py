@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from postbox.admin.command import Nothing, Operator
 from postbox.admin.trust import ANSWER, BELIEVE, LIST_KEYS, Answer, Believe, Directory, Key, Waits
 from postbox.cli.node import operated
 from postbox.cli.options import FLAG, Common, Usage, run
-from postbox.cli.output import print_json, print_rows, print_text
+from postbox.cli.output import complain, print_json, print_rows, print_text
 from postbox.errors import Fault
 from postbox.mesh.chunks import chunks
 from postbox.trust.keylist import KeyList, ListedKey, parse_key_list, parse_public_key
@@ -78,7 +77,7 @@ def refuse(name: str, /, *, common: Common | None = None) -> int:
         async with operated(options) as operator:
             refused = (await operator.call(ANSWER, Answer(name, admits=False))).refused
         for text in refused:
-            print(f"postbox: {text}", file=sys.stderr)
+            complain(text)
         if options.json:
             print_json({"dropped": int(not refused), "refused": len(refused)})
         elif not refused:
@@ -101,7 +100,7 @@ def import_(file: Path, /, *, common: Common | None = None) -> int:
     async def verb() -> int:
         listed = _read(file)
         for row in listed.bad:
-            print(f"postbox: row {row.number} of {file}: {row.text}", file=sys.stderr)
+            complain(f"row {row.number} of {file}: {row.text}")
         async with operated(options) as operator:
             refused = await _believe(operator, listed.keys)
             return _told(refused, len(listed.keys), len(listed.bad), options.json)
@@ -192,7 +191,7 @@ async def _believe(operator: Operator, listed: Sequence[ListedKey]) -> list[str]
 
 def _told(refused: Sequence[str], offered: int, bad_rows: int, as_json: bool) -> int:
     for text in refused:
-        print(f"postbox: {text}", file=sys.stderr)
+        complain(text)
     numbers = {"believed": offered - len(refused), "refused": len(refused) + bad_rows}
     if as_json:
         print_json(numbers)

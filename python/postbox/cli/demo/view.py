@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from postbox.cli.demo.commands import say
-from postbox.cli.options import is_plain
+from postbox.cli.output import console, is_live
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -51,8 +51,7 @@ class Show(Protocol):
 @contextmanager
 def view(said: dict[str, Row]) -> Iterator[Show]:
     """`said`: the rows that stand there already, from views before this one."""
-    is_watched = sys.stdout.isatty() and not is_plain()
-    with _table() if is_watched else _lines(said) as show:
+    with _table() if is_live(sys.stdout) else _lines(said) as show:
         yield show
 
 
@@ -89,7 +88,7 @@ def _say_rows(rows: Sequence[Row], elapsed_s: float, said: dict[str, Row]) -> No
 def _table() -> Iterator[Show]:
     from rich.live import Live
 
-    with Live(auto_refresh=False) as live:
+    with Live(console=console(sys.stdout), auto_refresh=False) as live:
 
         def show(rows: Sequence[Row], news: Sequence[tuple[str, str]], elapsed_s: float) -> None:
             live.update(_drawn(rows, elapsed_s), refresh=True)
