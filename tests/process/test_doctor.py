@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.world import SystemClock
 from support.command import Call, served, told
 from support.mesh import small_history
+from support.mosquitto import PASSWORD, Start
 
 NOW = datetime.fromtimestamp(SystemClock().now_ns() / 1e9, UTC)
 
@@ -210,3 +212,47 @@ def test_names_that_wait_and_a_peer_that_lets_nobody_in_are_found(
         assert "has not let this node in" in finding["text"]
         assert "let in: 1" in found(call, host, 0)["introductions"]["text"]
         assert name in call("trust", "list", "--home", host).out
+
+
+# -- the broker -----------------------------------------------------------------------------------
+
+
+def broker_found(call: Call, home: Path, code: int, url: str, ca: Path | None = None) -> Any:
+    authority = f'mesh.mqtt_ca = "{ca}"\n' if ca else ""
+    configure(home, f'serve.loopback = true\nmesh.mqtt = "{url}"\n{authority}')
+    finding = found(call, home, code)["broker"]
+    assert PASSWORD not in json.dumps(finding)
+    return finding
+
+
+def test_a_broker_that_lets_the_node_in_is_told_with_how_long_it_took(
+    call: Call, home: Path, mosquitto: Start
+) -> None:
+    broker = mosquitto(tls=True, user="ann")
+    text = broker_found(call, home, 0, broker.url, broker.authority)["text"]
+    how = "lets this node in, over TLS, its certificate verified, in"
+    assert re.fullmatch(rf"mqtts://localhost:{broker.port} {how} \d+ ms", text)
+
+
+def test_what_keeps_the_node_from_its_broker_is_told_with_its_cure(
+    call: Call, home: Path, mosquitto: Start, tmp_path: Path
+) -> None:
+    broker = mosquitto(tls=True, user="ann")
+
+    def said(url: str, ca: Path | None, text: str, cure: str) -> None:
+        finding = broker_found(call, home, 1, url, ca)
+        assert finding["state"] == "wrong"
+        assert text in finding["text"]
+        assert cure in finding["cure"]
+
+    wrong = broker.url.replace(PASSWORD[-2:], "xx")
+    said(broker.url, None, "certificate verify failed", "mesh.mqtt_ca")
+    said(broker.url, tmp_path / "missing.pem", "missing.pem", "a PEM file")
+    said(wrong, broker.authority, "Not authorized", "the user and the password")
+    broker.stop()
+    said(broker.url, broker.authority, "failed", "is it running")
+
+
+def test_a_plain_broker_is_said_to_be_one(call: Call, home: Path, mosquitto: Start) -> None:
+    broker = mosquitto()
+    assert "without TLS" in broker_found(call, home, 0, broker.url)["text"]

@@ -49,8 +49,9 @@ def doctor(
     common: Common | None = None,
 ) -> int:
     """Look for the usual mistakes: home, keys, configuration, database, port, TLS, disk, limits,
-    clock, peers; or, with HOST, walk the way to that host and back: name, address, TLS, key, clock,
-    token, round trip. Exits 1 if something is wrong, 0 if all is well or merely worth a look.
+    broker, clock, peers; or, with HOST, walk the way to that host and back: name, address, TLS,
+    key, clock, token, round trip. Exits 1 if something is wrong, 0 if all is well or merely worth a
+    look.
 
     Parameters
     ----------
@@ -101,6 +102,7 @@ async def _examine(options: Common, world: World) -> list[Finding]:
         return [*found, Finding("configuration", "wrong", str(error), cure)]
     found.append(Finding("configuration", "ok", "it can be read"))
     found += [*_tls(config, world), _files(config), *_loopback(config)]
+    found += await _broker(config, world)
     try:
         found += await _database(database_of(home, config.node.store), world)
     except Fault as fault:
@@ -206,6 +208,16 @@ def _tls(config: Config, world: World) -> Iterator[Finding]:
         is_soon = end.timestamp() * 1e9 - world.clock.now_ns() < CERTIFICATE_WARNING_NS
         text = f"{cert}, valid until {end:%F %R} UTC"
         yield Finding("tls", "warning", text, renew) if is_soon else Finding("tls", "ok", text)
+
+
+async def _broker(config: Config, world: World) -> list[Finding]:
+    """Where none is configured, nothing is said."""
+    if not config.mesh.mqtt:
+        return []
+    from postbox.cli.broker import examine_broker
+
+    seen = await examine_broker(config, world)
+    return [Finding("broker", seen.state, seen.text, seen.cure)]
 
 
 def _files(config: Config) -> Finding:

@@ -14,6 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeAlias
 
 import trio
@@ -133,8 +134,9 @@ class Bus:
         client_id = f"postbox-{self._world.random.bytes(8).hex()}"  # nobody can take our place
         faults: list[Fault] = []
         try:
+            tls = broker_tls(broker, self._authorities_file)
             async with open_mqtt(
-                self._world.net, self._reach, broker, client_id, self._hear, self._tls(broker)
+                self._world.net, self._reach, broker, client_id, self._hear, tls
             ) as connection:
                 await connection.subscribe([line.topic_filter for line in self._lines])
                 with self._being_up(connection):
@@ -144,16 +146,6 @@ class Bus:
         except* Fault as group:  # what else there is goes on: a bug, or the end of the node
             faults += [one for one in leaves(group) if isinstance(one, Fault)]
         return faults[0]
-
-    def _tls(self, broker: Broker) -> ssl.SSLContext | None:
-        if not broker.is_tls:
-            return None
-        try:
-            return client_tls(self._authorities_file)
-        except (OSError, ssl.SSLError) as error:
-            raise BadAuthorities(
-                f"mesh.mqtt_ca: cannot use {self._authorities_file}: {error}"
-            ) from error
 
     @contextmanager
     def _being_up(self, connection: Connection) -> Iterator[None]:
@@ -184,6 +176,16 @@ class Bus:
 
 class BadAuthorities(Fault):
     """The file of mesh.mqtt_ca is of no use."""
+
+
+def broker_tls(broker: Broker, authorities_file: Path | None) -> ssl.SSLContext | None:
+    """Whom to trust there; None for one that is called without TLS. Raises BadAuthorities."""
+    if not broker.is_tls:
+        return None
+    try:
+        return client_tls(authorities_file)
+    except (OSError, ssl.SSLError) as error:
+        raise BadAuthorities(f"mesh.mqtt_ca: cannot use {authorities_file}: {error}") from error
 
 
 class _Line:

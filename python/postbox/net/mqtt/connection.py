@@ -49,6 +49,10 @@ class Refused(Fault):
     """The broker does not let us in, or not do this."""
 
 
+class NoTls(Unreachable):
+    """What answers there does not prove that it is the broker."""
+
+
 class Message(NamedTuple):
     topic: str
     payload: bytes
@@ -74,7 +78,7 @@ class Connection:
         self._answers: dict[tuple[str, int], Answer] = {}  # by packet and its number
         self._connected = Answer()
         self._goodbye = ""
-        self._is_over = False
+        self._is_over = self._has_left = False
         self._keepalive_s = float(KEEPALIVE_S)
         self._last_heard_s = trio.current_time()
         self._to_send, self._sent = trio.Event(), trio.Event()
@@ -125,6 +129,8 @@ class Connection:
         while True:
             with self._as_faults():
                 part = await self._stream.receive_some(READ_BYTES)
+            if not part and self._has_left:
+                return
             if not part:
                 raise Unreachable(f"{self._broker} closed the connection{self._goodbye}")
             self._last_heard_s = trio.current_time()
@@ -154,7 +160,8 @@ class Connection:
             self._wake_writer()
 
     def disconnect(self) -> None:
-        """The last word; `flush` sees it off."""
+        """The last word; `flush` sees it off. The broker then closes the connection."""
+        self._has_left = True
         self._paho.disconnect()
         self._wake_writer()
 
@@ -365,7 +372,7 @@ async def _secured(
         await secured.do_handshake()
     except (trio.BrokenResourceError, OSError) as error:
         await trio.aclose_forcefully(stream)
-        raise Unreachable(f"{broker}: no TLS: {said(error)}") from error
+        raise NoTls(f"{broker}: no TLS: {said(error)}") from error
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
