@@ -331,3 +331,18 @@ async def test_checkpoints_come_by_the_list_from_who_gives_no_pages_and_nothing_
                 assert held >= ids(agreed)
                 assert id_of_body(tease(5)) not in held
                 assert str(me.mesh.recovery.progress.stage) == Stage.DONE
+
+
+@in_town
+async def test_a_timeline_that_is_cut_is_counted_and_what_came_of_it_stays(town: Town) -> None:
+    agreed = [checkpoint(identities(1, VOTERS)[:3], number) for number in range(1, 60)]
+    younger = [tease(number) for number in range(10, 1_000)]
+    with in_small(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timelines, "PAGE", 20)
+        patch.setattr(timelines, "MOST_PAGES", 2)
+        patch.setattr(pulling, "MIN_EVENTS", 10)
+        async with naras(town, [*agreed, *younger]):
+            async with town.house(ME, "me", capacity=100, peers=urls(1)) as me:
+                await me.mesh.recovery.run()
+                assert len(held_ids(me.node) & ids(agreed)) >= 2 * timelines.PAGE
+                assert b"postbox_recovery_timelines_cut 1.0" in me.mesh.metrics.render()

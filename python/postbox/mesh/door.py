@@ -198,7 +198,9 @@ class Mesh:
         )
 
     async def keep_up(self) -> None:
-        """All that this node does by itself to be part of the mesh, until cancelled."""
+        """All that this node does by itself to be part of the mesh, until cancelled: of several
+        processes by the one that holds the lease."""
+        await self.saver.take_over()
         await run_loops(self.loops())
 
     def loops(self) -> dict[str, Loop]:

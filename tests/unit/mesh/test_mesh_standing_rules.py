@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from postbox.mesh.peers.standing_rules import (
+    AHEAD_NS,
     BANNED_AT,
     CLEAN,
     DEMOTED_AT,
@@ -62,7 +64,7 @@ def test_points_halve_every_twelve_hours_and_never_grow_by_a_clock_that_is_set_b
     assert points_at(record, NOW_NS) == 10
     assert points_at(record, NOW_NS + HALF_LIFE_NS) == pytest.approx(5)
     assert points_at(record, NOW_NS + 3 * HALF_LIFE_NS) == pytest.approx(1.25)
-    assert points_at(record, NOW_NS - 10 * HALF_LIFE_NS) == 10
+    assert points_at(record, NOW_NS - AHEAD_NS) == 10
 
 
 def test_a_peer_that_is_slow_once_a_day_stays_a_good_one() -> None:
@@ -106,8 +108,21 @@ def test_a_reason_says_what_kind_it_is_of_and_is_bounded() -> None:
     assert len(accused(CLEAN, Offence.LIED, "x" * 10_000, NOW_NS).why) == MAX_WHY
 
 
+def test_a_ban_by_a_clock_that_ran_ahead_ends_when_the_clock_is_right() -> None:
+    """Else it would last until the time that the clock said; the operator's ban has no time."""
+    year_ns = 365 * 24 * HOUR_NS
+    ahead = after(Offence.LIED, Offence.LIED, Offence.LIED)
+    assert regard_of(ahead, NOW_NS) is Regard.BANNED
+    assert regard_of(ahead, NOW_NS - AHEAD_NS) is Regard.BANNED, "a clock is set back a little"
+    assert regard_of(ahead, NOW_NS - year_ns) is Regard.GOOD
+    assert ends_ns(ahead, NOW_NS - year_ns) is None
+    assert regard_of(replace(ahead, by_operator=True), NOW_NS - year_ns) is Regard.BANNED
+    again = accused(ahead, Offence.LIED, "why", NOW_NS - year_ns)
+    assert (again.points, again.at_ns) == (10.0, NOW_NS - year_ns), "and it counts anew"
+
+
 def test_an_accusation_of_an_earlier_time_does_not_move_the_clock_back() -> None:
-    record = accused(after(Offence.LIED), Offence.LIED, "late", NOW_NS - HALF_LIFE_NS)
+    record = accused(after(Offence.LIED), Offence.LIED, "late", NOW_NS - AHEAD_NS)
     assert (record.at_ns, record.points) == (NOW_NS, 20)
 
 

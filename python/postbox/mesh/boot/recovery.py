@@ -58,6 +58,11 @@ class Recovery:
         metrics.watch(
             "recovery_peers_missed", "That did not tell it all.", lambda: self.progress.missed
         )
+        metrics.watch(
+            "recovery_timelines_cut",
+            "Peers that have more checkpoints than were asked for.",
+            lambda: self._timeline.cut,
+        )
 
     def _is_at_work(self) -> bool:
         return bool(self.progress.began_ns) and not self.progress.ended_ns

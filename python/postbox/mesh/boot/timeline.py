@@ -30,6 +30,8 @@ _LOG = get("postbox.mesh.boot")
 class Timeline:
     def __init__(self, means: Means) -> None:
         self._means = means
+        self.cut = 0
+        """Peers that had more than is asked for."""
 
     async def fetch(self, walked: Collection[str], took: Callable[[Report], None]) -> int:
         """`walked`: names of peers that told everything. How many peers have told theirs now."""
@@ -55,12 +57,12 @@ class Timeline:
 
     async def _by_some_way(self, peer: Peer, name: str, took: Callable[[Report], None]) -> None:
         try:
-            await self._walk(peer, took)
+            await self._walk(peer, name, took)
         except PeerFault as fault:
             _LOG.info("a peer gives no pages of checkpoints", name=name, why=str(fault))
             await self._list(peer, name, took)
 
-    async def _walk(self, peer: Peer, took: Callable[[Report], None]) -> None:
+    async def _walk(self, peer: Peer, name: str, took: Callable[[Report], None]) -> None:
         services, intake = ("checkpoint",), self._means.intake
         walk = PageWalk(peer, intake, services=services, page_size=PAGE)
         for _ in range(MOST_PAGES):
@@ -68,6 +70,9 @@ class Timeline:
             took(walk.taken)
             if not has_more:
                 return
+        self.cut += 1
+        events = walk.report.total
+        _LOG.warning("a peer has more checkpoints than are asked for", name=name, asked_for=events)
 
     async def _list(self, peer: Peer, name: str, took: Callable[[Report], None]) -> None:
         """The other way to them, which nobody signs: nothing but checkpoints is taken, and each is

@@ -97,7 +97,11 @@ class Roster:
         """What an earlier process, or another one, knew. What is known here is not undone."""
         by_url = {one.url: one for one in self.configured if not one.name}
         for row in rows:
-            if row.name in self._named or row.name == self._own_name:
+            if row.name == self._own_name:
+                continue
+            here = self._named.get(row.name)
+            if here is not None:
+                _catch_up(here, row)
                 continue
             configured = by_url.pop(row.url, None)
             if configured is not None:
@@ -320,6 +324,23 @@ def _continue(configured: Known, row: Known) -> None:
     for field in row.__struct_fields__:
         if field not in ("url", "origin"):
             setattr(configured, field, getattr(row, field))
+
+
+def _catch_up(here: Known, row: Known) -> None:
+    """With another process, as far as that one knows better: whoever was in touch last knows where
+    a peer is, and what it says of itself."""
+    is_configured = here.origin is Origin.CONFIGURED
+    if row.last_contact_ns > here.last_contact_ns:
+        for field in ("kind", "version", "memory_mode", "uptime_s", "rtt_ms"):
+            setattr(here, field, getattr(row, field))
+        here.failures = 0
+        if not is_configured:
+            here.url, here.origin = row.url, Origin.MET
+    elif not here.url:
+        here.url, here.origin = row.url, row.origin
+    here.last_contact_ns = max(here.last_contact_ns, row.last_contact_ns)
+    here.cursor_ns = max(here.cursor_ns, row.cursor_ns)
+    here.told_ns = max(here.told_ns, row.told_ns)
 
 
 def _knows_better(peer: Known, origin: Origin) -> bool:

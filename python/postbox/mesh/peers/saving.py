@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from postbox.errors import Full, Stopped, Unavailable
 from postbox.log.admission import Admission
+from postbox.logs import get
 from postbox.mesh.chunks import chunks
 from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.places import MAX_URL
@@ -23,6 +24,8 @@ from postbox.mesh.tables import ALL_PEERS, peer_of
 from postbox.store.contract import Reader
 from postbox.store.runner import StoreRunner
 from postbox.world import World
+
+_LOG = get("postbox.mesh.peers")
 
 SAVE_EVERY_S = 60.0
 STALE_NS = 10 * 60 * 10**9
@@ -40,8 +43,16 @@ class Saver:
         self._roster = roster
         self._saved: dict[str, Known] = {}
 
+    async def take_over(self) -> None:
+        """Before this process does what another one did for the node: with what that one saved."""
+        if self._store.is_shared:
+            try:
+                await self.load()
+            except Unavailable as fault:
+                _LOG.warning("the peers that another process knew are not known", error=str(fault))
+
     async def load(self) -> None:
-        """What was saved, by whichever process: at the start, and when this one takes over."""
+        """What was saved, by whichever process."""
         rows = await self._store.read(_rows)
         self._saved = {row.name: row for row in rows}
         self._roster.restore(_copy(row) for row in rows)

@@ -57,6 +57,10 @@ BANNED_AT = 30.0
 MOST_POINTS = 60.0
 """So a ban lasts twelve hours at most after the last offence, and a demotion 35."""
 HALF_LIFE_NS = 12 * 3600 * 10**9
+AHEAD_NS = 15 * 60 * 10**9
+"""A record that is dated further ahead than a clock is usually set back was noted by one that ran
+ahead. It counts nothing, since it would end only when the time comes that the clock said: what is
+held against a peer comes again, if the peer goes on."""
 MAX_WHY = 300
 """Characters of a reason that are kept: a part of it may be a peer's own words."""
 
@@ -75,7 +79,9 @@ CLEAN = Record()
 
 
 def points_at(record: Record, now_ns: int) -> float:
-    age_ns = max(0, now_ns - record.at_ns)  # a clock that was set back ages nothing
+    if record.at_ns - now_ns > AHEAD_NS:
+        return 0.0
+    age_ns = max(0, now_ns - record.at_ns)  # a clock that was set back a little ages nothing
     return record.points * math.pow(0.5, age_ns / HALF_LIFE_NS)
 
 
@@ -94,7 +100,7 @@ def accused(record: Record, offence: Offence, why: str, now_ns: int) -> Record:
     points = max(before, min(most, before + POINTS[offence]))
     return Record(
         points,
-        max(now_ns, record.at_ns),
+        max(now_ns, record.at_ns) if before else now_ns,
         record.offences + 1,
         record.why if record.by_operator else f"{offence}: {why}"[:MAX_WHY],
         record.by_operator,
