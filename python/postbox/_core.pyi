@@ -149,6 +149,10 @@ class Ledger:
         """(position, body) of the events on which a key of these names or voter ids has a say:
         unproven ones, unattested hey-theres and chaus, and checkpoints with their votes."""
 
+    def attested_by(self, signers: Sequence[str]) -> list[tuple[int, bytes]]:
+        """(position, body) of the attested events that these names signed: what is looked at again
+        when a key counts no more."""
+
     def all_unproven(self) -> list[tuple[int, bytes]]:
         """(position, body) of every unproven event: what a rebuilt ledger checks again."""
 
@@ -198,6 +202,9 @@ class Ledger:
         """Newest first: what `name` says (`by`: it acts, observes or presents itself), what others
         say about it (`about`), or both (`any`), of these services, with the standing `least` at
         least, not later than `upto_ns`; `most` events and 16 MiB at most."""
+
+    def greetings(self, most: int) -> Selection:
+        """The newest attested hey-there of each name, newest first; of `most` names."""
 
     def names_in(self, positions: Sequence[int]) -> list[str]:
         """Emitters, actors and targets of the events at these positions that it holds, each name

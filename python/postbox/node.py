@@ -279,7 +279,7 @@ async def _assemble(
     await store.read(records.load)
     directory.listen(ledger.learned)
     ledger.index.learn([known.name for known in directory.all()])
-    await ledger.rebuild(tail)
+    await ledger.rebuild(tail, directory.disputed())
     # In this order: a key that came in one commit with an event of its name finds that event.
     tail.follow(ledger)
     tail.follow(directory)

@@ -31,14 +31,14 @@ from postbox.store.contract import IDENTITY, Lane
 from postbox.store.postgres import statements
 from postbox.store.postgres.driver import open_postgres
 from postbox.store.postgres.session import Patience, Role, Session, open_session
-from postbox.trust.tables import KEY, TALLY, VOTER, WAITING
+from postbox.trust.tables import KEY, PLACE, TALLY, VOTER, WAITING
 from postbox.trust.tables import MIGRATIONS as TRUST
 from postbox.world import FileDisk
 from support.plans import SQL_TYPES, Asked, asked, unfit, unnamed
 from support.toy_chat import CHAT, MEMBER, MIGRATIONS, VERDICT
 
 ROWS = 100_000
-TABLES = [IDENTITY, OUTBOX, DEAD, KEY, VOTER, WAITING, TALLY, CHAT, MEMBER, VERDICT]
+TABLES = [IDENTITY, OUTBOX, DEAD, KEY, VOTER, WAITING, TALLY, PLACE, CHAT, MEMBER, VERDICT]
 TABLES += [GUILD, GUILD_CHANGES, INVITE, QUOTA, DRAFT, HANDLED, HANDLER]
 TABLES += [HOST, CONTACT, CONSENT, LINK_IN, LINK_OUT, PEER_KEY, HOST_KEY]
 

@@ -17,6 +17,7 @@ from postbox.trust.keys import Identity, identity_of
 from postbox.trust.rules import (
     OPERATOR,
     KeyDraft,
+    configured_draft,
     hey_there_draft,
     introduction_draft,
     operator_draft,
@@ -181,6 +182,9 @@ AS_OPERATOR: dict[str, KeyDraft | AnyDraft] = {
     "gives an id": operator_draft(new_id(), "bo", BOB.public_key, "b"),
     "says who the node is": own_draft(new_id(), "me", FOREIGN, "m"),
     "says what was admitted": KeyDraft(new_id(), OPERATOR, Source.ADMITTED, "wa", FOREIGN),
+    "speaks for a URL": KeyDraft(
+        new_id(), OPERATOR, Source.CONFIGURED, "ne", FOREIGN, url="https://box.example"
+    ),
     "admits who waits": admit_draft(new_id(), "wa"),
     "refuses who waits": refuse_draft(new_id(), "wa"),
 }
@@ -212,6 +216,34 @@ def test_an_introduction_played_again_after_the_operator_replaced_the_key_is_ref
         assert ring.say(who(name, seen.public_key)) == "other_key_known"
         assert ring.held() == before
         assert ring.directory.key_of(name) == replaced.public_key
+
+
+def test_a_claimed_id_stays_a_claim_when_a_url_vouches_for_its_key(ring: KeyRing) -> None:
+    at = "https://box.example"
+    assert ring.say(introduce("ne", FOREIGN, "n")) == "changed"
+    told = configured_draft(new_id(), "ne", NEWCOMER.public_key, "i", at)
+    assert ring.say(told) == "changed"
+    later = identity_of("ne", b"later".ljust(32, b"."))
+    assert ring.say(proof(NEWCOMER, later)) == "changed"
+    known = ring.directory.get("ne")
+    assert known is not None
+    assert (known.source, known.id, known.voter_id) == (Source.CONFIGURED, "i", None)
+    assert (known.keys, known.dropped) == ((later.public_key, NEWCOMER.public_key), 1)
+    assert ring.directory.keys.name_of("i") is None
+    assert ring.say(add(later, "i")) == "changed"
+    assert ring.directory.keys.name_of("i") == "ne"
+
+
+def test_a_url_frees_the_place_of_a_stranger_and_one_without_a_name_takes_none(
+    ring: KeyRing,
+) -> None:
+    assert ring.say(hey_there("ne", NEWCOMER.public_key)) == "changed"
+    assert ring.rows.rows[TALLY.name, ("told",)] == ("told", 1)
+    nowhere = configured_draft(new_id(), "ne", FOREIGN, None, "")
+    assert ring.say(nowhere) == "other_key_known"
+    at = configured_draft(new_id(), "ne", NEWCOMER.public_key, None, "https://box.example")
+    assert ring.say(at) == "changed"
+    assert ring.rows.rows[TALLY.name, ("told",)] == ("told", 0)
 
 
 def test_a_proof_is_not_played_again_nor_after_an_introduction(ring: KeyRing) -> None:

@@ -20,7 +20,7 @@ from postbox.event import Service, Standing
 from postbox.log.admission import Admission
 from postbox.log.committed import Committed
 from postbox.log.tail import Tail
-from postbox.logs import get
+from postbox.logs import get, limited
 from postbox.mesh.chunks import chunks
 from postbox.mesh.drafts import drafts_of
 from postbox.mesh.rules import Forget, MeshRules
@@ -57,7 +57,8 @@ class MeshLedger:
         self._keys = keys
         self._evicted: dict[int, None] = {}  # a set in order
         self._doubtful: dict[int, bytes] = {}  # position -> body of unproven events to check
-        self._looks_again = False  # at all unproven events: some may have been left out
+        self._disputed: set[str] = set()  # names of which a key counts no more
+        self._looks_again = False  # at all events that may be doubtful: some may have been left out
         self._is_keeper = False
         self._work = trio.Event()
         self._settling = trio.Lock()
@@ -77,13 +78,20 @@ class MeshLedger:
         """The directory's call: whoever these names and ids are, their events can be checked."""
         self.index.learn(learned.names)
         self._doubtful.update(self.index.unproven([*learned.names, *learned.ids]))
+        if learned.disowned:
+            self._disputed.update(learned.disowned)
+            self._doubtful.update(self.index.attested_by(learned.disowned))
+            _tell_disowned(learned.disowned)
         self._work.set()
         self._spare()
 
-    async def rebuild(self, tail: Tail) -> None:
+    async def rebuild(self, tail: Tail, disputed: Iterable[str] = ()) -> None:
         """From the log, before anything is answered. Names are known by then. An entry that is no
         event (a damaged disk, another version's rules) is left out: `verify` finds and names it.
+        `disputed`: names of which a key counts no more; a crash may have come before what it had
+        signed was looked at.
         """
+        self._disputed.update(disputed)
         rebuild = Rebuild(self.index)
         await tail.replay(Lane.MESH, lambda entries: self._evict(rebuild.add(_rows(entries))))
         await self._world.threads.run(Pool.VERIFIER, rebuild.finish)
@@ -126,6 +134,7 @@ class MeshLedger:
             if self._looks_again:
                 self._looks_again = False
                 self._doubtful.update(self.index.all_unproven())
+                self._doubtful.update(self.index.attested_by(list(self._disputed)))
             while self._evicted or self._doubtful:
                 evicted = list(islice(self._evicted, SETTLE_EVENTS))
                 await self._forget(admission, evicted)
@@ -155,17 +164,19 @@ class MeshLedger:
     def _apply(self, removed: Sequence[int], entries: Sequence[Entry]) -> None:
         evicted = self.index.apply(removed, _rows(entries))
         self._drop(removed)  # by this process, or another one
-        # A vote may be by somebody who became known while this was on its way; for a signed event
-        # the rules look, or, within one commit, the directory that follows after this.
-        doubtful = {
-            e.pos: e.body
-            for e in entries
-            if e.kind == Service.CHECKPOINT and e.flags == Standing.UNPROVEN and e.body is not None
-        }
+        doubtful = {e.pos: e.body for e in entries if e.body is not None and self._is_doubtful(e)}
         self._evict(evicted)
         if evicted or doubtful:
             self._doubtful.update(doubtful)
             self._work.set()
+
+    def _is_doubtful(self, entry: Entry) -> bool:
+        """A vote may be by somebody who became known while this was on its way; for a signed event
+        the rules look, or, within one commit, the directory that follows after this. And the key
+        by which an event was attested may have been dropped meanwhile."""
+        if entry.flags == Standing.ATTESTED:
+            return bool(self._disputed) and entry.author.decode() in self._disputed
+        return entry.kind == Service.CHECKPOINT and entry.flags == Standing.UNPROVEN
 
     def _evict(self, evicted: Sequence[int]) -> None:
         if self._forgets:
@@ -185,6 +196,10 @@ class MeshLedger:
         batch = await self._verified(list(doubtful.values()))
         wrong = [pos for pos, verdict in zip(positions, batch.verdicts, strict=True) if verdict]
         await self._forget(admission, wrong)
+        if wrong:
+            get("postbox.mesh.ledger").info(
+                "events are refuted by keys, and gone", count=len(wrong)
+            )
         drafts = drafts_of(batch, _LEDGER)
         proved = [draft for draft in drafts if draft.standing is Standing.ATTESTED]
         await admission.submit(MeshRules(), proved)
@@ -196,6 +211,16 @@ class MeshLedger:
             return batch
 
         return await self._world.threads.run(Pool.VERIFIER, work)
+
+
+def _tell_disowned(names: Sequence[str]) -> None:
+    log = limited(get("postbox.mesh.ledger"), "disowned")
+    for name in names:
+        log.warning(
+            "a name has another key now: nobody had vouched for the former one, and what that one"
+            " signed is removed",
+            name=name,
+        )
 
 
 def _rows(entries: Sequence[Entry]) -> list[tuple[int, bytes, int]]:

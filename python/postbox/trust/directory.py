@@ -30,10 +30,11 @@ from postbox.trust.tables import (
 
 class Learned(NamedTuple):
     """Whose keys, and which voters' ids, are new or changed: what they signed is worth another
-    look."""
+    look. `disowned`: of these names the ones of which a key counts no more."""
 
     names: tuple[str, ...]
     ids: tuple[str, ...]
+    disowned: tuple[str, ...] = ()
 
 
 Listener: TypeAlias = Callable[[Learned], None]
@@ -88,6 +89,10 @@ class Directory:
         """By name."""
         return [self._known[name] for name in sorted(self._known)]
 
+    def disputed(self) -> list[str]:
+        """Names that had a key that counts no more."""
+        return [known.name for known in self._known.values() if known.dropped]
+
     def room_for(self, source: Source) -> int:
         """How many new names may still come from there, which spares a door the work for more: the
         rules refuse those, by a count of their own."""
@@ -96,6 +101,7 @@ class Directory:
 
     def _learn(self, rows: Iterable[KnownKey]) -> None:
         names: dict[str, None] = {}
+        disowned: dict[str, None] = {}
         ids: dict[str, None] = {}
         for row in rows:
             before = self._known.get(row.name)
@@ -105,12 +111,14 @@ class Directory:
             self._count(before, row)
             self.keys.put(row.name, row.keys, row.voter_id)
             names[row.name] = None
+            if before is not None and row.dropped > before.dropped:
+                disowned[row.name] = None
             # its votes are looked up by id, and a new key may prove those, too
             if row.voter_id is not None:
                 ids[row.voter_id] = None
         if not names:
             return
-        learned = Learned(tuple(names), tuple(ids))
+        learned = Learned(tuple(names), tuple(ids), tuple(disowned))
         for listener in self._listeners:
             listener(learned)
 

@@ -2,7 +2,8 @@
 
 | source                        | new name     | same key  | other key                       |
 |-------------------------------|--------------|-----------|---------------------------------|
-| the operator, the node itself | admitted     | no change | replaced, the old one is kept 1 |
+| the operator, the node itself | admitted     | no change | replaced 1 4                    |
+| proved at a configured URL    | admitted     | no change | replaced 4, if nobody vouched 5 |
 | a hey-there in an import      | admitted     | no change | refused                         |
 | ... in a known peer's answer  | admitted 2   | no change | refused                         |
 | an introduction               | admitted 2 3 | no change | refused                         |
@@ -13,8 +14,15 @@
 1: but the operator does not replace the node's own key, which is that of its key file.
 2: while there are fewer names of that kind than `tables.LIMITS` says.
 3: by the door's policy; else it waits (`waiting_rules`) until the operator admits it.
+4: a key that was vouched for is kept, so that what it signed still verifies; one that only
+   strangers brought (`tables.is_vouched`) is dropped, and what it signed counts no more.
+5: for the one that is known, and if that URL spoke for no other name before; else it is an
+   introduction like any other.
 
-Old keys are kept so that what they signed still verifies. Ids come from the operator. Nobody can
+Who is first to bring a name brings any key he likes for it: a peer's answer tells of names that it
+has made up, and an introduction proves a key, and not a right to the name. So these give way.
+
+Ids come from the operator. Nobody can
 check one, so the id in an introduction is only a claim, which is noted and counts for nothing until
 the operator gives it (`KnownKey.voter_id`). A proof is checked here, against the key that is
 current at that moment, and not before: only then can two proofs with one old key not both succeed.
@@ -48,6 +56,7 @@ from postbox.trust.tables import (
     KEY,
     KIND_KEY,
     LIMITS,
+    PLACE,
     STREAM,
     TALLY,
     VOTER,
@@ -56,6 +65,7 @@ from postbox.trust.tables import (
     KnownKey,
     Source,
     group_of,
+    is_vouched,
     row_of,
 )
 
@@ -79,6 +89,7 @@ class KeyDraft(msgspec.Struct, frozen=True):
     key: bytes
     voter_id: str | None = None
     proof: bytes = b""  # a signature of `replacement_message` with the old key
+    url: str = ""  # of the operator's, at which the key was proved
 
     def __post_init__(self) -> None:
         check_claim(self.name, self.key, self.voter_id)
@@ -89,6 +100,7 @@ class KeyDraft(msgspec.Struct, frozen=True):
 
 
 OPERATOR = Payer("operator", "")
+CONFIGURED = Payer("operator", "a configured peer")
 
 
 def operator_draft(draft_id: bytes, name: str, key: bytes, voter_id: str | None) -> KeyDraft:
@@ -121,6 +133,16 @@ def introduction_draft(
     return KeyDraft(draft_id, payer, Source.INTRODUCTION, name, key, voter_id)
 
 
+def configured_draft(
+    draft_id: bytes, name: str, key: bytes, voter_id: str | None, url: str
+) -> KeyDraft:
+    """The name and key of who is at `url`, which the operator gave. The caller has seen a proof
+    that the key is held there: its owner's hey-there, made just now, or an answer signed with it.
+    Without one only for a key that is known and vouched for already. `draft_id`: 16 new bytes, as
+    for an introduction."""
+    return KeyDraft(draft_id, CONFIGURED, Source.CONFIGURED, name, key, voter_id, url=url)
+
+
 def ping_draft(draft_id: bytes, name: str, key: bytes, payer: Payer) -> KeyDraft:
     """The name and key in an answer to `GET /ping`, which the caller has asked for at an address
     that the operator configured, or inside `mesh.networks`. `draft_id`: 16 new bytes, as for an
@@ -146,9 +168,11 @@ class KeyRules:
     """Changes of keys, each with an entry that carries the whole new row."""
 
     lane: Lane = Lane.NODE
-    tables: tuple[Table, ...] = (KEY, VOTER, WAITING, TALLY)
+    tables: tuple[Table, ...] = (KEY, VOTER, WAITING, TALLY, PLACE)
 
     def needs(self, draft: KeyDraft, state: State) -> Iterable[RowKey | EntryKey]:
+        if draft.url:
+            yield RowKey(PLACE, (draft.url,))
         yield RowKey(KEY, (draft.name,))
         yield RowKey(WAITING, (draft.name,))
         for group in Group:
@@ -158,15 +182,19 @@ class KeyRules:
 
     def decide(self, draft: KeyDraft, state: State, at_ms: int) -> Decision:
         known = known_in(state, draft.name)
+        if draft.source is Source.CONFIGURED and _speaks_for_another(draft, state):
+            draft = msgspec.structs.replace(draft, source=Source.INTRODUCTION, url="")
         refusal = _refusal(draft, known, state)
         if refusal is not None:
             return Decision(refuse=refusal)
+        placed = (Put(PLACE, (draft.url, draft.name)),) if draft.url else ()
         changed = _changed(draft, known, state, at_ms)
         if changed is None:
-            return Decision()
+            return Decision(puts=placed)
         waits = state[WAITING, (draft.name,)] is not None
         puts = (
             Put(KEY, row_of(changed)),
+            *placed,
             *_voter_puts(draft, changed, state),
             *_tally_puts(known, changed, waits, state),
         )
@@ -185,6 +213,8 @@ def _refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | 
             return _hey_there_refusal(draft, known) or _room_refusal(draft, known, state)
         case Source.INTRODUCTION | Source.PING | Source.ADMITTED:
             return _introduction_refusal(draft, known, state)
+        case Source.CONFIGURED:
+            return _configured_refusal(draft, known, state)
         case Source.PROOF:
             return _proof_refusal(draft, known)
 
@@ -227,6 +257,19 @@ def _introduction_refusal(draft: KeyDraft, known: KnownKey | None, state: State)
     return refusal
 
 
+def _speaks_for_another(draft: KeyDraft, state: State) -> bool:
+    place = state[PLACE, (draft.url,)] if draft.url else None
+    return not draft.url or (place is not None and place[1] != draft.name)
+
+
+def _configured_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
+    if draft.payer.kind != "operator":
+        return Reason("not_the_operator", "only the operator says at which URL a key counts")
+    if known is not None and not is_vouched(known.source):
+        return None
+    return claim_refusal(draft.name, draft.key, state)
+
+
 def _room_refusal(draft: KeyDraft, known: KnownKey | None, state: State) -> Reason | None:
     group = group_of(draft.source)
     if group is None or known is not None or not is_full(group, state):
@@ -263,19 +306,28 @@ def _changed(draft: KeyDraft, known: KnownKey | None, state: State, at_ms: int) 
     if known is None:
         voter_id = claimable_id(draft.name, draft.voter_id, state)
         return KnownKey(draft.name, draft.key, voter_id, (), draft.source, at_ms)
-    voter_id, source = _voter_id(draft, known), _source(draft, known)
+    voter_id, source = _voter_id(draft, known, state), _source(draft, known)
     if known.key == draft.key:
         if (known.id, known.source) == (voter_id, source):
             return None
         return msgspec.structs.replace(known, id=voter_id, source=source, at_ms=at_ms)
     # a key that comes back is not old any more
-    old = tuple(key for key in known.keys if key != draft.key)[:MAX_OLD_KEYS]
-    return KnownKey(draft.name, draft.key, voter_id, old, source, at_ms)
+    former = tuple(key for key in known.keys if key != draft.key)
+    if draft.source is Source.PROOF or is_vouched(known.source):
+        old, dropped = former[:MAX_OLD_KEYS], known.dropped
+    else:
+        old, dropped = (), known.dropped + len(former)
+    return KnownKey(draft.name, draft.key, voter_id, old, source, at_ms, dropped)
 
 
-def _voter_id(draft: KeyDraft, known: KnownKey) -> str | None:
-    """A claim ends when the operator vouches for the name: with this id, another one, or none."""
-    return draft.voter_id or known.voter_id if _vouches(draft) else known.id
+def _voter_id(draft: KeyDraft, known: KnownKey, state: State) -> str | None:
+    """A claim ends when the operator vouches for the name: with this id, another one, or none; and
+    with the key that it came with."""
+    if _vouches(draft):
+        return draft.voter_id or known.voter_id
+    if draft.source is Source.CONFIGURED and not is_vouched(known.source):
+        return claimable_id(draft.name, draft.voter_id, state)
+    return known.id
 
 
 def _vouches(draft: KeyDraft) -> bool:
@@ -284,11 +336,12 @@ def _vouches(draft: KeyDraft) -> bool:
 
 def _source(draft: KeyDraft, known: KnownKey) -> Source:
     """A name that strangers brought stays counted as such until the operator vouches for it: by a
-    new key of its own, proved with the old one, nobody makes room for more."""
-    is_counted = group_of(known.source) is not None
-    if draft.source is Source.PROOF and is_counted:
+    new key of its own, proved with the old one, nobody makes room for more, nor gets an id."""
+    is_given = is_vouched(known.source) and known.source is not Source.CONFIGURED
+    if draft.source is Source.PROOF and not is_given:
         return known.source
-    if known.key != draft.key or (_vouches(draft) and is_counted):
+    vouches_now = draft.source is Source.CONFIGURED and not is_vouched(known.source)
+    if known.key != draft.key or vouches_now or (_vouches(draft) and not is_given):
         return draft.source
     return known.source
 

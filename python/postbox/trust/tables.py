@@ -35,6 +35,7 @@ KEY = Table(
         Column("old", "blob"),
         Column("source", "text"),
         Column("at_ms", "integer"),
+        Column("dropped", "integer"),
     ),
     key=1,
 )
@@ -43,6 +44,10 @@ VOTER = Table("voter", (Column("id", "text"), Column("name", "text")), key=1)
 """An id that the operator gave stays its name's for ever, also after the name got another one: it
 cannot come to name somebody else. Votes under the former id are not counted any more. What a
 name only claims is not here (`KnownKey.voter_id`)."""
+
+PLACE = Table("place", (Column("url", "text"), Column("name", "text")), key=1)
+"""Who was met first at a URL of the operator's. It speaks for that name and for no other: else
+whoever is there could take one name after the other (`rules.configured_draft`)."""
 
 WAITING = Table(
     "waiting",
@@ -63,7 +68,9 @@ ALL_WAITING = Query(
     "all_waiting", 'select name, "key", id, address, at_ms from waiting order by at_ms, name'
 )
 
-ALL_KEYS = Query("all_keys", 'select name, "key", id, old, source, at_ms from "key" order by name')
+ALL_KEYS = Query(
+    "all_keys", 'select name, "key", id, old, source, at_ms, dropped from "key" order by name'
+)
 
 
 class Source(StrEnum):
@@ -77,6 +84,7 @@ class Source(StrEnum):
     INTRODUCTION = "introduction"  # its owner's hey-there, brought here, or given for ours
     PING = "ping"  # said at its owner's own address, when we asked there
     ADMITTED = "admitted"  # an introduction that waited until the operator admitted it
+    CONFIGURED = "configured"  # proved at a URL that the operator configured
 
 
 class Group(StrEnum):
@@ -103,6 +111,17 @@ def group_of(source: Source) -> Group | None:
             return Group.INTRODUCED
         case Source.OWN | Source.OPERATOR | Source.HEY_THERE | Source.PROOF | Source.ADMITTED:
             return None
+        case Source.CONFIGURED:
+            return None
+
+
+def is_vouched(source: Source) -> bool:
+    """Whether the operator stands behind a key from there, by his word or by the URL that he gave.
+    One that is not may be another's: it was first to come, and gives way to one that is."""
+    return group_of(source) is None
+
+
+_CLAIMS_ITS_ID = frozenset((Source.INTRODUCTION, Source.CONFIGURED))
 
 
 class KnownKey(msgspec.Struct, frozen=True):
@@ -114,6 +133,9 @@ class KnownKey(msgspec.Struct, frozen=True):
     old: tuple[bytes, ...]  # newest first
     source: Source
     at_ms: int
+    dropped: int = 0
+    """Keys that it had, that nobody had vouched for, and that do not count any more. What is stored
+    as theirs is looked at again (`mesh.ledger`), after a crash too."""
 
     @property
     def keys(self) -> tuple[bytes, ...]:
@@ -124,20 +146,29 @@ class KnownKey(msgspec.Struct, frozen=True):
     def voter_id(self) -> str | None:
         """What this name's votes are counted under. An id in an introduction is only a claim that
         nobody can check, until the operator gives it."""
-        return None if self.source is Source.INTRODUCTION else self.id
+        return None if self.source in _CLAIMS_ITS_ID else self.id
 
 
 def row_of(known: KnownKey) -> Row:
     old = b"".join(known.old)
-    return (known.name, known.key, known.id, old, str(known.source), known.at_ms)
+    source = str(known.source)
+    return (known.name, known.key, known.id, old, source, known.at_ms, known.dropped)
 
 
 def known_key(row: Row) -> KnownKey:
     """Raises ValueError for a row that is none of ours."""
     match row:
-        case (str(name), bytes(key), str() | None as voter, bytes(old), str(source), int(at_ms)):
+        case (
+            str(name),
+            bytes(key),
+            str() | None as voter,
+            bytes(old),
+            str(source),
+            int(at_ms),
+            int(dropped),
+        ):
             keys = tuple(old[at : at + KEY_BYTES] for at in range(0, len(old), KEY_BYTES))
-            return KnownKey(name, key, voter, keys, Source(source), at_ms)
+            return KnownKey(name, key, voter, keys, Source(source), at_ms, dropped)
         case _:
             raise ValueError(f"not a row of the table {KEY.name}: {row!r}")
 

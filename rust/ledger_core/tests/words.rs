@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::event::{Id, Service};
 use ledger_core::ledger::{Role, Words};
@@ -101,5 +101,43 @@ proptest! {
         prop_assert_eq!(found.len(), expected.len(), "each once");
         let found: BTreeSet<String> = found.into_iter().map(str::to_owned).collect();
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_a_name_has_signed_and_attested_is_found(
+        specs in prop::collection::vec(any_spec(), 0..60),
+    ) {
+        let specs = distinct(specs);
+        let log = Log::new(30).with(&specs);
+        let expected: BTreeSet<u64> = specs
+            .iter()
+            .zip(1..)
+            .filter(|(spec, _)| log.holds(spec) && spec.standing == Standing::Attested)
+            .filter(|(spec, _)| ["n0", "n2"].contains(&spec.actor()))
+            .map(|(_, pos)| pos)
+            .collect();
+        let found = log.ledger.attested_by(["n0", "n2", "stranger"]);
+        prop_assert_eq!(found.len(), expected.len(), "each once");
+        prop_assert_eq!(found.into_iter().map(|(pos, _)| pos).collect::<BTreeSet<_>>(), expected);
+    }
+
+    #[test]
+    fn greetings_are_the_newest_attested_hey_there_of_each_name(
+        specs in prop::collection::vec(any_spec(), 0..60),
+        most in 0..4_usize,
+    ) {
+        let specs = distinct(specs);
+        let log = Log::new(30).with(&specs);
+        let mut newest: BTreeMap<&str, (i64, Id)> = BTreeMap::new();
+        let proved = |spec: &&Spec| log.holds(spec) && spec.standing == Standing::Attested;
+        let hellos = specs.iter().filter(|spec| spec.service() == Service::HeyThere);
+        for spec in hellos.filter(proved) {
+            let place = newest.entry(spec.actor()).or_insert((0, [0; 16]));
+            *place = (*place).max((spec.ts, spec.id()));
+        }
+        let mut expected: Vec<(i64, Id)> = newest.into_values().collect();
+        expected.sort_unstable_by(|a, b| b.cmp(a));
+        let expected: Vec<Id> = expected.into_iter().take(most).map(|(_, id)| id).collect();
+        prop_assert_eq!(ids(&log.ledger.greetings(most)), expected);
     }
 }

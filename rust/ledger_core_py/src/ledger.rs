@@ -106,6 +106,17 @@ impl Ledger {
         )
     }
 
+    fn attested_by<'py>(
+        &self,
+        py: Python<'py>,
+        signers: Vec<String>,
+    ) -> Vec<(u64, Bound<'py, PyBytes>)> {
+        bodies(
+            py,
+            read(&self.inner).attested_by(signers.iter().map(String::as_str)),
+        )
+    }
+
     fn all_unproven<'py>(&self, py: Python<'py>) -> Vec<(u64, Bound<'py, PyBytes>)> {
         bodies(py, read(&self.inner).all_unproven())
     }
@@ -211,6 +222,11 @@ impl Ledger {
         };
         let inner = py.detach(|| read(&self.inner).words(&asked));
         Ok(Selection { inner })
+    }
+
+    fn greetings(&self, py: Python<'_>, most: usize) -> Selection {
+        let inner = py.detach(|| read(&self.inner).greetings(most));
+        Selection { inner }
     }
 
     fn names_in(&self, positions: Vec<u64>) -> Vec<String> {

@@ -18,7 +18,7 @@ from postbox.trust.hello import read_hello
 from postbox.trust.keys import identity_of
 from postbox.trust.tables import LIMITS, Group
 from postbox.trust.waiting_rules import WaitingRules, admit_draft
-from support.mesh import ANN, BOB, CAT, believe, digest, take, tease
+from support.mesh import ANN, BOB, CAT, MALLORY, believe, digest, take, tease
 from support.strangers import (
     ask,
     greet,
@@ -62,7 +62,7 @@ async def test_two_nodes_that_never_heard_of_each_other_pull_from_each_other(tow
             await take(one.node, [tease(1), tease(2)])
             await take(two.node, [tease(2), tease(3)])
             assert await pulled(one, two.url) == 1
-            assert sources(one.node) == {"one": "own", "two": "introduction"}
+            assert sources(one.node) == {"one": "own", "two": "configured"}
             assert sources(two.node) == {"one": "introduction", "two": "own"}
             assert await pulled(two, one.url) == 1
             assert digest(one.node) == digest(two.node)
@@ -370,14 +370,17 @@ async def test_when_all_places_are_taken_the_next_name_comes_in_by_no_introducti
     ):
         for who in (ANN, BOB):
             assert (await greet(http, house.url, hello_of(who))).status == 200
-        full = held(house.node)
         refused = await greet(http, house.url, hello_of(CAT))
         assert (refused.status, b"postbox trust add" in refused.body) == (403, True)
         assert (await ask(http, house.url, CAT)).status == 401
         assert nara.asked == [], "nothing could be learned there"
+        postbox.answers = postbox_of(MALLORY)
+        await house.mesh.peer(url).meet()
+        assert sources(house.node)["mallory"] == "configured", "the operator has always room"
+        postbox.answers = postbox_of(CAT)
         with pytest.raises(MeetingFault, match="postbox trust add"):
             await house.mesh.peer(url).meet()
-        assert held(house.node) == full
+        assert house.node.directory.get("cat") is None, "whoever is there has its name"
         assert (await greet(http, house.url, hello_of(ANN))).status == 200, "it is known already"
         await believe(house.node, ANN)
         assert (await greet(http, house.url, hello_of(CAT))).status == 200, "a place is free again"

@@ -132,10 +132,13 @@ async def test_strangers_meet_and_pull_from_each_other(tmp_path: Path) -> None:
         async with serving(server) as url, mesh_of(client) as mesh:
             found = await pull(mesh.peer(url), client.intake, "page", lambda _: None)
         assert found.report.imported == 300
-        for one, other in ((server, client), (client, server)):
+        for one, other, source in (
+            (server, client, Source.INTRODUCTION),
+            (client, server, Source.CONFIGURED),
+        ):
             known = one.directory.get(other.identity.name)
             assert known is not None
-            assert (known.key, known.source) == (other.identity.public_key, Source.INTRODUCTION)
+            assert (known.key, known.source) == (other.identity.public_key, source)
 
 
 async def test_a_known_peer_that_does_not_know_us_is_brought_our_hey_there(tmp_path: Path) -> None:
@@ -250,7 +253,7 @@ async def test_a_postbox_without_a_known_key_is_greeted_before_it_is_asked(tmp_p
         assert [asked.path for asked in liar.asked] == [PING_PATH, HELLO_PATH, SYNC_PATH]
         known = face.node.directory.get("cat")
         assert known is not None
-        assert (known.key, known.source) == (CAT.public_key, Source.INTRODUCTION)
+        assert (known.key, known.source) == (CAT.public_key, Source.CONFIGURED)
 
 
 async def test_an_answer_s_times_may_be_off_as_far_as_the_page_says(tmp_path: Path) -> None:

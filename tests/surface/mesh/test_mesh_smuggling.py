@@ -298,7 +298,7 @@ async def answered(town: Town, answer: Callable[[], Reply]) -> AsyncIterator[tup
     answers: Mapping[str, Reply | Callable[[], Reply]] = {**postbox_of(CAT), SYNC_PATH: answer}
     async with guarded(town, admit="open") as house, town.serving(THERE, Canned(answers)) as url:
         await house.mesh.peer(url).meet()
-        assert sources(house.node)["cat"] == "introduction"
+        assert sources(house.node)["cat"] == "configured"
         yield house, url
 
 

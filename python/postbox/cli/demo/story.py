@@ -23,6 +23,7 @@ from postbox.world import World
 
 HOMES = ("north", "south", "east")
 SAMPLE = 5_000
+_MET = (Source.CONFIGURED, Source.INTRODUCTION)
 NOT_NEW = ("duplicates", "rejected", "pruned")
 OPENING = f"""\
 Three nodes on this machine, strangers to each other, each with another two
@@ -126,12 +127,12 @@ class _Story:
         self._prove(True, "each pulled what it lacked: three ledgers, equal byte for byte")
 
     async def _are_introduced(self) -> bool:
-        """Does each know two names by their introduction, the two others?"""
+        """Does each know the two others by meeting them, at their URLs or at its own?"""
         introduced = []
         for node in self._serving.values():
             async with self._nodes.operator(node) as operator:
                 keys = (await operator.call(LIST_KEYS, Nothing())).keys
-            introduced.append(sum(key.source == Source.INTRODUCTION for key in keys))
+            introduced.append(sum(key.source in _MET for key in keys))
         return introduced == [len(HOMES) - 1] * len(HOMES)
 
     async def cut(self) -> None:

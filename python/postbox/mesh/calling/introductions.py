@@ -2,8 +2,8 @@
 
 Whoever calls asks `GET /ping` there and brings its own self-signed hey-there to `POST /api/hello`;
 the answer is the other's. A nara has no such path and asks back instead: `GET /ping` at the address
-that called. Whatever is learned here goes through admission like everything else, and never
-changes a key that is known.
+that called. Whatever is learned here goes through admission like everything else, and changes a key
+that is known only where the operator configured the URL and nobody had vouched for the other key.
 """
 
 from __future__ import annotations
@@ -21,12 +21,20 @@ from postbox.net.addresses import Reach
 from postbox.net.client import Client
 from postbox.net.rates import AtOnce, Rate, TooMany, TooOften
 from postbox.rules import Outcome, Payer, Rejected
+from postbox.trust import signatures
 from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES, Introduced, make_hello, read_hello
 from postbox.trust.keylist import parse_public_key
 from postbox.trust.keys import Identity
-from postbox.trust.rules import KeyDraft, KeyRules, introduction_draft, ping_draft
-from postbox.trust.tables import Source
+from postbox.trust.rules import (
+    CONFIGURED,
+    KeyDraft,
+    KeyRules,
+    configured_draft,
+    introduction_draft,
+    ping_draft,
+)
+from postbox.trust.tables import Source, is_vouched
 from postbox.trust.waiting import Waiting
 from postbox.trust.waiting_rules import MAX_ADDRESS, WaitingRules, waiting_draft
 from postbox.world import World
@@ -42,6 +50,8 @@ ASK_BACK_AT_ONCE = 8
 
 DEADLINE_S = 10.0
 PING_BYTES = 16 * 2**10
+PROOF_BYTES = 128 * 2**10
+"""Of an answer with one event, of 64 KiB at most."""
 
 
 class MeetingFault(Fault):
@@ -96,6 +106,7 @@ class Introductions:
         self._hellos = Rate(HELLOS_PER_MINUTE, HELLOS_PER_MINUTE)
         self._asked_back = Rate(ASK_BACK_PER_MINUTE, ASK_BACK_PER_MINUTE)
         self._asking_back = AtOnce(1, ASK_BACK_AT_ONCE)
+        self._placed: set[tuple[str, str]] = set()  # who is noted as met at the operator's URLs
 
     def own_hello(self) -> bytes:
         """Our hey-there, signed now."""
@@ -245,16 +256,57 @@ class Introductions:
         return met
 
     async def _believe(self, url: str, ping: wire.Ping) -> None:
-        known = self._directory.key_of(ping.sender)
-        draft = self._ping_draft(ping, _CONFIGURED)
-        if known is None and ping.postbox is not None:
-            who = await self.introduce(url)
-            if (who.name, who.key) != (draft.name, draft.key):
-                raise WireError(f"it calls itself {ping.sender}, and introduces itself otherwise")
-            draft = self._introduction_draft(who, _CONFIGURED)
-        elif known == draft.key:
+        """Whom the operator's URL led to. What is proved there, he vouches for: it takes the place
+        of a key that only strangers brought (`trust.rules`)."""
+        said = self._ping_draft(ping, CONFIGURED)
+        known = self._directory.get(said.name)
+        is_the_known = known is not None and known.key == said.key
+        if is_the_known and (url, said.name) in self._placed:
             return
+        if known is not None and is_vouched(known.source):
+            draft = self._configured_draft(url, said.name, said.key) if is_the_known else said
+        elif ping.postbox is not None:
+            who = await self.introduce(url)
+            if (who.name, who.key) != (said.name, said.key):
+                raise WireError(f"it calls itself {ping.sender}, and introduces itself otherwise")
+            draft = self._configured_draft(url, who.name, who.key, who.voter_id)
+        elif known is not None and await self._answers_signed(url, said):
+            draft = self._configured_draft(url, said.name, said.key)
+        elif is_the_known:
+            return
+        else:
+            draft = said
         _require_taken(await self._submit(draft))
+        if draft.url:
+            self._placed.add((url, draft.name))
+
+    async def _answers_signed(self, url: str, said: KeyDraft) -> bool:
+        """Whether the nara there holds the key that its ping tells: it knows no introductions, and
+        signs what it answers. One that does not know us proves nothing."""
+        asked_ms = self._world.clock.now_ns() // 10**6
+        request = wire.SyncRequest(sender=self._identity.name, mode="recent", limit=1)
+        path = wire.NARA_SYNC_PATH
+        answer = await self._http.request(
+            "POST",
+            url + path,
+            body=wire.encode_request(request),
+            headers={
+                "content-type": "application/json",
+                **signatures.request_headers(self._identity, "POST", path, asked_ms),
+            },
+            max_body_bytes=PROOF_BYTES,
+            deadline_s=DEADLINE_S,
+        )
+        try:
+            signer = signatures.check_response(
+                answer.headers,
+                answer.body,
+                asked_ms,
+                lambda name: said.key if name == said.name else None,
+            )
+        except WireError:
+            return False
+        return answer.status == 200 and signer == said.name
 
     async def introduce(self, url: str) -> Introduced:
         """Brings our hey-there to the node at `url`, and says who answered. Raises MeetingFault if
@@ -288,6 +340,11 @@ class Introductions:
         off_ms = (ping.t - started_ns) / 1e6 - rtt_ms / 2 if ping.t else 0.0
         return ping, Met(ping.sender, ping.postbox, rtt_ms, off_ms)
 
+    def _configured_draft(
+        self, url: str, name: str, key: bytes, voter_id: str | None = None
+    ) -> KeyDraft:
+        return configured_draft(self._world.new_id(), name, key, voter_id, url)
+
     def _introduction_draft(self, who: Introduced, payer: Payer) -> KeyDraft:
         new_id = self._world.new_id()
         return introduction_draft(new_id, who.name, who.key, who.voter_id, payer)
@@ -303,9 +360,6 @@ class Introductions:
     async def _submit(self, draft: KeyDraft) -> Outcome:
         [outcome] = await self._admission.submit(KeyRules(), [draft])
         return outcome
-
-
-_CONFIGURED = Payer("operator", "a configured peer")
 
 
 def _require_taken(outcome: Outcome) -> None:

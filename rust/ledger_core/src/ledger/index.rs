@@ -112,6 +112,15 @@ impl Index {
         self.by_service[service as usize].iter().map(|key| key.slot)
     }
 
+    /// All events whose actor or target is this name.
+    pub fn slots_about(&self, name: NameId) -> impl Iterator<Item = Slot> {
+        Service::ALL
+            .into_iter()
+            .filter_map(move |service| self.by_name.get(&(name, service)))
+            .flatten()
+            .map(|key| key.slot)
+    }
+
     pub fn count_of(&self, service: Service) -> usize {
         self.by_service[service as usize].len()
     }

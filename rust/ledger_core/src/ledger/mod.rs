@@ -275,6 +275,24 @@ impl Ledger {
         }
     }
 
+    /// Position and bytes of the attested events that these names signed: keys of theirs may count
+    /// no more.
+    pub fn attested_by<'n>(
+        &self,
+        signers: impl IntoIterator<Item = &'n str>,
+    ) -> Vec<(u64, Arc<[u8]>)> {
+        // Only who acts, observes or presents itself attests; checkpoints have no actor.
+        let signed = signers
+            .into_iter()
+            .filter_map(|signer| self.names.find(signer))
+            .flat_map(|name| self.index.slots_about(name).map(move |slot| (name, slot)))
+            .filter(|(name, slot)| {
+                let entry = self.entry(*slot);
+                entry.standing == Standing::Attested && entry.actor == *name
+            });
+        self.bodies(signed.map(|(_, slot)| slot))
+    }
+
     /// Position and bytes of every unproven event.
     pub fn all_unproven(&self) -> Vec<(u64, Arc<[u8]>)> {
         self.bodies(self.waiting.all())

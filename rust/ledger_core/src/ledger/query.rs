@@ -151,6 +151,23 @@ impl Ledger {
         self.select(newest, &examined)
     }
 
+    /// The newest attested hey-there of each name, newest first: of `most` names.
+    pub fn greetings(&self, most: usize) -> Selection {
+        let examined = Cell::new(0);
+        let filter = Filter {
+            services: Some(vec![Service::HeyThere]),
+            subjects: None,
+        };
+        let mut met = BTreeSet::new();
+        let walk = self.index.descending(&filter, &self.names, &examined);
+        let newest = walk.filter(|key| {
+            let entry = self.entry(key.slot);
+            entry.standing == Standing::Attested && met.insert(entry.actor)
+        });
+        let keys = newest.take(most).collect();
+        self.select(keys, &examined)
+    }
+
     /// The names in these events that are still held: emitters, actors and targets, each once.
     pub fn names_in(&self, positions: impl IntoIterator<Item = u64>) -> Vec<&str> {
         let slots = positions
