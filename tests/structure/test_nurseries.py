@@ -24,6 +24,7 @@ MAY_OPEN = {
     "log/audit.py",  # pages that are checked beside each other; none outlives the audit
     "mesh/background/keeping.py",
     "mesh/background/loops.py",
+    "mesh/calling/pull.py",  # asks for pages while it takes them in; none outlives the walk
     "mesh/peers/finding.py",  # peers that are called on; none outlives the turn
     "mesh/door.py",  # a goodbye by two ways at once
     "mesh/gossip/rounds.py",  # a few exchanges beside each other; none outlives the round

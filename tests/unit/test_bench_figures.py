@@ -70,3 +70,28 @@ async def test_what_another_task_waits_for_is_no_part_of_the_pull() -> None:
             await trio.testing.wait_all_tasks_blocked(0.01)
     spent = {part: spent_s for part, spent_s in parts.spent_s.items() if spent_s}
     assert spent == {FETCH: 6}
+
+
+async def test_what_is_asked_ahead_counts_while_nothing_else_is_done() -> None:
+    clock = HandClock()
+    parts = Parts(clock)
+    is_idle = trio.Event()
+
+    async def fetch() -> None:
+        clock.s += 2  # beside the commit
+        is_idle.set()
+        await trio.testing.wait_all_tasks_blocked()
+        clock.s += 3
+
+    async def commit() -> None:
+        await is_idle.wait()
+        clock.s += 1
+
+    ahead = parts.timed(FETCH, fetch)
+    async with trio.open_nursery() as nursery:
+        with parts.inside(OTHER):
+            nursery.start_soon(ahead)
+            await parts.timed(COMMIT, commit)()
+            await trio.testing.wait_all_tasks_blocked(0.01)
+    spent = {part: spent_s for part, spent_s in parts.spent_s.items() if spent_s}
+    assert spent == {COMMIT: 3, FETCH: 3}

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import pytest
+import trio
+from hypercorn.typing import ASGIFramework, Scope
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postbox.mesh.calling import pull as pulling
 from postbox.mesh.calling.pull import MIN_EVENTS, EndlessPages, pull
 from postbox.mesh.merging.intake import Report
+from postbox.mesh.wire import SYNC_PATH
 from postbox.trust.authoring import Social, make_event
 from postbox.trust.keys import Identity, identity_of
+from postbox.world import Pool, Threads
 from support.liars import Liar, facing, honest, in_turn, nara
 from support.mesh import (
     ANN,
@@ -31,9 +36,12 @@ from support.mesh import (
     node_at,
     pair_of,
     serving,
+    serving_mesh,
     take,
 )
 from support.simulate import FixedClock, MemoryDisk, Simulation, simulate
+
+T = TypeVar("T")
 
 SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS
@@ -52,6 +60,20 @@ def small_pages() -> Iterator[None]:
 def event_at(ts: int, number: int, signer: Identity | None = None, reason: str = "random") -> bytes:
     actor = f"actor{number}" if signer is None else signer.name
     return make_event(Social(type="tease", actor=actor, target="b", reason=reason), ts, signer).body
+
+
+class HeldWriter:
+    """Threads, of which the writer's waits to be let go."""
+
+    def __init__(self, threads: Threads) -> None:
+        self.may_write = trio.Event()
+        self.may_write.set()
+        self._threads = threads
+
+    async def run(self, pool: Pool, work: Callable[[], T]) -> T:
+        if pool is Pool.WRITER:
+            await self.may_write.wait()
+        return await self._threads.run(pool, work)
 
 
 # -- honest peers -------------------------------------------------------------------------------
@@ -104,6 +126,38 @@ def test_every_walk_through_a_postbox_gives_all_that_is_after_its_beginning(
 
     with small_pages():
         simulate(1, main)
+
+
+async def test_the_next_page_is_asked_for_while_one_is_written_and_no_third(tmp_path: Path) -> None:
+    pages, durable = 5, list[int]()
+    world = fixed_world()
+    writer = HeldWriter(world.threads)
+    async with pair_of(tmp_path / "server", tmp_path / "client") as pair:
+        await take(pair.server, in_ties([1] * pages * PAGE, NOW_NS - 3_600 * SECOND_NS))
+
+        def watched(app: ASGIFramework) -> ASGIFramework:
+            async def watching(scope: Scope, receive: Any, send: Any, *more: Any) -> None:
+                if scope["type"] == "http" and scope["path"] == SYNC_PATH:
+                    durable.append(len(client.ledger.index))
+                    if len(durable) == 2:
+                        writer.may_write.set()
+                await app(scope, receive, send, *more)
+
+            return watching
+
+        async with (
+            node_at(tmp_path / "other", world=replace(world, threads=writer)) as client,
+            serving_mesh(pair.server, wrap=watched) as (url, _),
+            mesh_of(client) as mesh,
+        ):
+            for node, other in ((pair.server, client), (client, pair.server)):
+                await believe(node, other.identity)
+            writer.may_write = trio.Event()
+            with small_pages(), trio.fail_after(60):
+                await pull(mesh.peer(url), client.intake, "page", lambda _: None)
+    assert len(durable) == pages
+    assert durable[1] == 0
+    assert all(held >= (asked - 1) * PAGE for asked, held in enumerate(durable))
 
 
 @settings(max_examples=40, deadline=None)

@@ -2,7 +2,8 @@
 
 The code that is timed is the node's own: each function here named is replaced, on the very objects
 of that one node, by itself with a clock around it. At any moment the pull is in one part, the
-innermost, so the parts never count twice and add up to the whole.
+innermost, so the parts never count twice and add up to the whole. What it asks ahead goes on beside
+the rest: it counts only while nothing else is done, so a part is what less of it would save.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ COMMIT = "commit: decide, SQLite, fsync"
 INDEX = "index: the ledger follows"
 SETTLE = "settle what became known meanwhile"
 OTHER = "other"
+AHEAD = (FETCH, BELIEVE, DECODE, INTRODUCE, VERIFY)
+"""Of the next page, while one is written down."""
 PARTS = (FETCH, BELIEVE, DECODE, INTRODUCE, VERIFY, DRAFT, COMMIT, INDEX, SETTLE, OTHER)
 
 
@@ -90,7 +93,7 @@ def _watch(parts: Parts, node: Node, mesh: Mesh, peer: Peer) -> None:
         (node.intake, "decode", DECODE),
         (node.intake, "_introduce", INTRODUCE),
         (node.intake, "_verify", VERIFY),
-        (node.intake, "take", DRAFT),
+        (node.intake, "admit", DRAFT),
         (node.admission, "submit", COMMIT),
     ):
         setattr(owner, name, parts.timed(part, getattr(owner, name)))
@@ -98,37 +101,52 @@ def _watch(parts: Parts, node: Node, mesh: Mesh, peer: Peer) -> None:
 
 
 class Parts:
-    """Which part of the pull's time went where. Made in the task that pulls; what other tasks do
-    meanwhile (the keeper settles, too) counts as what the pull waits for."""
+    """Which part of the pull's time went where. Made in the task that takes in; of other tasks
+    (the keeper settles, too) only what is asked ahead is looked at."""
 
     def __init__(self, clock: Clock) -> None:
         self.spent_s = dict.fromkeys(PARTS, 0.0)
         self._elapsed_s = clock.elapsed_s
         self._task = trio.lowlevel.current_task()
         self._part: str | None = None
+        self._ahead: str | None = None  # what goes on beside it
         self._since_s = 0.0
 
     @contextmanager
     def inside(self, part: str) -> Iterator[None]:
         """Until its end the time is this part's, but for what is inside another one in it."""
-        before = self._part
-        self._enter(part)
+        self._count()
+        before, self._part = self._part, part
         try:
             yield
         finally:
-            self._enter(before)
+            self._count()
+            self._part = before
 
-    def _enter(self, part: str | None) -> None:
+    @contextmanager
+    def _inside_ahead(self, part: str) -> Iterator[None]:
+        self._count()
+        before, self._ahead = self._ahead, part
+        try:
+            yield
+        finally:
+            self._count()
+            self._ahead = before
+
+    def _count(self) -> None:
+        """To whom the time belongs that went by since it was last asked."""
         now_s = self._elapsed_s()
-        if self._part is not None:
-            self.spent_s[self._part] += now_s - self._since_s
-        self._part, self._since_s = part, now_s
+        part = self._ahead or OTHER if self._part == OTHER else self._part
+        if part is not None:
+            self.spent_s[part] += now_s - self._since_s
+        self._since_s = now_s
 
     def timed(self, part: str, work: Callable[A, Awaitable[T]]) -> Callable[A, Awaitable[T]]:
         async def run(*args: A.args, **kwargs: A.kwargs) -> T:
-            if self._part is None or trio.lowlevel.current_task() is not self._task:
+            is_own = trio.lowlevel.current_task() is self._task
+            if self._part is None or not (is_own or part in AHEAD):
                 return await work(*args, **kwargs)
-            with self.inside(part):
+            with self.inside(part) if is_own else self._inside_ahead(part):
                 return await work(*args, **kwargs)
 
         return run

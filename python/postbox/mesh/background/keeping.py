@@ -99,14 +99,16 @@ class Keeper:
         self._roster.met(self._link, met)
         walk = self._walk = self._walk_with(met)
         came, until_s = Report(), self._world.clock.elapsed_s() + ROUND_S
-        has_more = True
-        while has_more and self._world.clock.elapsed_s() < until_s:
-            has_more = await walk.pages.step()
-            self._count(walk.pages.taken, came)
-            require_end(self._link, walk.pages.report, most_new(met))
         pages = walk.pages
-        self._roster.walked(self._link, pages.reached_ns if has_more else pages.newest_ns)
-        if not has_more:
+
+        def took(taken: Report) -> bool:
+            self._count(taken, came)
+            require_end(self._link, pages.report, most_new(met))
+            return self._world.clock.elapsed_s() < until_s
+
+        is_over = await pages.run(took)
+        self._roster.walked(self._link, pages.newest_ns if is_over else pages.reached_ns)
+        if is_over:
             self._walk, self._is_first = None, False
             self._rounds += 1
         return came

@@ -24,7 +24,6 @@ from postbox.mesh.peers.roster import Roster
 from postbox.mesh.rules import MeshDraft
 from postbox.mesh.wire import SyncRequest
 from postbox.metrics import Metrics
-from postbox.rules import Payer
 from postbox.world import World
 
 RECENT = 100
@@ -100,17 +99,20 @@ class Refresher:
                 case _:
                     return False
 
-        return await self._intake.take(heard.batch, Payer("peer", heard.peer), is_wanted)
+        return await self._intake.take(heard.batch, heard.payer, is_wanted)
 
     async def _new(self, peer: Peer, known: Known, most: int) -> Report:
         """Or as much of it as comes in time: the line may be slow. The next walk goes on there."""
         walk = PageWalk(peer, self._intake, max(0, known.cursor_ns - OVERLAP_NS))
-        has_more = True
+
+        def took(_: Report) -> bool:
+            require_end(known, walk.report, most)
+            return True
+
+        is_whole = False
         with trio.move_on_after(WALK_S):
-            while has_more:
-                has_more = await walk.step()
-                require_end(known, walk.report, most)
-        self._roster.walked(known, walk.reached_ns if has_more else walk.newest_ns)
+            is_whole = await walk.run(took)
+        self._roster.walked(known, walk.newest_ns if is_whole else walk.reached_ns)
         return walk.report
 
     async def _succeeded(self, known: Known, report: Report) -> None:

@@ -181,13 +181,11 @@ class _Asking:
     async def _walk(self, since_ns: int) -> None:
         walk = PageWalk(self._peer, self._means.intake, since_ns)
         try:
-            while await walk.step():
-                if not self._paged(walk.taken):
-                    self._leave(walk.report)
-                    return
+            if not await walk.run(self._paged):
+                self._leave(walk.report)
+                return
         finally:  # what was walked is walked, however it ended
             self._means.roster.walked(self._known, walk.reached_ns)
-        self._paged(walk.taken)
         self._newest_ns = max(self._newest_ns, walk.newest_ns)
         self._plan.walked(self._known.url)
 

@@ -5,6 +5,7 @@ peers as nara asks. Who was walked through has told it already.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from itertools import count
 
 from postbox.errors import Fault, WireError
 from postbox.logs import get
@@ -65,14 +66,18 @@ class Timeline:
     async def _walk(self, peer: Peer, name: str, took: Callable[[Report], None]) -> None:
         services, intake = ("checkpoint",), self._means.intake
         walk = PageWalk(peer, intake, services=services, page_size=PAGE)
-        for _ in range(MOST_PAGES):
-            has_more = await walk.step()
-            took(walk.taken)
-            if not has_more:
-                return
-        self.cut += 1
-        events = walk.report.total
-        _LOG.warning("a peer has more checkpoints than are asked for", name=name, asked_for=events)
+        pages = count(1)
+
+        def goes_on(taken: Report) -> bool:
+            took(taken)
+            return next(pages) < MOST_PAGES
+
+        if not await walk.run(goes_on):
+            self.cut += 1
+            events = walk.report.total
+            _LOG.warning(
+                "a peer has more checkpoints than are asked for", name=name, asked_for=events
+            )
 
     async def _list(self, peer: Peer, name: str, took: Callable[[Report], None]) -> None:
         """The other way to them, which nobody signs: nothing but checkpoints is taken, and each is

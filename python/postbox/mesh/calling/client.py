@@ -17,6 +17,7 @@ from postbox.mesh.calling.introductions import Introductions, MeetingFault, Met
 from postbox.mesh.merging.intake import Intake
 from postbox.mesh.wire import SyncRequest
 from postbox.net.client import Answer, Client
+from postbox.rules import Payer
 from postbox.trust import signatures
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
@@ -76,6 +77,10 @@ class Heard(NamedTuple):
     batch: Batch
     next_cursor: str | None
     bytes: int
+
+    @property
+    def payer(self) -> Payer:
+        return Payer("peer", self.peer)
 
 
 class Peer:

@@ -6,16 +6,18 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+import outcome
 import trio
 
 from postbox.errors import Fault
 from postbox.mesh.calling.client import Busy, Heard, Peer
 from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.wire import SyncRequest
-from postbox.rules import Payer
 
 Mode: TypeAlias = Literal["sample", "page", "recent"]
 Progress: TypeAlias = Callable[[Report], None]
+Took: TypeAlias = Callable[[Report], bool]
+"""Told what became of a page's events, all of it durable by then. Whether the walk shall go on."""
 
 PAGE_EVENTS = 5_000  # the most that a peer gives at once
 MIN_EVENTS, MIN_BYTES = 500, 2**20
@@ -57,16 +59,19 @@ async def pull(
         progress(report)
         return Pulled(report, 0)
     walk = PageWalk(peer, intake, since_ns)
-    has_more = True
-    while has_more:
-        has_more = await walk.step()
+
+    def took(_: Report) -> bool:
         progress(walk.report)
+        return True
+
+    await walk.run(took)
     return Pulled(walk.report, walk.newest_ns)
 
 
 class PageWalk:
-    """Through a peer's pages, a page at a time. `taken`: what became of the last page's events;
-    `report`: of all so far; `newest_ns`: the time of the last event that was seen, 0 for none."""
+    """Through a peer's pages. While one is written down the next is fetched and judged, and no more
+    than these two are in memory. `report`: what became of all events so far; `newest_ns`: the time
+    of the last one that was seen, 0 for none."""
 
     def __init__(
         self,
@@ -83,24 +88,54 @@ class PageWalk:
             mode="page",
             services=None if services is None else list(services),
             page_size=page_size or PAGE_EVENTS,
-            cursor=str(since_ns) if since_ns else None,
         )
+        self._cursor = str(since_ns) if since_ns else None
         self._place = _Place(since_ns, _AFTER_ALL_OF_IT)
-        self.taken = Report()
         self.report = Report()
         self.newest_ns = 0
 
-    async def step(self) -> bool:
-        """One page, durable on return. Whether there is another one."""
-        heard, self.taken = await ask(self._peer, self._request, self._intake)
-        self.report.add(self.taken)
-        span = heard.batch.span()
-        self.newest_ns = max(self.newest_ns, span[1] if span else 0)
-        if not heard.next_cursor:
-            return False
-        self._place = _further(heard, self._place)
-        self._request.cursor = heard.next_cursor
-        return True
+    async def run(self, took: Took) -> bool:
+        """Whether it came to the end, and was not stopped before. After a fault, or when it was
+        stopped, it may be run again, and goes on. Raises what `took` raises, too."""
+        async with trio.open_nursery() as nursery:
+            send, pages = trio.open_memory_channel[Heard | Fault](0)
+            nursery.start_soon(self._ask, send)
+            # What it raises comes out alone, and not in a group.
+            ended = await outcome.acapture(self._take, pages, took)
+            nursery.cancel_scope.cancel()
+        return ended.unwrap()
+
+    async def _ask(self, send: trio.MemorySendChannel[Heard | Fault]) -> None:
+        """Each page is given away before the next one is asked for."""
+        async with send:
+            try:
+                self._request.cursor = self._cursor
+                place: _Place | None = self._place
+                while place is not None:
+                    heard = await _patiently(self._peer, self._request, self._intake)
+                    await self._intake.judge(heard.batch, heard.payer)
+                    await send.send(heard)
+                    self._request.cursor = heard.next_cursor
+                    place = _further(heard, place)
+            except Fault as fault:
+                await send.send(fault)
+
+    async def _take(self, pages: trio.MemoryReceiveChannel[Heard | Fault], took: Took) -> bool:
+        async for heard in pages:
+            if isinstance(heard, Fault):
+                raise heard
+            taken = await self._intake.admit(heard.batch, heard.payer)
+            self.report.add(taken)
+            span = heard.batch.span()
+            self.newest_ns = max(self.newest_ns, span[1] if span else 0)
+            goes_on = took(taken)
+            place = _further(heard, self._place)
+            if place is None:
+                return True
+            self._place, self._cursor = place, heard.next_cursor
+            if not goes_on:
+                break
+        return False
 
     @property
     def reached_ns(self) -> int:
@@ -111,7 +146,7 @@ class PageWalk:
 async def ask(peer: Peer, request: SyncRequest, intake: Intake) -> tuple[Heard, Report]:
     """One answer, taken in, and what became of its events."""
     heard = await _patiently(peer, request, intake)
-    return heard, await intake.take(heard.batch, Payer("peer", heard.peer))
+    return heard, await intake.take(heard.batch, heard.payer)
 
 
 async def _patiently(peer: Peer, request: SyncRequest, intake: Intake) -> Heard:
@@ -124,12 +159,15 @@ async def _patiently(peer: Peer, request: SyncRequest, intake: Intake) -> Heard:
     return await peer.ask(request, intake)
 
 
-def _further(heard: Heard, before: _Place) -> _Place:
-    """Where its cursor goes on. Raises EndlessPages unless the page was worth its request, began
-    where the last one ended, and the cursor is its last event: then each page costs the peer as
-    much as us, and a walk gets on. What its events are worth is not asked: honest peers hold what
-    others made them take, and nobody shall be able to hide the rest behind it."""
-    cursor = heard.next_cursor or ""
+def _further(heard: Heard, before: _Place) -> _Place | None:
+    """Where its cursor goes on, None where nothing remains. Raises EndlessPages unless the page was
+    worth its request, began where the last one ended, and the cursor is its last event: then each
+    page costs the peer as much as us, and a walk gets on. What its events are worth is not asked:
+    honest peers hold what others made them take, and nobody shall be able to hide the rest behind
+    it."""
+    cursor = heard.next_cursor
+    if not cursor:
+        return None
     place = _place(cursor)
     span = heard.batch.span()
     if place is None:

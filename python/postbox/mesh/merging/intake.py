@@ -86,14 +86,22 @@ class Intake:
     async def take(self, batch: Batch, payer: Payer, is_wanted: Wanted = lambda _: True) -> Report:
         """Everything good in this batch is durable on return. `is_wanted`: of what is good, what
         the caller wants; the rest counts as filtered."""
-        report = await self._take(batch, payer, is_wanted)
+        await self.judge(batch, payer)
+        return await self.admit(batch, payer, is_wanted)
+
+    async def judge(self, batch: Batch, payer: Payer) -> None:
+        """Each event gets its verdict; nothing is stored but keys of names that are new."""
+        await self._introduce(batch, payer)
+        await self._verify(batch)
+
+    async def admit(self, batch: Batch, payer: Payer, is_wanted: Wanted = lambda _: True) -> Report:
+        """As `take`, of a batch that was judged."""
+        report = await self._admit(batch, payer, is_wanted)
         for listener in self._listeners:
             listener(payer, report)
         return report
 
-    async def _take(self, batch: Batch, payer: Payer, is_wanted: Wanted) -> Report:
-        await self._introduce(batch, payer)
-        await self._verify(batch)
+    async def _admit(self, batch: Batch, payer: Payer, is_wanted: Wanted) -> Report:
         report = _judged(batch)
         good = drafts_of(batch, payer)
         wanted = [draft for draft in good if is_wanted(draft)]
@@ -102,7 +110,9 @@ class Intake:
         outcomes = await self._admission.submit(MeshRules(), drafts)
         again = _count(drafts, outcomes, report)
         if again:
-            report.add(await self._take(await self.decode(again), payer, is_wanted))
+            batch = await self.decode(again)
+            await self.judge(batch, payer)
+            report.add(await self._admit(batch, payer, is_wanted))
         return report
 
     def _tasteful(

@@ -32,7 +32,6 @@ from postbox.mesh.wire import SyncRequest
 from postbox.net.addresses import Reach
 from postbox.net.client import Answer, Client
 from postbox.net.rates import Rate
-from postbox.rules import Payer
 from postbox.trust.directory import Directory
 from postbox.trust.keys import public_key_text
 from postbox.world import World
@@ -201,7 +200,7 @@ class Finder:
             raise MeetingFault(f"{known.url} is {met.name}, and {known.name} was looked for there")
         self.roster.met(known, met)
         heard = await peer.ask(SyncRequest(mode="recent", limit=RECENT), self.intake)
-        report = await self.intake.take(heard.batch, Payer("peer", heard.peer))
+        report = await self.intake.take(heard.batch, heard.payer)
         self.roster.succeeded(known)
         await self.roster.gave(known, report)
         if is_new:
