@@ -234,6 +234,15 @@ def test_a_claimed_id_stays_a_claim_when_a_url_vouches_for_its_key(ring: KeyRing
     assert ring.directory.keys.name_of("i") == "ne"
 
 
+def test_a_url_that_vouches_for_an_introduction_leaves_it_its_claimed_id(ring: KeyRing) -> None:
+    assert ring.say(introduce("ne", FOREIGN, "n")) == "changed"
+    at = "https://box.example"
+    assert ring.say(configured_draft(new_id(), "ne", FOREIGN, None, at)) == "changed"
+    known = ring.directory.get("ne")
+    assert known is not None
+    assert (known.source, known.id, known.voter_id) == (Source.CONFIGURED, "n", None)
+
+
 def test_a_url_frees_the_place_of_a_stranger_and_one_without_a_name_takes_none(
     ring: KeyRing,
 ) -> None:

@@ -325,7 +325,8 @@ def _voter_id(draft: KeyDraft, known: KnownKey, state: State) -> str | None:
     with the key that it came with."""
     if _vouches(draft):
         return draft.voter_id or known.voter_id
-    if draft.source is Source.CONFIGURED and not is_vouched(known.source):
+    is_new = known.key != draft.key or known.id is None
+    if draft.source is Source.CONFIGURED and not is_vouched(known.source) and is_new:
         return claimable_id(draft.name, draft.voter_id, state)
     return known.id
 

@@ -242,7 +242,7 @@ async def test_a_nara_without_a_known_key_is_believed_at_the_operator_s_url(
         assert await face.pull() == Report(imported=2)
         known = face.node.directory.get("cat")
         assert known is not None
-        assert (known.key, known.source) == (CAT.public_key, Source.PING)
+        assert (known.key, known.source) == (CAT.public_key, Source.CONFIGURED)
         assert face.liar.asked_at(HELLO_PATH) == [], "a nara has no such path"
 
 

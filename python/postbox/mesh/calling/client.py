@@ -171,6 +171,8 @@ class Peer:
                 raise WireError(f"it is signed by {peer}, and {met.name} is who is met there")
         except WireError as error:
             raise PeerFault(self._unbelievable(error)) from error
+        if not self._name:
+            await self._introductions.confirm(self._url, peer)
         return Told(peer, answer)
 
     async def ask(self, request: SyncRequest, intake: Intake) -> Heard:

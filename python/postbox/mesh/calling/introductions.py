@@ -106,7 +106,7 @@ class Introductions:
         self._hellos = Rate(HELLOS_PER_MINUTE, HELLOS_PER_MINUTE)
         self._asked_back = Rate(ASK_BACK_PER_MINUTE, ASK_BACK_PER_MINUTE)
         self._asking_back = AtOnce(1, ASK_BACK_AT_ONCE)
-        self._placed: set[tuple[str, str]] = set()  # who is noted as met at the operator's URLs
+        self._confirmed: set[tuple[str, str]] = set()  # URL and name
 
     def own_hello(self) -> bytes:
         """Our hey-there, signed now."""
@@ -257,28 +257,35 @@ class Introductions:
 
     async def _believe(self, url: str, ping: wire.Ping) -> None:
         """Whom the operator's URL led to. What is proved there, he vouches for: it takes the place
-        of a key that only strangers brought (`trust.rules`)."""
-        said = self._ping_draft(ping, CONFIGURED)
-        known = self._directory.get(said.name)
-        is_the_known = known is not None and known.key == said.key
-        if is_the_known and (url, said.name) in self._placed:
+        of a key that only strangers brought (`trust.rules`). One that is known already is proved by
+        what is answered (`confirm`)."""
+        draft = self._ping_draft(ping, CONFIGURED)
+        known = self._directory.get(draft.name)
+        if known is not None and known.key == draft.key:
             return
-        if known is not None and is_vouched(known.source):
-            draft = self._configured_draft(url, said.name, said.key) if is_the_known else said
-        elif ping.postbox is not None:
+        if known is None or not is_vouched(known.source):
+            draft = await self._proved_at(url, ping, draft) or draft
+        _require_taken(await self._submit(draft))
+
+    async def _proved_at(self, url: str, ping: wire.Ping, said: KeyDraft) -> KeyDraft | None:
+        if ping.postbox is not None:
             who = await self.introduce(url)
             if (who.name, who.key) != (said.name, said.key):
                 raise WireError(f"it calls itself {ping.sender}, and introduces itself otherwise")
-            draft = self._configured_draft(url, who.name, who.key, who.voter_id)
-        elif known is not None and await self._answers_signed(url, said):
-            draft = self._configured_draft(url, said.name, said.key)
-        elif is_the_known:
+            return self._configured_draft(url, who.name, who.key, who.voter_id)
+        is_new = self._directory.key_of(said.name) is None
+        if is_new or not await self._answers_signed(url, said):
+            return None
+        return self._configured_draft(url, said.name, said.key)
+
+    async def confirm(self, url: str, name: str) -> None:
+        """`name` has signed an answer at `url`, which the operator named, with the key that is
+        known: he vouches for it from then on, and the URL speaks for that name."""
+        key = self._directory.key_of(name)
+        if key is None or (url, name) in self._confirmed:
             return
-        else:
-            draft = said
-        _require_taken(await self._submit(draft))
-        if draft.url:
-            self._placed.add((url, draft.name))
+        if not isinstance(await self._submit(self._configured_draft(url, name, key)), Rejected):
+            self._confirmed.add((url, name))
 
     async def _answers_signed(self, url: str, said: KeyDraft) -> bool:
         """Whether the nara there holds the key that its ping tells: it knows no introductions, and
