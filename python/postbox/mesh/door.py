@@ -302,6 +302,11 @@ SETTLED_NS = 1800 * 10**9
 """So long a node that finds no peers, but hears a broker, is taken to know too little to vote."""
 
 
+MOST_HELLOS = 2_000
+"""Looked at when a node opens, of as many names as a roster holds: some 30 ms. Its log may have
+come without its peers, by a crash, an import or a restore."""
+
+
 def _measured(clock: Clock, coordinates: Coordinates, news: News) -> None:
     for trip in news.pings:
         coordinates.learned(trip, clock.now_ns())
@@ -333,13 +338,13 @@ async def open_mesh(
     if bus.is_configured:
         log.tail.follow(on_bus.announcer)
     knowledge.news.listen(partial(_measured, world.clock, coordinates))
-    knowledge.news.listen(
-        partial(
-            roster.learned,
-            is_known=lambda name: directory.key_of(name) is not None,
-            place_of=partial(place_of, reach=reach),
-        )
+    learn = partial(
+        roster.learned,
+        is_known=lambda name: directory.key_of(name) is not None,
+        place_of=partial(place_of, reach=reach),
     )
+    learn(knowledge.news.held(MOST_HELLOS))
+    knowledge.news.listen(learn)
     async with open_client(world.net, reach=reach) as http:
         introductions = Introductions(
             world,

@@ -26,7 +26,9 @@ from postbox.metrics import Metrics
 from postbox.net.faults import TooLarge, TooSlow
 from postbox.node import Node, open_node
 from postbox.store.contract import Query
-from support.mesh import config_of
+from postbox.trust.authoring import HeyThere, make_event
+from postbox.trust.keys import Identity
+from support.mesh import BOB, CAT, NOW_NS, PEER, believe, config_of, take
 from support.town import Town, in_town
 
 URL, OTHER_URL = "http://100.64.0.7:7433", "http://100.64.0.8:7433"
@@ -48,6 +50,11 @@ async def door(town: Town, **mesh: Any) -> AsyncIterator[tuple[Node, Mesh]]:
             yield node, mesh_door
 
 
+def hello(who: Identity, at: str, number: int, signer: bool = True) -> bytes:
+    payload = HeyThere(from_=who.name, public_key=who.public_key_base64, mesh_ip=at, id="")
+    return make_event(payload, NOW_NS - number * 10**9, who if signer else None).body
+
+
 def names(roster: Roster) -> list[str]:
     return [one.name for one in roster.all()]
 
@@ -66,6 +73,23 @@ async def test_a_configured_peer_gets_its_name_when_it_is_met(town: Town) -> Non
         assert roster.all() == [bob], "once, though it has a name now"
         assert (bob.kind, bob.memory_mode, bob.uptime_s) == ("postbox", "hog", 3_600)
         assert roster.at(URL + "/") is bob
+
+
+@in_town
+async def test_peers_are_found_in_a_log_that_came_without_them(town: Town) -> None:
+    """By their last hellos, as far as these are proved: as if the node had been there."""
+    later, earlier = hello(BOB, "100.64.0.8", 1), hello(BOB, "100.64.0.7", 2)
+    async with door(town) as (node, mesh):
+        await believe(node, BOB)
+        await take(node, [later, earlier, hello(CAT, "100.64.0.9", 3)], PEER)
+        false_bob = hello(BOB, "100.64.0.66", 0, signer=False)
+        assert (await take(node, [false_bob])).imported == 1
+        found = (mesh.peers.get("bob"), mesh.peers.get("cat"))
+        assert found[0] is not None
+        assert (found[0].url, found[0].origin) == (OTHER_URL, Origin.HEARD)
+    async with door(town) as (node, mesh):
+        assert (mesh.peers.get("bob"), mesh.peers.get("cat")) == found, "nothing had been saved"
+        assert mesh.peers.get("ann") is None, "it is no peer of its own"
 
 
 @in_town

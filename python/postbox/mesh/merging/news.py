@@ -83,6 +83,20 @@ class Newsroom:
             for listener in self._listeners:
                 listener(news)
 
+    def held(self, most: int) -> News:
+        """Of what the ledger holds already: the newest hello of each name, of `most` names. What a
+        node that starts would have been told, had it been there."""
+        hellos: list[Hello] = []
+        for body in self._ledger.greetings(most).bodies():
+            try:
+                event = read_event(body)
+            except Unread as unread:
+                self._log.warning("an event teaches nothing", why=str(unread))
+                continue
+            if isinstance(event.payload, HeyThere):
+                hellos.append(_hello(event.payload, event.ts_ns))
+        return News(hellos=tuple(hellos))
+
     def _news(self, entries: list[Entry]) -> News:
         names = tuple(sorted(self._ledger.names_in([entry.pos for entry in entries])))
         hellos: list[Hello] = []
@@ -97,8 +111,8 @@ class Newsroom:
                 self._log.warning("an event teaches nothing", pos=entry.pos, why=str(unread))
                 continue
             match event.payload:
-                case HeyThere(name, _, mesh_ip, claimed):
-                    hellos.append(Hello(name, mesh_ip, claimed, event.ts_ns))
+                case HeyThere() as payload:
+                    hellos.append(_hello(payload, event.ts_ns))
                 case Chau(name):
                     chaus.append(Farewell(name, event.ts_ns))
                 case Ping(observer, target, rtt_ms):
@@ -106,3 +120,7 @@ class Newsroom:
                 case _:
                     pass
         return News(names, tuple(hellos), tuple(chaus), tuple(pings))
+
+
+def _hello(payload: HeyThere, at_ns: int) -> Hello:
+    return Hello(payload.name, payload.mesh_ip, payload.id, at_ns)
