@@ -14,12 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 from msgspec.structs import replace as replaced
 
 from postbox.admin.peers import Seen
+from postbox.cli.demo import until_told
+from postbox.cli.demo.clients import chat
 from postbox.cli.demo.commands import COLUMNS, show_command, show_result
+from postbox.cli.demo.nodes import configure, free_urls
+from postbox.cli.demo.proofs import DOORS, Proofs
+from postbox.cli.demo.stage import Stage
+from postbox.cli.demo.story import Told
 from postbox.cli.demo.view import Row, view
 from postbox.cli.demo.watch import notes
+from postbox.world import system_world
 from support.command import POSTBOX, environment, postbox
 
 TIMEOUT_S = 120
@@ -130,3 +139,57 @@ def test_what_the_demo_says_is_never_broken_within_a_word(
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= COLUMNS
     assert json.loads(shown.partition("north")[2]) == result
+
+
+async def test_two_devices_show_the_same_after_their_host_was_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clients' part by itself, with a node that has no history."""
+    world = system_world()
+    [url] = await free_urls(world, 1)
+    configure(tmp_path / "north", url, [], "1000")
+    async with trio.open_nursery() as nursery:
+        stage = Stage(world, tmp_path, {"north": url}, nursery)
+        await stage.start(["north"])
+        await chat(stage)
+        assert await stage.stop() == {"north": 0}
+    assert stage.proofs.conclude() == 0
+    said = capsys.readouterr().out.splitlines()
+    assert max(map(len, said)) <= COLUMNS
+    assert [line for line in said if line.startswith("  yes  ")] == [
+        "  yes  two devices, a host killed between them: both show the same 54 messages",
+        "  yes  what was sent again, and what was written without a host, is there once",
+        "  yes  all of ann's are in the order in which she wrote them",
+    ]
+
+
+def test_what_was_not_proved_stands_in_the_closing_table_and_is_the_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    proofs = Proofs()
+    proofs.add(DOORS[1], True, "one went to the other")
+    assert proofs.conclude() == 0
+    proofs.add(DOORS[0], False, "it holds " + "very " * 20 + "much")
+    assert proofs.conclude() == 1
+    shown = capsys.readouterr().out.split("What was proved\n")[-1].splitlines()
+    assert [line.split()[0] for line in shown] == ["The", "NO", "very", "Host", "yes"]
+    assert max(map(len, shown)) <= COLUMNS
+
+
+@pytest.mark.parametrize(("signals", "code"), [(1, 0), (2, 128 + signal.SIGTERM)])
+async def test_a_signal_ends_the_looking_around_and_a_second_one_all(
+    signals: int, code: int
+) -> None:
+    async def play(told: Told | None) -> int:
+        assert told is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(told)
+            await trio.testing.wait_all_tasks_blocked()
+            os.kill(os.getpid(), signal.SIGTERM)
+        if signals > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await trio.sleep_forever()
+        return 0
+
+    with trio.fail_after(60):
+        assert await until_told(play, True) == code

@@ -1,4 +1,4 @@
-"""`postbox demo`: three nodes that find each other, lose one and get it back, shown and checked.
+"""`postbox demo`: the three doors, mesh, hosts and clients, each with a failure, shown and checked.
 
 Every step is the command that is printed before it, run as a process of its own on homes in a
 temporary folder; the history is made from a seed. Ends by itself, with 0 only if all held, and
@@ -22,7 +22,7 @@ from cyclopts import Parameter
 
 from postbox.cli.demo.commands import say
 from postbox.cli.demo.history import ALL
-from postbox.cli.demo.story import play
+from postbox.cli.demo.story import Told, play
 from postbox.cli.options import Common, Usage, run
 from postbox.errors import Fault
 from postbox.mesh.memory import capacity_of
@@ -36,13 +36,15 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def demo(
     *, keep: Annotated[bool, Parameter(negative="")] = False, common: Common | None = None
 ) -> int:
-    """Make a history, let three nodes on this machine sync it and show how, cut one off, bring it
-    back, check every signature, and say what was proved.
+    """Make a history, let three nodes on this machine sync it and show how, cut one off and bring
+    it back; post to a host that is down; let two users' devices talk while their host is killed;
+    and say what was proved.
 
     Parameters
     ----------
     keep
-        Leave the homes and the nodes' logs there, to look around in them.
+        Let the nodes serve when all is shown, until Ctrl-C, with their pages' addresses; and leave
+        the homes, the devices' files and the nodes' logs there.
     """
     options = common or Common()
 
@@ -50,7 +52,7 @@ def demo(
         memory, world = _memory(options.memory), system_world()
         started_s = world.clock.elapsed_s()
         with _folder(keep) as folder:
-            code = await _until_told(partial(play, world, folder, memory))
+            code = await until_told(partial(play, world, folder, memory), keep)
         if code <= 1:
             say(f"All of it took {world.clock.elapsed_s() - started_s:.0f} s.")
         if code == 0:
@@ -70,21 +72,32 @@ def _memory(given: str | None) -> str:
     return given or MEMORY
 
 
-async def _until_told(play: Callable[[], Awaitable[int]]) -> int:
-    """A signal ends the demo with all that it has started."""
+async def until_told(play: Callable[[Told | None], Awaitable[int]], keep: bool) -> int:
+    """A signal ends the demo with all that it has started; the first one after `play` has shown
+    everything, and waits to be told, only tells it."""
     code: int | None = None
+    is_awaited, end = False, trio.Event()
+
+    async def told() -> None:
+        nonlocal is_awaited
+        is_awaited = True
+        await end.wait()
+
     with trio.open_signal_receiver(*ENDING) as signals, trio.CancelScope() as scope:
 
         async def obey() -> None:
             nonlocal code
             async for number in signals:
+                if is_awaited and not end.is_set():
+                    end.set()
+                    continue
                 code = 128 + number  # as a shell has it
                 scope.cancel()
 
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(obey)
-                code = await play()
+                code = await play(told if keep else None)
                 nursery.cancel_scope.cancel()
         except* Fault:
             if not scope.cancel_called:  # else: a process that the same Ctrl-C had ended

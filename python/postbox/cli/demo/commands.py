@@ -9,7 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -148,7 +148,7 @@ async def _relay(process: trio.Process, tell: Callable[[int], None]) -> None:
             print(line, file=sys.stderr, flush=True)
 
 
-async def lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
+async def lines(stream: trio.abc.ReceiveStream) -> AsyncGenerator[str, None]:
     """Without their ends. The stream is that of a process of ours, so lines are short."""
     rest = b""
     async for part in stream:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import trio
 
 from postbox.admin.command import Operator
@@ -67,12 +66,6 @@ def configure(home: Path, url: str, peers: Sequence[str], memory: str) -> None:
     (home / "config.toml").write_text(text, encoding="utf-8")
 
 
-class _Line(msgspec.Struct):
-    """Of a node's log, which is JSON in a file."""
-
-    event: str
-
-
 @dataclass
 class ServingNode:
     """A `postbox serve` that was ready, and may have ended since."""
@@ -121,11 +114,6 @@ class Nodes:
             say(f"    {home:<6} ready {started[home].url}")
         return [started[home] for home in homes]
 
-    def last_event(self, home: str) -> str:
-        """What the node logged last: `stopping` of one that ended as it should."""
-        *_, last = self._log(home).read_bytes().splitlines()
-        return msgspec.json.decode(last, type=_Line).event
-
     async def _start(self, home: str) -> ServingNode:
         with self._log(home).open("ab") as log:
             run = partial(
@@ -144,8 +132,9 @@ class Nodes:
     async def _ready(self, home: str, process: trio.Process) -> str:
         assert process.stdout is not None
         with trio.move_on_after(READY_S):
-            async for line in lines(process.stdout):
-                return line.removeprefix("ready ")
+            async with aclosing(lines(process.stdout)) as said:
+                async for line in said:
+                    return line.removeprefix("ready ")
             raise DemoFailed(f"{home} ended before it was ready: {self._last_words(home)}")
         raise DemoFailed(f"{home} was not ready after {READY_S:.0f} s: {self._last_words(home)}")
 

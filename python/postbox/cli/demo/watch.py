@@ -49,7 +49,7 @@ class Watch:
 
     def lost(self, home: str, note: str) -> None:
         """It does not serve any more; its next life counts from zero."""
-        self._looks.pop(home)
+        self._looks.pop(home, None)
         self._rows[home] = replace(self._rows[home], is_up=False, note=note, reaches="-")
 
     def digest_of(self, home: str) -> str:
