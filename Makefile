@@ -181,6 +181,13 @@ SEED ?= 1
 torture: .make/core postgres ## kill -9 log, hosts, clients' host and clients, 5 minutes; CYCLES=n, ENGINE=library or node, SEED=n
 	PYTHONPATH=tests $(BIN)/python -m torture.torture --engine $(ENGINE) --seed $(SEED) $(if $(CYCLES),--cycles $(CYCLES),--minutes $(MINUTES))
 
+# The seeds of two towns are SEED and the next one.
+NODES ?= 50
+
+.PHONY: town
+town: .make/core ## 50 nodes, a third of them hostile, for some minutes; NODES=n, SEED=n
+	POSTBOX_TOWN=$(NODES) POSTBOX_SEED=$(SEED) $(BIN)/pytest tests/cluster/test_mesh_town.py
+
 .PHONY: wheel
 wheel: .make/core ## build the wheels of the server and of the client library into dist/
 	rm -rf dist

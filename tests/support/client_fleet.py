@@ -26,8 +26,7 @@ from support.client_device import Device as Model
 from support.client_device import Lost
 from support.client_door import Door, Refused, door_at, event_of, kind_of, value_of
 from support.client_far_host import OWN
-from support.simulate import MemoryDisk, Simulation, suppress_severed
-from support.simulate import Node as Life
+from support.simulate import Lives, MemoryDisk, Simulation
 
 T = TypeVar("T")
 
@@ -49,50 +48,47 @@ class House:
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     door: Door | None = None
     histories: int = 1
-    _life: Life | None = None
-    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _ended: trio.Event = field(default_factory=trio.Event)
+    _lives: Lives = field(default_factory=Lives)
     _calls: set[trio.CancelScope] = field(default_factory=set)
 
     async def start(self) -> None:
         await self.nursery.start(self._live)
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
-        self._life, self._ended = self.simulation.node(self.disk), trio.Event()
-        with suppress_severed(), trio.CancelScope() as self._scope:
-            async with door_at(
-                self.home,
-                self._life.world,
-                store=self.store,
-                hosts=HostsConfig(name=OWN),
-                events_per_second=100_000,
-                burst=1_000_000,
-            ) as self.door:
-                task_status.started()
-                await trio.sleep_forever()
-        self.door = None
-        self._ended.set()
+        life = self.simulation.node(self.disk)
+        try:
+            with self._lives.one(life):
+                async with door_at(
+                    self.home,
+                    life.world,
+                    store=self.store,
+                    hosts=HostsConfig(name=OWN),
+                    events_per_second=100_000,
+                    burst=1_000_000,
+                ) as self.door:
+                    task_status.started()
+                    await trio.sleep_forever()
+        finally:
+            self.door = None
 
     async def stop(self) -> None:
         """As an operator does it: streams are told."""
         if self.door is not None:
             self.door.clients.end_streams()
             await trio.sleep(0.01)
-            await self._end()
+            self._hang_up()
+            await self._lives.end()
 
     async def crash(self) -> None:
         """At once, whatever it is doing."""
         if self.door is not None:
-            assert self._life is not None
-            self._life.sever()
-            await self._end()
+            self._hang_up()
+            await self._lives.crash()
 
-    async def _end(self) -> None:
+    def _hang_up(self) -> None:
         self.door = None
         for scope in self._calls:
             scope.cancel()
-        self._scope.cancel()
-        await self._ended.wait()
 
     async def put_back(self, backup: MemoryDisk) -> None:
         """The log goes back to what it was."""

@@ -32,8 +32,7 @@ from support.mesh import (
     take,
     tease,
 )
-from support.simulate import Node as Life
-from support.simulate import Simulation, Trace, suppress_severed
+from support.simulate import Lives, Simulation, Trace
 from support.town import PORT, House, Town
 
 PULL_EVERY_S = 60.0
@@ -51,9 +50,7 @@ class Member:
     trace: Trace
     addresses: Sequence[str]
     _house: House | None = None
-    _life: Life | None = None
-    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _ended: trio.Event = field(default_factory=trio.Event)
+    _lives: Lives = field(default_factory=Lives)
     _got_events: trio.Event = field(default_factory=trio.Event)
 
     @property
@@ -72,28 +69,25 @@ class Member:
     async def live(self, task_status: trio.TaskStatus[None]) -> None:
         """From start to crash, or to the end of the test."""
         peers = tuple(f"http://{one}:{PORT}" for one in self.addresses if one != self.address)
-        life, self._ended = self.town.life(self.address), trio.Event()
-        with suppress_severed(), trio.CancelScope() as self._scope:
-            async with self.town.house(
-                self.address, self.name, world=life.world, peers=peers, pull_every=PULL_EVERY_S
-            ) as house:
-                self._watch(house)
-                async with trio.open_nursery() as loops:
-                    loops.start_soon(keep_up_only, house)
-                    loops.start_soon(self._note_contacts, house.mesh.peers.configured)
-                    self._house, self._life = house, life
-                    task_status.started()
-                    await trio.sleep_forever()
-        self._house = None
-        self._ended.set()
+        life = self.town.life(self.address)
+        try:
+            with self._lives.one(life):
+                async with self.town.house(
+                    self.address, self.name, world=life.world, peers=peers, pull_every=PULL_EVERY_S
+                ) as house:
+                    self._watch(house)
+                    async with trio.open_nursery() as loops:
+                        loops.start_soon(keep_up_only, house)
+                        loops.start_soon(self._note_contacts, house.mesh.peers.configured)
+                        self._house = house
+                        task_status.started()
+                        await trio.sleep_forever()
+        finally:
+            self._house = None
 
     async def crash(self) -> None:
-        """At once; returns when nothing of it runs any more."""
-        assert self._life is not None
         self.trace.note(self.name, "crashes")
-        self._life.sever()
-        self._scope.cancel()
-        await self._ended.wait()
+        await self._lives.crash()
 
     async def take(self, bodies: Sequence[bytes]) -> Report:
         return await take(self.house.node, bodies)

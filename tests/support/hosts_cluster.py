@@ -35,9 +35,8 @@ from postbox.node import Node, open_node
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
 from postbox.rules import Accepted, Payer
 from postbox.store.contract import Entry, Lane, Window
-from postbox.world import Clock, World
-from support.simulate import MemoryDisk, Simulation, simulate, suppress_severed
-from support.simulate import Node as Life
+from postbox.world import World
+from support.simulate import Lives, MemoryDisk, Simulation, SkewedClock, simulate
 
 PORT = 2289
 TYPE_URL = "type.googleapis.com/test.Note"
@@ -75,18 +74,6 @@ class Mood:
         return answer
 
 
-@dataclass(frozen=True)
-class SkewedClock:
-    clock: Clock
-    ahead_s: float
-
-    def now_ns(self) -> int:
-        return self.clock.now_ns() + int(self.ahead_s * 1e9)
-
-    def elapsed_s(self) -> float:
-        return self.clock.elapsed_s()
-
-
 @dataclass
 class Member:
     """One of the hosts, over all its lives."""
@@ -101,9 +88,7 @@ class Member:
     ahead_s: float = 0.0
     _node: Node | None = None
     _door: Hosts | None = None
-    _life: Life | None = None
-    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _ended: trio.Event = field(default_factory=trio.Event)
+    _lives: Lives = field(default_factory=Lives)
 
     @property
     def host(self) -> str:
@@ -125,17 +110,15 @@ class Member:
 
     async def live(self, task_status: trio.TaskStatus[None]) -> None:
         """From start to crash, or to the end of the test."""
-        self._life, self._ended = self.simulation.node(self.disk, self.address), trio.Event()
-        clock = SkewedClock(self._life.world.clock, self.ahead_s)
-        world = replace(self._life.world, clock=clock)
+        life = self.simulation.node(self.disk, self.address)
+        world = replace(life.world, clock=SkewedClock(life.world.clock, self.ahead_s))
         self.simulation.trace.note(self.name, "starts")
-        with suppress_severed(), trio.CancelScope() as self._scope:
+        with self._lives.one(life):
             async with open_node(world, self.homes / self.name, self._config, self.name) as node:
                 node.tail.follow(self)
                 async with node.open_hosts(Metrics(), Host()) as door:
                     await self._serve(world, node, door, task_status)
         self._node, self._door = None, None
-        self._ended.set()
 
     async def _serve(
         self, world: World, node: Node, door: Hosts, task_status: trio.TaskStatus[None]
@@ -158,12 +141,9 @@ class Member:
 
     async def crash(self) -> None:
         """At once; returns when nothing of it runs any more."""
-        assert self._life is not None
         self.simulation.trace.note(self.name, "crashes")
         self._node, self._door = None, None
-        self._life.sever()
-        self._scope.cancel()
-        await self._ended.wait()
+        await self._lives.crash()
 
     async def post(self, to: Member, values: Sequence[bytes]) -> None:
         """Durable on return."""

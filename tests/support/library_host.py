@@ -19,8 +19,7 @@ from postbox.clients import wire
 from postbox.net.server import TcpAddress, serve
 from postbox.rpc.postbox.v1 import clients_pb as pb
 from support.client_door import Door, door_at
-from support.simulate import MemoryDisk, Simulation, suppress_severed
-from support.simulate import Node as Life
+from support.simulate import Lives, MemoryDisk, Simulation
 
 ADDRESS, PORT = "10.0.0.1", 7433
 URL = f"http://{ADDRESS}:{PORT}"
@@ -68,10 +67,8 @@ class Host:
     wishes: dict[str, list[Wish]] = field(default_factory=dict)
     """By path: what becomes of the next requests there, instead of an answer as it should be."""
     _door: Door | None = None
-    _life: Life | None = None
+    _lives: Lives = field(default_factory=Lives)
     _stop: trio.Event = field(default_factory=trio.Event)
-    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _ended: trio.Event = field(default_factory=trio.Event)
 
     @property
     def door(self) -> Door:
@@ -91,11 +88,10 @@ class Host:
         await self.nursery.start(self._live)
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
-        self._life = self.simulation.node(self.disk, ADDRESS)
-        self._ended, self._stop = trio.Event(), trio.Event()
+        life, self._stop = self.simulation.node(self.disk, ADDRESS), trio.Event()
         settings = {"events_per_second": 100_000, "burst": 1_000_000, **self.settings}
-        world = self._life.world
-        with suppress_severed(), trio.CancelScope() as self._scope:
+        world = life.world
+        with self._lives.one(life):
             async with door_at(self.home, world, **settings) as door, trio.open_nursery() as tasks:
                 app, where = self._noting(door.app), TcpAddress(ADDRESS, PORT)
                 await tasks.start(partial(serve, world, app, where, stop=self._stop))
@@ -103,7 +99,6 @@ class Host:
                 task_status.started()
                 await self._stop.wait()
         self._door = None
-        self._ended.set()
 
     async def stop(self) -> None:
         """As an operator does it: streams are told when to come again."""
@@ -111,15 +106,12 @@ class Host:
         await trio.sleep(0.05)
         self._door = None
         self._stop.set()
-        await self._ended.wait()
+        await self._lives.wait_ended()
 
     async def crash(self) -> None:
         """At once, whatever it is doing."""
-        assert self._life is not None
         self._door = None
-        self._life.sever()
-        self._scope.cancel()
-        await self._ended.wait()
+        await self._lives.crash()
 
     async def put_back(self, backup: MemoryDisk) -> None:
         """The log goes back to what it was; the epoch changes by itself."""

@@ -5,7 +5,7 @@ time, each with everything a node does by itself; what goes wrong among them, fr
 from __future__ import annotations
 
 import random  # noqa: TID251  (of the town's seed)
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,38 +13,29 @@ from functools import partial
 import trio
 
 from postbox.errors import Fault
-from postbox.event import Service
+from postbox.event import Service, Standing
 from postbox.log.committed import Committed
-from postbox.mesh.synthetic import VOTERS, identities
+from postbox.mesh.synthetic import identities
 from postbox.net.client import open_client
 from postbox.store.contract import Entry, Lane
-from postbox.trust.keys import identity_of
-from postbox.world import Clock
-from support.mesh import believe, held_ids, id_of_body, stored, take
+from postbox.trust.keys import Identity, identity_of
+from support.mesh import believe, id_of_body, stored, take
+from support.mesh_forgetting import Forgetting
 from support.mesh_villains import Vice, Villain
-from support.simulate import Node as Life
-from support.simulate import Simulation, Trace, suppress_severed
+from support.simulate import Lives, MemoryDisk, Simulation, SkewedClock, Trace
 from support.town import PORT, REACH, House, Town
 
+CRITICAL = (Service.HEY_THERE, Service.CHAU, Service.CHECKPOINT)
 PULL_EVERY_S = 40
 PUSH_EVERY_S = 60.0
 SKEW_S = 12.0
 """Ahead or behind: two may be 24 s apart, and a request is taken up to 30."""
 PATIENCE_S = 3600.0
-
-
-@dataclass(frozen=True)
-class Skewed:
-    """A clock that is wrong."""
-
-    clock: Clock
-    ahead_s: float
-
-    def now_ns(self) -> int:
-        return self.clock.now_ns() + int(self.ahead_s * 1e9)
-
-    def elapsed_s(self) -> float:
-        return self.clock.elapsed_s()
+CHECK_EVERY_S = 15.0
+MEMORY = 2_000
+"""Events: room for all that is honest, and not for what is made up."""
+SHORT_MEMORY, SHORT_EVERY = 400, 5
+"""Of every fifth node: less than honest ones have to tell."""
 
 
 @dataclass
@@ -56,10 +47,13 @@ class Dweller:
     trace: Trace
     peers: tuple[str, ...]
     ahead_s: float
+    memory: int
+    trusted: list[Identity]
+    """Whom operators told each other of."""
     house: House | None = None
-    _life: Life | None = None
-    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _ended: trio.Event = field(default_factory=trio.Event)
+    pruned: list[Forgetting] = field(default_factory=list)
+    """What it had to forget, a life each."""
+    _lives: Lives = field(default_factory=Lives)
 
     @property
     def name(self) -> str:
@@ -69,38 +63,50 @@ class Dweller:
     def address(self) -> str:
         return address_of(self.number)
 
+    @property
+    def is_short(self) -> bool:
+        return self.memory < MEMORY
+
     async def live(self, task_status: trio.TaskStatus[None]) -> None:
-        life, self._ended = self.town.life(self.address), trio.Event()
-        world = replace(life.world, clock=Skewed(life.world.clock, self.ahead_s))
-        with suppress_severed(), trio.CancelScope() as self._scope:
-            async with self.town.house(
-                self.address,
-                self.name,
-                world=world,
-                peers=self.peers,
-                pull_every=PULL_EVERY_S,
-            ) as house:
-                house.node.tail.follow(_Noting(self.trace, self.name))
-                await believe(house.node, *identities(1, VOTERS))
-                async with trio.open_nursery() as loops:
-                    loops.start_soon(house.mesh.keep_up)
-                    self.house, self._life = house, life
-                    task_status.started()
-                    await trio.sleep_forever()
-        self.house = None
-        self._ended.set()
+        life = self.town.life(self.address)
+        world = replace(life.world, clock=SkewedClock(life.world.clock, self.ahead_s))
+        try:
+            with self._lives.one(life):
+                async with self.town.house(
+                    self.address,
+                    self.name,
+                    world=world,
+                    capacity=self.memory,
+                    peers=self.peers,
+                    pull_every=PULL_EVERY_S,
+                ) as house:
+                    await self._watch(house)
+                    await believe(house.node, *self.trusted)
+                    async with trio.open_nursery() as loops:
+                        loops.start_soon(house.mesh.keep_up)
+                        self.house = house
+                        task_status.started()
+                        await trio.sleep_forever()
+        finally:
+            self.house = None
+
+    async def _watch(self, house: House) -> None:
+        house.node.tail.follow(_Noting(self.trace, self.name))
+        self.pruned.append(Forgetting(house.node))
+        await self.pruned[-1].begin()
 
     async def crash(self) -> None:
-        assert self._life is not None
         self.trace.note(self.name, "crashes")
-        self._life.sever()
-        self._scope.cancel()
-        await self._ended.wait()
+        await self._lives.crash()
         self.house = None
 
-    def holds(self) -> set[bytes]:
+    def lose_disk(self) -> None:
+        """While it is down: it will wake up with its name and key, and nothing else."""
+        self.town.disks[self.address] = MemoryDisk()
+
+    async def entries(self) -> list[Entry]:
         assert self.house is not None
-        return held_ids(self.house.node)
+        return [one for one in await stored(self.house.node) if one.lane is Lane.MESH]
 
 
 class _Noting:
@@ -111,6 +117,15 @@ class _Noting:
 
     def applied(self, committed: Committed) -> None:
         self._trace.note(self._name, [(one.pos, one.id, one.flags) for one in committed.entries])
+
+
+def _memory(number: int) -> int:
+    return SHORT_MEMORY if number % SHORT_EVERY == SHORT_EVERY - 2 else MEMORY
+
+
+def _ring(number: int, count: int) -> list[int]:
+    """The others, from this one on."""
+    return [(number + step) % count for step in range(1, count)]
 
 
 def address_of(number: int) -> str:
@@ -131,6 +146,14 @@ class MeshTown:
     nursery: trio.Nursery
     given: set[bytes] = field(default_factory=set)
     _cuts: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def roomy(self) -> list[Dweller]:
+        return [one for one in self.dwellers if not one.is_short]
+
+    @property
+    def short(self) -> list[Dweller]:
+        return [one for one in self.dwellers if one.is_short]
 
     async def give(self, dweller: Dweller, bodies: Sequence[bytes]) -> None:
         """They arrive at that node, and are there for good."""
@@ -153,50 +176,66 @@ class MeshTown:
         self._cuts.clear()
         self.simulation.trace.note("healed")
 
-    async def crash(self, dwellers: Sequence[Dweller], for_s: float) -> None:
+    async def churn(self, dwellers: Sequence[Dweller], for_s: float) -> None:
+        """They go at once, and come back one after the other."""
         for dweller in dwellers:
             await dweller.crash()
         await trio.sleep(for_s)
         for dweller in dwellers:
             await self.nursery.start(dweller.live)
 
-    async def critical_of_all(self) -> list[set[bytes]]:
-        """Of each dweller: the critical events that honest nodes made or were given."""
-        names = {one.name.encode() for one in self.dwellers}
-        return [
-            {entry.id for entry in await self._entries(one) if self._is_honest(entry, names)}
-            for one in self.dwellers
-        ]
-
-    async def _entries(self, dweller: Dweller) -> list[Entry]:
-        assert dweller.house is not None
-        return [one for one in await stored(dweller.house.node) if one.lane is Lane.MESH]
-
-    def _is_honest(self, entry: Entry, names: set[bytes]) -> bool:
-        is_critical = entry.kind in (Service.HEY_THERE, Service.CHAU, Service.CHECKPOINT)
-        return entry.id in self.given or (is_critical and entry.author in names)
-
     async def converge(self) -> set[bytes]:
-        """The honest events that matter, once every dweller has them all."""
+        """The honest events that matter, once every dweller with room for them has them all, and
+        every other one those that nobody ever forgets."""
         with trio.move_on_after(PATIENCE_S):
             while True:
-                await trio.sleep(15)
-                held = await self.critical_of_all()
+                await trio.sleep(CHECK_EVERY_S)
+                held = [self._that_matter(await one.entries()) for one in self.roomy]
                 if all(one == held[0] and one >= self.given for one in held):
-                    self.simulation.trace.note("equal", len(held[0]))
-                    return held[0]
+                    break
+            await self._lasting_everywhere()
+            self.simulation.trace.note("equal", len(held[0]))
+            return held[0]
         lacking = [len((self.given | held[0]) - one) for one in held]
         raise AssertionError(f"not equal after {PATIENCE_S:g} s: lacking {lacking}")
+
+    async def _lasting_everywhere(self) -> None:
+        lasting = _lasting(await self.roomy[0].entries())
+        for one in self.short:
+            while not _lasting(await one.entries()) >= lasting:  # noqa: ASYNC110
+                await trio.sleep(CHECK_EVERY_S)
+
+    def _that_matter(self, entries: Iterable[Entry]) -> set[bytes]:
+        """What honest nodes were given, and what they made that is critical."""
+        names = {one.name.encode() for one in self.dwellers}
+        return {
+            one.id
+            for one in entries
+            if one.id in self.given or (one.kind in CRITICAL and one.author in names)
+        }
+
+    def all_pruned(self) -> list[Forgetting]:
+        return [life for one in self.dwellers for life in one.pruned]
+
+
+def _lasting(entries: Iterable[Entry]) -> set[bytes]:
+    return {
+        one.id
+        for one in entries
+        if one.kind == Service.CHECKPOINT and one.flags == Standing.ATTESTED
+    }
 
 
 @asynccontextmanager
 async def mesh_town(
     simulation: Simulation, town: Town, honest: int, hostile: int, seed: int
 ) -> AsyncIterator[MeshTown]:
-    """Each dweller is told of the next one, of another one, and of a villain. Operators have told
+    """Each dweller is told of the next one, of the next one with room for all, of another one, and
+    of a villain. Operators have told
     each other their nodes' keys: who is first to bring a hey-there of an unknown name may give it
     a false key, which is another matter than what this town is about."""
     draw = random.Random(seed)
+    trusted = [*identities(1)]
     dwellers = [
         Dweller(
             number,
@@ -204,47 +243,47 @@ async def mesh_town(
             simulation.trace,
             (
                 url_of((number + 1) % honest),
+                url_of(next(one for one in _ring(number, honest) if _memory(one) == MEMORY)),
                 url_of((number + draw.randrange(2, honest)) % honest),
-                *([url_of(honest + number % hostile)] if hostile else []),
+                url_of(honest + number % hostile),
             ),
             draw.uniform(-SKEW_S, SKEW_S),
+            _memory(number),
+            trusted,
         )
         for number in range(honest)
     ]
     async with trio.open_nursery() as nursery:
-        for dweller in dwellers:
-            nursery.start_soon(_started, nursery, dweller)
-        while any(one.house is None for one in dwellers):  # noqa: ASYNC110
-            await trio.sleep(0.1)
-        known = [one.house.node.identity for one in dwellers if one.house is not None]
-        for dweller in dwellers:
-            assert dweller.house is not None
-            await believe(dweller.house.node, *known)
+        async with trio.open_nursery() as starting:
+            for dweller in dwellers:
+                starting.start_soon(nursery.start, dweller.live)
+        nodes = [one.house.node for one in dwellers if one.house is not None]
+        trusted.extend(node.identity for node in nodes)
+        for node in nodes:
+            await believe(node, *trusted)
         villains = [
-            await nursery.start(partial(_villain, town, honest + number, dwellers))
+            await nursery.start(partial(_villain, town, honest, number, dwellers))
             for number in range(hostile)
         ]
         yield MeshTown(simulation, town, dwellers, villains, draw, nursery)
         nursery.cancel_scope.cancel()
 
 
-async def _started(nursery: trio.Nursery, dweller: Dweller) -> None:
-    await nursery.start(dweller.live)
-
-
 async def _villain(
     town: Town,
+    honest: int,
     number: int,
     dwellers: Sequence[Dweller],
     task_status: trio.TaskStatus[Villain],
 ) -> None:
-    world = town.world(address_of(number))
+    address = address_of(honest + number)
+    world = town.world(address)
     async with open_client(world.net, reach=REACH) as http:
         who = identity_of(f"villain{number}", number.to_bytes(32, "big"))
         villain = Villain(who, world, http)
         villain.vice = list(Vice)[number % len(Vice)]
         villain.honest = [one.name for one in dwellers]
-        async with town.serving(address_of(number), villain, world=world):
+        async with town.serving(address, villain, world=world):
             task_status.started(villain)
             for turn in range(10**9):
                 await trio.sleep(PUSH_EVERY_S)

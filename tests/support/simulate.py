@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import random as standard_random  # noqa: TID251  (this is where World's randomness comes from)
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar, cast
@@ -22,7 +23,7 @@ import trio
 import trio._core._run as trio_run
 import trio.testing
 
-from postbox.world import FileDisk, Pool, World
+from postbox.world import Clock, FileDisk, Pool, World
 from support.memory_net import MemoryListener, MemoryNet, MemoryStream
 
 T = TypeVar("T")
@@ -78,6 +79,20 @@ class FixedClock:
 
     def elapsed_s(self) -> float:
         return self.at_ns / 1e9
+
+
+@dataclass(frozen=True)
+class SkewedClock:
+    """A wall clock that is wrong by so much."""
+
+    clock: Clock
+    ahead_s: float
+
+    def now_ns(self) -> int:
+        return self.clock.now_ns() + int(self.ahead_s * 1e9)
+
+    def elapsed_s(self) -> float:
+        return self.clock.elapsed_s()
 
 
 class SeededRandom:
@@ -260,6 +275,37 @@ class Node:
             connection.close()  # rolls back what was not committed
         for resource in self._net.open:  # the others see it end
             trio.lowlevel.spawn_system_task(trio.aclose_forcefully, resource)
+
+
+class Lives:
+    """Of one node, one after the other."""
+
+    def __init__(self) -> None:
+        self._life: Node | None = None
+        self._scope = trio.CancelScope()
+        self._ended = trio.Event()
+
+    @contextmanager
+    def one(self, life: Node) -> Iterator[None]:
+        """What runs within it does so until the crash, or until it is cancelled."""
+        self._life, self._scope, self._ended = life, trio.CancelScope(), trio.Event()
+        with suppress_severed(), self._scope:
+            yield
+        self._ended.set()
+
+    async def crash(self) -> None:
+        """At once; returns when nothing of it runs any more."""
+        assert self._life is not None
+        self._life.sever()
+        await self.end()
+
+    async def end(self) -> None:
+        """Cancelled: what it does about that still reaches the outside."""
+        self._scope.cancel()
+        await self.wait_ended()
+
+    async def wait_ended(self) -> None:
+        await self._ended.wait()
 
 
 class Trace:
