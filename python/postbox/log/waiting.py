@@ -19,7 +19,8 @@ from postbox.rules import Draft, Outcome, Payer, Rules
 # batches cost no less a draft. A batch that has begun takes its first draft whatever its size.
 MAX_BATCH_DRAFTS = 1_024
 MAX_BATCH_BYTES = 2**20
-TURN_DRAFTS = 16  # at most so many of one payer at a time: few enough that 64 payers share a batch
+TURN_DRAFTS = 16
+"""At most so many of one payer at a time, while others wait: few enough that 64 share a batch."""
 
 
 class Failed:
@@ -124,7 +125,8 @@ class Waiting:
         while self._lines and room_drafts > 0:
             payer = next(iter(self._lines))
             line = self._lines[payer]
-            count = _fitting(line[0], min(TURN_DRAFTS, room_drafts), room_bytes)
+            turn_drafts = room_drafts if len(self._lines) == 1 else min(TURN_DRAFTS, room_drafts)
+            count = _fitting(line[0], turn_drafts, room_bytes)
             if count == 0 and room_drafts < MAX_BATCH_DRAFTS and not line[0].is_empty():
                 return  # full; this payer is the first of the next batch
             piece = _shift(line, max(count, 1))
@@ -155,6 +157,8 @@ def _pieces(call: Call) -> list[Piece]:
 
 def _fitting(piece: Piece, max_drafts: int, room_bytes: int) -> int:
     """How many drafts of a piece there is room for."""
+    if piece.stop - piece.start <= max_drafts and piece.size_bytes <= room_bytes:
+        return piece.stop - piece.start
     count = 0
     for at in range(piece.start, min(piece.stop, piece.start + max_drafts)):
         room_bytes -= piece.call.drafts[at].size_bytes
