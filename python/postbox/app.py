@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import trio
 
@@ -64,7 +64,10 @@ from postbox.net.limits import DEFAULT_LIMITS, Limits
 from postbox.net.server import TcpAddress, serve
 from postbox.net.tls import server_tls
 from postbox.node import Node, node_in
-from postbox.page.files import FOLDERS, ICON, Files
+from postbox.page.door import PATHS as PAGE_PATHS
+from postbox.page.door import open_site, paged
+from postbox.page.sessions import Sessions
+from postbox.page.site import Site
 from postbox.rules import Payer
 from postbox.world import World
 
@@ -80,8 +83,7 @@ ROUTES: dict[str, Door] = {
     **dict.fromkeys(HOST_PATHS.values(), "hosts"),
     **dict.fromkeys(CLIENT_PATHS.values(), "clients"),
     **dict.fromkeys(HEALTH_PATHS, "node"),
-    **{f"/{folder}/": "page" for folder in FOLDERS},
-    ICON: "page",
+    **dict.fromkeys(PAGE_PATHS, "page"),
 }
 
 
@@ -209,17 +211,20 @@ class _Serving:
             node.open_clients(metrics) as clients,
             trio.open_nursery() as operator,
         ):
-            desk = Desk(node, Serving(self.url, since_s, mesh, hosts))
+            sessions = Sessions(node.world.clock, node.world.random)
+            doorkeeper = sessions.doorkeeper if node.config.page.enabled else None
+            serving = Serving(self.url, since_s, mesh, hosts, clients, doorkeeper)
+            desk = Desk(node, serving)
+            site = open_site(desk, serving, metrics, sessions)
             await operator.start(partial(serve_operator, desk, stop=stop))
             about = partial(self._about, since_s)
             called = hosts.make_app()
             doors = [(f"/{service}/", called) for service in SERVICES]
             doors.append((f"/{CLIENT_SERVICE}/", clients.make_app()))
-            if node.config.page.enabled:
-                files = cast("ASGIFramework", Files())
-                doors += [(path, files) for path in (ICON, *(f"/{folder}" for folder in FOLDERS))]
             app = routed(doors, mesh.make_app(about))
-            await self._answer(app, mesh, hosts, clients, stop, ready)
+            if node.config.page.enabled:
+                app = paged(app, site)
+            await self._answer(app, mesh, hosts, clients, site, stop, ready)
 
     async def _answer(
         self,
@@ -227,6 +232,7 @@ class _Serving:
         mesh: Mesh,
         hosts: Hosts,
         clients: Clients,
+        site: Site,
         stop: trio.Event,
         ready: Callable[[str], None],
     ) -> None:
@@ -253,6 +259,7 @@ class _Serving:
                 front.close("stopping")
                 hosts.end_streams()
                 clients.end_streams()
+                site.streams.end_all()
             await self.listener.end()
             loops.cancel_scope.cancel()
 

@@ -106,6 +106,7 @@ class Metrics:
         self._client_events = counter(
             "client_events", "Events of users' devices, by what became of them.", "outcome"
         )
+        self._client_frames = counter("client_frames", "Frames sent to users' devices.")
         self._key_fetches = counter(
             "host_key_fetches",
             "Keys of hosts that requests wanted fetched: granted, failed, or held back by a bound.",
@@ -118,6 +119,8 @@ class Metrics:
         version = importlib.metadata.version("postbox")
         build.info({"version": version, "core_profile": core.build_profile})
         self._watched: dict[str, Gauge] = {}
+        self.given = 0
+        """Events to peers and frames to devices, in all."""
         self._begin_at_zero()
         ProcessCollector(registry=registry)  # memory, open files and CPU time, from /proc
 
@@ -158,6 +161,7 @@ class Metrics:
 
     def events_served(self, count: int) -> None:
         self._served.inc(count)
+        self.given += count
 
     def pull(self, outcome: Pulled) -> None:
         self._pulls.labels(outcome).inc()
@@ -190,6 +194,10 @@ class Metrics:
 
     def client_events(self, outcome: Settled, count: int = 1) -> None:
         self._client_events.labels(outcome).inc(count)
+
+    def client_frame(self) -> None:
+        self._client_frames.inc()
+        self.given += 1
 
     def key_fetch(self, outcome: KeyFetch) -> None:
         self._key_fetches.labels(outcome).inc()

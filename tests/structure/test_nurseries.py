@@ -34,6 +34,7 @@ MAY_OPEN = {
     "net/mqtt/connection.py",  # its reader, its writer and its watch; none outlives the connection
     "net/server.py",
     "node.py",
+    "page/stream.py",  # notices that a browser went away; none outlives its stream
     "rpc/connection.py",  # its reader, its writer and its watch; none outlives the connection
 }
 

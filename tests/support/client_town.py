@@ -49,6 +49,9 @@ class Leaving:
         if self.is_over:
             event.set()
 
+    def reached(self, pos: int, *, is_live: bool) -> None:
+        pass
+
     def end(self) -> None:
         self.is_over = True
         for event in self._events:

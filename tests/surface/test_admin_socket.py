@@ -78,7 +78,7 @@ ASKED: list[tuple[Command[Any, Any], Struct]] = [
     (LIST_DEVICES, ListDevices()),
     (EXAMINE_ISSUER, Nothing()),
 ]
-TOLD_OTHERWISE = {"sync", "rotate-keys", "mint-token", "revoke-devices"}
+TOLD_OTHERWISE = {"sync", "rotate-keys", "mint-token", "revoke-devices", "open-page"}
 """Twice is not the same as once."""
 
 

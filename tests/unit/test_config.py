@@ -93,6 +93,7 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
         origins = ["https://App.example:443", "http://localhost:3000/"]
         [page]
         enabled = false
+        actions = true
         [log]
         level = "debug"
         format = "json"
@@ -129,7 +130,7 @@ def test_every_key_is_read_into_its_type(home: Path) -> None:
     assert (read.clients.token_days, read.clients.max_devices) == (7, 4)
     assert (read.clients.events_per_second, read.clients.burst) == (7, 700)
     assert read.clients.origins == ("https://app.example", "http://localhost:3000")
-    assert read.page.enabled is False
+    assert (read.page.enabled, read.page.actions) == (False, True)
     assert (read.log.level, read.log.format) == ("debug", "json")
     assert read.metrics.networks == ()
     unchanged = [

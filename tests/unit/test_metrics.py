@@ -34,6 +34,7 @@ NAMES = {
     "postbox_host_requests": "counter",
     "postbox_client_requests": "counter",
     "postbox_client_events": "counter",
+    "postbox_client_frames": "counter",
     "postbox_host_key_fetches": "counter",
     "postbox_connections_refused": "counter",
     "postbox_build_info": "gauge",

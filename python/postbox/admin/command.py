@@ -22,6 +22,7 @@ from postbox.metrics import Metrics
 from postbox.node import Node
 
 if TYPE_CHECKING:
+    from postbox.clients.door import Clients
     from postbox.hosts.door import Hosts
     from postbox.mesh.door import Mesh
 
@@ -45,12 +46,16 @@ Tell: TypeAlias = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Serving:
-    """How a node serves: under which URL, since when (`Clock.elapsed_s`), by which doors."""
+    """How a node serves: under which URL, since when (`Clock.elapsed_s`), by which doors.
+    `doorkeeper` gives a secret that opens the operator's page once, and for how long it is good
+    (seconds); None where there is no page."""
 
     url: str
     since_s: float
     mesh: Mesh
     hosts: Hosts
+    clients: Clients | None = None
+    doorkeeper: Callable[[], tuple[str, float]] | None = None
 
 
 @dataclass(frozen=True)

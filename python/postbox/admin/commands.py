@@ -17,6 +17,7 @@ from postbox.admin.keys import ROTATE_KEYS, SHOW_KEY
 from postbox.admin.letters import LETTERS, SETTLE_LETTERS
 from postbox.admin.links import LINKS
 from postbox.admin.listening import LISTENING
+from postbox.admin.page import OPEN_PAGE
 from postbox.admin.peers import PEERS, SENTENCE
 from postbox.admin.posting import POST
 from postbox.admin.status import STATUS
@@ -51,6 +52,7 @@ _ALL: tuple[Command[Any, Any], ...] = (
     LIST_DEVICES,
     REVOKE_DEVICES,
     EXAMINE_ISSUER,
+    OPEN_PAGE,
 )
 
 COMMANDS: Mapping[str, Command[Any, Any]] = MappingProxyType(

@@ -20,6 +20,11 @@ EPOCH_WARNING_NS = 7 * 86_400 * 10**9
 """Whoever looks once a week shall see that the log went back."""
 EXPLAINED = "docs/faults.md explains each fault"
 
+LITTLE_ROOM_BYTES = 200 * 2**20
+"""An 80,000-event log, its write-ahead log and a copy of both."""
+NO_ROOM_BYTES = 4 * 2**20
+"""One batch of events, and what SQLite keeps beside it: with less, nothing can be taken in."""
+
 State = Literal["ok", "warning", "wrong"]
 
 
@@ -33,6 +38,15 @@ class Finding(Struct, frozen=True):
 def of_node(status: Status) -> Finding:
     serving = f"serving at {status.url}" if status.url else "not serving"
     return Finding("node", "ok", f"{status.name}, {events(status.events)}, {serving}")
+
+
+def of_room(free_bytes: int) -> Finding:
+    """Of the disk with the home or the database."""
+    if free_bytes >= LITTLE_ROOM_BYTES:
+        return Finding("disk", "ok", f"{free_bytes / 2**30:,.1f} GiB free")
+    state: State = "wrong" if free_bytes < NO_ROOM_BYTES else "warning"
+    cure = "make room on the disk of the home"
+    return Finding("disk", state, f"{free_bytes >> 20} MiB free", cure)
 
 
 def of_status(status: Status, now_ns: int) -> Iterator[Finding]:

@@ -8,10 +8,12 @@ from typing import Literal
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.errors import Fault, WireError
 from postbox.mesh.background.keeping import PULLS
+from postbox.mesh.calling.introductions import Met
 from postbox.mesh.door import Mesh
 from postbox.mesh.peers.known import Caller, Contact, Known, Origin
 from postbox.mesh.peers.rules import PeerRules, Sentence
@@ -110,8 +112,15 @@ async def _peers(desk: Desk, request: Nothing, tell: Tell) -> Peers:
         async with trio.open_nursery() as nursery:
             for link in mesh.peers.configured:
                 nursery.start_soon(partial(_look, desk, mesh, link, seen))
-        asked = [seen[link.url] for link in mesh.peers.configured]
-        return Peers(asked, _others(desk, mesh), mesh.peers.callers, len(desk.node.waiting))
+        found = known_peers(desk, mesh)
+        return replace(found, peers=[seen[link.url] for link in mesh.peers.configured])
+
+
+def known_peers(desk: Desk, mesh: Mesh) -> Peers:
+    """As this node knows them, and nobody is asked now: a configured peer `answers` unless the last
+    round with it failed."""
+    asked = [_unasked(desk, mesh, link) for link in mesh.peers.configured]
+    return Peers(asked, _others(desk, mesh), mesh.peers.callers, len(desk.node.waiting))
 
 
 async def _look(desk: Desk, mesh: Mesh, link: Known, seen: dict[str, Seen]) -> None:
@@ -120,13 +129,23 @@ async def _look(desk: Desk, mesh: Mesh, link: Known, seen: dict[str, Seen]) -> N
         error = ""
     except (Fault, WireError) as fault:
         met, error = None, str(fault)
+    seen[link.url] = _seen(desk, mesh, link, met, error)
+
+
+def _unasked(desk: Desk, mesh: Mesh, link: Known) -> Seen:
+    found = _seen(desk, mesh, link, None, "")
+    answers = found.contact != Contact.FAILED
+    return replace(found, answers=answers, rtt_ms=link.rtt_ms if answers else None)
+
+
+def _seen(desk: Desk, mesh: Mesh, link: Known, met: Met | None, error: str) -> Seen:
     about = None if met is None else met.about
     is_elsewhere = desk.serving is not None and not desk.node.leases.is_held(PULLS)
     contact = Contact.ELSEWHERE if is_elsewhere else link.contact
     if not error and contact in (Contact.FAILED, Contact.WAITING):
         error = link.last_error
     name = link.name if met is None else met.name
-    seen[link.url] = Seen(
+    return Seen(
         url=link.url,
         name=name,
         kind=link.kind if met is None else met.kind,
@@ -144,7 +163,7 @@ async def _look(desk: Desk, mesh: Mesh, link: Known, seen: dict[str, Seen]) -> N
         rejected=link.rejected,
         failed_ns=link.failed_ns,
         next_ns=link.next_ns,
-        state=_state(mesh, link) if name else "unknown",
+        state=state_of(mesh, link) if name else "unknown",
         trust=_trust(desk, name),
     )
 
@@ -168,7 +187,7 @@ def _other(desk: Desk, mesh: Mesh, one: Known, origin: str) -> Other:
         version=one.version,
         memory_mode=one.memory_mode,
         uptime_s=one.uptime_s,
-        state=_state(mesh, one),
+        state=state_of(mesh, one),
         rtt_ms=one.rtt_ms,
         last_contact_ns=one.last_contact_ns,
         known=desk.node.directory.key_of(one.name) is not None,
@@ -177,7 +196,7 @@ def _other(desk: Desk, mesh: Mesh, one: Known, origin: str) -> Other:
     )
 
 
-def _state(mesh: Mesh, one: Known) -> str:
+def state_of(mesh: Mesh, one: Known) -> str:
     """By contact, else by what events say."""
     in_touch = mesh.peers.is_in_touch(one) and not one.failures
     return "online" if in_touch else mesh.knowledge.projections.online(one.name)

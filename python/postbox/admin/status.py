@@ -67,10 +67,15 @@ class Status(Struct, frozen=True):
 
 
 async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
+    digest = await desk.node.world.threads.run(Pool.READER, desk.node.ledger.index.digest)
+    return await status_of(desk, digest.hex())
+
+
+async def status_of(desk: Desk, digest: str = "") -> Status:
+    """`digest`: takes a look at every event, so who asks again and again leaves it out."""
     node, serving = desk.node, desk.serving
     index = node.ledger.index
     counts = index.counts()
-    digest = await node.world.threads.run(Pool.READER, index.digest)
     now_s = node.world.clock.elapsed_s()
     return Status(
         name=node.identity.name,
@@ -78,7 +83,7 @@ async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
         uptime_s=None if serving is None else int(now_s - serving.since_s),
         events=len(index),
         capacity=index.capacity,
-        digest=digest.hex(),
+        digest=digest,
         epoch=node.store_identity.epoch.hex(),
         head=node.tail.head,
         keys=len(node.directory),

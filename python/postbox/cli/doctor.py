@@ -14,7 +14,7 @@ from typing import Annotated
 from postbox.admin import findings
 from postbox.admin.command import Nothing, Operator
 from postbox.admin.examining import EXAMINE_HOST, ExamineHost
-from postbox.admin.findings import EXPLAINED, Finding, State
+from postbox.admin.findings import EXPLAINED, Finding
 from postbox.admin.issuer import EXAMINE_ISSUER
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS
@@ -33,10 +33,6 @@ from postbox.store.open import is_url
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.world import Pool, World, system_world
 
-LITTLE_ROOM_BYTES = 200 * 2**20
-"""An 80,000-event log, its write-ahead log and a copy of both."""
-NO_ROOM_BYTES = 4 * 2**20
-"""One batch of events, and what SQLite keeps beside it: with less, nothing can be taken in."""
 CERTIFICATE_WARNING_NS = 7 * 86_400 * 10**9
 """What renews itself has done so by then, and who renews by hand has a week for it."""
 
@@ -181,16 +177,10 @@ def _home(home: Path) -> Iterator[Finding]:
 
 
 def _disk(home: Path) -> Finding:
-    free_bytes = shutil.disk_usage(home).free
-    is_little = free_bytes < LITTLE_ROOM_BYTES
-    text = f"{free_bytes >> 20} MiB free" if is_little else f"{free_bytes / 2**30:,.1f} GiB free"
     if not os.access(home, os.W_OK):
         cure = "look at its owner and mode, and how its disk is mounted"
         return Finding("disk", "wrong", f"{home} cannot be written", cure)
-    if is_little:
-        state: State = "wrong" if free_bytes < NO_ROOM_BYTES else "warning"
-        return Finding("disk", state, text, "make room on the disk of the home")
-    return Finding("disk", "ok", text)
+    return findings.of_room(shutil.disk_usage(home).free)
 
 
 def _tls(config: Config, world: World) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ app.command("postbox.cli.import_file:import_", name="import", help="Take in a fi
 app.command("postbox.cli.export:export", help="Write all events to a file, one a line.")
 app.command("postbox.cli.sync:sync", help="Pull events from a peer, once.")
 app.command("postbox.cli.status:status", help="What this node holds.")
+app.command("postbox.cli.open_page:open_", name="open", help="A link to the operator's page.")
 app.command("postbox.cli.doctor:doctor", help="Look for the usual mistakes.")
 app.command("postbox.cli.verify:verify", help="Check every stored event again.")
 app.command("postbox.cli.backup:backup", help="Write all that this node has to a file.")

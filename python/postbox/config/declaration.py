@@ -388,6 +388,15 @@ class PageConfig(Struct, frozen=True):
     """Pages for a browser, at the node's address: the operator's at `/`, the chat's at `/chat`."""
 
     enabled: Annotated[bool, Flag(), Key("whether this node has them")] = True
+    actions: Annotated[
+        bool,
+        Flag(),
+        Key(
+            "whether the operator's page may change anything",
+            "Ban or forgive a peer, let in or refuse a name that waits, try again what was given"
+            " up. Without it the page only shows.",
+        ),
+    ] = False
 
 
 class LogConfig(Struct, frozen=True):

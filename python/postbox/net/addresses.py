@@ -203,6 +203,11 @@ class Reach:
             self.loopback and found is not None and kind_of(found) in (Kind.LOOPBACK, Kind.PRIVATE)
         )
 
+    def is_near(self, address: str | None) -> bool:
+        """As `is_home`, or this very machine: plain HTTP from there is nobody's to listen to."""
+        found = None if address is None else _parse(address)
+        return self.is_home(address) or (found is not None and kind_of(found) is Kind.LOOPBACK)
+
     def counts_as(self, address: str | None) -> str:
         """What `address` is where something is limited by address. Inside `networks` every address
         is a node of its own: Tailscale and Headscale give all nodes of a network addresses of one

@@ -70,6 +70,10 @@ class Leave(Protocol):
         """Sets it then, perhaps at once."""
         ...
 
+    def reached(self, pos: int, *, is_live: bool) -> None:
+        """The device has been sent everything up to there; `is_live`: and there is no more yet."""
+        ...
+
 
 class Mail(Protocol):
     """Transitory events for one stream."""
@@ -229,6 +233,7 @@ class Stream:
                 is_outdated = False
                 while not (is_outdated or self._leave.is_over):
                     stretch = await self._read()
+                    self._leave.reached(self._pos, is_live=not stretch.entries)
                     if self._is_plain(stretch.entries):
                         events = self._course.events(stretch.entries, {})
                         for frame in self._framed(events, stretch.next):
@@ -238,6 +243,7 @@ class Stream:
                             async for frame in made:
                                 yield frame
                     self._pos, is_outdated = stretch.next, stretch.is_outdated
+                    self._leave.reached(self._pos, is_live=not stretch.has_more)
                     if stretch.has_more:
                         continue
                     if not has_caught_up:

@@ -114,6 +114,7 @@ class ClientsServer:
             async with aclosing(stream) as frames:
                 async for frame in frames:
                     yield frame
+                    self._metrics.client_frame()
                     self._look(caller, leave)
         if leave.why is not None:
             yield leave.go_away()

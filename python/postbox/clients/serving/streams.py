@@ -30,11 +30,14 @@ class Why(StrEnum):
 
 
 class Leave:
-    """One stream, and whether it is to end. `until_ms`: when its device's token is over."""
+    """One stream, and whether it is to end. `until_ms`: when its device's token is over;
+    `sent_pos`, `is_live`: how far it has come."""
 
     def __init__(self, device: bytes, until_ms: int) -> None:
         self.why: Why | None = None
         self.until_ms = until_ms
+        self.sent_pos = 0
+        self.is_live = False
         self._device = device
         self._wake: trio.Event | None = None
 
@@ -55,6 +58,9 @@ class Leave:
         if self.is_over:
             event.set()
 
+    def reached(self, pos: int, *, is_live: bool) -> None:
+        self.sent_pos, self.is_live = pos, is_live
+
     def go_away(self) -> bytes:
         """The frame that says so."""
         assert self.why is not None
@@ -74,6 +80,10 @@ class Streams:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def all(self) -> dict[bytes, Leave]:
+        """By device."""
+        return dict(self._open)
 
     def listen(self, opened: Callable[[bytes], None], closed: Callable[[bytes], None]) -> None:
         """Told each device that opens a stream here, and each that then has none any more; they

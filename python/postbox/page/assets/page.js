@@ -1,0 +1,75 @@
+// The page's own script: the curve, the dialog of an event, and what is said when the node is away.
+// Everything else is HTML that the node sends (htmx).
+
+const KEPT = 300;
+const curve = document.getElementById("curve");
+const stream = document.getElementById("stream");
+const lost = document.getElementById("lost");
+const points = [[], [], []]; // Unix seconds, stored, given
+let plot = null;
+
+function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function room() {
+  return { width: curve.clientWidth, height: Math.max(180, curve.clientHeight) };
+}
+
+function draw() {
+  if (plot) plot.destroy();
+  const axis = {
+    stroke: colour("--quiet"),
+    grid: { stroke: colour("--line"), width: 1 },
+    ticks: { show: false },
+    font: "12px system-ui, sans-serif",
+  };
+  const line = (name) => ({ stroke: colour(name), width: 2, fill: colour(`${name}-soft`), points: { show: false } });
+  plot = new uPlot({
+    ...room(),
+    legend: { show: false },
+    cursor: { show: false },
+    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+    axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 46 }],
+    series: [{}, line("--in"), line("--out")],
+  }, points, curve);
+}
+
+function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+}
+
+function rate(value) {
+  return `${value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en")}/s`;
+}
+
+stream.addEventListener("figures", (event) => {
+  for (const point of JSON.parse(event.detail.data)) {
+    if (point[0] <= (points[0].at(-1) ?? 0)) continue;
+    point.forEach((value, at) => points[at].push(value));
+  }
+  points.forEach((list) => list.splice(0, Math.max(0, list.length - KEPT)));
+  if (!points[0].length) return;
+  document.getElementById("rate-in").textContent = rate(points[1].at(-1));
+  document.getElementById("rate-out").textContent = rate(points[2].at(-1));
+  plot.setData(points);
+});
+
+// A session that is over, or a node that started again: the page says how to log in.
+stream.addEventListener("over", () => location.reload());
+document.addEventListener("htmx:sse:after:connection", () => { lost.hidden = true; });
+document.addEventListener("htmx:sse:error", (event) => {
+  if (event.detail.status === 401) location.reload();
+  lost.hidden = false;
+});
+document.addEventListener("htmx:sse:close", () => { lost.hidden = false; });
+
+const dialog = document.getElementById("event");
+document.addEventListener("htmx:after:swap", (event) => {
+  if (event.detail.ctx?.target?.id === "event" && !dialog.open && dialog.childElementCount) dialog.showModal();
+});
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+
+draw();
+new ResizeObserver(() => plot.setSize(room())).observe(curve);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

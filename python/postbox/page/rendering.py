@@ -1,0 +1,35 @@
+"""The page's HTML: templates filled with a view. Whatever strangers wrote is escaped, always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from postbox.page.view import View
+
+SECTIONS: Final = ("head", "problems", "tiles", "ledger", "mesh", "links", "clients")
+"""Parts that change by themselves, each a template and an element of that id."""
+
+
+class Pages:
+    def __init__(self, *, actions: bool) -> None:
+        """`actions`: whether there are buttons that change something."""
+        self._templates = Environment(
+            loader=PackageLoader("postbox.page"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._templates.globals["actions"] = actions
+
+    def page(self, name: str, **context: Any) -> bytes:
+        return self._templates.get_template(f"{name}.html").render(context).encode()
+
+    def sections(self, view: View) -> Iterator[tuple[str, str]]:
+        """By name, as text."""
+        for name in SECTIONS:
+            yield name, self._templates.get_template(f"{name}.html").render(view=view)
