@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, Struct
 from postbox.core import Ledger, Selection
 from postbox.errors import WireError
 from postbox.event import is_name
+from postbox.mesh.decoding import decoded
 from postbox.trust.authoring import go_json
 
 SYNC_PATH = "/api/sync"
@@ -117,10 +118,7 @@ _PING = msgspec.json.Decoder(Ping)
 
 
 def decode_request(body: bytes) -> SyncRequest:
-    try:
-        request = _REQUEST.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"the body is no sync request: {error}") from error
+    request = decoded(_REQUEST, body, "the body is no sync request")
     if not request.sender:
         raise WireError("from is required")
     if request.mode and request.mode not in MODES:
@@ -220,10 +218,7 @@ def is_msgpack(content_type: str) -> bool:
 
 
 def decode_ping(body: bytes) -> Ping:
-    try:
-        ping = _PING.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"the answer is none to a ping: {error}") from error
+    ping = decoded(_PING, body, "the answer is none to a ping")
     if not is_name(ping.sender):
         raise WireError(f"{ping.sender[:80]!r} cannot be a name")
     return ping

@@ -18,6 +18,7 @@ from postbox.errors import WireError
 from postbox.event import is_name
 from postbox.mesh import reading
 from postbox.mesh.bus.topics import is_level
+from postbox.mesh.decoding import decoded
 from postbox.mesh.reading import read_event
 from postbox.trust.authoring import Social, go_json, make_event
 
@@ -79,10 +80,7 @@ def decode_request(payload: bytes) -> Request:
     """Raises WireError."""
     if len(payload) > REQUEST_BYTES:
         raise WireError(f"a ledger request of {len(payload)} bytes: at most {REQUEST_BYTES}")
-    try:
-        request = _REQUEST.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"this is no ledger request: {error}") from error
+    request = decoded(_REQUEST, payload, "this is no ledger request")
     if not is_level(request.sender):
         raise WireError(f"{request.sender[:80]!r} cannot be asked back: no name that a topic holds")
     subjects = list(dict.fromkeys(request.subjects or ()))[:MAX_SUBJECTS]
@@ -113,10 +111,7 @@ def _legacy(body: bytes) -> _Social:
 
 def decode_response(payload: bytes) -> Response:
     """Raises WireError. Takes a second for the largest of messages."""
-    try:
-        response = _RESPONSE.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"this is no ledger response: {error}") from error
+    response = decoded(_RESPONSE, payload, "this is no ledger response")
     if not is_name(response.sender):
         raise WireError(f"{response.sender[:80]!r} cannot be a name")
     events = response.events or ()

@@ -11,13 +11,15 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import astuple, replace
 
 from postbox.errors import WireError
 from postbox.event import is_name
+from postbox.mesh.decoding import decoded
 from postbox.trust.authoring import Checkpoint, Tally, attestation_of, go_json
 from postbox.trust.keys import Identity
 from postbox.trust.signatures import is_signature
@@ -89,43 +91,39 @@ def claim_of(said: Attestation) -> Checkpoint:
 
 def propose(me: Identity, tally: Tally, reference: str, as_of_s: int, nth: int) -> Proposal:
     """About ourselves. `reference`: the id of our last checkpoint, or ""."""
-    unsigned = Proposal(
+    claim = Checkpoint(
         version=VERSION,
         subject=me.name,
         subject_id=me.id,
+        previous_checkpoint_id=reference,
         observation=tally,
-        attester=me.name,
-        attester_id=me.id,
-        last_seen_checkpoint_id=reference,
         as_of_time=as_of_s,
-        signature="",
         round=nth,
     )
-    return msgspec.structs.replace(unsigned, signature=_signature(me, unsigned))
+    return Proposal(**_attested(me, claim))
 
 
 def vote(me: Identity, proposal: Proposal, tally: Tally, reference: str, *, approved: bool) -> Vote:
     """Ours on that proposal. `tally`, `reference`: what we sign."""
-    unsigned = Vote(
-        version=VERSION,
-        subject=proposal.subject,
-        subject_id=proposal.subject_id,
-        observation=tally,
-        attester=me.name,
-        attester_id=me.id,
-        last_seen_checkpoint_id=reference,
-        as_of_time=proposal.as_of_time,
-        signature="",
-        proposal_ts=proposal.as_of_time,
-        round=proposal.round,
-        approved=approved,
-    )
-    return msgspec.structs.replace(unsigned, signature=_signature(me, unsigned))
+    claim = replace(claim_of(proposal), observation=tally, previous_checkpoint_id=reference)
+    return Vote(**_attested(me, claim), proposal_ts=proposal.as_of_time, approved=approved)
 
 
-def _signature(me: Identity, unsigned: Attestation) -> str:
-    signed = me.sign(attestation_of(claim_of(unsigned), me.id))
-    return base64.b64encode(signed).decode("ascii")
+def _attested(me: Identity, claim: Checkpoint) -> dict[str, Any]:
+    """The fields that both have."""
+    signature = me.sign(attestation_of(claim, me.id))
+    return {
+        "version": claim.version,
+        "subject": claim.subject,
+        "subject_id": claim.subject_id,
+        "observation": claim.observation,
+        "attester": me.name,
+        "attester_id": me.id,
+        "last_seen_checkpoint_id": claim.previous_checkpoint_id,
+        "as_of_time": claim.as_of_time,
+        "signature": base64.b64encode(signature).decode("ascii"),
+        "round": claim.round,
+    }
 
 
 def encode(said: Attestation) -> bytes:
@@ -153,17 +151,14 @@ def decode_vote(payload: bytes) -> Vote:
 def _decoded(decoder: msgspec.json.Decoder[_Said], payload: bytes) -> _Said:
     if len(payload) > MAX_BYTES:
         raise WireError(f"it has {len(payload)} bytes, more than {MAX_BYTES}")
-    try:
-        said = decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"it is none: {error}") from error
+    said = decoded(decoder, payload, "it is none")
     if said.version != VERSION:
         raise WireError(f"it has version {said.version}, and {VERSION} is understood")
     if said.round not in ROUNDS:
         raise WireError(f"there is no round {said.round}")
     if not (is_name(said.subject) and is_name(said.attester)):
         raise WireError("its subject or attester cannot be a name")
-    if not all(0 <= number <= MAX_WHOLE for number in msgspec.structs.astuple(said.observation)):
+    if not all(0 <= number <= MAX_WHOLE for number in astuple(said.observation)):
         raise WireError("its numbers are out of their range")
     return said
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from postbox.mesh.checkpoints.attestations import Attestation, Proposal, Vote, claim_of
 from postbox.mesh.projections.statistics import trimmed_mean
 from postbox.trust.authoring import Checkpoint, Tally
@@ -131,21 +133,11 @@ class Ballot:
         if value_of(self.proposal) == value_of(agreeing[0]):
             signers.insert(0, self.proposal)
         signers = signers[:MAX_SIGNATURES]
-        return _with_votes(claim_of(agreeing[0]), signers)
-
-
-def _with_votes(claim: Checkpoint, signers: Sequence[Attestation]) -> Checkpoint:
-    return Checkpoint(
-        version=claim.version,
-        subject=claim.subject,
-        subject_id=claim.subject_id,
-        previous_checkpoint_id=claim.previous_checkpoint_id,
-        observation=claim.observation,
-        as_of_time=claim.as_of_time,
-        round=claim.round,
-        voter_ids=tuple(one.attester_id for one in signers),
-        signatures=tuple(one.signature for one in signers),
-    )
+        return replace(
+            claim_of(agreeing[0]),
+            voter_ids=tuple(one.attester_id for one in signers),
+            signatures=tuple(one.signature for one in signers),
+        )
 
 
 def _mean(tallies: Iterable[Tally]) -> Tally:

@@ -7,9 +7,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from postbox.errors import WireError
 from postbox.mesh.coordinates.coordinates import Coordinates
 from postbox.mesh.coordinates.vivaldi import Coordinate
+from postbox.mesh.decoding import decoded
 from postbox.mesh.serving.routes import Query
 from postbox.net.asgi import JSON, Reply
 
@@ -30,10 +30,7 @@ _TOLD = msgspec.json.Decoder(Told)
 
 def decode(body: bytes) -> Told:
     """Raises WireError for what is none. Whether anybody could be there is for others to say."""
-    try:
-        return _TOLD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"the answer tells no coordinates: {error}") from error
+    return decoded(_TOLD, body, "the answer tells no coordinates")
 
 
 class Telling:

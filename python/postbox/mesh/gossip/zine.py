@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from postbox.core import Ledger
-from postbox.errors import WireError
+from postbox.mesh.decoding import decoded
 from postbox.mesh.wire import Int64, event_array, events_in
 from postbox.trust.authoring import go_json
 from postbox.trust.keys import Identity
@@ -56,10 +56,7 @@ def make_zine(identity: Identity, ledger: Ledger, now_ns: int) -> Made:
 
 def read_zine(body: bytes) -> Zine:
     """Raises WireError."""
-    try:
-        zine = _decoder().decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"this is no zine: {error}") from error
+    zine = decoded(_decoder(), body, "this is no zine")
     return Zine(zine.sender, zine.created_at, events_in(zine.events), zine.signature)
 
 

@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from postbox.errors import WireError
 from postbox.event import is_name
+from postbox.mesh.decoding import decoded
 from postbox.mesh.peers.known import Known, Origin
 from postbox.mesh.peers.places import mesh_ip_of
 from postbox.mesh.peers.roster import Roster
@@ -54,10 +55,7 @@ _TOLD = msgspec.json.Decoder(Told)
 
 def decode(body: bytes) -> Told:
     """Raises WireError for what is none."""
-    try:
-        return _TOLD.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise WireError(f"the answer tells of no peer: {error}") from error
+    return decoded(_TOLD, body, "the answer tells of no peer")
 
 
 class Answering:
