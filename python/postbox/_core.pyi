@@ -88,11 +88,12 @@ class Batch:
         """Check the signatures of all events still `ok`, in one batch; sets standings, and the
         verdict `bad_signature` and its kin."""
 
-    def accepted(self) -> list[tuple[int, bytes, int, int, int, str, str, bytes]]:
+    def accepted(self) -> list[tuple[int, bytes, int, int, int, str, str, bytes, int | None]]:
         """The events still `ok` after `verify`: (index, id: 16 bytes, time in ns, service code,
-        standing, author, signer, body). `signer` is the name whose key decides ("" when none does:
-        unsigned, a checkpoint, or checked and still unproven, because the emitter signed another's
-        words); body: the kept bytes."""
+        standing, author, signer, body, over). `signer` is the name whose key decides ("" when none
+        does: unsigned, a checkpoint, or checked and still unproven, because the emitter signed
+        another's words); body: the kept bytes; `over`: the position of the copy that `sift` found
+        it to be better than, None for what is new."""
 
     def introductions(self, keys: Keys) -> list[tuple[str, bytes]]:
         """(name, key), for names without a key yet, of the self-signed hey-theres among the `ok`
@@ -113,6 +114,10 @@ class Selection:
     def bodies(self) -> list[bytes]: ...
     def standings(self) -> bytes:
         """One code an event: 0 hearsay, 1 unproven, 2 attested."""
+
+    def votes(self) -> list[int]:
+        """How many different known voters prove it, one an event: 0 of all but attested
+        checkpoints."""
 
     def digest(self, sender: str, ts: int) -> bytes:
         """SHA-256 of `{sender}:{ts}:` and the ids in order (32 bytes): what the server signs."""
@@ -144,6 +149,10 @@ class Ledger:
 
     def learn(self, names: Sequence[str]) -> None:
         """These names have a key now: events that name only known ones are pruned later."""
+
+    def count_votes_of(self, keys: Keys) -> None:
+        """Of checkpoints that one set of votes proves the one with most known voters is kept:
+        these are known, by their ids. To be called whenever that changes."""
 
     def unproven(self, signers: Sequence[str]) -> list[tuple[int, bytes]]:
         """(position, body) of the events on which a key of these names or voter ids has a say:

@@ -279,6 +279,7 @@ async def _assemble(
     await store.read(records.load)
     directory.listen(ledger.learned)
     ledger.index.learn([known.name for known in directory.all()])
+    ledger.index.count_votes_of(directory.keys)
     await ledger.rebuild(tail, directory.disputed())
     # In this order: a key that came in one commit with an event of its name finds that event.
     tail.follow(ledger)

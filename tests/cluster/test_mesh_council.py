@@ -4,12 +4,8 @@ of liars, and of whoever else is on the broker."""
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -17,139 +13,21 @@ import trio
 
 from postbox.mesh.checkpoints import council
 from postbox.mesh.checkpoints.attestations import Proposal, claim_of, encode, propose, vote
-from postbox.mesh.checkpoints.chains import Chain, chain_of
-from postbox.mesh.checkpoints.consensus import CHECK_EVERY_S, INTERVAL_S, WINDOW_S
-from postbox.mesh.checkpoints.council import FINAL, PROPOSE, VOTE, VOTES_AT_ONCE
+from postbox.mesh.checkpoints.consensus import CHECK_EVERY_S, WINDOW_S
+from postbox.mesh.checkpoints.council import CHECK_JITTER, FINAL, PROPOSE, VOTE, VOTES_AT_ONCE
 from postbox.trust.authoring import (
     Checkpoint,
-    HeyThere,
-    Observation,
     Tally,
     attestation_of,
     make_event,
     with_voters,
 )
 from postbox.trust.keys import Identity, identity_of
-from support.broker import Broker, broker_at
-from support.mesh import believe, take
-from support.town import House, Town, in_town
+from support.hall import DAY_S, NOTHING, OTHERS, Hall, hall
+from support.town import Town, in_town
 
-BROKER = "100.64.0.100"
-DAY_S = INTERVAL_S
-OTHERS = [identity_of(f"other{n}", bytes([200 + n]) * 32) for n in range(8)]
 STRANGERS = [identity_of(f"stranger{n}", bytes([100 + n]) * 32) for n in range(8)]
-NOTHING = Tally()
-SETTLED_S = 1_900.0
 SHORT_DAY_S = 5_400
-HEARD_OF_EVERY_S = 3_000.0
-"""Less than the hour after which who is silent is missing."""
-
-
-@dataclass
-class Hall:
-    """Nodes on one broker, that know each other and each other's ids."""
-
-    town: Town
-    broker: Broker
-    houses: list[House]
-
-    @property
-    def first(self) -> House:
-        return self.houses[0]
-
-    def now_s(self) -> int:
-        return self.first.node.world.clock.now_ns() // 10**9
-
-    def said(self, topic: str) -> list[dict[str, Any]]:
-        return [json.loads(payload) for payload in self.broker.of(topic)]
-
-    async def remember(self, subject: str, restarts: int, *houses: House) -> None:
-        """`houses` (or all) saw so many restarts of `subject`, a day apart, the first long ago."""
-        for house in houses or self.houses:
-            seen = [
-                Observation(
-                    observer="old-watcher",
-                    subject=subject,
-                    type="restart",
-                    importance=3,
-                    start_time=1_700_000_000 + DAY_S * n,
-                    restart_num=n,
-                )
-                for n in range(restarts)
-            ]
-            bodies = [make_event(one, one.start_time * 10**9, None).body for one in seen]
-            await take(house.node, bodies)
-
-    async def greet(self) -> None:
-        """Everybody was heard of just now."""
-        now_ns = self.first.node.world.clock.now_ns()
-        who = [house.node.identity for house in self.houses]
-        hellos = [
-            make_event(
-                HeyThere(from_=one.name, public_key=one.public_key_base64, mesh_ip="", id=one.id),
-                now_ns,
-                one,
-            ).body
-            for one in who
-        ]
-        for house in self.houses:
-            await take(house.node, hellos)
-
-    async def stay(self, seconds: float) -> None:
-        """So long, while all are heard of."""
-        until_s = trio.current_time() + seconds
-        while trio.current_time() < until_s:
-            await self.greet()
-            await trio.sleep(min(HEARD_OF_EVERY_S, until_s - trio.current_time()))
-
-    async def propose(self) -> bool:
-        """By the first, to the end of what follows."""
-        heard = await self.first.mesh.council.propose()
-        await trio.sleep(5)
-        return heard
-
-    def proposal(self, who: Identity, *, at_s: int | None = None, tally: Tally = NOTHING) -> bytes:
-        return encode(propose(who, tally, "", self.now_s() if at_s is None else at_s, 1))
-
-    def checkpoints(self, house: House, subject: str) -> list[str]:
-        return [link.id for link in self.chain(house, subject).links]
-
-    def chain(self, house: House, subject: str) -> Chain:
-        return chain_of(house.node.ledger.index, subject, self.now_s())
-
-
-@asynccontextmanager
-async def hall(town: Town, count: int = 7, *, whole: bool = False) -> AsyncIterator[Hall]:
-    """They know the others, too. `whole`: with all that a node does, from when it finds no peers
-    over HTTP; else with their councils alone, and awake at once."""
-    async with broker_at(town.world(BROKER).net, BROKER) as broker, trio.open_nursery() as nursery:
-
-        async def live(n: int, task_status: trio.TaskStatus[House]) -> None:
-            where = f"100.64.0.{n + 1}"
-            async with (
-                town.house(where, f"node{n}", mqtt=f"mqtt://{BROKER}") as house,
-                trio.open_nursery() as loops,
-            ):
-                if whole:
-                    loops.start_soon(house.mesh.keep_up)
-                else:
-                    house.mesh.recovery.progress.ended_ns = 1
-                    loops.start_soon(house.mesh.bus.run)
-                    loops.start_soon(house.mesh.council.propose_daily)
-                    loops.start_soon(house.mesh.council.cast)
-                task_status.started(house)
-                await trio.sleep_forever()
-
-        houses = [await nursery.start(live, n) for n in range(count)]
-        who = [house.node.identity for house in houses]
-        for house in houses:
-            await believe(house.node, *who, *OTHERS)
-        here = Hall(town, broker, houses)
-        for one in (*who, *OTHERS[:2]):
-            await here.remember(one.name, 1)
-        await trio.sleep(SETTLED_S if whole else 1)
-        yield here
-        nursery.cancel_scope.cancel()
 
 
 @in_town
@@ -182,7 +60,9 @@ def test_once_a_day_each_proposes_and_the_next_goes_on_from_the_last(tmp_path: P
         async with hall(town) as here:
             await here.stay(SHORT_DAY_S - 10)
             assert here.said(PROPOSE) == []
-            await here.stay(CHECK_EVERY_S + 60)
+            await here.stay(CHECK_EVERY_S * (1 + CHECK_JITTER) + 60)
+            when = [one["as_of_time"] for one in here.said(PROPOSE)]
+            assert max(when) - min(when) > 60, "not all at once"
             subjects = [one["subject"] for one in here.said(PROPOSE)]
             assert sorted(subjects) == [f"node{n}" for n in range(7)]
             assert await here.propose()
@@ -403,12 +283,66 @@ async def test_a_flood_of_proposals_by_one_name_gets_few_votes(town: Town) -> No
         assert len(here.said(VOTE)) == VOTES_AT_ONCE + 1, "others are not made to wait"
 
 
-def _final(here: Hall, voters: Sequence[Identity], subject: Identity = OTHERS[7]) -> bytes:
+@in_town
+async def test_an_old_proposal_said_again_gets_no_vote_and_costs_its_subject_none(
+    town: Town,
+) -> None:
+    async with hall(town, count=1) as here:
+        old = here.proposal(OTHERS[0])
+        for _ in range(20):
+            await here.broker.say(PROPOSE, old)
+        await trio.sleep(10)
+        assert len(here.said(VOTE)) == 1
+        for _ in range(20):
+            await here.broker.say(PROPOSE, old)
+        for _ in range(3):
+            await trio.sleep(1)
+            await here.broker.say(PROPOSE, here.proposal(OTHERS[0]))
+        await trio.sleep(10)
+        assert len(here.said(VOTE)) == VOTES_AT_ONCE
+
+
+@in_town
+async def test_a_vote_refers_to_what_the_proposer_refers_to_if_it_is_of_the_same_second(
+    town: Town,
+) -> None:
+    async with hall(town, count=1) as here:
+        subject = OTHERS[0]
+        both = [_final(here, OTHERS[1:6], subject, restarts=n) for n in (1, 2)]
+        for payload in both:
+            await here.broker.say(FINAL, payload)
+        await trio.sleep(5)
+        ids = here.checkpoints(here.first, subject.name)
+        assert len(ids) == 2
+        for reference in (*ids, "f" * 32):
+            said = propose(subject, NOTHING, reference, here.now_s(), 1)
+            await here.broker.say(PROPOSE, encode(said))
+            await trio.sleep(5)
+        referred = [one["last_seen_checkpoint_id"] for one in here.said(VOTE)]
+        assert referred == [*ids, ids[-1]]
+
+
+@in_town
+async def test_two_liars_do_not_change_what_five_agreed_on(town: Town) -> None:
+    async with hall(town, count=1) as here:
+        subject = OTHERS[7]
+        await here.broker.say(FINAL, _final(here, OTHERS[:5], subject))
+        await trio.sleep(5)
+        lie = _final(here, [*OTHERS[:2], *STRANGERS[:3]], subject, restarts=999)
+        await here.broker.say(FINAL, lie)
+        await trio.sleep(5)
+        assert here.first.node.ledger.index.counts()["checkpoint"] == 2
+        assert here.first.node.projections.opinion(subject.name).counted_restarts == 3
+
+
+def _final(
+    here: Hall, voters: Sequence[Identity], subject: Identity = OTHERS[7], restarts: int = 3
+) -> bytes:
     plain = Checkpoint(
         version=2,
         subject=subject.name,
         subject_id=subject.id,
-        observation=Tally(restarts=3, total_uptime=86_400, start_time=1_700_000_000),
+        observation=Tally(restarts=restarts, total_uptime=86_400, start_time=1_700_000_000),
         as_of_time=here.now_s(),
         round=1,
     )

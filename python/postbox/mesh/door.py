@@ -106,7 +106,6 @@ class Mesh:
         return Council(
             self.world,
             self.knowledge.identity,
-            self.knowledge.ledger.index,
             self.knowledge.projections,
             self.knowledge.intake,
             self.bus,

@@ -23,6 +23,7 @@ def drafts_of(batch: Batch, payer: Payer) -> list[MeshDraft]:
             signer=signer,
             at_ms=ts // 1_000_000,
             body=body,
+            over=over,
         )
-        for _, event_id, ts, service, standing, author, signer, body in batch.accepted()
+        for _, event_id, ts, service, standing, author, signer, body, over in batch.accepted()
     ]

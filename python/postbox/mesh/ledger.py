@@ -77,6 +77,7 @@ class MeshLedger:
     def learned(self, learned: Learned) -> None:
         """The directory's call: whoever these names and ids are, their events can be checked."""
         self.index.learn(learned.names)
+        self.index.count_votes_of(self._keys)
         self._doubtful.update(self.index.unproven([*learned.names, *learned.ids]))
         if learned.disowned:
             self._disputed.update(learned.disowned)
@@ -86,11 +87,10 @@ class MeshLedger:
         self._spare()
 
     async def rebuild(self, tail: Tail, disputed: Iterable[str] = ()) -> None:
-        """From the log, before anything is answered. Names are known by then. An entry that is no
-        event (a damaged disk, another version's rules) is left out: `verify` finds and names it.
-        `disputed`: names of which a key counts no more; a crash may have come before what it had
-        signed was looked at.
-        """
+        """From the log, before anything is answered. Names and voters are known by then. An entry
+        that is no event (a damaged disk, another version's rules) is left out: `verify` finds and
+        names it. `disputed`: names of which a key counts no more; a crash may have come before what
+        it had signed was looked at."""
         self._disputed.update(disputed)
         rebuild = Rebuild(self.index)
         await tail.replay(Lane.MESH, lambda entries: self._evict(rebuild.add(_rows(entries))))

@@ -1,7 +1,8 @@
 """What an event of the mesh means to the log: hardly anything, since it was verified before.
 
-An event is stored once under its id. An attested copy takes the place of one that is not, and
-nothing else replaces anything. What the ledger forgets leaves the log by a draft, too.
+An event is stored once under its id. An attested copy takes the place of one that is not, and of
+two attested copies of a checkpoint the better one stays, as the ledger says (`Batch.sift`). What
+the ledger forgets leaves the log by a draft, too.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from postbox.trust.tables import KEY
 STREAM = b"mesh"
 VERIFY_AGAIN = "verify_again"
 """The signer's key became known after the event was verified: its standing is out of date."""
+MEET_AGAIN = "meet_again"
+"""Another copy of a checkpoint was stored after this one was found the better: of which nobody said
+yet how they compare."""
 
 
 class MeshDraft(Struct, frozen=True, gc=False):
-    """A verified event. `signer`: whose key decided its standing; "" for none."""
+    """A verified event. `signer`: whose key decided its standing; "" for none. `over`: the position
+    of the copy that it was found better than; None for what was new."""
 
     id: bytes
     payer: Payer
@@ -31,6 +36,7 @@ class MeshDraft(Struct, frozen=True, gc=False):
     signer: str
     at_ms: int
     body: bytes
+    over: int | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -67,18 +73,21 @@ class MeshRules:
         if is_waiting and state[KEY, (draft.signer,)] is not None:
             return _AGAIN
         stored = state.entry(Lane.MESH, draft.id)
+        if stored is not None and stored.flags == Standing.ATTESTED and stored.pos != draft.over:
+            return _MET
         return Decision(entries=(_entry(draft),), removes=() if stored is None else (stored.pos,))
 
     def replaces(self, draft: MeshDraft | Forget, stored: Found) -> bool:
-        return (
-            isinstance(draft, MeshDraft)
-            and draft.standing is Standing.ATTESTED
-            and stored.flags != Standing.ATTESTED
-        )
+        if not isinstance(draft, MeshDraft) or draft.standing is not Standing.ATTESTED:
+            return False
+        return stored.flags != Standing.ATTESTED or draft.service is Service.CHECKPOINT
 
 
 _AGAIN = Decision(
     refuse=Reason(VERIFY_AGAIN, "the signer's key became known meanwhile: verify it again")
+)
+_MET = Decision(
+    refuse=Reason(MEET_AGAIN, "another copy of it came meanwhile: see again which is better")
 )
 
 

@@ -18,6 +18,8 @@ pub struct Item {
     standing: Option<Standing>,
     /// Its signature was checked, so that no key can change its standing any more.
     is_settled: bool,
+    /// Where the log has the copy that this one is better than.
+    over: Option<u64>,
 }
 
 /// A good event of a verified batch.
@@ -31,6 +33,8 @@ pub struct Accepted<'b> {
     /// Whose key decides its standing: of an unproven event the name that it waits for. Empty when
     /// none does, or several do.
     pub signer: &'b str,
+    /// Where the log has the copy that this one is better than; none if it is new.
+    pub over: Option<u64>,
 }
 
 /// Events as they came, in that order.
@@ -56,6 +60,7 @@ impl Batch {
                 verdict,
                 standing: None,
                 is_settled: false,
+                over: None,
             }
         };
         Batch {
@@ -129,6 +134,7 @@ impl Batch {
                 let answers = || open.iter().map(met);
                 let verdict = answers().find(|verdict| *verdict == Verdict::Ok);
                 item.verdict = verdict.or_else(|| answers().next()).unwrap_or(Verdict::Ok);
+                item.over = ledger.position_of(&event.id);
             }
         }
     }
@@ -164,6 +170,7 @@ impl Batch {
                 standing,
                 event,
                 signer: if is_final { "" } else { event.signer() },
+                over: item.over,
             })
         })
     }

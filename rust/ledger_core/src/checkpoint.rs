@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::event::{Worth, decode_base64};
+use sha2::{Digest as _, Sha256};
+
+use crate::event::{MAX_AHEAD_NS, Worth, decode_base64};
 use crate::fields::{needed_name, strings, text_or_empty, whole_or_zero};
 use crate::json::Node;
 use crate::payload::{Content, Facts};
@@ -17,6 +19,18 @@ pub struct Cutoff {
     pub subject: Box<str>,
     /// In Unix time.
     pub until: i64,
+}
+
+/// What the votes of a checkpoint are about. Two checkpoints that one set of votes fits have it in
+/// common, whatever their own times: no vote says a word of those.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Of the subject and of what every voter signs, but for the voter's own id.
+    pub digest: [u8; 16],
+    /// The id that stands for the subject in the votes.
+    pub subject_id: Box<str>,
+    /// The ids of those who vote, as they came.
+    pub voters: Box<[Box<str>]>,
 }
 
 /// What a checkpoint says and its voters sign.
@@ -63,6 +77,11 @@ pub(crate) fn read_checkpoint<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Ve
 }
 
 impl Tally<'_> {
+    /// Does it speak of a time that was still to come when it was made?
+    pub fn is_ahead_of(&self, ts: i64) -> bool {
+        self.as_of > ts.saturating_add(MAX_AHEAD_NS) / 1_000_000_000
+    }
+
     pub fn is_cut_off(&self, subject: &str, cutoffs: &[Cutoff]) -> bool {
         cutoffs
             .iter()
@@ -111,6 +130,22 @@ fn attestation(voter: &str, tally: &Tally<'_>) -> String {
         let _ = write!(text, ":{previous}");
     }
     text
+}
+
+pub(crate) fn read_claim(subject: &str, payload: &Node<'_>) -> Claim {
+    let tally = read_tally(payload);
+    // A name has no zero byte.
+    let text = format!("{subject}\0{}", attestation("", &tally));
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&Sha256::digest(text)[..16]);
+    Claim {
+        digest,
+        subject_id: tally.subject_id.into(),
+        voters: strings(payload, "voter_ids")
+            .into_iter()
+            .map(Into::into)
+            .collect(),
+    }
 }
 
 pub(crate) fn read_votes(payload: &Node<'_>) -> Result<Proof, Verdict> {

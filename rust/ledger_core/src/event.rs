@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::{Digest as _, Sha256};
 
 use crate::Cutoff;
-use crate::checkpoint::read_votes;
+use crate::checkpoint::{Claim, read_claim, read_votes};
 use crate::fields::{name, text, text_or_empty, whole};
 use crate::json::{self, Node};
 use crate::payload::{Content, Facts, read_payload};
@@ -128,6 +128,8 @@ pub struct Event {
     pub is_restart: bool,
     /// What its standing will be judged by.
     pub proof: Proof,
+    /// Of a checkpoint alone.
+    pub claim: Option<Box<Claim>>,
 }
 
 impl Event {
@@ -188,6 +190,9 @@ pub fn decode(raw: &[u8], now_ns: i64, cutoffs: &[Cutoff]) -> Result<Event, Verd
     let head = read_head(&node)?;
     check_time(head.ts, now_ns)?;
     let facts = read_payload(head.service, head.payload)?;
+    if facts.content.is_ahead_of(head.ts) {
+        return Err(Verdict::BadPayload);
+    }
     if facts.content.is_cut_off(cutoffs) {
         return Err(Verdict::Cutoff);
     }
@@ -237,6 +242,7 @@ fn read_head<'n>(node: &'n Node<'n>) -> Result<Head<'n>, Verdict> {
 }
 
 fn assemble(raw: &[u8], head: &Head<'_>, facts: &Facts<'_>, proof: Proof) -> Event {
+    let claim = || Box::new(read_claim(facts.target, head.payload));
     Event {
         id: head.id,
         ts: head.ts,
@@ -250,6 +256,7 @@ fn assemble(raw: &[u8], head: &Head<'_>, facts: &Facts<'_>, proof: Proof) -> Eve
         is_notable: facts.is_notable,
         is_restart: facts.is_restart,
         proof,
+        claim: (head.service == Service::Checkpoint).then(claim),
     }
 }
 

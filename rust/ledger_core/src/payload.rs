@@ -27,6 +27,11 @@ impl Content<'_> {
     pub fn is_cut_off(&self, cutoffs: &[Cutoff]) -> bool {
         matches!(self, Content::Checkpoint(subject, tally) if tally.is_cut_off(subject, cutoffs))
     }
+
+    /// Is it a checkpoint of a time well after its own?
+    pub fn is_ahead_of(&self, ts: i64) -> bool {
+        matches!(self, Content::Checkpoint(_, tally) if tally.is_ahead_of(ts))
+    }
 }
 
 impl fmt::Display for Content<'_> {

@@ -124,6 +124,13 @@ impl Keys {
         self.names_by_id.get(id).map(|name| &**name)
     }
 
+    /// Every voter's id that is known, with the key that its votes are checked with first.
+    pub fn voters(&self) -> impl Iterator<Item = (&str, &Key)> {
+        self.names_by_id
+            .iter()
+            .filter_map(|(id, name)| Some((&**id, self.keys_of(name).first()?)))
+    }
+
     /// How many names are known.
     pub fn len(&self) -> usize {
         self.by_name.len()
@@ -233,6 +240,9 @@ impl Claim {
 
 fn plan(event: &Event, keys: &Keys, checks: &mut Vec<Check>) -> Plan {
     let (signed, inner_key) = match &event.proof {
+        Proof::Votes(_) if is_about_another(event, keys) => {
+            return Plan::Settled(Err(Verdict::BadSignature));
+        }
         Proof::Votes(votes) => return plan_votes(votes, keys, checks),
         Proof::Unsigned { inner_key } => (None, inner_key),
         Proof::Signed {
@@ -266,6 +276,14 @@ fn plan(event: &Event, keys: &Keys, checks: &mut Vec<Check>) -> Plan {
         return Plan::Settled(Ok(Standing::Unproven));
     }
     Plan::One(Claim::new(candidates, signature, digest, checks), standing)
+}
+
+/// Votes say an id, and a checkpoint puts a name to it: they must not be quoted about another.
+fn is_about_another(event: &Event, keys: &Keys) -> bool {
+    let claim = event.claim.as_deref();
+    claim
+        .and_then(|claim| keys.name_of(&claim.subject_id))
+        .is_some_and(|name| *name != *event.target)
 }
 
 fn plan_votes(votes: &[Vote], keys: &Keys, checks: &mut Vec<Check>) -> Plan {

@@ -106,6 +106,7 @@ fn try_out(raw: &[u8]) -> Verdict {
         id: taken.id,
         raw: taken.raw.to_vec().into(),
         standing: Standing::Hearsay,
+        votes: 0,
     };
     let answer = Selection {
         events: vec![picked.clone(), picked],

@@ -13,6 +13,7 @@ fn selection(sizes: &[usize]) -> Selection {
         id: [0; 16],
         raw: vec![b'x'; *size].into(),
         standing: Standing::Hearsay,
+        votes: 0,
     };
     Selection {
         events: sizes.iter().map(picked).collect(),

@@ -309,7 +309,7 @@ fn checkpoints_about_r2d2_are_dropped_up_to_the_cutoff_and_nobody_elses_are() {
         until: 1_768_774_453,
     }];
     let of = |subject: &str, as_of: i64| {
-        let raw = checkpoint(as_of, subject).raw();
+        let raw = checkpoint(as_of * 1_000_000_000, subject).raw();
         let decoded = event::decode(&raw, NOW, &cutoffs);
         decoded.err().unwrap_or(Verdict::Ok)
     };

@@ -59,7 +59,7 @@ fn any_spec(times: i64) -> impl Strategy<Value = Spec> {
                 observer: actor,
                 subject: target,
             },
-            _ => What::Checkpoint { subject: target },
+            _ => voted(ts, &target, c as i64, &[]).what,
         };
         let takes_emitter = !matches!(what, What::HeyThere { .. } | What::Checkpoint { .. });
         let emitter = (is_signed && takes_emitter).then(|| name(c));
@@ -82,10 +82,20 @@ fn crowded_spec() -> impl Strategy<Value = Spec> {
             8..23 => status(ts, &name(0), &name(b)),
             23..38 => restart(ts, &name(0), &name(b), ts as u32),
             38 => first_seen(ts, &name(a), &name(b)),
-            _ => checkpoint(ts, &name(b)),
+            _ => voted(ts, &name(b), ts % 3, &[]),
         };
         if is_attested { spec.attested() } else { spec }
     })
+}
+
+/// What its votes are about.
+fn claim(spec: &Spec) -> String {
+    match &spec.what {
+        What::Checkpoint {
+            as_of, restarts, ..
+        } => format!("{as_of} {restarts}"),
+        _ => String::new(),
+    }
 }
 
 /// Unattested ones go first, then older ones.
@@ -101,12 +111,15 @@ fn kept_by_caps(specs: &[Spec]) -> Vec<&Spec> {
         .filter(|s| s.kind() == "checkpoint" && s.standing == Standing::Attested)
         .map(Spec::target)
         .collect();
-    let mut groups: BTreeMap<(Service, &str, &str), Vec<&Spec>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Service, &str, String), Vec<&Spec>> = BTreeMap::new();
     for spec in specs {
         let place = match spec.service() {
-            Service::Ping => (Service::Ping, spec.target(), ""),
-            Service::Observation => (Service::Observation, spec.target(), spec.actor()),
-            other => (other, "", ""),
+            Service::Ping => (Service::Ping, spec.target(), String::new()),
+            Service::Observation => (Service::Observation, spec.target(), spec.actor().to_owned()),
+            Service::Checkpoint if bounded(spec) => {
+                (Service::Checkpoint, spec.target(), claim(spec))
+            }
+            other => (other, "", String::new()),
         };
         groups.entry(place).or_default().push(spec);
     }
@@ -115,6 +128,7 @@ fn kept_by_caps(specs: &[Spec]) -> Vec<&Spec> {
         group.sort_by(by_hold);
         match service {
             Service::Ping => kept.extend(group.into_iter().rev().take(5)),
+            Service::Checkpoint if bounded(group[0]) => kept.extend(group.first()),
             Service::Observation => {
                 let (restarts, others): (Vec<&Spec>, Vec<&Spec>) =
                     group.into_iter().partition(|s| s.kind() == "restart");
@@ -286,15 +300,29 @@ impl Model {
         other.or_else(|| self.least(0, is_pair).filter(|_| has_checkpoint))
     }
 
+    fn lesser_rival(&self, new: &Spec) -> Option<u64> {
+        let is_rival = |spec: &Spec| {
+            spec.kind() == "checkpoint"
+                && bounded(spec)
+                && (spec.target(), claim(spec)) == (new.target(), claim(new))
+        };
+        let rivals = self.held.iter().filter(|(_, spec)| is_rival(spec));
+        let mut rivals: Vec<_> = rivals
+            .map(|(pos, spec)| (spec.ts, spec.id(), *pos))
+            .collect();
+        rivals.sort();
+        rivals.get(1).map(|(.., pos)| *pos)
+    }
+
     fn victim(&self, new: &Spec) -> Option<u64> {
         let by_kind = match new.service() {
             Service::Ping => self.least(5, |s| {
                 s.service() == Service::Ping && s.target() == new.target()
             }),
             Service::Observation => self.of_pair(new.actor(), new.target()),
-            Service::Checkpoint => {
+            Service::Checkpoint => self.lesser_rival(new).or_else(|| {
                 (0..NAMES).find_map(|observer| self.of_pair(&name(observer), new.target()))
-            }
+            }),
             _ => None,
         };
         let quota = (self.capacity / 16).max(1);

@@ -29,6 +29,8 @@ fn judged(raw: &[u8], keys: &Keys) -> Result<Standing, Verdict> {
     judge(&[&decoded(raw)], keys)[0]
 }
 
+const VOTED_NS: i64 = 1_768_775_000_000_000_000;
+
 /// A checkpoint about "bob" with these (id, signature over the right words) votes.
 fn ballot(version: i64, votes: &[(String, [u8; 64])]) -> Vec<u8> {
     let previous = if version >= 2 { ":before" } else { "" };
@@ -38,7 +40,7 @@ fn ballot(version: i64, votes: &[(String, [u8; 64])]) -> Vec<u8> {
         "checkpoint"
     };
     let content = format!("{head}:bobid:1768775000:1700000000:7:86400{previous}");
-    let id = hex(&id_of(5, "checkpoint", &content));
+    let id = hex(&id_of(VOTED_NS, "checkpoint", &content));
     let quoted = |texts: Vec<String>| {
         let texts: Vec<String> = texts.iter().map(|text| format!("\"{text}\"")).collect();
         texts.join(",")
@@ -51,7 +53,7 @@ fn ballot(version: i64, votes: &[(String, [u8; 64])]) -> Vec<u8> {
             .collect(),
     );
     format!(
-        r#"{{"id":"{id}","ts":5,"svc":"checkpoint","checkpoint":{{"version":{version},"subject":"bob","subject_id":"bobid","previous_checkpoint_id":"before","observation":{{"restarts":7,"total_uptime":86400,"start_time":1700000000}},"as_of_time":1768775000,"round":1,"voter_ids":[{voters}],"signatures":[{signatures}]}}}}"#
+        r#"{{"id":"{id}","ts":{VOTED_NS},"svc":"checkpoint","checkpoint":{{"version":{version},"subject":"bob","subject_id":"bobid","previous_checkpoint_id":"before","observation":{{"restarts":7,"total_uptime":86400,"start_time":1700000000}},"as_of_time":1768775000,"round":1,"voter_ids":[{voters}],"signatures":[{signatures}]}}}}"#
     )
     .into_bytes()
 }
@@ -367,6 +369,28 @@ fn one_known_voters_bad_signature_refuses_a_checkpoint_and_an_unknown_ones_does_
         judged(&other, &knowing(&[&ann, &cyd])),
         Err(Verdict::BadSignature)
     );
+}
+
+#[test]
+fn votes_about_an_id_are_not_to_be_quoted_about_another_name() {
+    let [ann, cyd] = ["ann", "cyd"].map(Signer::new);
+    let (bob, eve) = (Signer::new("bob"), Signer::new("eve"));
+    let raw = ballot(2, &[vote(2, &ann), vote(2, &cyd)]);
+    let mut keys = knowing(&[&ann, &cyd]);
+    assert_eq!(judged(&raw, &keys), Ok(Standing::Attested));
+    keys.put("bob", vec![bob.public()], Some("bobid"));
+    assert_eq!(judged(&raw, &keys), Ok(Standing::Attested));
+    keys.put("eve", vec![eve.public()], Some("bobid"));
+    assert_eq!(judged(&raw, &keys), Err(Verdict::BadSignature));
+    // Whose id it is may be learned later: then what was held by mistake is looked at again.
+    let added = Added {
+        pos: 1,
+        body: &raw,
+        standing: Standing::Attested,
+    };
+    let mut ledger = Ledger::new(10, [0; 16]);
+    ledger.apply(&[], &[added]).unwrap();
+    assert_eq!(ledger.unproven(["bobid"]).len(), 1);
 }
 
 #[test]

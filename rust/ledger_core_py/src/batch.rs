@@ -23,6 +23,7 @@ type Accepted<'py> = (
     String,
     String,
     Bound<'py, PyBytes>,
+    Option<u64>,
 );
 
 #[pymethods]
@@ -105,6 +106,7 @@ impl Batch {
                 one.event.author().to_owned(),
                 one.signer.to_owned(),
                 PyBytes::new(py, &one.event.raw),
+                one.over,
             )
         };
         inner.accepted().map(row).collect()

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
+use crate::keys::Keys;
 use crate::selection::Selection;
 use crate::{read, write};
 
@@ -93,6 +94,10 @@ impl Ledger {
 
     fn learn(&self, py: Python<'_>, names: Vec<String>) {
         py.detach(|| write(&self.inner).learn(names.iter().map(String::as_str)));
+    }
+
+    fn count_votes_of(&self, py: Python<'_>, keys: &Keys) {
+        py.detach(|| write(&self.inner).count_votes_of(keys.snapshot().voters()));
     }
 
     fn unproven<'py>(

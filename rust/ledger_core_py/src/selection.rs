@@ -49,6 +49,10 @@ impl Selection {
         PyBytes::new(py, &codes)
     }
 
+    fn votes(&self) -> Vec<usize> {
+        self.inner.events.iter().map(|event| event.votes).collect()
+    }
+
     fn digest<'py>(&self, py: Python<'py>, sender: &str, ts: i64) -> Bound<'py, PyBytes> {
         let digest = py.detach(|| self.inner.digest(sender, ts));
         PyBytes::new(py, &digest)

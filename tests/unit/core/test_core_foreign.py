@@ -57,7 +57,7 @@ def test_the_rules_store_it_at_once_though_its_signer_is_known() -> None:
 def test_a_ledger_takes_the_true_copy_after_it_and_not_it_after_the_true_copy() -> None:
     for first, second, verdict in [(EVE, ANN, "ok"), (ANN, EVE, "known")]:
         ledger = Ledger(10, b"k" * 16)
-        ((*_, standing, _, _, body),) = batch_of(first, knowing(ANN, EVE)).accepted()
+        ((*_, standing, _, _, body, _),) = batch_of(first, knowing(ANN, EVE)).accepted()
         ledger.apply([], [(1, body, standing)])
         batch = batch_of(second, knowing(ANN, EVE))
         batch.sift(ledger)
@@ -66,7 +66,7 @@ def test_a_ledger_takes_the_true_copy_after_it_and_not_it_after_the_true_copy() 
 
 def test_it_is_checked_again_when_its_signer_gets_a_key() -> None:
     ledger = Ledger(10, b"k" * 16)
-    ((*_, standing, _, _, body),) = batch_of(EVE, knowing()).accepted()
+    ((*_, standing, _, _, body, _),) = batch_of(EVE, knowing()).accepted()
     ledger.apply([], [(1, body, standing)])
     assert ledger.unproven(["eve"]) == ledger.all_unproven() == [(1, body)]
     assert ledger.unproven(["ann"]) == []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from postbox.event import Service, Standing
-from postbox.mesh.rules import STREAM, VERIFY_AGAIN, Forget, MeshDraft, MeshRules
+from postbox.mesh.rules import MEET_AGAIN, STREAM, VERIFY_AGAIN, Forget, MeshDraft, MeshRules
 from postbox.rules import Decision, EntryKey, Payer
 from postbox.store.contract import Found, Lane
 from postbox.trust.keys import identity_of
@@ -68,6 +69,26 @@ def test_an_attested_copy_takes_the_place_of_one_that_is_not(stored: Standing) -
 )
 def test_nothing_else_replaces_anything(new: Standing, stored: Standing) -> None:
     assert not RULES.replaces(event(new), found(stored))
+
+
+def copy_of_a_checkpoint(over: int | None) -> MeshDraft:
+    return replace(event(ATTESTED, signer=""), service=Service.CHECKPOINT, over=over)
+
+
+def test_of_two_copies_of_a_checkpoint_that_which_was_found_better_takes_the_others_place() -> None:
+    draft = copy_of_a_checkpoint(over=5)
+    assert RULES.replaces(draft, found(ATTESTED, pos=5))
+    decision = rows(found(ATTESTED, pos=5)).decide(RULES, draft, 0)
+    assert (decision.removes, len(decision.entries)) == ((5,), 1)
+
+
+@pytest.mark.parametrize("over", [None, 4])
+def test_a_copy_that_it_was_not_compared_with_is_to_be_met_first(over: int | None) -> None:
+    decision = rows(found(ATTESTED, pos=5)).decide(RULES, copy_of_a_checkpoint(over), 0)
+    assert decision.refuse is not None
+    assert decision.refuse.code == MEET_AGAIN
+    assert not decision.entries
+    assert not decision.removes
 
 
 def test_an_unproven_event_whose_signer_became_known_is_to_be_verified_again() -> None:

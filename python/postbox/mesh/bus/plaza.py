@@ -94,7 +94,7 @@ class Plaza:
     def _proof(self, batch: Batch) -> Proof:
         """Raises WireError for what is no good event."""
         batch.verify(self._directory.keys)
-        for _, _, _, service, standing, author, _, _ in batch.accepted():
+        for _, _, _, service, standing, author, *_ in batch.accepted():
             names = [name for name, _ in batch.introductions(Keys())]
             is_attested = standing == Standing.ATTESTED
             return Proof(Service(service), author, is_attested, author in names)

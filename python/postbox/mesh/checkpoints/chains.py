@@ -1,18 +1,21 @@
-"""The checkpoints of one node that are proved, and whether each goes on from the one before.
+"""The checkpoints of one node that count, and whether each goes on from the one before.
 
-nara takes the one of the latest second and never asks whether they form a chain. We note it and
-refuse nothing for it: a mesh that was parted may have made two of one day, and a node that forgot
-the older ones has a chain whose beginning is missing.
+nara takes the one of the latest second, however few voters it has, and never asks whether they form
+a chain. Here those of five known voters count, as many as must agree on one; of a node of which
+there is none, those of two, by which an event is attested. A break is noted and nothing refused for
+it: a mesh that was parted may have made two of one day, and a node that forgot the older ones has a
+chain whose beginning is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from postbox.core import Ledger
 from postbox.event import Service, Standing
-from postbox.mesh.reading import Checkpoint, Event, Unread, read_event
+from postbox.mesh.checkpoints.consensus import VOTERS
+from postbox.mesh.reading import Checkpoint, Unread, read_event
 
 MOST = 5_000
 """Of one node, the newest: of thirteen years."""
@@ -20,15 +23,24 @@ _ANY_TIME_NS = 2**62
 
 
 class Link(NamedTuple):
-    """One checkpoint. `previous`: the id that it says it goes on from, "" for none."""
+    """One checkpoint. `votes`: how many different known voters prove it."""
 
     id: str
-    as_of_s: int
-    previous: str
+    said: Checkpoint
+    votes: int
+
+    @property
+    def as_of_s(self) -> int:
+        return self.said.as_of_time
+
+    @property
+    def previous(self) -> str:
+        """The id that it says it goes on from, "" for none."""
+        return self.said.previous_checkpoint_id
 
 
 class Chain(NamedTuple):
-    """Proved checkpoints about one node, oldest first."""
+    """Checkpoints about one node that count, oldest first."""
 
     links: tuple[Link, ...] = ()
 
@@ -41,6 +53,12 @@ class Chain(NamedTuple):
     def reference(self) -> str:
         """How votes name it: its id, "" for none."""
         return self.links[-1].id if self.links else ""
+
+    def reference_beside(self, other: str) -> str:
+        """How to name it to somebody who names `other`: the same, if that is of the same second."""
+        latest = self.latest
+        same = [link.id for link in self.links if latest and link.as_of_s == latest.as_of_s]
+        return other if other in same else self.reference
 
     @property
     def breaks(self) -> int:
@@ -62,21 +80,22 @@ def chain_of(ledger: Ledger, subject: str, upto_s: int) -> Chain:
         upto_ns=_ANY_TIME_NS,
         most=MOST,
     )
-    return chain_from(_events(found.bodies()), upto_s)
+    links = _links(zip(found.bodies(), found.votes(), strict=True))
+    return chain_from(link for link in links if link.as_of_s <= upto_s)
 
 
-def chain_from(events: Iterable[Event], upto_s: int) -> Chain:
-    links = [
-        Link(one.id, one.payload.as_of_time, one.payload.previous_checkpoint_id)
-        for one in events
-        if isinstance(one.payload, Checkpoint) and one.payload.as_of_time <= upto_s
-    ]
-    return Chain(tuple(sorted(links, key=lambda link: (link.as_of_s, link.id))))
+def chain_from(links: Iterable[Link]) -> Chain:
+    """Of proved ones about one node: those that count."""
+    proved = sorted(links, key=lambda link: (link.as_of_s, link.id))
+    by_enough = [link for link in proved if link.votes >= VOTERS]
+    return Chain(tuple(by_enough or proved))
 
 
-def _events(bodies: Iterable[bytes]) -> Iterable[Event]:
-    for body in bodies:
+def _links(found: Iterable[tuple[bytes, int]]) -> Iterator[Link]:
+    for body, votes in found:
         try:
-            yield read_event(body)
+            event = read_event(body)
         except Unread:  # `verify` finds and names it
             continue
+        if isinstance(event.payload, Checkpoint):
+            yield Link(event.id, event.payload, votes)

@@ -15,11 +15,11 @@ from typing import NamedTuple, Protocol, TypeAlias
 import msgspec
 import trio
 
-from postbox.core import Ledger
 from postbox.errors import Fault, WireError
 from postbox.event import Standing
 from postbox.logs import get, limited
 from postbox.mesh.bus.plaza import PAYER
+from postbox.mesh.checkpoints.answered import Answered
 from postbox.mesh.checkpoints.attestations import (
     Proposal,
     decode_proposal,
@@ -29,7 +29,7 @@ from postbox.mesh.checkpoints.attestations import (
     propose,
     vote,
 )
-from postbox.mesh.checkpoints.chains import Chain, chain_of
+from postbox.mesh.checkpoints.chains import Chain
 from postbox.mesh.checkpoints.consensus import (
     CHECK_EVERY_S,
     INTERVAL_S,
@@ -63,6 +63,9 @@ QOS = 1  # nara's, of all three
 FINAL_BYTES = 64 * 2**10  # of any event
 JITTER_S = 3.0
 """A vote waits up to that long, by chance, so that a mesh does not answer all at once."""
+CHECK_JITTER = 1 / 3
+"""Of that, up or down, by chance: nodes that started together would else all propose in the same
+second of every day."""
 STALE_S = 300
 """How far a proposal's time may be from ours. nara votes on any; but what it signs is a claim about
 that moment, and a node should not be had to sign one about next year."""
@@ -100,6 +103,8 @@ class Views(Protocol):
 
     def opinion(self, name: str) -> Opinion: ...
 
+    def chain(self, name: str) -> Chain: ...
+
 
 class Scene(NamedTuple):
     """What the council needs to know of the node around it. `is_settled`: whether its memory is
@@ -124,7 +129,6 @@ class Council:
         self,
         world: World,
         identity: Identity,
-        ledger: Ledger,
         views: Views,
         intake: Intake,
         bus: Bus,
@@ -134,7 +138,6 @@ class Council:
     ) -> None:
         self._world = world
         self._me = identity
-        self._ledger = ledger
         self._views = views
         self._intake = intake
         self._bus = bus
@@ -144,6 +147,7 @@ class Council:
         self._rate = Rate(VOTES_PER_MINUTE, VOTES_AT_ONCE)
         self._signed = Rate(SIGNED_PER_MINUTE, SIGNED_BURST)
         self._finals = Rate(FINALS_PER_MINUTE, FINALS_BURST)
+        self._answered = Answered(2 * STALE_S)
         self._ballot: Ballot | None = None
         self._settled = trio.Event()  # the ballot's
         self._cast, self._due = trio.open_memory_channel[_Due](MAX_DUE)
@@ -158,7 +162,7 @@ class Council:
         """Until cancelled. A day after the last one that is here, or after this began."""
         last_s = await self._last_s()
         while True:
-            await trio.sleep(CHECK_EVERY_S)
+            await trio.sleep(CHECK_EVERY_S * (1 + CHECK_JITTER * (2 * self._drawn() - 1)))
             is_due = self._now_s() - last_s >= INTERVAL_S
             if not (is_due and self._may_propose() and await self._has_a_past()):
                 continue
@@ -221,7 +225,8 @@ class Council:
 
     async def _hear_proposal(self, topic: str, payload: bytes) -> None:
         proposal = decode_proposal(payload)
-        if proposal.subject == self._me.name or not self._scene.is_settled():
+        is_ours = proposal.subject == self._me.name
+        if is_ours or proposal in self._answered or not self._scene.is_settled():
             return
         self._require_seldom(self._signed, topic)
         if not is_signed(proposal, self._key_of) or not self._is_timely(proposal):
@@ -229,12 +234,14 @@ class Council:
             return
         if self._rate.wait_s(proposal.subject, self._world.clock.elapsed_s()):
             raise WireError(f"{proposal.subject} proposes checkpoints too often")
+        self._answered.add(proposal, self._world.clock.elapsed_s())
         ours, chain = await self._numbers(proposal.subject)
         if ours == NOTHING:
             return
         approved = is_close(proposal.observation, ours)
         signed = proposal.observation if approved else ours
-        said = vote(self._me, proposal, signed, chain.reference, approved=approved)
+        reference = chain.reference_beside(proposal.last_seen_checkpoint_id)
+        said = vote(self._me, proposal, signed, reference, approved=approved)
         due = _Due(trio.current_time() + JITTER_S * self._drawn(), encode(said))
         try:
             self._cast.send_nowait(due)
@@ -302,7 +309,7 @@ class Council:
                 total_uptime=seen.uptime_s,
                 start_time=seen.first_start_s,
             )
-            return tally, chain_of(self._ledger, name, self._now_s())
+            return tally, self._views.chain(name)
 
         return await self._world.threads.run(Pool.READER, work)
 

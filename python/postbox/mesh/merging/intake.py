@@ -20,7 +20,7 @@ from postbox.mesh.drafts import drafts_of
 from postbox.mesh.ledger import MeshLedger
 from postbox.mesh.merging.personality_rules import JUDGED, Personality
 from postbox.mesh.reading import read_event
-from postbox.mesh.rules import VERIFY_AGAIN, MeshDraft, MeshRules
+from postbox.mesh.rules import MEET_AGAIN, VERIFY_AGAIN, MeshDraft, MeshRules
 from postbox.rules import Accepted, Duplicate, Outcome, Payer, Rejected
 from postbox.trust.directory import Directory
 from postbox.trust.rules import KeyRules, hey_there_draft
@@ -52,6 +52,10 @@ class Report:
 
 
 Wanted: TypeAlias = Callable[[MeshDraft], bool]
+
+MEETINGS = 3
+"""So often a checkpoint is compared with the copy that came meanwhile. One that leaves the log just
+then is met by nobody: what is there counts."""
 
 
 class Intake:
@@ -96,23 +100,23 @@ class Intake:
 
     async def admit(self, batch: Batch, payer: Payer, is_wanted: Wanted = lambda _: True) -> Report:
         """As `take`, of a batch that was judged."""
-        report = await self._admit(batch, payer, is_wanted)
+        report = await self._admit(batch, payer, is_wanted, MEETINGS)
         for listener in self._listeners:
             listener(payer, report)
         return report
 
-    async def _admit(self, batch: Batch, payer: Payer, is_wanted: Wanted) -> Report:
+    async def _admit(self, batch: Batch, payer: Payer, is_wanted: Wanted, meetings: int) -> Report:
         report = _judged(batch)
         good = drafts_of(batch, payer)
         wanted = [draft for draft in good if is_wanted(draft)]
         report.filtered += len(good) - len(wanted)
         drafts = self._tasteful(wanted, payer, report)
         outcomes = await self._admission.submit(MeshRules(), drafts)
-        again = _count(drafts, outcomes, report)
+        again = _count(drafts, outcomes, report, meetings)
         if again:
             batch = await self.decode(again)
             await self.judge(batch, payer)
-            report.add(await self._admit(batch, payer, is_wanted))
+            report.add(await self._admit(batch, payer, is_wanted, meetings - 1))
         return report
 
     def _tasteful(
@@ -159,9 +163,11 @@ def _judged(batch: Batch) -> Report:
     )
 
 
-def _count(drafts: Sequence[MeshDraft], outcomes: Sequence[Outcome], report: Report) -> list[bytes]:
-    """Adds what the log said. Returns the events to be verified again: their signer became known
-    while they were on their way, which happens once to a signer."""
+def _count(
+    drafts: Sequence[MeshDraft], outcomes: Sequence[Outcome], report: Report, meetings: int
+) -> list[bytes]:
+    """Adds what the log said. Returns the events to be taken again: their signer became known while
+    they were on their way, which happens once to a signer, or a copy came."""
     again = []
     for draft, outcome in zip(drafts, outcomes, strict=True):
         match outcome:
@@ -171,6 +177,10 @@ def _count(drafts: Sequence[MeshDraft], outcomes: Sequence[Outcome], report: Rep
                 report.duplicates += 1
             case Rejected(reason) if reason.code == VERIFY_AGAIN:
                 again.append(draft.body)
+            case Rejected(reason) if reason.code == MEET_AGAIN and meetings > 0:
+                again.append(draft.body)
+            case Rejected(reason) if reason.code == MEET_AGAIN:
+                report.duplicates += 1
             case Rejected(reason):
                 report.rejected[reason.code] += 1
     return again

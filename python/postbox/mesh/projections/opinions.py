@@ -60,13 +60,14 @@ def opinion_of(remarks: Sequence[Remark], checkpoint: Checkpoint | None, now_s: 
 
 
 def _believable(remarks: Sequence[Remark], now_s: int) -> list[Remark]:
-    past = [one for one in remarks if _is_past(one, now_s)]
+    past = [one for one in remarks if is_past(one, now_s)]
     signed = [one for one in past if one.is_attested]
     observers = {one.observation.observer for one in signed}
     return signed if len(observers) >= ENOUGH_OBSERVERS else past
 
 
-def _is_past(remark: Remark, now_s: int) -> bool:
+def is_past(remark: Remark, now_s: int) -> bool:
+    """What tells of the future is not believed."""
     one = remark.observation
     return max(remark.at_s, one.start_time, one.last_restart) <= now_s
 

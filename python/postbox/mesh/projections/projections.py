@@ -18,9 +18,10 @@ from postbox.core import Ledger, Selection
 from postbox.event import Service, Standing
 from postbox.log.committed import Committed
 from postbox.logs import get, limited
+from postbox.mesh.checkpoints.chains import Chain, chain_of
 from postbox.mesh.merging.personality_rules import Personality
 from postbox.mesh.projections.clout import clout_of
-from postbox.mesh.projections.opinions import ENOUGH_OBSERVERS, Opinion, Remark, opinion_of
+from postbox.mesh.projections.opinions import ENOUGH_OBSERVERS, Opinion, Remark, is_past, opinion_of
 from postbox.mesh.projections.presence import Presence, others_word, own_word, presence_of
 from postbox.mesh.reading import Checkpoint, Event, Observation, Ping, Unread, read_event
 from postbox.store.contract import Lane
@@ -80,18 +81,19 @@ class Projections:
     def opinion(self, name: str) -> Opinion:
         now_s = self._world.clock.now_ns() // 10**9
         remarks = self._remarks(name, Standing.ATTESTED)
-        if len({one.observation.observer for one in remarks}) < ENOUGH_OBSERVERS:
+        believed = (one.observation.observer for one in remarks if is_past(one, now_s))
+        if len(set(believed)) < ENOUGH_OBSERVERS:
             remarks = self._remarks(name, Standing.HEARSAY)
         return opinion_of(remarks, self.checkpoint(name), now_s)
 
     def checkpoint(self, name: str) -> Checkpoint | None:
-        """The attested one about this name with the latest `as_of_time` that is not of the future:
-        two voters could else have the last word for ever."""
-        now_s = self._world.clock.now_ns() // 10**9
-        told = self._words(name, "any", (Service.CHECKPOINT,), Standing.ATTESTED, MOST_REMARKS)
-        about = [one.payload for one in self._read(told) if isinstance(one.payload, Checkpoint)]
-        past = [one for one in about if one.as_of_time <= now_s]
-        return max(past, key=lambda one: one.as_of_time, default=None)
+        """The last one about this name that counts."""
+        latest = self.chain(name).latest
+        return None if latest is None else latest.said
+
+    def chain(self, name: str) -> Chain:
+        """The checkpoints about this name that count by now."""
+        return chain_of(self._ledger, name, self._world.clock.now_ns() // 10**9)
 
     def round_trip_ms(self, observer: str, target: str) -> float | None:
         """The mean of the way's pings that are held."""

@@ -1,6 +1,7 @@
 //! The bounded index of mesh events. It follows the log: what was committed is applied here, and
 //! what must be forgotten is answered as positions to be removed from the log too.
 
+mod claims;
 mod cursor;
 mod index;
 mod names;
@@ -24,7 +25,8 @@ pub use sample::Request as SampleRequest;
 
 use crate::event::{self, Event, Id, Service, Worth};
 use crate::verdict::Verdict;
-use crate::verify::{Proof, Standing};
+use crate::verify::Standing;
+use claims::{Claimed, Voters};
 use index::{Index, Key};
 use names::{NameId, Names};
 use retention::{Rank, Retention};
@@ -65,6 +67,8 @@ pub(crate) struct Entry {
     target: NameId,
     witness: NameId,
     author: NameId,
+    /// Of a checkpoint alone.
+    claim: Option<Box<Claimed>>,
     /// Where it stands among what is forgotten first, and among critical events; kept because both
     /// change when a name becomes known.
     rank: Rank,
@@ -144,6 +148,7 @@ pub struct Ledger {
     retention: Retention,
     weights: Weights,
     waiting: Waiting,
+    voters: Voters,
     standings: [usize; 3],
 }
 
@@ -166,6 +171,7 @@ impl Ledger {
             retention: Retention::new(capacity, hasher.clone()),
             weights: Weights::default(),
             waiting: Waiting::new(hasher),
+            voters: Voters::default(),
             standings: [0; 3],
         }
     }
@@ -196,12 +202,18 @@ impl Ledger {
         self.by_id.contains_key(id)
     }
 
+    /// Where the log has this event.
+    pub fn position_of(&self, id: &Id) -> Option<u64> {
+        self.by_id.get(id).map(|&slot| self.entry(slot).pos)
+    }
+
     /// Is there anything to do about this event: new, or a better proof of a stored one?
     ///
     /// `standing`: what it is, or the best it could be before its signature is checked.
     pub fn meet(&self, event: &Event, standing: Standing) -> Verdict {
         if let Some(stored) = self.by_id.get(&event.id).map(|&slot| self.entry(slot)) {
-            let improves = stored.standing < standing && standing == Standing::Attested;
+            let improves = standing == Standing::Attested
+                && (stored.standing < standing || self.is_better_copy(event, stored));
             let replaces = improves
                 && *stored.raw != *event.raw
                 && self.would_keep(event, standing, Some(stored));
@@ -261,18 +273,8 @@ impl Ledger {
         let mut slots = self.waiting.of(signers.iter().copied());
         // Few, and ids are learned rarely: reading them all is cheaper than a list of every vote.
         let checkpoints = self.index.slots_of(Service::Checkpoint);
-        slots.extend(checkpoints.filter(|slot| self.is_voted_by(*slot, &signers)));
+        slots.extend(checkpoints.filter(|slot| self.is_decided_by(*slot, &signers)));
         self.bodies(slots)
-    }
-
-    fn is_voted_by(&self, slot: Slot, voters: &BTreeSet<&str>) -> bool {
-        match event::decode_stored(&self.entry(slot).raw, Standing::Unproven) {
-            Ok(Event {
-                proof: Proof::Votes(votes),
-                ..
-            }) => votes.iter().any(|vote| voters.contains(&*vote.voter)),
-            _ => false,
-        }
     }
 
     /// Position and bytes of the attested events that these names signed: keys of theirs may count
@@ -385,6 +387,7 @@ impl Ledger {
             standing,
             is_notable: event.is_notable,
             is_restart: event.is_restart,
+            claim: self.claimed(event),
             emitter: self.names.take(&event.emitter),
             actor: self.names.take(&event.actor),
             target: self.names.take(&event.target),

@@ -29,6 +29,8 @@ pub struct Picked {
     pub raw: Arc<[u8]>,
     /// How far it is proved.
     pub standing: Standing,
+    /// Of an attested checkpoint: how many different known voters prove it.
+    pub votes: usize,
 }
 
 /// What a query found, in the order to be served.
@@ -243,6 +245,7 @@ impl Ledger {
             id: entry.id,
             raw: entry.raw.clone(),
             standing: entry.standing,
+            votes: entry.votes(),
         }
     }
 }

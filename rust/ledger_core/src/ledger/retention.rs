@@ -6,7 +6,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 
+use super::claims::Rival;
 use super::index::Key;
 use super::names::NameId;
 use super::{Entry, Hasher, Ledger, Slot};
@@ -122,6 +124,8 @@ pub(crate) struct Retention {
     overfull: BTreeSet<(NameId, NameId)>,
     /// Attested checkpoints about a subject.
     checkpoints: HashMap<NameId, usize, Hasher>,
+    /// The same, by what their votes are about: one of each is kept.
+    claims: HashMap<[u8; 16], BTreeSet<Rival>, Hasher>,
     lasting: HashMap<NameId, BTreeSet<Key>, Hasher>,
 }
 
@@ -135,6 +139,7 @@ impl Retention {
             pairs: BTreeMap::new(),
             overfull: BTreeSet::new(),
             checkpoints: HashMap::with_hasher(hasher.clone()),
+            claims: HashMap::with_hasher(hasher.clone()),
             lasting: HashMap::with_hasher(hasher),
         }
     }
@@ -152,10 +157,14 @@ impl Retention {
         self.eviction.is_empty() && self.critical.is_empty()
     }
 
-    /// How many targets, pairs, subjects and authors it keeps book on.
+    /// How many targets, pairs, subjects, claims and authors it keeps book on.
     #[cfg(test)]
     pub fn groups(&self) -> usize {
-        self.pings.len() + self.pairs.len() + self.checkpoints.len() + self.lasting.len()
+        self.pings.len()
+            + self.pairs.len()
+            + self.checkpoints.len()
+            + self.claims.len()
+            + self.lasting.len()
     }
 
     fn author_quota(&self) -> usize {
@@ -226,6 +235,9 @@ impl Retention {
             }
             Service::Checkpoint if held.0 => {
                 *self.checkpoints.entry(entry.target).or_default() += 1;
+                if let Some((digest, rival)) = entry.rival(slot) {
+                    self.claims.entry(digest).or_default().insert(rival);
+                }
             }
             _ => {}
         }
@@ -241,7 +253,12 @@ impl Retention {
             Service::Observation => {
                 self.unpair((entry.target, entry.actor), entry.is_restart, &held)
             }
-            Service::Checkpoint if held.0 => self.uncount_checkpoint(entry.target),
+            Service::Checkpoint if held.0 => {
+                self.uncount_checkpoint(entry.target);
+                if let Some((digest, rival)) = entry.rival(slot) {
+                    take(&mut self.claims, digest, &rival);
+                }
+            }
             _ => {}
         }
         if is_bounded(entry.worth, entry.standing) {
@@ -270,6 +287,24 @@ impl Retention {
         }
     }
 
+    /// Of two checkpoints that one set of votes proves.
+    fn lesser_rival(&self, entry: &Entry) -> Option<Slot> {
+        let rivals = self.claims.get(&entry.claim.as_deref()?.digest);
+        first_beyond(rivals, 1).map(|(_, Reverse(key))| key.slot)
+    }
+
+    /// Only the first checkpoint about its subject changes anything for the pairs.
+    fn surplus_of_first(&self, subject: NameId) -> Option<Slot> {
+        let is_first = self.checkpoints.get(&subject) == Some(&1);
+        let mut overfull = self.overfull_about(subject).filter(|_| is_first);
+        overfull.find_map(|pair| pair.excess(true))
+    }
+
+    /// What is held of those that these votes prove.
+    pub fn rival(&self, claim: &[u8; 16]) -> Option<&Rival> {
+        self.claims.get(claim)?.last()
+    }
+
     /// What the caps no longer leave room for now that `entry` is in; one at a time.
     fn excess(&self, entry: &Entry) -> Option<Slot> {
         let by_kind = match entry.service {
@@ -279,10 +314,9 @@ impl Retention {
                 .pairs
                 .get(&(entry.target, entry.actor))
                 .and_then(|pair| pair.excess(self.has_checkpoint(entry.target))),
-            // Only the first one about its subject changes anything for the pairs.
-            Service::Checkpoint if self.checkpoints.get(&entry.target) == Some(&1) => self
-                .overfull_about(entry.target)
-                .find_map(|pair| pair.excess(true)),
+            Service::Checkpoint => self
+                .lesser_rival(entry)
+                .or_else(|| self.surplus_of_first(entry.target)),
             _ => None,
         };
         by_kind
@@ -299,11 +333,11 @@ fn first_beyond<T: Ord>(set: Option<&BTreeSet<T>>, most: usize) -> Option<&T> {
     set.filter(|set| set.len() > most).and_then(BTreeSet::first)
 }
 
-fn take<T: Ord>(sets: &mut HashMap<NameId, BTreeSet<T>, Hasher>, name: NameId, item: &T) {
-    if let Some(set) = sets.get_mut(&name) {
+fn take<K: Eq + Hash, T: Ord>(sets: &mut HashMap<K, BTreeSet<T>, Hasher>, whose: K, item: &T) {
+    if let Some(set) = sets.get_mut(&whose) {
         set.remove(item);
         if set.is_empty() {
-            sets.remove(&name);
+            sets.remove(&whose);
         }
     }
 }
@@ -408,7 +442,9 @@ impl Ledger {
                 let entry = self.entry(slot);
                 entry.author == author && is_bounded(entry.worth, entry.standing)
             };
+            let takes_its_own = instead_of.is_some_and(|old| is_bounded(old.worth, old.standing));
             let makes_place = || match cap {
+                _ if takes_its_own => true,
                 Cap::Evicts(victim) => frees_place(victim),
                 Cap::Releases(subject) => self
                     .retention
@@ -431,9 +467,19 @@ impl Ledger {
             || first_beyond(Some(&self.retention.eviction), full).is_none_or(|least| *least < place)
     }
 
-    /// What the caps a target and a pair say of one event more.
+    /// What the caps a target, a pair and a set of votes say of one event more.
     fn meet_caps(&self, event: &Event, held: Held, instead_of: Option<&Entry>) -> Cap {
         let (target, actor) = (self.find(&event.target), self.find(&event.actor));
+        if held.0
+            && let Some((slot, is_greater)) = self.rival_of(event, held.1)
+            && instead_of.is_none_or(|old| old.id != self.entry(slot).id)
+        {
+            return if is_greater {
+                Cap::Refuses
+            } else {
+                Cap::Evicts(slot)
+            };
+        }
         if instead_of.is_some_and(|old| old.target == target && old.actor == actor) {
             return Cap::HasRoom;
         }

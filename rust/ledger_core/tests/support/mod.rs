@@ -81,6 +81,9 @@ pub enum What {
     },
     Checkpoint {
         subject: String,
+        as_of: i64,
+        restarts: i64,
+        voters: Vec<String>,
     },
 }
 
@@ -151,14 +154,14 @@ impl Spec {
             | What::Restart { subject, .. }
             | What::FirstSeen { subject, .. }
             | What::Seen { subject, .. }
-            | What::Checkpoint { subject } => subject,
+            | What::Checkpoint { subject, .. } => subject,
             What::HeyThere { from } | What::Chau { from } => from,
         }
     }
 
     pub fn author(&self) -> &str {
         match (&self.what, &self.emitter) {
-            (What::Checkpoint { subject }, _) => subject,
+            (What::Checkpoint { subject, .. }, _) => subject,
             (_, Some(emitter)) => emitter,
             _ => self.actor(),
         }
@@ -230,13 +233,20 @@ impl Spec {
                 format!("seen:{actor}:{target}:sync"),
                 format!(r#""seen":{{"observer":"{actor}","subject":"{target}","via":"sync"}}"#),
             ),
-            What::Checkpoint { .. } => (
-                format!("checkpoint:{target}:{}:{start}:1:2", self.ts),
-                format!(
-                    r#""checkpoint":{{"version":1,"subject":"{target}","observation":{{"restarts":1,"total_uptime":2,"start_time":{start}}},"as_of_time":{}}}"#,
-                    self.ts
-                ),
-            ),
+            What::Checkpoint {
+                as_of,
+                restarts,
+                voters,
+                ..
+            } => {
+                let signatures = vec![base64(&[0; 64]); voters.len()];
+                (
+                    format!("checkpoint:{target}:{as_of}:{start}:{restarts}:2"),
+                    format!(
+                        r#""checkpoint":{{"version":1,"subject":"{target}","observation":{{"restarts":{restarts},"total_uptime":2,"start_time":{start}}},"as_of_time":{as_of},"voter_ids":{voters:?},"signatures":{signatures:?}}}"#,
+                    ),
+                )
+            }
         }
     }
 
@@ -362,13 +372,20 @@ pub fn chau(ts: i64, from: &str) -> Spec {
     )
 }
 
+/// One that no other's votes fit, unless it is of the same time.
 pub fn checkpoint(ts: i64, subject: &str) -> Spec {
-    Spec::new(
-        ts,
-        What::Checkpoint {
-            subject: subject.to_owned(),
-        },
-    )
+    voted(ts, subject, ts, &[])
+}
+
+/// With these votes on so many restarts, until the second of `ts`.
+pub fn voted(ts: i64, subject: &str, restarts: i64, voters: &[&str]) -> Spec {
+    let what = What::Checkpoint {
+        subject: subject.to_owned(),
+        as_of: (ts / 1_000_000_000).max(1),
+        restarts,
+        voters: voters.iter().map(|id| (*id).to_owned()).collect(),
+    };
+    Spec::new(ts, what)
 }
 
 /// A ledger, and the positions that its log would have given.
