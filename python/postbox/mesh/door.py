@@ -322,7 +322,7 @@ async def open_mesh(
     roster = Roster(world, identity.name, config.mesh.peers, knowledge.records, log.admission)
     roster.distance_ms = coordinates.distance_ms
     roster.is_online = knowledge.projections.is_online
-    saver = Saver(world, log.store, log.admission, roster)
+    saver = Saver(world, log.store, log.admission, roster, coordinates)
     await saver.load()
     bus = Bus(world, config.mesh, reach, metrics)
     presence = Presence(

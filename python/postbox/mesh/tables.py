@@ -1,7 +1,9 @@
-"""What the mesh keeps beside its events: the peers it knows of, and what is held against them."""
+"""What the mesh keeps beside its events: the peers it knows of, what is held against them, and
+where this node is among them."""
 
 from __future__ import annotations
 
+from postbox.mesh.coordinates.vivaldi import Coordinate
 from postbox.mesh.peers.known import Known, Origin
 from postbox.mesh.peers.standing_rules import Record
 from postbox.store.contract import Column, Query, Row, Table
@@ -46,6 +48,18 @@ PEER_RECORD = Table(
     key=1,
 )
 
+PLACE = Table(
+    "coordinate",
+    (
+        Column("name", "text"),
+        Column("x", "real"),
+        Column("y", "real"),
+        Column("height", "real"),
+        Column("error", "real"),
+    ),
+    key=1,
+)
+
 ALL_PEERS = Query(
     "all_peers",
     "select name, url, origin, kind, version, memory_mode, uptime_s, rtt_ms, last_contact_ns,"
@@ -56,6 +70,8 @@ ALL_RECORDS = Query(
     "all_records",
     "select name, points, at_ns, offences, why, by_operator from peer_record order by name",
 )
+
+OWN_PLACE = Query("own_place", "select name, x, y, height, error from coordinate")
 
 
 def peer_row(peer: Known) -> Row:
@@ -119,3 +135,16 @@ def record_of(row: Row) -> Record:
             return Record(points, at_ns, offences, why, bool(by_operator))
         case _:
             raise ValueError(f"not a row of the table {PEER_RECORD.name}: {row!r}")
+
+
+def place_row(name: str, place: Coordinate) -> Row:
+    return (name, place.x, place.y, place.height, place.error)
+
+
+def place_of_row(row: Row) -> Coordinate:
+    """Raises ValueError for a row that is none of ours."""
+    match row:
+        case (str(), float(x), float(y), float(height), float(error)):
+            return Coordinate(x, y, height, error)
+        case _:
+            raise ValueError(f"not a row of the table {PLACE.name}: {row!r}")

@@ -13,9 +13,9 @@ import pytest
 import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from postbox.mesh.coordinates.coordinates import Coordinates
+from postbox.mesh.coordinates.coordinates import AGAIN_ERROR, Coordinates
 from postbox.mesh.coordinates.measuring import EVERY_S, Measuring, Target
-from postbox.mesh.coordinates.vivaldi import SPAN_MS
+from postbox.mesh.coordinates.vivaldi import SPAN_MS, Coordinate
 from postbox.metrics import Metrics
 from postbox.net.asgi import JSON, Reply, text
 from support.mesh import Wrap, believe
@@ -67,6 +67,28 @@ async def test_two_nodes_find_how_far_they_are_apart(town: Town) -> None:
         assert said["ping"]["target"] == "bob"
         assert said["ping"]["rtt"] == pytest.approx(20.5, abs=0.1), "with fractions"
         loops.cancel_scope.cancel()
+
+
+@in_town
+async def test_a_node_that_starts_again_is_where_it_was(town: Town) -> None:
+    async with town.house(BOB, "bob", wrap=after(0.0205), peers=(url(ANN),)) as bob:
+        async with (
+            town.house(ANN, "ann", peers=(url(BOB),)) as ann,
+            trio.open_nursery() as loops,
+        ):
+            loops.start_soon(ann.mesh.keep_up)
+            loops.start_soon(ann.mesh.saver.run)
+            loops.start_soon(bob.mesh.keep_up)
+            await trio.sleep(20 * EVERY_S + 1)
+            loops.cancel_scope.cancel()
+        before = ann.mesh.coordinates.own
+        assert ann.mesh.coordinates.moves > 10
+        async with town.house(ANN, "ann", peers=(url(BOB),)) as ann:
+            again = ann.mesh.coordinates.own
+            assert (again.x, again.y, again.height) == (before.x, before.y, before.height)
+            assert again.error == max(before.error, AGAIN_ERROR)
+            ann.mesh.coordinates.restore(Coordinate(height=float("inf")))
+            assert ann.mesh.coordinates.own == again
 
 
 @in_town

@@ -1,5 +1,5 @@
-"""Where this node is, and where its peers say that they are. In memory: a new process begins at the
-origin and is at its place after a few dozen measurements.
+"""Where this node is, and where its peers say that they are. In memory; where we are is kept
+(`peers.saving`), where others are is heard again.
 
 A peer's word about its own place is believed as far as it could be true; a round trip is the median
 of the last few to that peer, so that one slow answer of a busy machine does not move us.
@@ -11,6 +11,7 @@ from collections import deque
 from statistics import median
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from postbox.mesh.coordinates.vivaldi import (
     Coordinate,
@@ -35,6 +36,11 @@ FRESH_NS = 300 * 10**9
 """An older ping of a peer's tells where we were."""
 
 
+AGAIN_ERROR = 0.5
+"""At least, of a place that comes back: a node may have been carried elsewhere while it was off,
+and who is too sure stays where it was for long."""
+
+
 class _Peer(Struct):
     place: Coordinate | None = None
     recent_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
@@ -45,13 +51,19 @@ class _Peer(Struct):
 class Coordinates:
     def __init__(self, random: Random, name: str, rule: Rule) -> None:
         self._random = random
-        self._name = name
+        self.name = name
         self._rule = rule
         self._peers: dict[str, _Peer] = {}  # whoever was heard of last is last
         self.own = start_at(self._drawn(), self._drawn())
         self.moves = 0
         self.is_kept = False
         """Whether this process measures. Of several that are one node, the others do not know."""
+
+    def restore(self, place: Coordinate) -> None:
+        """Where we were when we were here last, or another process of ours. What we measured since
+        we began counts for more."""
+        if not self.moves and is_sane(place):
+            self.own = replace(place, error=max(place.error, AGAIN_ERROR))
 
     def place_of(self, name: str) -> Coordinate | None:
         peer = self._peers.get(name)
@@ -77,14 +89,14 @@ class Coordinates:
 
     def heard(self, name: str, place: Coordinate) -> bool:
         """A peer says where it is. False if nobody can be there."""
-        if name == self._name or not is_sane(place):
+        if name == self.name or not is_sane(place):
             return False
         self._peer(name).place = place
         return True
 
     def measured(self, name: str, rtt_ms: float, now_ns: int) -> None:
         """The way to `name`, by us."""
-        if name == self._name or not is_round_trip(rtt_ms):
+        if name == self.name or not is_round_trip(rtt_ms):
             return
         peer = self._peer(name)
         peer.measured_ns = now_ns
@@ -98,7 +110,7 @@ class Coordinates:
         """From the log. A peer's measurement of the way to us is one of ours to it, if we know
         where it is; what we wrote ourselves was counted when it was measured."""
         peer = self._peers.get(trip.observer)
-        if trip.target != self._name or peer is None or peer.place is None:
+        if trip.target != self.name or peer is None or peer.place is None:
             return
         is_fresh = abs(now_ns - trip.at_ns) <= FRESH_NS
         if is_fresh and now_ns - peer.measured_ns >= EVERY_NS:

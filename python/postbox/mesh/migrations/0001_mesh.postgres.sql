@@ -14,6 +14,14 @@ create table peer (
     told_ns bigint not null
 );
 
+create table coordinate (
+    name text collate "C" primary key not null check (length(name) between 1 and 64),
+    x double precision not null,
+    y double precision not null,
+    height double precision not null check (height >= 0),
+    error double precision not null check (error >= 0)
+);
+
 create table peer_record (
     name text collate "C" primary key not null check (length(name) between 1 and 64),
     points double precision not null check (points >= 0),

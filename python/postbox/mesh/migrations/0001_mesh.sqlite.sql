@@ -16,6 +16,15 @@ create table peer (
     told_ns integer not null
 ) strict, without rowid;
 
+-- Where this node was by the ways to its peers: one row. Whatever is lost of it is measured again.
+create table coordinate (
+    name text primary key not null check (length(name) between 1 and 64),
+    x real not null,
+    y real not null,
+    height real not null check (height >= 0),
+    error real not null check (error >= 0)
+) strict, without rowid;
+
 -- What is held against them. Every change has an entry in the stream `peers`.
 create table peer_record (
     name text primary key not null check (length(name) between 1 and 64),

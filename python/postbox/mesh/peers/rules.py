@@ -1,4 +1,5 @@
-"""How the log keeps what is known of peers: pure rules over the rows of `mesh.tables`.
+"""How the log keeps what is known of peers, and our place among them: pure rules over the rows
+of `mesh.tables`.
 
 What is held against a peer is judged here, from the row as it is in the transaction: two processes
 of a node may accuse a peer at once, and the operator may forgive it meanwhile. Each change has an
@@ -16,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from postbox.event import is_name
+from postbox.mesh.coordinates.vivaldi import Coordinate
 from postbox.mesh.peers.known import Known, Origin
 from postbox.mesh.peers.standing_rules import CLEAN, MAX_WHY, Offence, Record, accused
 from postbox.mesh.tables import (
@@ -23,8 +25,10 @@ from postbox.mesh.tables import (
     PEER,
     PEER_RECORD,
     PEERS_STREAM,
+    PLACE,
     peer_of,
     peer_row,
+    place_row,
     record_of,
     record_row,
 )
@@ -75,6 +79,22 @@ class ForgetPeers(Struct, frozen=True):
         return _ROW_BYTES * len(self.names)
 
 
+class Stay(Struct, frozen=True):
+    """Where this node, `name`, is by now. `id`: 16 new bytes."""
+
+    id: bytes
+    name: str
+    place: Coordinate
+
+    @property
+    def payer(self) -> Payer:
+        return _OURSELVES
+
+    @property
+    def size_bytes(self) -> int:
+        return _ROW_BYTES
+
+
 class Accuse(Struct, frozen=True):
     """This node has seen it do that, at the time `at_ns`."""
 
@@ -123,7 +143,7 @@ class Sentence(Struct, frozen=True):
         return _ROW_BYTES
 
 
-PeerDraft: TypeAlias = Remember | ForgetPeers | Accuse | Sentence
+PeerDraft: TypeAlias = Remember | ForgetPeers | Stay | Accuse | Sentence
 
 
 def record_id(name: str) -> bytes:
@@ -133,13 +153,13 @@ def record_id(name: str) -> bytes:
 
 class PeerRules:
     lane: Lane = Lane.NODE
-    tables: tuple[Table, ...] = (PEER, PEER_RECORD)
+    tables: tuple[Table, ...] = (PEER, PEER_RECORD, PLACE)
 
     def needs(self, draft: PeerDraft, state: State) -> Iterable[RowKey | EntryKey]:
         match draft:
             case Remember():
                 return [RowKey(PEER, (peer.name,)) for peer in draft.peers]
-            case ForgetPeers():
+            case ForgetPeers() | Stay():
                 return ()
             case Accuse() | Sentence():
                 return (RowKey(PEER_RECORD, (draft.name,)),)
@@ -153,6 +173,8 @@ class PeerRules:
                 return Decision(puts=tuple([Put(PEER, row) for row in rows]))
             case ForgetPeers():
                 return Decision(drops=tuple([RowKey(PEER, (name,)) for name in draft.names]))
+            case Stay():
+                return Decision(puts=(Put(PLACE, place_row(draft.name, draft.place)),))
             case Accuse():
                 before = _record_in(state, draft.name)
                 if before.at_ns == draft.at_ns and before.why.endswith(draft.why[:80]):

@@ -1,7 +1,8 @@
-"""Keeps the roster across restarts: writes what changed of it, now and then.
+"""Keeps the roster and our place in it across restarts: writes what changed, now and then.
 
 Each process of a node writes what it knows itself; the rules merge it into the row. What was lost
-in a crash is a few minutes of contact, and a walk that begins a little earlier.
+in a crash is a few minutes of contact, and a walk that begins a little earlier. Our place is
+written by whoever measures it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from postbox.errors import Full, Stopped, Unavailable
 from postbox.log.admission import Admission
 from postbox.logs import get
 from postbox.mesh.chunks import chunks
+from postbox.mesh.coordinates.coordinates import Coordinates
+from postbox.mesh.coordinates.vivaldi import Coordinate
 from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.places import MAX_URL
 from postbox.mesh.peers.roster import Roster
-from postbox.mesh.peers.rules import MAX_ROWS, ForgetPeers, PeerDraft, PeerRules, Remember
-from postbox.mesh.tables import ALL_PEERS, peer_of
+from postbox.mesh.peers.rules import MAX_ROWS, ForgetPeers, PeerDraft, PeerRules, Remember, Stay
+from postbox.mesh.tables import ALL_PEERS, OWN_PLACE, peer_of, place_of_row
 from postbox.store.contract import Reader
 from postbox.store.runner import StoreRunner
 from postbox.world import World
@@ -30,18 +33,27 @@ _LOG = get("postbox.mesh.peers")
 SAVE_EVERY_S = 60.0
 STALE_NS = 10 * 60 * 10**9
 """A time of contact, or a place in a walk, is written when the row is so far behind."""
+MOVES = 10
+"""Our place is written when it was moved so often: every five minutes or so."""
 STOP_S = 2.0
 
 
 class Saver:
     def __init__(
-        self, world: World, store: StoreRunner, admission: Admission, roster: Roster
+        self,
+        world: World,
+        store: StoreRunner,
+        admission: Admission,
+        roster: Roster,
+        coordinates: Coordinates,
     ) -> None:
         self._world = world
         self._store = store
         self._admission = admission
         self._roster = roster
+        self._coordinates = coordinates
         self._saved: dict[str, Known] = {}
+        self._moves = 0  # as far as they are saved
 
     async def take_over(self) -> None:
         """Before this process does what another one did for the node: with what that one saved."""
@@ -56,6 +68,8 @@ class Saver:
         rows = await self._store.read(_rows)
         self._saved = {row.name: row for row in rows}
         self._roster.restore(_copy(row) for row in rows)
+        for place in await self._store.read(_places):
+            self._coordinates.restore(place)
 
     async def run(self) -> None:
         """Until cancelled, and then once more."""
@@ -83,7 +97,13 @@ class Saver:
             *[Remember(new_id(), tuple(part)) for part in chunks(changed, MAX_ROWS)],
             *[ForgetPeers(new_id(), tuple(part)) for part in chunks(gone, MAX_ROWS)],
         ]
+        moves = self._coordinates.moves
+        if moves - self._moves >= (1 if is_last else MOVES):
+            drafts.append(Stay(new_id(), self._coordinates.name, self._coordinates.own))
+        else:
+            moves = self._moves
         await self._admission.submit(PeerRules(), drafts)
+        self._moves = moves
         self._saved.update({peer.name: peer for peer in changed})
         for name in gone:
             del self._saved[name]
@@ -91,6 +111,10 @@ class Saver:
 
 def _rows(reader: Reader) -> Sequence[Known]:
     return [peer_of(row) for row in reader.query(ALL_PEERS)]
+
+
+def _places(reader: Reader) -> Sequence[Coordinate]:
+    return [place_of_row(row) for row in reader.query(OWN_PLACE)]
 
 
 def _copy(peer: Known) -> Known:
