@@ -130,6 +130,10 @@ format: .make/venv ## rewrite the sources as `make lint` wants them
 demo: .make/core ## what postbox does, shown and checked; ends by itself
 	$(BIN)/postbox demo
 
+.PHONY: pictures
+pictures: .make/core chromium ## make the README's pictures again: a demo, its page, its chats
+	PYTHONPATH=tests $(BIN)/python -m pictures
+
 .PHONY: bench
 bench: .make/core ## the figures of benches/README.md, with 80,000 and 800,000 events
 	$(BIN)/postbox bench --events 80000

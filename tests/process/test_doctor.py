@@ -152,6 +152,30 @@ def test_the_end_of_a_certificate_is_seen(
     assert ("renew" in finding["cure"]) is (days < 7)
 
 
+@pytest.mark.parametrize("key", ['mesh.url = "https://{}:7433"', 'hosts.name = "{}"'])
+def test_a_certificate_for_another_name_than_others_call_is_found(
+    call: Call, home: Path, key: str
+) -> None:
+    certificate(home, NOW + timedelta(days=30))
+    path = home / "config.toml"
+    text = path.read_text()
+    for name, is_named in (("box.example.org", True), ("chat.example.org", False)):
+        path.write_text(text + key.format(name) + "\n")
+        finding = found(call, home, 0).get("certificate")
+        assert (finding is None) is is_named
+    assert finding is not None
+    assert f"is not for chat.example.org, as {key.split(' ')[0]} says" in finding["text"]
+    assert "have one made for chat.example.org" in finding["cure"]
+
+
+def test_a_clock_that_went_back_is_found(call: Call, home: Path) -> None:
+    later_s = NOW.timestamp() + 3_600
+    os.utime(home / DATABASE, (later_s, later_s))
+    finding = found(call, home, 1)["clock"]
+    assert "behind what was written here by it" in finding["text"]
+    assert "timedatectl" in finding["cure"]
+
+
 def test_a_file_without_the_certificate_s_key_is_found(call: Call, home: Path) -> None:
     certificate(home, NOW + timedelta(days=30))
     for text in ("garbage", "", (home / "cert.pem").read_text()):

@@ -19,10 +19,22 @@ class Unbelievable(Fault):
 
 def valid_until(server: ssl.SSLContext, chain: Path) -> datetime:
     """The end of the time for which `server`'s certificate, the first of `chain`, is valid. Raises
-    Unbelievable if that is over, or not begun, or if it is not one of a server. Whom it names and
-    which authority vouches for it are not looked at."""
+    Unbelievable if that is over, or not begun, or if it is not one of a server. Which authority
+    vouches for it is not looked at."""
     shown = _call(server, _caller(chain))
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
+
+
+def is_for(server: ssl.SSLContext, chain: Path, name: str) -> bool:
+    """Do callers of `name`, a domain or an address, believe the certificate? Of one for which
+    `valid_until` raises nothing."""
+    caller = _caller(chain)
+    caller.check_hostname = True
+    try:
+        _call(server, caller, name)
+    except Unbelievable:
+        return False
+    return True
 
 
 def _caller(chain: Path) -> ssl.SSLContext:
@@ -34,10 +46,12 @@ def _caller(chain: Path) -> ssl.SSLContext:
     return caller
 
 
-def _call(server: ssl.SSLContext, caller: ssl.SSLContext) -> dict[str, object]:
+def _call(
+    server: ssl.SSLContext, caller: ssl.SSLContext, name: str | None = None
+) -> dict[str, object]:
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     asked = server.wrap_bio(there, back, server_side=True)
-    asking = caller.wrap_bio(back, there)
+    asking = caller.wrap_bio(back, there, server_hostname=name)
     for _ in range(TURNS):
         for side in (asking, asked):
             try:

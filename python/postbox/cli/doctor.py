@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from postbox.admin import findings
 from postbox.admin.command import Nothing, Operator
@@ -19,8 +20,9 @@ from postbox.admin.issuer import EXAMINE_ISSUER
 from postbox.admin.listening import LISTENING
 from postbox.admin.peers import PEERS
 from postbox.admin.status import STATUS
+from postbox.admin.words import span
 from postbox.cli import open_files
-from postbox.cli.certificate import Unbelievable, valid_until
+from postbox.cli.certificate import Unbelievable, is_for, valid_until
 from postbox.cli.node import operated
 from postbox.cli.options import FLAG, Common, run
 from postbox.cli.output import print_findings, print_json, print_text
@@ -30,9 +32,12 @@ from postbox.home import DATABASE, BadHome, database_of
 from postbox.net.server import HYPERCORN
 from postbox.net.tls import server_tls
 from postbox.store.open import is_url
+from postbox.trust.host_names import canonical_host, split_host
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.world import Pool, World, system_world
 
+CLOCK_BACK_NS = 5 * 10**9
+"""As much as a system that keeps its clock takes back without being noticed."""
 CERTIFICATE_WARNING_NS = 7 * 86_400 * 10**9
 """What renews itself has done so by then, and who renews by hand has a week for it."""
 
@@ -90,7 +95,7 @@ async def _examine(options: Common, world: World) -> list[Finding]:
         return [Finding("home", "wrong", str(fault))]
     if not home.exists():
         return [Finding("home", "warning", f"{home} is not there", "any verb makes it")]
-    found = [_hypercorn(), *_home(home), _disk(home)]
+    found = [_hypercorn(), *_home(home), _disk(home), *_clock(home, world.clock.now_ns())]
     try:
         config = options.config()
     except Fault as error:
@@ -189,7 +194,8 @@ def _tls(config: Config, world: World) -> Iterator[Finding]:
         return
     renew = "renew it, and start the node again: it reads it at its start"
     try:
-        end = valid_until(server_tls(cert, key), cert)
+        server = server_tls(cert, key)
+        end = valid_until(server, cert)
     except Unbelievable as fault:
         yield Finding("tls", "wrong", f"callers will refuse {cert}: {fault}", renew)
     except Fault as fault:
@@ -198,6 +204,35 @@ def _tls(config: Config, world: World) -> Iterator[Finding]:
         is_soon = end.timestamp() * 1e9 - world.clock.now_ns() < CERTIFICATE_WARNING_NS
         text = f"{cert}, valid until {end:%F %R} UTC"
         yield Finding("tls", "warning", text, renew) if is_soon else Finding("tls", "ok", text)
+        for key_name, name in _called(config).items():
+            if not is_for(server, cert, name):
+                text = f"{cert} is not for {name}, as {key_name} says that others call this node"
+                cure = (
+                    f"have one made for {name}; nothing, if a proxy in front shows one of its own"
+                )
+                yield Finding("certificate", "warning", text, cure)
+
+
+def _called(config: Config) -> dict[str, str]:
+    """By which names others call this node over TLS, each under the key that says so."""
+    names = {}
+    if config.mesh.url.startswith("https://"):
+        names["mesh.url"] = urlsplit(config.mesh.url).hostname or ""
+    if config.hosts.name:
+        host = canonical_host(config.hosts.name, is_local=config.serve.loopback)
+        names["hosts.name"] = split_host(host)[0]
+    return names
+
+
+def _clock(home: Path, now_ns: int) -> Iterator[Finding]:
+    """Of one that has gone back since something was written here; of one that is merely wrong each
+    peer says how far the two are apart."""
+    paths = [path for path in (home / DATABASE, home / KEY_FILE) if path.exists()]
+    ahead_ns = max((path.stat().st_mtime_ns - now_ns for path in paths), default=0)
+    if ahead_ns > CLOCK_BACK_NS:
+        text = f"it is {span(ahead_ns / 1e9)} behind what was written here by it"
+        cure = "set it, and let the system keep it: timedatectl set-ntp true, or chrony"
+        yield Finding("clock", "wrong", text, cure)
 
 
 async def _broker(config: Config, world: World) -> list[Finding]:

@@ -3,7 +3,8 @@ is said beside them on stderr.
 
 On a terminal text keeps to its width: tables lose columns' middles or become lists, texts go on in
 the next line; heads and states have a colour. In a file or a pipe nothing is cut or broken, however
-narrow the terminal is, and nothing is coloured; on a terminal NO_COLOR and TERM=dumb say so.
+narrow the terminal is, and nothing is coloured; on a terminal NO_COLOR and TERM=dumb say so, too.
+FORCE_COLOR colours what goes elsewhere.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def painted(text: str, style: str, stream: TextIO | None = None) -> str:
 
 
 def _is_coloured(stream: TextIO) -> bool:
-    return _is_terminal(stream) and not os.environ.get("NO_COLOR")
+    wants = _is_terminal(stream) or bool(os.environ.get("FORCE_COLOR"))
+    return wants and not os.environ.get("NO_COLOR")
 
 
 def _is_terminal(stream: TextIO) -> bool:
