@@ -8,6 +8,7 @@ not.
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -238,12 +239,13 @@ KEYS: dict[Table, list[Key]] = {
     VERDICT: [(number.to_bytes(16, "big"),) for number in range(1, 41)],
 }
 
-FEW = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True)
+EXAMPLES = int(os.environ.get("POSTBOX_MODEL_EXAMPLES", "40"))
+FEW = settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None, derandomize=True)
 
 TestKernelIsAsTheModel = KernelMachine.TestCase
 TestKernelIsAsTheModel.settings = FEW
 
 
 def test_the_kernel_on_postgresql_is_as_the_model(postgres: Server) -> None:
-    # A third of the examples: there a commit and a start cost real time.
-    run_on_postgres(KernelMachine, postgres, settings(FEW, max_examples=12))
+    # Fewer examples: there a commit and a start cost real time.
+    run_on_postgres(KernelMachine, postgres, settings(FEW, max_examples=max(1, EXAMPLES // 6)))

@@ -5,6 +5,7 @@ the log is as if the act had been committed, or had not."""
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -341,12 +342,13 @@ def _kept(model: OutboxModel) -> tuple[object, ...]:
     return model.readers, model.letters
 
 
-FEW = settings(max_examples=40, stateful_step_count=25, deadline=None, derandomize=True)
+EXAMPLES = int(os.environ.get("POSTBOX_MODEL_EXAMPLES", "40"))
+FEW = settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None, derandomize=True)
 
 TestOutboxIsAsTheModel = OutboxMachine.TestCase
 TestOutboxIsAsTheModel.settings = FEW
 
 
 def test_the_outbox_on_postgresql_is_as_the_model(postgres: Server) -> None:
-    # A third of the examples: there a commit and a start cost real time.
-    run_on_postgres(OutboxMachine, postgres, settings(FEW, max_examples=12))
+    # Fewer examples: there a commit and a start cost real time.
+    run_on_postgres(OutboxMachine, postgres, settings(FEW, max_examples=max(1, EXAMPLES // 6)))

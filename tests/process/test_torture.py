@@ -1,4 +1,6 @@
-"""`make torture` works: a few lives of each kind."""
+"""`make torture` works: a few lives of each kind, on one engine or the other. `.ci/run` has all of
+them on both by `make torture` itself, for 24 s each.
+"""
 
 from __future__ import annotations
 
@@ -34,34 +36,20 @@ def test_a_process_that_is_killed_again_and_again_keeps_what_it_acknowledged(
     assert last.endswith("seed 1: held")
 
 
-@pytest.mark.parametrize("engine", ["hosts", "hosts-postgres"])
-def test_three_hosts_that_are_killed_again_and_again_get_each_event_once_and_in_order(
-    engine: str, request: pytest.FixtureRequest
-) -> None:
-    if engine == "hosts-postgres":
-        request.getfixturevalue("postgres")  # or this is skipped
-    last = tortured("--engine", engine, "--cycles", "3")
+def test_three_hosts_that_are_killed_again_and_again_get_each_event_once_and_in_order() -> None:
+    last = tortured("--engine", "hosts", "--cycles", "3")
     assert "kills of whole nodes" in last
     assert last.endswith("events, 0 lost, 0 doubled; seed 1: held")
 
 
-@pytest.mark.parametrize("engine", ["clients", "clients-postgres"])
-def test_what_devices_made_is_stored_and_seen_once_though_answers_are_lost_and_the_host_is_killed(
-    engine: str, request: pytest.FixtureRequest
-) -> None:
-    if engine == "clients-postgres":
-        request.getfixturevalue("postgres")  # or this is skipped
-    last = tortured("--engine", engine, "--cycles", "2")
+def test_what_devices_made_is_seen_once_though_answers_are_lost_and_the_host_is_killed() -> None:
+    last = tortured("--engine", "clients", "--cycles", "2")
     assert "kills of the node" in last
     assert last.endswith("0 lost, 0 doubled; seed 1: held")
 
 
-@pytest.mark.parametrize("engine", ["library", "library-postgres"])
-def test_what_is_made_with_the_client_library_is_stored_and_seen_once_though_devices_are_killed_too(
-    engine: str, request: pytest.FixtureRequest
-) -> None:
-    if engine == "library-postgres":
-        request.getfixturevalue("postgres")  # or this is skipped
-    last = tortured("--engine", engine, "--cycles", "1")
+@pytest.mark.usefixtures("postgres")
+def test_what_the_client_library_made_is_seen_once_though_devices_are_killed_too() -> None:
+    last = tortured("--engine", "library-postgres", "--cycles", "1")
     assert "kills of the node" in last
     assert last.endswith("0 lost, 0 doubled; seed 1: held")

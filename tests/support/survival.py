@@ -1,8 +1,9 @@
-"""Twenty commits of the toy chat, and what must be there of them whatever became of the disk."""
+"""Some commits of the toy chat, and what must be there of them whatever became of the disk."""
 
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -21,7 +22,8 @@ from support.toy_chat import CHAT, MEMBER, VERDICT, ChatDraft, ToyChat, Verb
 RULES = ToyChat()
 CHATS = [b"garden", b"attic"]
 USERS = ["ann", "bob", "cleo"]
-COMMITS = 20
+COMMITS = int(os.environ.get("POSTBOX_CRASH_COMMITS", "12"))
+"""A round of chats, users and kinds of batches, by default."""
 CHECK = Query("check", "pragma integrity_check")
 
 
