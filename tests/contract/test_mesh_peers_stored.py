@@ -68,6 +68,7 @@ async def test_the_roster_comes_back_as_it_was(place: str, tmp_path: Path) -> No
     async with opened(tmp_path / "home", place, peers=(URL,)) as (node, mesh):
         (bob,) = mesh.peers.configured
         mesh.peers.met(bob, Met("bob", None, 0.5, 0.0))
+        mesh.peers.proved(bob)
         mesh.peers.walked(meet(mesh, "cat", OTHER_URL), node.world.clock.now_ns() - 5)
         for name in many:
             mesh.peers.told(name)

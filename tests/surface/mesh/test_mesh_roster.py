@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+from msgspec import structs
 
 from postbox.errors import Fault
 from postbox.mesh.calling.introductions import Met
@@ -21,15 +22,17 @@ from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.rules import PeerRules, Sentence
 from postbox.mesh.peers.saving import SAVE_EVERY_S
 from postbox.mesh.peers.standing_rules import Offence, Regard
-from postbox.mesh.wire import MODES, About
+from postbox.mesh.wire import MODES, PING_PATH, SYNC_PATH, About
 from postbox.metrics import Metrics
 from postbox.net.faults import TooLarge, TooSlow
 from postbox.node import Node, open_node
 from postbox.store.contract import Query
 from postbox.trust.authoring import HeyThere, make_event
 from postbox.trust.keys import Identity
-from support.mesh import BOB, CAT, NOW_NS, PEER, believe, config_of, take
-from support.town import Town, in_town
+from support.mesh import BOB, CAT, MALLORY, NOW_NS, PEER, believe, config_of, take
+from support.strangers import ABOUT as WORDS
+from support.strangers import ping_of, sync_of
+from support.town import Canned, Town, in_town
 
 URL, OTHER_URL = "http://100.64.0.7:7433", "http://100.64.0.8:7433"
 ABOUT = About("1", list(MODES), "", "hog", 3_600)
@@ -63,12 +66,14 @@ def names(roster: Roster) -> list[str]:
 
 
 @in_town
-async def test_a_configured_peer_gets_its_name_when_it_is_met(town: Town) -> None:
+async def test_a_configured_peer_gets_its_name_when_it_has_signed_an_answer(town: Town) -> None:
     async with door(town, peers=(URL + "/", URL)) as (_, mesh):
         roster = mesh.peers
         (bob,) = roster.configured
         assert (bob.url, bob.name, roster.get("bob"), roster.all()) == (URL, "", None, [bob])
         roster.met(bob, met())
+        assert (bob.name, roster.get("bob")) == ("", None)
+        roster.proved(bob)
         assert roster.get("bob") is bob
         assert roster.all() == [bob], "once, though it has a name now"
         assert (bob.kind, bob.memory_mode, bob.uptime_s) == ("postbox", "hog", 3_600)
@@ -97,10 +102,42 @@ async def test_another_node_at_the_url_begins_anew_under_its_own_name(town: Town
     async with door(town, peers=(URL,)) as (_, mesh):
         (peer,) = mesh.peers.configured
         mesh.peers.met(peer, met("bob"))
+        mesh.peers.proved(peer)
         mesh.peers.walked(peer, 5)
         mesh.peers.met(peer, met("cat", None))
+        assert (mesh.peers.get("bob"), peer.cursor_ns) == (peer, 5), "it only says so"
+        assert mesh.peers.cursor_ns(peer) == 0, "of cat nothing was asked for"
+        mesh.peers.proved(peer)
         assert (mesh.peers.get("bob"), mesh.peers.get("cat"), peer.cursor_ns) == (None, peer, 0)
         assert peer.kind == "nara"
+
+
+@in_town
+async def test_who_says_that_it_is_another_peer_takes_nothing_of_that_ones(town: Town) -> None:
+    """It knows the other's name and public key, as anybody does, and cannot sign."""
+    eve = Canned({PING_PATH: ping_of(BOB, postbox=WORDS), SYNC_PATH: lambda: sync_of(MALLORY)})
+    async with (
+        town.serving("100.64.0.7", eve),
+        town.house("100.64.0.1", "ann", peers=(URL,), admit="open") as house,
+        trio.open_nursery() as nursery,
+    ):
+        roster = house.mesh.peers
+        await believe(house.node, BOB)
+        roster.heard("bob", OTHER_URL)
+        bob = roster.get("bob")
+        assert bob is not None
+        roster.succeeded(bob)
+        roster.walked(bob, NOW_NS)
+        before = structs.replace(bob)
+        house.mesh.recovery.had_turn.set()
+        nursery.start_soon(house.mesh.loops()["keeping"])
+        await trio.sleep(60)
+        (link,) = roster.configured
+        assert (link.said_name, link.name, link.pulls) == ("bob", "", 0)
+        assert link.failures > 0
+        assert roster.get("bob") is bob
+        assert bob == before
+        nursery.cancel_scope.cancel()
 
 
 @in_town
@@ -217,6 +254,7 @@ async def test_the_roster_is_bounded_and_forgets_who_is_only_told_of(
     async with door(town, peers=(URL,)) as (_, mesh):
         roster = mesh.peers
         roster.met(roster.configured[0], met("configured"))
+        roster.proved(roster.configured[0])
         for name in ("met", "old"):
             roster.told(name)
             peer = roster.get(name)
@@ -340,6 +378,7 @@ def shown(peer: Known) -> tuple[object, ...]:
 async def test_a_peer_that_is_configured_no_more_stays_one_that_was_met(town: Town) -> None:
     async with door(town, peers=(URL,)) as (_, mesh):
         mesh.peers.met(mesh.peers.configured[0], met("bob"))
+        mesh.peers.proved(mesh.peers.configured[0])
         await mesh.saver.save()
     async with door(town, peers=(OTHER_URL,)) as (_, mesh):
         bob = mesh.peers.get("bob")

@@ -124,17 +124,21 @@ class Keeper:
     def _is_whole(self) -> bool:
         """The first round is not, of a peer that was walked through before this node started."""
         is_due = self._rounds % WHOLE_EVERY == 0
-        return self._failures > 0 or (is_due and not (self._is_first and self._link.cursor_ns))
+        return self._failures > 0 or (is_due and not (self._is_first and self._cursor_ns()))
 
     def _count(self, taken: Report, came: Report) -> None:
         """Each page when it is taken: a walk that fails later has brought it as well."""
+        self._roster.proved(self._link)
         came.add(taken)
         self._link.imported += taken.imported
         self._link.rejected += taken.rejected.total()
 
     def _since_ns(self) -> int:
         """An event may say that it is of the future; what comes until then is not to be missed."""
-        return max(0, min(self._link.cursor_ns, self._world.clock.now_ns()) - OVERLAP_NS)
+        return max(0, min(self._cursor_ns(), self._world.clock.now_ns()) - OVERLAP_NS)
+
+    def _cursor_ns(self) -> int:
+        return self._roster.cursor_ns(self._link)
 
     async def _succeeded(self, came: Report) -> None:
         self._failures = 0

@@ -162,7 +162,7 @@ class _Asking:
         self._means.roster.met(known, met)
         events = None if met.about is None else met.about.events
         self._events = events or 0
-        self._plan.met(known.url, known.cursor_ns, events)
+        self._plan.met(known.url, self._means.roster.cursor_ns(known), events)
 
     async def _sample(self, size: int) -> None:
         request = SyncRequest(mode="sample", sample_size=size)

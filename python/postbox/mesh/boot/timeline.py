@@ -47,8 +47,9 @@ class Timeline:
         peer = self._means.peer_of(known)
         roster = self._means.roster
         try:
-            roster.met(known, await peer.meet())
-            await self._by_some_way(peer, known.name, took)
+            met = await peer.meet()
+            roster.met(known, met)
+            await self._by_some_way(peer, met.name, took)
         except Fault as fault:
             await roster.failed(known, fault)
             _LOG.info("a peer tells no checkpoints", url=known.url, why=str(fault))

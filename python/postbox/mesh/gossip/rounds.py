@@ -58,8 +58,10 @@ class Gossip:
                 nursery.start_soon(self._with, known)
 
     async def _with(self, known: Known) -> None:
+        peer = self._peer_of(known)
         try:
-            report = await self._zines.exchange(self._peer_of(known))
+            self._roster.met(known, await peer.meet())
+            report = await self._zines.exchange(peer)
         except Fault as fault:
             await self._failed(known, fault)
         else:

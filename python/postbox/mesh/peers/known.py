@@ -35,8 +35,8 @@ class Origin(StrEnum):
 
 
 class Known(Struct):
-    """A peer. Times are Unix nanoseconds, 0 for never. A configured peer has no name until it was
-    met, and one that others told of has no URL until it was found."""
+    """A peer. Times are Unix nanoseconds, 0 for never. A configured peer has no name until it has
+    signed an answer, and one that others told of has no URL until it was found."""
 
     url: str = ""
     name: str = ""
@@ -53,6 +53,7 @@ class Known(Struct):
     next_ns: int = 0  # a round begins; 0 while one is under way
     last_error: str = ""
     met_ns: int = 0  # it answered a ping
+    said_name: str = ""  # in that answer, which anybody can give
     proved_url: str = ""  # where it signed an answer, for the last time
     pulls: int = 0
     imported: int = 0  # events that came from it and were new

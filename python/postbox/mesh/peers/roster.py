@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from postbox.errors import Fault
 from postbox.event import is_name
 from postbox.log.admission import Admission
+from postbox.mesh.calling.client import Lied
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.merging.news import News
@@ -113,20 +114,13 @@ class Roster:
     # -- what is learned of them ----------------------------------------------------------------
 
     def met(self, peer: Known, met: Met) -> None:
-        """It answered a ping, at its URL, under its name."""
-        before = self._named.get(met.name)
-        if before is not None and before is not peer:
-            peer.cursor_ns = max(peer.cursor_ns, before.cursor_ns)
-        if peer.name != met.name:
-            self._drop(peer)
-            peer.cursor_ns = 0 if peer.name else peer.cursor_ns
-            peer.proved_url = ""
-        peer.name, peer.kind, peer.rtt_ms = met.name, met.kind, met.rtt_ms
+        """It answered a ping, at its URL, and says that this is its name: nobody's row changes
+        hands before it has signed an answer."""
+        peer.said_name, peer.kind, peer.rtt_ms = met.name, met.kind, met.rtt_ms
         peer.met_ns = self._world.clock.now_ns()
         if met.about is not None:
             peer.version, peer.memory_mode = met.about.version, met.about.memory_mode
             peer.uptime_s = met.about.uptime_s
-        self._add(peer)
 
     def succeeded(self, peer: Known) -> None:
         """A whole exchange, authenticated."""
@@ -137,8 +131,18 @@ class Roster:
             peer.origin = Origin.MET
 
     def proved(self, peer: Known) -> None:
-        """It signed an answer: who is at its URL is it."""
+        """It signed an answer, with the key of the name that it said: who is at its URL is it."""
+        if peer.said_name and self._named.get(peer.said_name) is not peer:
+            self._take_name(peer, peer.said_name)
         peer.proved_url = peer.url
+
+    def cursor_ns(self, peer: Known) -> int:
+        """All events up to that time were asked for, of whom it says that it is."""
+        if peer.said_name in ("", peer.name):
+            return peer.cursor_ns
+        row = self._named.get(peer.said_name)
+        own_ns = 0 if peer.name else peer.cursor_ns
+        return own_ns if row is None else max(own_ns, row.cursor_ns)
 
     def walked(self, peer: Known, until_ns: int) -> None:
         """All that it has up to there was asked for, page by page, and is durable. An event may say
@@ -150,6 +154,8 @@ class Roster:
         peer.failed_ns = now_ns = self._world.clock.now_ns()
         peer.failures += 1
         peer.last_error = str(fault)
+        if isinstance(fault, Lied):  # which it has signed
+            self.proved(peer)
         answered_before = peer.is_proved and 0 <= now_ns - peer.met_ns < ANSWERED_NS
         charge = charge_of(
             fault, answered_before=answered_before, at_its_place=peer.is_at_its_place
@@ -288,6 +294,17 @@ class Roster:
         others = [one for one in self._named.values() if one.origin is not Origin.CONFIGURED]
         for worst in sorted(others, key=_worth)[: max(1, int(MAX_PEERS * SPARED))]:
             del self._named[worst.name]
+
+    def _take_name(self, peer: Known, name: str) -> None:
+        """Another row of that name, as of a place where it was, ends in this one."""
+        before = self._named.get(name)
+        if peer.name != name:
+            self._drop(peer)
+            peer.cursor_ns = 0 if peer.name else peer.cursor_ns
+            peer.name, peer.proved_url = name, ""
+        if before is not None:
+            peer.cursor_ns = max(peer.cursor_ns, before.cursor_ns)
+        self._add(peer)
 
     def _drop(self, peer: Known) -> None:
         if self._named.get(peer.name) is peer:
