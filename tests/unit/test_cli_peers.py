@@ -27,6 +27,7 @@ WELL = Seen(
     pulls=1,
     imported=1,
     rejected=0,
+    key_from="configured",
 )
 
 
@@ -74,13 +75,13 @@ def test_a_clock_that_agrees_is_not_off_by_minus_nothing(off_ms: float, says: st
 
 
 SHOWN = """\
-url                 name  is a       answers  round trip  clock   memory  trust    pulls        new events
-http://127.0.0.1:9  bob   postbox 1  yes      1 ms        +0.0 s  short   demoted  1 (reached)  1
+url                 name  is a       answers  round trip  clock   memory  trust    key from    pulls        new events
+http://127.0.0.1:9  bob   postbox 1  yes      1 ms        +0.0 s  short   demoted  configured  1 (reached)  1
 
 Who else is in the mesh
-name  url                     is a  state    round trip  memory  last contact  trust
-cat   http://100.64.0.3:7433  nara  missing  12 ms       -       90 s ago      good
-dan   http://x                -     unknown  -           -       -             key unknown
+name  url                     is a  state    round trip  memory  last contact  trust  key from
+cat   http://100.64.0.3:7433  nara  missing  12 ms       -       90 s ago      good   answer
+dan   http://x                -     unknown  -           -       -             good   unknown
   dan: away
 
 Known by name, and not where they are: 1,000 (postbox peers --json)
@@ -101,6 +102,7 @@ FOUND = Other(
     known=True,
     error="",
     trust=Trust("good"),
+    key_from="answer",
 )
 
 
@@ -114,7 +116,9 @@ def test_why_a_peer_is_not_trusted_and_for_how_long_and_what_ends_it() -> None:
 
 
 def test_all_that_is_known_of_the_mesh_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    new = replace(FOUND, name="dan", kind="", rtt_ms=None, last_contact_ns=0, known=False)
+    new = replace(
+        FOUND, name="dan", kind="", rtt_ms=None, last_contact_ns=0, known=False, key_from=""
+    )
     lost = [replace(new, name=f"name{number}", url="") for number in range(1_000)]
     others = [FOUND, replace(new, url="http://x", state="unknown", error="away"), *lost]
     bad = replace(WELL, trust=Trust("demoted", "stalled: slow", NOW_NS + 60 * 10**9))

@@ -36,7 +36,8 @@ FINE = Trust(str(Regard.GOOD))
 class Seen(Struct, frozen=True):
     """A configured peer. `answers`: to a ping, now; without it `error` says why not, else why the
     last round failed, if it did. `clock_off_ms`: its clock less ours. `contact` and what follows:
-    of this node's own rounds, while it serves; times are Unix nanoseconds, 0 for none."""
+    of this node's own rounds, while it serves; times are Unix nanoseconds, 0 for none. `key_from`:
+    whence its key is known, as in `trust list`, "" if it is not."""
 
     url: str
     name: str
@@ -57,12 +58,14 @@ class Seen(Struct, frozen=True):
     next_ns: int = 0
     state: str = "unknown"
     trust: Trust = FINE
+    key_from: str = ""
 
 
 class Other(Struct, frozen=True):
     """A peer that nobody configured, as it is known, not asked now. `origin`: how this node came to
     know of it (`mesh.peers.known.Origin`), "" if it knows only what is held against it. `state`:
-    online, offline, missing or unknown; `known`: whether its key is."""
+    online, offline, missing or unknown; `known`: whether its key is, and `key_from` whence, as in
+    `trust list`."""
 
     name: str
     url: str
@@ -77,6 +80,7 @@ class Other(Struct, frozen=True):
     known: bool
     error: str
     trust: Trust
+    key_from: str = ""
 
 
 class Peers(Struct, frozen=True):
@@ -144,6 +148,8 @@ def _seen(desk: Desk, mesh: Mesh, link: Known, met: Met | None, error: str) -> S
     contact = Contact.ELSEWHERE if is_elsewhere else link.contact
     if not error and contact in (Contact.FAILED, Contact.WAITING):
         error = link.last_error
+    if met is not None and link.name not in ("", met.name):
+        error = f"it says that it is {met.name}; who has signed answers there is {link.name}"
     name = link.name if met is None else met.name
     return Seen(
         url=link.url,
@@ -165,6 +171,7 @@ def _seen(desk: Desk, mesh: Mesh, link: Known, met: Met | None, error: str) -> S
         next_ns=link.next_ns,
         state=state_of(mesh, link) if name else "unknown",
         trust=_trust(desk, name),
+        key_from=_key_from(desk, name),
     )
 
 
@@ -193,7 +200,13 @@ def _other(desk: Desk, mesh: Mesh, one: Known, origin: str) -> Other:
         known=desk.node.directory.key_of(one.name) is not None,
         error=one.last_error if one.failures else "",
         trust=_trust(desk, one.name),
+        key_from=_key_from(desk, one.name),
     )
+
+
+def _key_from(desk: Desk, name: str) -> str:
+    known = desk.node.directory.get(name)
+    return "" if known is None else str(known.source)
 
 
 def state_of(mesh: Mesh, one: Known) -> str:

@@ -130,10 +130,21 @@ _PEER_HEAD = (
     "clock",
     "memory",
     "trust",
+    "key from",
     "pulls",
     "new events",
 )
-_OTHER_HEAD = ("name", "url", "is a", "state", "round trip", "memory", "last contact", "trust")
+_OTHER_HEAD = (
+    "name",
+    "url",
+    "is a",
+    "state",
+    "round trip",
+    "memory",
+    "last contact",
+    "trust",
+    "key from",
+)
 
 
 def row(peer: Seen) -> tuple[str, ...]:
@@ -153,6 +164,7 @@ def row(peer: Seen) -> tuple[str, ...]:
         clock,
         memory,
         trust,
+        peer.key_from or "-",
         pulls,
         f"{peer.imported:,}",
     )
@@ -163,8 +175,9 @@ def _other(one: Other, now_ns: int) -> tuple[str, ...]:
     ago_s = (now_ns - one.last_contact_ns) / 1e9
     contact = f"{span(ago_s)} ago" if one.last_contact_ns else "-"
     kind = " ".join(filter(None, (one.kind, one.version))) or "-"
-    trust = one.trust.regard if one.known else "key unknown"
-    return (one.name, one.url or "-", kind, one.state, rtt, one.memory_mode or "-", contact, trust)
+    memory, key_from = one.memory_mode or "-", one.key_from or "unknown"
+    trust = one.trust.regard
+    return (one.name, one.url or "-", kind, one.state, rtt, memory, contact, trust, key_from)
 
 
 def _distrusted(found: Peers) -> list[tuple[str, Trust]]:

@@ -110,7 +110,7 @@ class Mesh:
             self.knowledge.intake,
             self.bus,
             self.knowledge.directory,
-            Scene(self._is_settled, self._online),
+            Scene(self._is_settled, self._online, self.peers.require_dealings),
             self.metrics,
         )
 

@@ -163,7 +163,11 @@ class Exchange:
     def _neighbours(self) -> list[str]:
         here = [peer.name for peer in self._roster.all() if self._roster.is_here(peer)]
         names = dict.fromkeys([*self._heard.here, *here])
-        return [name for name in names if name != self._own_name and topics.is_level(name)]
+        return [name for name in names if self._may_be_asked(name)]
+
+    def _may_be_asked(self, name: str) -> bool:
+        is_other = name != self._own_name and topics.is_level(name)
+        return is_other and not self._roster.is_banned(name)
 
     def _drawn(self, names: list[str]) -> list[str]:
         """A few, at random: who never answers is not asked for ever."""
@@ -215,6 +219,7 @@ class Exchange:
             return
         if self._directory.key_of(request.sender) is None:
             raise WireError(f"a ledger request of {request.sender!r}, whom nobody here knows")
+        self._roster.require_dealings(request.sender)
         self._require_seldom(request.sender)
         work = partial(social_events, self._index, request.subjects)
         bodies = await self._world.threads.run(Pool.READER, work)

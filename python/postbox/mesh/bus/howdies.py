@@ -162,6 +162,7 @@ class Howdies:
         await trio.lowlevel.checkpoint()
         require_seldom(self._messages, self._now_s())
         howdy = decode_howdy(payload)
+        self._roster.require_dealings(howdy.sender)
         newcomer = self._newcomer(howdy.receiver)
         newcomer.howdies += 1
         if newcomer.howdies <= MOST_HOWDIES:  # more are not needed, and may be anybody's

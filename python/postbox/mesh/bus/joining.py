@@ -73,7 +73,9 @@ def join(
         lambda: _about(identity, ledger, url),
         lambda name: projections.opinion(name).start_time_s,
     )
-    plaza = Plaza(world.clock, identity.name, bus, directory, intake, heard)
+    plaza = Plaza(
+        world.clock, identity.name, bus, directory, intake, heard, roster.require_dealings
+    )
     plaza.listen(howdies.greeted)
     return OnBus(
         bus=bus,

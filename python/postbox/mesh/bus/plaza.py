@@ -56,12 +56,15 @@ class Plaza:
         directory: Directory,
         intake: Intake,
         heard: Heard,
+        require_dealings: Callable[[str], None],
     ) -> None:
+        """`require_dealings`: raises WireError for a name that is banned."""
         self._clock = clock
         self._own_name = own_name
         self._directory = directory
         self._intake = intake
         self._heard = heard
+        self._require_dealings = require_dealings
         self._greeted: list[Callable[[str], None]] = []
         self._messages = Rate(MESSAGES_PER_MINUTE, MESSAGES_BURST)
         self._strangers = Rate(STRANGERS_PER_MINUTE, STRANGERS_BURST)
@@ -85,6 +88,7 @@ class Plaza:
             self._hear_ourselves(proof)
             return
         self._require_proved(proof)
+        self._require_dealings(proof.author)
         self._require_seldom(proof)
         report = await self._intake.take(await self._intake.decode([payload]), PAYER)
         if report.rejected:

@@ -114,22 +114,28 @@ class Introductions:
 
     # -- who is called --------------------------------------------------------------------------
 
-    async def hello(self, body: bytes, address: str | None) -> Greeted:
-        """Somebody introduces itself from `address`. Raises BadHello, NotAllowed or TooOften."""
+    async def hello(
+        self, body: bytes, address: str | None, require_dealings: Callable[[str], None]
+    ) -> Greeted:
+        """Somebody introduces itself from `address`. `require_dealings`: raises NotAllowed for a
+        name that is banned. Raises BadHello, NotAllowed or TooOften."""
         try:
-            greeted = await self._hello(body, address)
+            greeted = await self._hello(body, address, require_dealings)
         except WireError:
             self._metrics.hello("refused")
             raise
         self._metrics.hello("known" if greeted.is_known else "waiting")
         return greeted
 
-    async def _hello(self, body: bytes, address: str | None) -> Greeted:
+    async def _hello(
+        self, body: bytes, address: str | None, require_dealings: Callable[[str], None]
+    ) -> Greeted:
         key = self._reach.counts_as(address)
         wait_s = self._hellos.wait_s(key, self._world.clock.elapsed_s())
         if wait_s:
             raise TooOften("too many introductions from this address", wait_s)
         who = read_hello(body, self._world.clock.now_ns())
+        require_dealings(who.name)
         payer = Payer("peer", address or "")
         if self._directory.key_of(who.name) is None and not self._is_open(address):
             await self._let_wait(who, payer, address)

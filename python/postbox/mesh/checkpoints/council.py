@@ -108,10 +108,12 @@ class Views(Protocol):
 
 class Scene(NamedTuple):
     """What the council needs to know of the node around it. `is_settled`: whether its memory is
-    back, without which its numbers are wrong; `online`: how many peers are there."""
+    back, without which its numbers are wrong; `online`: how many peers are there;
+    `require_dealings`: raises WireError for a name that is banned."""
 
     is_settled: Callable[[], bool]
     online: Callable[[], int]
+    require_dealings: Callable[[str], None]
 
 
 Numbers: TypeAlias = tuple[Tally, Chain]
@@ -229,6 +231,7 @@ class Council:
         if is_ours or proposal in self._answered or not self._scene.is_settled():
             return
         self._require_seldom(self._signed, topic)
+        self._scene.require_dealings(proposal.attester)
         if not is_signed(proposal, self._key_of) or not self._is_timely(proposal):
             self._metrics.checkpoint("unheard")
             return
@@ -267,6 +270,7 @@ class Council:
         if said.subject != self._me.name:
             return
         self._require_seldom(self._signed, topic)
+        self._scene.require_dealings(said.attester)
         if is_signed(said, self._key_of) and ballot.count(said):
             if ballot.is_settled():
                 self._settled.set()

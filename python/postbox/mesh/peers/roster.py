@@ -23,6 +23,7 @@ from postbox.mesh.peers.offences import Charge, charge_in, charge_of
 from postbox.mesh.peers.records import Records
 from postbox.mesh.peers.rules import Accuse, PeerRules
 from postbox.mesh.peers.standing_rules import Offence, Regard
+from postbox.mesh.serving.replies import NotAllowed
 from postbox.net.rates import Rate
 from postbox.world import World
 
@@ -215,6 +216,15 @@ class Roster:
 
     def regard(self, name: str) -> Regard:
         return self._records.regard(name)
+
+    def is_banned(self, name: str) -> bool:
+        return self.regard(name) is Regard.BANNED
+
+    def require_dealings(self, name: str) -> None:
+        """Before anything that `name` brings itself counts, over HTTP or on the bus. Raises
+        NotAllowed. What others hand on of it is judged by itself, like all events."""
+        if self.is_banned(name):
+            raise NotAllowed(f"this node has no dealings with {name}")
 
     # -- whom to ask ----------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from postbox.mesh.calling.introductions import Introductions
 from postbox.mesh.peers.roster import Roster
-from postbox.mesh.peers.standing_rules import Regard
 from postbox.mesh.serving.replies import NotAllowed
 from postbox.net.addresses import Reach
 from postbox.net.asgi import address_of, headers_of
@@ -82,8 +81,7 @@ class Callers:
     async def authenticate(self, scope: HTTPScope) -> str:
         """The name that the caller proved. Raises NotAllowed, AuthFailed or TooOften."""
         sender = await self._proved(scope)
-        if self._peers.regard(sender) is Regard.BANNED:
-            raise NotAllowed(f"this node has no dealings with {sender}")
+        self._peers.require_dealings(sender)
         return sender
 
     async def _proved(self, scope: HTTPScope) -> str:

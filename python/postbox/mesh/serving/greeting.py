@@ -35,7 +35,9 @@ class Greeting:
         self._about = about
 
     async def hello(self, call: Call) -> Reply:
-        greeted = await self._introductions.hello(call.body, call.address)
+        greeted = await self._introductions.hello(
+            call.body, call.address, self._roster.require_dealings
+        )
         url = place_told(call.headers.get(wire.URL_HEADER, ""), self._reach, call.address or "")
         if greeted.is_known and url:
             self._roster.told(greeted.name, url)
