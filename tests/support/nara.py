@@ -313,6 +313,12 @@ class Nara:
         }
         return await self._request("POST", url + path, body, headers)
 
+    async def get(self, url: str, **query: object) -> Answer:
+        asked = {name: str(value) for name, value in query.items()}
+        return await self.http.request(
+            "GET", url, query=asked, max_body_bytes=2**26, deadline_s=CLIENT_S
+        )
+
     async def _request(
         self, method: str, url: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Answer:
