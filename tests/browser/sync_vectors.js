@@ -1,6 +1,6 @@
 // Runs the conformance vectors in a page, and gives back what came of each: the test compares.
 // `module`: the address of sync.js.
-async ({ module, vectors }) => {
+;async ({ module, vectors }) => {
   const sync = await import(module)
   const ME = 'aaaaaaaa-0000-8000-8000-000000000001'
 

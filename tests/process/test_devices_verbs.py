@@ -158,6 +158,23 @@ def test_who_mistypes_a_name_is_told_that_nobody_of_that_name_signed_in(
     assert (done.code, done.err) == (0, ""), "one that was shut out before is no reason"
 
 
+def test_a_link_to_the_chat_page_has_the_token_where_no_browser_sends_it(
+    tmp_path: Path, call: Call
+) -> None:
+    mint = ("token", "mint", "--user", "ann", "--device", "web", "--home", tmp_path)
+    link = call(*mint, "--link").out.strip()
+    base, token = link.split("/chat/#token=")
+    assert base == "http://127.0.0.1:7433"
+    assert signed_in(tmp_path, token).device == "web"
+
+    told = call(*mint, "--url", "https://chat.example.org", "--json").json
+    assert told["link"] == f"https://chat.example.org/chat/#token={told['token']}"
+    for wrong in ("chat.example.org", "ftp://chat.example.org", "https://chat.example.org/deep"):
+        done = call(*mint, "--url", wrong)
+        assert done.code == 2
+        assert "--url has the form https://chat.example.org" in done.err
+
+
 def test_how_long_a_token_is_good_is_said_by_the_verb_or_the_configuration(
     tmp_path: Path, call: Call
 ) -> None:

@@ -156,14 +156,8 @@ async def _mint(user: str, device: str, common: Common) -> str:
 
 
 async def _url(common: Common) -> str:
-    """Where it serves, or would."""
-    from postbox.admin.command import Nothing
-    from postbox.admin.status import STATUS
+    from postbox.cli.address import address_of
     from postbox.cli.node import operated
 
     async with operated(common) as operator:
-        url = (await operator.call(STATUS, Nothing())).url
-    if url is not None:
-        return url
-    serve = common.config().serve
-    return f"{'http' if serve.tls_cert is None else 'https'}://{serve.listen}"
+        return await address_of(operator, common)

@@ -405,7 +405,8 @@ export class Reader {
     if (kind === 'snapshotBegin') yield this.#begin(event.snapshotBegin)
     else if (kind === 'snapshotEnd') yield* this.#end(text(event.uuid))
     else if (kind === 'caughtUp') yield* this.#caughtUp(hexOf(event.caughtUp.epoch))
-    else if (['sendingNewMessage', 'sentNewMessage', 'eventRefused'].includes(kind)) return // no stream has them
+    else if (['sendingNewMessage', 'sentNewMessage', 'eventRefused'].includes(kind))
+      return // no stream has them
     else if (event.uuid || event.backfill) yield* this.#stored(event, kind)
   }
 
@@ -681,9 +682,7 @@ const CHANGES = {
 export function pageOf(page) {
   const events = page.events ?? []
   const changes = events.flatMap((event) => [
-    ...(event.clientUuid
-      ? [{ type: 'Settled', local: event.clientUuid.toLowerCase(), uuid: text(event.uuid) }]
-      : []),
+    ...(event.clientUuid ? [{ type: 'Settled', local: event.clientUuid.toLowerCase(), uuid: text(event.uuid) }] : []),
     ...changesOfMessage(event, kindOf(event)),
   ])
   const lowest = events.length ? Math.min(...events.map((event) => numberOf(event.conversationSeq))) : 0
@@ -1287,7 +1286,7 @@ const KEEP_ROWS = 10_000
 const UNREAD_AT_MOST = 100
 const ALWAYS_LEAVE_AN_ENTRY = ['conversationCreated', 'sendingNewMessage']
 const OF_A_CONVERSATION = ['hole', 'member', 'watermark', 'message', 'edit', 'deleted', 'reaction']
-const STATE = { generation: 0, is_filling: false, place: NOWHERE, awaited: 0 }
+const STATE = { generation: 0, is_filling: false, place: NOWHERE, awaited: 0, term: 0 }
 const LAST = [] // behind all texts and numbers, in IndexedDB's order
 
 const result = (request) =>
@@ -1549,7 +1548,10 @@ const TAKES = {
     tx.put({ ...known, newest_ms, ...lowered(known, seq, is_backfill) }, 'conversation', conversation)
   },
   async MessageEdited(tx, { conversation, message, seq, event, text }) {
-    const [isDeleted, known] = [await tx.get('deleted', conversation, message), await tx.get('edit', conversation, message)]
+    const [isDeleted, known] = [
+      await tx.get('deleted', conversation, message),
+      await tx.get('edit', conversation, message),
+    ]
     if (!isDeleted && !(known?.seq >= seq)) tx.put({ seq, event, text }, 'edit', conversation, message)
   },
   async MessageDeleted(tx, { conversation, message }) {
@@ -1841,7 +1843,9 @@ async function countUnread({ tx, user }, uuid, readSeq) {
 async function whereabouts({ tx, user }, names, { read_seq }) {
   const [members, marks] = await Promise.all([tx.all('member', names.uuid), tx.all('watermark', names.uuid)])
   const of = new Map(marks.map(([[who], mark]) => [who, mark]))
-  const others = members.filter(([[who]]) => who !== user).map(([[who]]) => of.get(who) ?? { read_seq: 0, delivered_seq: 0 })
+  const others = members
+    .filter(([[who]]) => who !== user)
+    .map(([[who]]) => of.get(who) ?? { read_seq: 0, delivered_seq: 0 })
   return { names, read_seq, others }
 }
 
@@ -1877,7 +1881,9 @@ async function pendingIn({ tx, rows }, { names }, end) {
 }
 
 async function shownMessage(look, where, row, told) {
-  const base = row ? messageMade(row, look.user, await shownName(look.tx, look.user)) : await toldMessage(look, where, told)
+  const base = row
+    ? messageMade(row, look.user, await shownName(look.tx, look.user))
+    : await toldMessage(look, where, told)
   const rows = look.rows.filter((each) => each.target && [base.uuid, base.local].includes(each.target))
   const message = overlaidMessage({ ...base, conversation: where.names.key }, rows, look.user)
   return message && { ...message, key: message.local || message.uuid }
@@ -1945,7 +1951,8 @@ async function readMembers(look, names) {
     shown.map(async (member) => {
       const person = await tx.get('person', member.user)
       const name = person?.name || member.name
-      return { ...member, name, display: person?.display ?? '', picture: person?.picture ?? '' }
+      const { display, picture, picture_sha256 } = { ...A_PERSON, ...person }
+      return { ...member, name, display, picture, picture_sha256 }
     }),
   )
 }
@@ -1955,7 +1962,10 @@ async function readProfile(look, user) {
   if (!its && user !== look.user) return null
   const { change: name_change, ...person } = { ...A_PERSON, ...its }
   const kinds = user === look.user ? ['displayNameChanged', 'profilePictureChanged'] : []
-  return overlaidProfile({ user, ...person, name_change }, look.rows.filter((row) => kinds.includes(row.kind)))
+  return overlaidProfile(
+    { user, ...person, name_change },
+    look.rows.filter((row) => kinds.includes(row.kind)),
+  )
 }
 
 async function readInvites(look) {
@@ -2159,7 +2169,8 @@ function faultOf(error) {
   if (error instanceof Lost) return { code: 'LOST', text: error.message }
   if (error instanceof NoAnswer) return { code: 'INTERNAL', text: error.message }
   if (error instanceof StoreFailed) return { code: 'STORE', text: error.message }
-  throw error
+  globalThis.reportError?.(error) // one of ours: it is seen in the console, and tried again
+  return { code: 'INTERNAL', text: String(error) }
 }
 
 // -- what runs --------------------------------------------------------------------------------------
@@ -2170,7 +2181,10 @@ const PRUNE_MS = 600_000
 const GIVEN_UP = { code: 'UNREACHABLE', text: 'given up for another try' }
 
 /** Of the one tab that talks to the host: does what the machine says, and tells it what came of it.
- * Whatever is given up at any moment: what was committed stays, and what was not is asked for again. */
+ * Whatever is given up at any moment: what was committed stays, and what was not is asked for again.
+ *
+ * Each that begins counts the terms on by one, and commits nothing when that has gone on: so one that
+ * a browser has frozen, and thaws when another has taken its place, does no harm. */
 class Running {
   #device
   #store
@@ -2184,6 +2198,7 @@ class Running {
   #text = ''
   #nextMs = null // when the stream is opened again
   #pruning
+  #term = 0
 
   constructor(device, store, wire) {
     this.#device = device
@@ -2192,12 +2207,14 @@ class Running {
   }
 
   async start(isActive) {
-    const begun = await this.#store.read(async (tx) => ({
+    const begun = await this.#store.write(async (tx) => ({
+      term: (tx.state.term += 1),
       place: tx.state.place,
       awaited: tx.state.awaited,
       queued: await tx.waiting(),
       holes: await tx.count('hole'),
     }))
+    this.#term = begun.term
     this.#pruning = setInterval(() => this.#prune(), PRUNE_MS)
     this.tell({ type: 'Started', ...begun, is_active: isActive })
   }
@@ -2269,6 +2286,13 @@ class Running {
     }
   }
 
+  #write(work) {
+    return this.#store.write((tx) => {
+      if (tx.state.term !== this.#term) throw new StoreFailed('another tab talks to the host')
+      return work(tx)
+    })
+  }
+
   // - the stream
 
   async #follow(goesOn, isInactive) {
@@ -2284,7 +2308,7 @@ class Running {
 
   /** Frames that come while a commit runs go together into the next one. */
   async #followed(goesOn, isInactive, signal) {
-    const { place, heads } = await this.#store.write(async (tx) => {
+    const { place, heads } = await this.#write(async (tx) => {
       await TAKES.SnapshotDropped(tx)
       const told = await tx.all('conversation')
       return { place: tx.state.place, heads: Object.fromEntries(told.map(([[uuid], its]) => [uuid, its.reached])) }
@@ -2299,7 +2323,7 @@ class Running {
   /** What comes before a frame that does not go on is committed all the same. */
   async #commit(reader, frames) {
     const [taken, lost] = takenOf(reader, frames)
-    const left = await this.#store.write(async (tx) => {
+    const left = await this.#write(async (tx) => {
       for (const each of taken) {
         await takeIn(tx, each.changes, Date.now())
         tx.state.place = each.place
@@ -2308,7 +2332,10 @@ class Running {
     })
     const changes = taken.flatMap((each) => each.changes)
     this.#owe(changes)
-    this.#device.heard(changes, taken.flatMap((each) => each.passing))
+    this.#device.heard(
+      changes,
+      taken.flatMap((each) => each.passing),
+    )
     if (taken.length) this.tell({ type: 'Heard', ...heardOfAll(taken), ...left })
     if (lost) throw lost
   }
@@ -2341,7 +2368,10 @@ class Running {
     let rows = []
     try {
       if (refusal) await this.#refuseOldest(refusal)
-      const [found, place] = await this.#store.read(async (tx) => [await batchOf(tx, Math.max(limit, 1)), tx.state.place])
+      const [found, place] = await this.#store.read(async (tx) => [
+        await batchOf(tx, Math.max(limit, 1)),
+        tx.state.place,
+      ])
       rows = found
       this.#alone = rows.length === 1 ? rows[0].local : ''
       this.tell(await this.#answered(rows.slice(0, limit), number, place.token, given.signal))
@@ -2358,14 +2388,17 @@ class Running {
     if (number) input.firstQueueNumber = String(number)
     if (token) input.resumeToken = token
     this.#said()
-    const verdict = settle(rows.map((row) => row.sent_as), await this.#wire.submit(input, signal))
-    const left = await this.#store.write((tx) => takeVerdict(tx, verdict))
+    const verdict = settle(
+      rows.map((row) => row.sent_as),
+      await this.#wire.submit(input, signal),
+    )
+    const left = await this.#write((tx) => takeVerdict(tx, verdict))
     this.#device.moved(rows)
     return { type: 'Answered', left, next_number: verdict.next_number }
   }
 
   async #refuseOldest({ code, detail }) {
-    await this.#store.write(async (tx) => {
+    await this.#write(async (tx) => {
       const row = await tx.rowBy('local', this.#alone)
       if (row?.standing === QUEUED) tx.outbox.put({ ...row, standing: REFUSED, code, detail })
     })
@@ -2375,7 +2408,7 @@ class Running {
   /** So that a row can say why it is still there. */
   async #note(rows, { code, text: said = '' }) {
     if (!rows.length) return
-    await this.#store.write((tx) => noteTried(tx, rows, `${code}: ${said}`, Date.now())).catch(() => {})
+    await this.#write((tx) => noteTried(tx, rows, `${code}: ${said}`, Date.now())).catch(() => {})
     this.#device.tell([['queue', '']])
   }
 
@@ -2403,7 +2436,7 @@ class Running {
   }
 
   async #prune() {
-    await this.#store.write((tx) => prune(tx, Date.now())).catch(() => {})
+    await this.#write((tx) => prune(tx, Date.now())).catch(() => {})
   }
 }
 
@@ -2420,6 +2453,7 @@ function takenOf(reader, frames) {
 
 // -- the device -------------------------------------------------------------------------------------
 
+const FROZEN_MS = 10_000 // a tab that lives answers in milliseconds
 const TYPING_MS = 4000 // it lasts 10 s at the others', so one that is lost does no harm
 
 /** There is no token, or not a good one: the user has to sign in. */
@@ -2472,6 +2506,8 @@ class Device extends EventTarget {
   #isActive = true
   #untilMs = new Map() // who types and who is connected, by [conversation, user]
   #nearbyTimer
+  #looking = null // until it aborts
+  #leaderTimer
   #typedMs = new Map()
   #waiting = new Map() // what to tell next
   owner
@@ -2491,20 +2527,21 @@ class Device extends EventTarget {
       await this.#own(token, device)
     } catch (error) {
       this.#store.close()
+      if (!this.owner && error instanceof SignInNeeded) indexedDB.deleteDatabase(this.#name) // it was made just now
       throw error
     }
     this.#channel = new BroadcastChannel(`postbox ${this.#name}`)
     this.#channel.onmessage = ({ data }) => this.#hear(data)
     this.#lead()
-    this.#say('who')
+    this.#askLeader()
   }
 
   /** Whose it is, for good: what is queued is not to be sent in another name. */
   async #own(token, device) {
     const claims = token ? claimsOf(token) : null
-    if (token && !claims) throw new SignInNeeded('this is no token: it has three parts with points between')
     this.owner = await this.#store.write(async (tx) => {
-      const known = await result(tx.device.get('owner'))
+      const known = (this.owner = await result(tx.device.get('owner')))
+      if (token && !claims) throw new SignInNeeded('this is no token: it has three parts with points between')
       if (!known && !claims) throw new SignInNeeded('nobody has signed in here yet')
       const owner = claims ? ownerOf(known, claims, token, device) : known
       tx.device.put(owner, 'owner')
@@ -2513,18 +2550,34 @@ class Device extends EventTarget {
     })
   }
 
-  /** One tab talks to the host. Whoever has the lock does, until it is closed or crashes. */
-  #lead() {
-    const { signal } = this.#ended
+  /** One tab talks to the host. Whoever has the lock does, until it is closed, crashes, or is robbed
+   * of it. `how`: `{ steal: true }` robs. */
+  #lead(how = { signal: this.#ended.signal }) {
+    const running = new Running(this, this.#store, this.#wire)
     navigator.locks
-      .request(`postbox ${this.#name}`, { signal }, async () => {
-        this.#running = new Running(this, this.#store, this.#wire)
-        await this.#running.start(await this.#isLookedAt())
+      .request(`postbox ${this.#name}`, how, async () => {
+        if (this.#ended.signal.aborted) return
+        this.#running = running
+        await running.start(await this.#isLookedAt())
         await new Promise((resolve) => (this.#release = resolve))
       })
-      .catch((error) => {
-        if (!signal.aborted) this.isNow({ connection: 'stopped', why: 'STORE', text: error.message, next_ms: null })
-      })
+      .catch((error) => this.#leadsNoMore(running, error))
+  }
+
+  #leadsNoMore(running, error) {
+    if (this.#ended.signal.aborted || this.#running !== running) return
+    this.#running = null
+    running.stop()
+    if (error.name === 'AbortError') this.#lead()
+    else this.isNow({ connection: 'stopped', why: 'STORE', text: error.message, next_ms: null })
+  }
+
+  /** A browser may freeze the tab that has the lock, and not this one, which somebody looks at. */
+  #askLeader() {
+    clearTimeout(this.#leaderTimer)
+    if (this.#running || !this.#isActive) return
+    this.#say('who')
+    this.#leaderTimer = setTimeout(() => !this.#running && this.#lead({ steal: true }), FROZEN_MS)
   }
 
   /** Nothing more is told; the queue stays. */
@@ -2534,6 +2587,7 @@ class Device extends EventTarget {
     this.#running = null
     this.#release?.()
     clearTimeout(this.#nearbyTimer)
+    clearTimeout(this.#leaderTimer)
     this.#channel?.close()
     this.#store.close()
   }
@@ -2735,18 +2789,17 @@ class Device extends EventTarget {
   /** Whether somebody looks at this tab. Nobody at any: others do not see the user as connected. */
   async setActive(isActive) {
     this.#isActive = isActive
-    const name = `postbox looked at ${this.#name}`
-    this.#stopLooking?.()
+    this.#looking?.abort()
     if (isActive) {
-      navigator.locks
-        .request(name, { mode: 'shared', signal: this.#ended.signal }, () => new Promise((resolve) => (this.#stopLooking = resolve)))
-        .catch(() => {})
+      this.#looking = new AbortController()
+      const signal = AbortSignal.any([this.#looking.signal, this.#ended.signal])
+      const held = () => new Promise((resolve) => signal.addEventListener('abort', resolve))
+      navigator.locks.request(`postbox looked at ${this.#name}`, { mode: 'shared', signal }, held).catch(() => {})
     }
     await this.#lookedAt()
     this.#say('looking')
+    this.#askLeader()
   }
-
-  #stopLooking = null
 
   /** A tab that is looked at holds a shared lock, which goes with it, however it goes. */
   async #isLookedAt() {
@@ -2769,7 +2822,10 @@ class Device extends EventTarget {
   #hear({ kind, ...its }) {
     const running = this.#running
     if (kind === 'changed') return this.#queueTelling(its.changes)
-    if (kind === 'status') return this.#isTold(its.status)
+    if (kind === 'status') {
+      clearTimeout(this.#leaderTimer)
+      return this.#isTold(its.status)
+    }
     if (kind === 'passing') return its.passing.forEach((each) => this.#pass(each))
     if (kind === 'signed out') return this.#signedOutElsewhere()
     if (kind === 'token') return void this.#readOwner()
@@ -2802,11 +2858,11 @@ class Device extends EventTarget {
 
   /** What was committed, and what passes. */
   heard(changes, passing) {
-    if (passing.length) this.#say('passing', { passing })
-    for (const change of changes) {
-      if (change.type === 'MessageCame') this.#pass({ type: 'Typing', conversation: change.conversation, user: change.author, ttl_ms: 0 })
-    }
-    passing.forEach((each) => this.#pass(each))
+    const written = changes.filter((change) => change.type === 'MessageCame')
+    const over = ({ conversation, author: user }) => ({ type: 'Typing', conversation, user, ttl_ms: 0 })
+    const all = [...written.map(over), ...passing]
+    if (all.length) this.#say('passing', { passing: all })
+    all.forEach((each) => this.#pass(each))
     if (changes.some((change) => change.type === 'CaughtUp')) void this.#lookedAt()
     this.tell(changes.flatMap(toldOf))
   }
@@ -2845,7 +2901,9 @@ function ownerOf(known, { user, name, device: named }, token, device) {
     throw new AnotherOwner(`the token is ${name}'s, and what is kept here is ${known.name}'s: sign out first`)
   }
   if (known && named && named !== known.device) {
-    throw new AnotherOwner(`the token is for the device "${named}", and this browser is "${known.device}": sign out first`)
+    throw new AnotherOwner(
+      `the token is for the device "${named}", and this browser is "${known.device}": sign out first`,
+    )
   }
   return { user, name, device: named || known?.device || device, token }
 }

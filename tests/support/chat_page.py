@@ -1,0 +1,112 @@
+"""People at the chat page of a real node, which can be killed and come back at the same place."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Locator, Page, expect
+
+from support.chromium import PATIENCE_MS, Visitor
+from support.command import postbox, ready_url, running
+
+PATIENCE_AFTER_OUTAGE_MS = 4 * PATIENCE_MS
+"""A device that was cut off for long tries again within a minute."""
+
+NO_NETWORK = ("net::ERR_", "Failed to load resource", "WebSocket")
+"""What a browser itself says of requests that did not arrive, or that a host refused."""
+
+
+class Host:
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.url = ""
+        self._listen = "127.0.0.1:0"
+        self._nodes = ExitStack()
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        words = ("serve", "--home", self.home, "--listen", self._listen, "--loopback")
+        self._process = self._nodes.enter_context(running(*words, log=subprocess.DEVNULL))
+        self.url = ready_url(self._process)
+        self._listen = urlsplit(self.url).netloc
+
+    def kill(self) -> None:
+        """As a power cut does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait()
+
+    def close(self) -> None:
+        self._nodes.close()
+
+    def link(self, user: str, device: str = "web") -> str:
+        words = ("token", "mint", "--user", user, "--device", device, "--link", "--url", self.url)
+        done = postbox(*words, "--home", self.home)
+        assert done.code == 0, done
+        return done.out.strip()
+
+
+@dataclass
+class Person:
+    """Somebody at a page, by what is on the screen."""
+
+    visitor: Visitor
+    page: Page
+
+    @property
+    def live(self) -> Locator:
+        return self.page.locator("[data-connection=live]")
+
+    def wait_live(self) -> None:
+        expect(self.live).to_be_visible(timeout=PATIENCE_AFTER_OUTAGE_MS)
+
+    def begin(self, name: str, *others: str) -> None:
+        self.page.get_by_role("button", name="New conversation").click()
+        self.page.get_by_label("Name", exact=True).fill(name)
+        self.page.get_by_label("With").fill(" ".join(others))
+        self.page.get_by_role("button", name="Begin", exact=True).click()
+        expect(self.page.get_by_role("heading", name=name)).to_be_visible()
+
+    def choose(self, name: str) -> None:
+        self.page.locator(".item", has_text=name).click()
+        expect(self.page.get_by_role("heading", name=name)).to_be_visible()
+
+    def write(self, text: str) -> None:
+        field = self.page.get_by_label("Write a message")
+        field.fill(text)
+        field.press("Enter")
+        expect(self.said(text)).to_be_visible()
+
+    def said(self, text: str) -> Locator:
+        return self.page.locator(".message", has=self.page.get_by_text(text, exact=True))
+
+    def texts(self) -> list[str]:
+        return self.page.locator(".message .text").all_inner_texts()
+
+    def shows(self, *texts: str) -> None:
+        """These and no others, in this order."""
+        expect(self.page.locator(".message .text")).to_have_text(
+            list(texts), timeout=PATIENCE_AFTER_OUTAGE_MS
+        )
+
+    def menu(self, text: str) -> Locator:
+        """Of what can be done with that message, opened by its keys."""
+        self.said(text).focus()
+        self.said(text).press("Enter")
+        return self.page.locator(".menu")
+
+    def forgive_the_network(self) -> None:
+        """Of what the browser said, only what is no request that did not arrive stays."""
+        self.visitor.complaints[:] = [
+            each for each in self.visitor.complaints if not any(word in each for word in NO_NETWORK)
+        ]
