@@ -152,7 +152,7 @@ def test_a_power_cut_at_any_moment_leaves_the_file_between_two_steps(tmp_path: P
             assert matching, f"after {calls} calls, it is not as behind {done} steps, or the next"
             [behind, *_] = matching
             seen.add(behind)
-            if calls % 4 == 0:  # most of this test's time
+            if calls % 8 == 0:  # most of this test's time
                 for step in left_to_do(behind):
                     step(store)
                 assert dump(store) == states[-1]
