@@ -40,6 +40,8 @@ def test_every_limit_of_checkpoints_is_told() -> None:
         f"at most {MAX_BYTES >> 10} KiB",
         f"{INTERVAL_S // 3600} hours after the last checkpoint",
         f"every {CHECK_EVERY_S // 60} minutes",
+        "a third more or less by chance",
+        f"at least {NUMBERS[VOTERS]} different known voters",
         f"at least {ONLINE} peers are online",
         f"{WINDOW_S:g} s, or until {NUMBERS[VOTERS]} agree",
         f"{NUMBERS[MAX_SIGNATURES]} in all",
@@ -54,6 +56,7 @@ def test_every_limit_of_checkpoints_is_told() -> None:
     )
     assert untold(limits, PAGES["mesh-checkpoints"]) == []
     assert council.VOTES_PER_MINUTE == 2
+    assert council.CHECK_JITTER == 1 / 3
 
 
 def test_every_limit_of_coordinates_is_told() -> None:
