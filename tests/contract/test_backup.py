@@ -82,7 +82,7 @@ def fill(store: Store) -> None:
         CHAT: [(b"\x00\xff", "ann's “chat”", 2**62), (b"", "", -1)],
         MEMBER: [(b"c", "ann"), (b"c", "bob")],
         VERDICT: [(bytes(16), "late")],
-        KEY: [("ann", bytes(32), None, bytes(64), "own", 7)],
+        KEY: [("ann", bytes(32), None, bytes(64), "own", 7, 1)],
         WAITING: [("bob", bytes(32), "id", "::1", 9)],
         GUILD: [("ann@a.example:2289", "b.example:2289", "g", "“Garden”", 11)],
         DRAFT: [(n, bytes([n]) * 16, "b.example:2289", "x/y", b"\x00", 12, "") for n in (3, 8)],
