@@ -42,10 +42,10 @@ def visitor(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """`serve(home, *words)`: a node of this home on a free port, until the test ends; its URL."""
+    """`serve(home, *words, port=0)`: a node of this home, until the test ends; its URL."""
     with ExitStack() as nodes:
 
-        def start(home: Path, *words: str | Path) -> str:
-            return nodes.enter_context(served(home, *words))
+        def start(home: Path, *words: str | Path, port: int = 0) -> str:
+            return nodes.enter_context(served(home, *words, port=port))
 
         yield start

@@ -17,7 +17,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 Size = Literal["phone", "desktop"]
 Scheme = Literal["light", "dark"]
@@ -43,6 +50,7 @@ def chromium() -> Iterator[Browser]:
     found = program()
     if found is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         options = ["--disable-gpu", "--disable-dev-shm-usage"]
         if os.getuid() == 0:
@@ -78,6 +86,7 @@ class Visitor:
     def picture(self, page: Page, name: str) -> Path:
         """What it looks like, from top to bottom."""
         path = self.folder / f"{name}.png"
+        page.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
         page.screenshot(path=path, full_page=True, animations="disabled")
         return path
 

@@ -97,9 +97,9 @@ def ready_url(process: subprocess.Popen[str]) -> str:
 
 
 @contextmanager
-def served(home: Path, *words: str | Path) -> Iterator[str]:
-    """`postbox serve` on a free port, stopped at the end; yields its URL."""
-    listen = ("--listen", "127.0.0.1:0", "--loopback")
+def served(home: Path, *words: str | Path, port: int = 0) -> Iterator[str]:
+    """`postbox serve` on a free port, or on this one, stopped at the end; yields its URL."""
+    listen = ("--listen", f"127.0.0.1:{port}", "--loopback")
     with running("serve", "--home", home, *listen, *words) as process:
         yield ready_url(process)
         process.send_signal(signal.SIGTERM)

@@ -40,7 +40,7 @@ POLICY: Final[Mapping[str, str]] = {
     " form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer a form of ours would have no Origin
     "x-content-type-options": "nosniff",
 }
 """`blob:` is a picture that a script of ours has in memory, as the chat's are."""

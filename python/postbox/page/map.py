@@ -19,8 +19,31 @@ MOST = 60
 """Peers on a map: more are a cloud, and the nearest are asked most."""
 MOST_NAMED = 18
 LABEL_HEIGHT, LETTER_WIDTH = 14.0, 6.6
+DOT, GAP = 6.0, 9.0
+"""From the middle of a dot to its edge, and to where its name begins."""
 LONGEST = 14
 STEPS_MS = tuple(base * 10.0**power for power in range(-2, 5) for base in (1, 2, 5))
+
+
+class Span(NamedTuple):
+    """A line of text on the map, or a dot."""
+
+    left: float
+    right: float
+    y: float
+
+    def is_free(self, taken: Sequence[Span]) -> bool:
+        """Does it stand on the map, and in nobody's way?"""
+        return (
+            self.left >= 0
+            and self.right <= SIZE
+            and not any(
+                self.left < other.right
+                and other.left < self.right
+                and abs(other.y - self.y) < LABEL_HEIGHT
+                for other in taken
+            )
+        )
 
 
 class Dot(NamedTuple):
@@ -60,24 +83,32 @@ def drawn(placed: Sequence[Placed]) -> Map:
 
 
 def _dots(nearest: Sequence[Placed], edge_ms: float) -> Iterator[Dot]:
-    taken: list[tuple[float, float, float]] = []  # lines of text: left, right, y
-    for number, one in enumerate(nearest):
-        angle = math.atan2(one.y or 0.0, one.x or 0.0)
-        radius = _radius(one.rtt_ms or 0.0, edge_ms)
-        x, y = SIZE / 2 + radius * math.cos(angle), SIZE / 2 + radius * math.sin(angle)
+    points = [_point(one, edge_ms) for one in nearest]
+    taken = [Span(x - DOT, x + DOT, y) for x, y in points]
+    for number, (one, (x, y)) in enumerate(zip(nearest, points, strict=True)):
         label = one.name if len(one.name) <= LONGEST else f"{one.name[: LONGEST - 1]}…"
-        side = 1 if x >= SIZE / 2 else -1
-        width = len(label) * LETTER_WIDTH
-        left = x + 9 if side > 0 else x - 9 - width
-        is_free = left >= 0 and left + width <= SIZE and number < MOST_NAMED
-        for other_left, other_right, other_y in taken:
-            is_apart = left > other_right or left + width < other_left
-            is_free = is_free and (is_apart or abs(other_y - y) > LABEL_HEIGHT)
-        if is_free:
-            taken.append((left, left + width, y))
-        anchor = "start" if side > 0 else "end"
-        named = label if is_free else ""
-        yield Dot(one.name, one.state, x, y, ms(one.rtt_ms), named, x + 9 * side, y + 4, anchor)
+        outwards = 1 if x >= SIZE / 2 else -1
+        named, anchor = "", "start"
+        for side in (outwards, -outwards) if number < MOST_NAMED else ():
+            span = _span(label, x, y, side)
+            if span.is_free(taken):
+                named, anchor = label, "start" if side > 0 else "end"
+                taken.append(span)
+                break
+        label_x = x + GAP if anchor == "start" else x - GAP
+        yield Dot(one.name, one.state, x, y, ms(one.rtt_ms), named, label_x, y + 4, anchor)
+
+
+def _point(one: Placed, edge_ms: float) -> tuple[float, float]:
+    angle = math.atan2(one.y or 0.0, one.x or 0.0)
+    radius = _radius(one.rtt_ms or 0.0, edge_ms)
+    return SIZE / 2 + radius * math.cos(angle), SIZE / 2 + radius * math.sin(angle)
+
+
+def _span(label: str, x: float, y: float, side: int) -> Span:
+    width = len(label) * LETTER_WIDTH
+    left = x + GAP if side > 0 else x - GAP - width
+    return Span(left, left + width, y)
 
 
 def _rings(edge_ms: float) -> Iterator[Ring]:

@@ -206,7 +206,7 @@ def _configured(seen: Seen, now_ns: int) -> PeerRow:
         rtt=ms(seen.rtt_ms),
         memory=seen.memory_mode or "–",
         contact=_contact(seen.last_contact_ns, now_ns),
-        rounds=f"{seen.contact}; {seen.pulls:,} rounds, {seen.imported:,} new events",
+        rounds=f"{seen.contact}; rounds: {seen.pulls:,}, new events: {seen.imported:,}",
         regard=seen.trust.regard,
         error=seen.error,
         is_configured=True,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, permutations
 
 from postbox.admin.places import Placed
-from postbox.page.map import LABEL_HEIGHT, LETTER_WIDTH, MOST, RADIUS, SIZE, Dot, drawn
+from postbox.page.map import DOT, LABEL_HEIGHT, LETTER_WIDTH, MOST, RADIUS, SIZE, Dot, drawn
 
 
 def placed(name: str, turn: float, rtt_ms: float | None = 10.0) -> Placed:
@@ -43,12 +43,30 @@ def test_an_empty_mesh_has_an_empty_map() -> None:
 
 
 def test_of_many_the_nearest_are_drawn_and_no_two_names_cover_each_other() -> None:
-    crowd = [placed(f"peer-{at:03}", at / 7, 1 + at) for at in range(200)]
+    crowd = [placed(f"peer-{at:03}", at * 2.4, 1 + at) for at in range(200)]
     made = drawn(crowd)
     assert len(made.dots) == MOST
     assert made.missing == 200 - MOST
     named = [dot for dot in made.dots if dot.label]
     assert len(named) > 5
     for one, other in combinations(named, 2):
-        is_apart = abs(one.y - other.y) > LABEL_HEIGHT or abs(one.x - other.x) >= LETTER_WIDTH * 8
-        assert is_apart or one.anchor != other.anchor, (one, other)
+        assert not covers(one, *ends(other), other.y), (one, other)
+    for one, other in permutations(made.dots, 2):
+        assert not (one.label and covers(one, other.x - DOT, other.x + DOT, other.y))
+
+
+def ends(dot: Dot) -> tuple[float, float]:
+    """Of its name."""
+    width = len(dot.label) * LETTER_WIDTH
+    left = dot.label_x if dot.anchor == "start" else dot.label_x - width
+    return left, left + width
+
+
+def covers(dot: Dot, left: float, right: float, y: float) -> bool:
+    begins, stops = ends(dot)
+    return begins < right and left < stops and abs(dot.y - y) < LABEL_HEIGHT
+
+
+def test_a_name_too_near_to_the_edge_stands_on_the_other_side() -> None:
+    (dot,) = drawn([placed("a-name-of-letters", 0.0)]).dots
+    assert (dot.anchor, dot.label) == ("end", "a-name-of-let…")

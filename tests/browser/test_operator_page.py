@@ -1,0 +1,154 @@
+"""The operator's page in a real browser: a recovery as it runs, a broken link, the way in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.conftest import Serve, Visit
+from support.chromium import LOOKS, PATIENCE_MS, Visitor, barriers, look, overflows
+from support.command import postbox, told
+from support.mesh import HISTORY
+from support.mosquitto import free_port
+
+EVENTS = 3_000
+RECOVERING = re.compile("looking for peers|asking peers|waiting to ask again")
+RECOVERED = re.compile(r"3,0\d\d\s*events held")
+"""And what the nodes say of themselves."""
+
+
+@pytest.fixture(scope="package")
+def imported_some(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with some of the real events in it."""
+    folder = tmp_path_factory.mktemp("history")
+    with gzip.open(HISTORY) as lines:
+        (folder / "some.jsonl").write_bytes(b"".join(islice(lines, EVENTS)))
+    assert postbox("import", folder / "some.jsonl", "--home", folder / "home").code == 0
+    return folder / "home"
+
+
+@pytest.fixture
+def history(imported_some: Path, tmp_path: Path) -> Path:
+    """The same node, for one test alone."""
+    return shutil.copytree(imported_some, tmp_path / "history")
+
+
+def enter(visitor: Visitor, home: Path) -> Page:
+    page = visitor.open(told("open", "--home", home)["url"])
+    expect(page.locator("#main")).to_be_visible(timeout=PATIENCE_MS)
+    return page
+
+
+def test_a_recovery_a_broken_link_events_and_what_it_looks_like(
+    serve: Serve, visitor: Visit, history: Path, tmp_path: Path
+) -> None:
+    """One node for all of it, since a node takes a while to start."""
+    home, port = tmp_path / "zoe", free_port()
+    nowhere = f"localhost:{free_port()}"
+    home.mkdir()
+    (home / "config.toml").write_text(f'[mesh]\npeers = ["http://127.0.0.1:{port}"]\n')
+    serve(home, "--name", "zoe", "--host", "127.0.0.1:2289")
+    somebody = visitor()
+    page = enter(somebody, home)
+    problems = page.locator("#problems")
+    expect(problems).to_contain_text(f"wrong peer http://127.0.0.1:{port}")
+    expect(problems).to_contain_text("What to do: is it running, and its URL right?")
+
+    expect(page.locator(".recovery")).to_contain_text(RECOVERING)
+    serve(history, port=port)
+    page.evaluate("window.stays = true")
+    expect(page.locator("#tiles")).to_contain_text(RECOVERED, timeout=90_000)
+    expect(page.locator(".recovery")).to_contain_text("done", timeout=90_000)
+    expect(page.locator("#problems-title")).to_have_text("Nothing needs you", timeout=90_000)
+    expect(page.locator("#head .pill")).to_have_text("all is well")
+    assert page.evaluate("window.stays"), "it changed by itself, and was not loaded again"
+
+    (tmp_path / "note.json").write_text(json.dumps({"text": "hello"}))
+    words = ("--type", "Note", "--data", tmp_path / "note.json", "--home", home)
+    assert postbox("hosts", "allow", nowhere, "--home", home).code == 0
+    assert postbox("post", nowhere, *words).code == 0
+    expect(problems).to_contain_text(f"host {nowhere}")
+    expect(problems).to_contain_text("failed (")
+    expect(problems).to_contain_text(f"postbox doctor {nowhere} walks the way there")
+    expect(page.locator("#links")).to_contain_text("failing")
+
+    _look_at_events(page)
+    for size, scheme in LOOKS:
+        look(page, size, scheme)
+        page.wait_for_function("document.querySelector('#curve canvas')")
+        somebody.picture(page, f"page-{size}-{scheme}")
+        assert barriers(page) == []
+        assert not overflows(page), "a page is never scrolled sideways"
+
+
+def _look_at_events(page: Page) -> None:
+    rows = page.locator(".events li")
+    expect(rows).to_have_count(25)
+    page.get_by_label("About").select_option("checkpoint")
+    expect(page.locator(".events .svc").first).to_have_text("checkpoint")
+    expect(page.locator(".events .svc", has_text="social")).to_have_count(0)
+    page.get_by_label("About").select_option("")
+    page.get_by_label("With the text").fill("no event says this")
+    expect(page.locator("#events")).to_contain_text("events looked at is like that")
+    page.get_by_label("With the text").fill("")
+    page.get_by_label("By", exact=True).fill("zoe")
+    expect(page.locator(".events b").first).to_have_text("zoe")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.locator(".events a").first.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="An event")
+    expect(dialog).to_contain_text("the signature verifies: zoe wrote it")
+    expect(dialog.locator("pre")).to_contain_text('"emitter": "zoe"')
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    page.get_by_label("By", exact=True).fill("")
+
+
+def test_a_link_lets_one_browser_in_and_the_page_says_when_the_node_is_away(
+    serve: Serve, visitor: Visit, history: Path, tmp_path: Path
+) -> None:
+    url = serve(history)
+    link = told("open", "--home", history)["url"]
+    first, second = visitor(), visitor()
+    page = first.open(link)
+    expect(page.locator("#main")).to_be_visible()
+    assert "#" not in page.url.replace(f"{url}/", ""), "the secret left the address bar"
+    late = second.open(link)
+    expect(late.get_by_role("status")).to_contain_text("this link was used, or is too old")
+    expect(late.locator("body")).not_to_contain_text("events held")
+    [complaint] = second.complaints
+    assert "403" in complaint
+    second.complaints.clear()
+    for size, scheme in LOOKS:
+        look(late, size, scheme)
+        second.picture(late, f"login-{size}-{scheme}")
+        assert barriers(late) == []
+        assert not overflows(late)
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading")).to_have_text("This is a postbox node")
+
+
+def test_what_the_page_may_do_it_does_when_the_configuration_lets_it(
+    serve: Serve, visitor: Visit, history: Path, tmp_path: Path
+) -> None:
+    home, there = tmp_path / "zoe", serve(history)
+    home.mkdir()
+    (home / "config.toml").write_text("[page]\nactions = true\n")
+    serve(home, "--name", "zoe", "--peer", there)
+    page = enter(visitor(), home)
+    page.on("dialog", lambda dialog: dialog.accept())
+    name = told("status", "--home", history)["name"]
+    page.get_by_role("button", name=f"Ban {name}").click()
+    expect(page.locator("#told")).to_have_text(f"{name} is banned, until it is forgiven")
+    expect(page.locator("#problems")).to_contain_text(f"{name} is banned")
+    page.get_by_role("button", name=f"Forgive {name}").click()
+    expect(page.locator("#problems-title")).to_have_text("Nothing needs you", timeout=60_000)
