@@ -12,8 +12,8 @@ from rich.text import Text
 from textual.app import App
 
 COLUMNS = 84
-FONT_FACES = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-"""Of a server elsewhere; whoever looks has a font of fixed width."""
+ELSEWHERE = re.compile(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", re.DOTALL)
+"""Fonts of a server, and who sends them; whoever looks has a font of fixed width."""
 
 
 def draw_lines(lines: Sequence[str], path: Path) -> None:
@@ -22,8 +22,8 @@ def draw_lines(lines: Sequence[str], path: Path) -> None:
     for line in lines:
         console.print(Text.from_ansi(line), highlight=False)
     svg = console.export_svg(title="postbox", unique_id="demo")
-    path.write_text(FONT_FACES.sub("", svg), encoding="utf-8")
+    path.write_text(ELSEWHERE.sub("", svg), encoding="utf-8")
 
 
 def in_svg(app: App[None]) -> str:
-    return FONT_FACES.sub("", app.export_screenshot(title="postbox chat"))
+    return ELSEWHERE.sub("", app.export_screenshot(title="postbox chat"))

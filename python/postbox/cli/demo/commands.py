@@ -88,6 +88,13 @@ class Commands:
         show_result(show(result) if show else _json(result))
         return result
 
+    async def address(self, *words: str, home: str, field: str) -> None:
+        """Shown and run, and the address that it prints, whole, to be opened or copied. `field`: of
+        its JSON."""
+        show_command(postbox(*words, home=home))
+        result = await self._result(postbox(*words, "--json", home=home))
+        say(f"    {result[field]}")
+
     async def ask_each(
         self, asked: Mapping[str, Sequence[str]], tell: Callable[[str, int], None]
     ) -> dict[str, dict[str, Any]]:

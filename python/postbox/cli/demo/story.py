@@ -9,6 +9,7 @@ from typing import TypeAlias
 import trio
 
 from postbox.cli.demo import clients, hosts
+from postbox.cli.demo.clients import HOST
 from postbox.cli.demo.commands import say
 from postbox.cli.demo.history import EVENTS
 from postbox.cli.demo.mesh import MeshPart
@@ -57,6 +58,11 @@ async def _serve(stage: Stage, told: Told) -> None:
     await stage.start(HOMES)
     for node in stage.serving.values():
         node.may_end = True
+    say("\nThe operator's page, which lets in whoever opens this link first")
+    await stage.commands.address("open", home=HOST, field="url")
+    say("ann's chat, in a browser")
+    mint = ("token", "mint", "--user", "ann", "--device", "browser", "--link")
+    await stage.commands.address(*mint, home=HOST, field="link")
     say("\nThey serve until you press Ctrl-C")
     await told()
 
