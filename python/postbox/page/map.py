@@ -85,15 +85,17 @@ def drawn(placed: Sequence[Placed]) -> Map:
 def _dots(nearest: Sequence[Placed], edge_ms: float) -> Iterator[Dot]:
     points = [_point(one, edge_ms) for one in nearest]
     taken = [Span(x - DOT, x + DOT, y) for x, y in points]
-    for number, (one, (x, y)) in enumerate(zip(nearest, points, strict=True)):
+    names = 0
+    for one, (x, y) in zip(nearest, points, strict=True):
         label = one.name if len(one.name) <= LONGEST else f"{one.name[: LONGEST - 1]}…"
         outwards = 1 if x >= SIZE / 2 else -1
         named, anchor = "", "start"
-        for side in (outwards, -outwards) if number < MOST_NAMED else ():
+        for side in (outwards, -outwards) if names < MOST_NAMED else ():
             span = _span(label, x, y, side)
             if span.is_free(taken):
                 named, anchor = label, "start" if side > 0 else "end"
                 taken.append(span)
+                names += 1
                 break
         label_x = x + GAP if anchor == "start" else x - GAP
         yield Dot(one.name, one.state, x, y, ms(one.rtt_ms), named, label_x, y + 4, anchor)
