@@ -215,6 +215,17 @@ class Ledger:
     def greetings(self, most: int) -> Selection:
         """The newest attested hey-there of each name, newest first; of `most` names."""
 
+    def lately(
+        self, *, since_ns: int, upto_ns: int, most: int, most_each: int, most_bytes: int
+    ) -> Selection:
+        """Oldest first: of the events after `since_ns` and not after `upto_ns` attested hellos and
+        goodbyes, two an author, then the newest of all else, `most_each` an author; `most` events
+        and `most_bytes` at most."""
+
+    def presences(self, names: Sequence[str], *, now_ns: int, fresh_ns: int) -> bytes:
+        """A code a name: 0 nothing is known, 1 online, 2 offline, 3 missing, from attested events
+        that are not later than `now_ns`; a sign of life tells for `fresh_ns`."""
+
     def names_in(self, positions: Sequence[int]) -> list[str]:
         """Emitters, actors and targets of the events at these positions that it holds, each name
         once, in no order that means anything."""

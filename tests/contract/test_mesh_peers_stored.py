@@ -143,6 +143,19 @@ async def test_who_takes_over_knows_what_the_other_process_saved(
         assert shown(mesh) == shown(other)
 
 
+async def test_who_begins_to_keep_up_begins_with_what_is_saved(
+    database: str, tmp_path: Path
+) -> None:
+    """As a process does that gets the lease."""
+    async with two(tmp_path, database) as [(_, mesh), (_, other)]:
+        mesh.peers.told("cat")
+        await mesh.saver.save()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.keep_up)
+            await until(lambda: other.peers.get("cat") is not None)
+            nursery.cancel_scope.cancel()
+
+
 async def test_every_process_hears_of_a_ban_and_of_its_end(database: str, tmp_path: Path) -> None:
     async with two(tmp_path, database) as [(node, mesh), (other, _)]:
         for why in ("first", "second", "third"):

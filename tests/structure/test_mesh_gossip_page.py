@@ -35,6 +35,7 @@ def test_every_number_is_told() -> None:
         f"an exchange may last {exchange.EXCHANGE_S:g} s",
         f"within the last {lately_s} s",
         f"the newest {zine.OWN_EVENTS:,}, and of these",
+        f"no more than {zine.OWN_EVENTS_EACH} of one author",
         f"at most the newest {zine.OWN_BYTES >> 20} MiB",
         f"a hey-there of the last {presence.AGAIN_NS // 10**9} s",
         f"in {farewell.FAREWELL_S:g} s at most",

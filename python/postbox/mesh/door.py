@@ -121,12 +121,8 @@ class Mesh:
 
     def _online(self) -> int:
         """Peers."""
-        names = (
-            name
-            for name in self.knowledge.projections.names()
-            if name != self.knowledge.identity.name
-        )
-        return sum(self.knowledge.projections.is_online(name) is True for name in names)
+        projections, me = self.knowledge.projections, self.knowledge.identity.name
+        return sum(projections.are_online([name for name in projections.names() if name != me]))
 
     def peer_of(self, known: Known) -> Peer:
         """With whom the operator named one gets to know each other; anybody else must be who it
@@ -321,7 +317,7 @@ async def open_mesh(
     coordinates = Coordinates(world.random, identity.name, config.mesh.coordinates)
     roster = Roster(world, identity.name, config.mesh.peers, knowledge.records, log.admission)
     roster.distance_ms = coordinates.distance_ms
-    roster.is_online = knowledge.projections.is_online
+    roster.are_online = knowledge.projections.are_online
     saver = Saver(world, log.store, log.admission, roster, coordinates)
     await saver.load()
     bus = Bus(world, config.mesh, reach, metrics)

@@ -101,6 +101,17 @@ pub enum Worth {
     Lasting,
 }
 
+/// Of life: what an event says about its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// It is there, as all but a status change says.
+    Online,
+    /// It has left.
+    Offline,
+    /// It was not found.
+    Missing,
+}
+
 /// One event, decoded.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -126,6 +137,8 @@ pub struct Event {
     pub is_notable: bool,
     /// An observation of a restart.
     pub is_restart: bool,
+    /// Whether its target is there.
+    pub says: Sign,
     /// What its standing will be judged by.
     pub proof: Proof,
     /// Of a checkpoint alone.
@@ -255,6 +268,7 @@ fn assemble(raw: &[u8], head: &Head<'_>, facts: &Facts<'_>, proof: Proof) -> Eve
         worth: facts.worth,
         is_notable: facts.is_notable,
         is_restart: facts.is_restart,
+        says: facts.says,
         proof,
         claim: (head.service == Service::Checkpoint).then(claim),
     }

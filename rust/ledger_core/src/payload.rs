@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::Cutoff;
 use crate::checkpoint::{Tally, read_checkpoint};
-use crate::event::{Service, Worth};
+use crate::event::{Service, Sign, Worth};
 use crate::fields::{name, needed_name, number, text_or_empty, whole_or_zero};
 use crate::json::Node;
 use crate::verdict::Verdict;
@@ -64,6 +64,7 @@ pub(crate) struct Facts<'n> {
     pub worth: Worth,
     pub is_notable: bool,
     pub is_restart: bool,
+    pub says: Sign,
 }
 
 impl<'n> Facts<'n> {
@@ -76,6 +77,7 @@ impl<'n> Facts<'n> {
             worth,
             is_notable: false,
             is_restart: false,
+            says: Sign::Online,
         }
     }
 }
@@ -166,6 +168,11 @@ fn read_observation<'n>(payload: &'n Node<'_>) -> Result<Facts<'n>, Verdict> {
     Ok(Facts {
         is_notable: importance == 2,
         is_restart: kind == "restart",
+        says: match state {
+            "OFFLINE" if kind == "status-change" => Sign::Offline,
+            "MISSING" if kind == "status-change" => Sign::Missing,
+            _ => Sign::Online,
+        },
         ..Facts::new(observer, subject, worth, content)
     })
 }

@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::event::{Id, Service};
-use ledger_core::ledger::{Role, Words};
+use ledger_core::ledger::{Lately, Role, Words};
 use ledger_core::verify::Standing;
 use proptest::prelude::*;
 
@@ -140,4 +140,85 @@ proptest! {
         let expected: Vec<Id> = expected.into_iter().take(most).map(|(_, id)| id).collect();
         prop_assert_eq!(ids(&log.ledger.greetings(most)), expected);
     }
+}
+
+// -- lately ---------------------------------------------------------------------------------------
+
+fn lately(log: &Log, most: usize, most_each: usize) -> Vec<Id> {
+    let asked = Lately {
+        since_ns: 100,
+        upto_ns: 200,
+        most,
+        most_each,
+        most_bytes: 1 << 20,
+    };
+    ids(&log.ledger.lately(&asked))
+}
+
+fn ids_of(specs: &[Spec]) -> Vec<Id> {
+    specs.iter().map(Spec::id).collect()
+}
+
+#[test]
+fn lately_is_what_is_not_older_and_not_ahead_oldest_first() {
+    let specs: Vec<Spec> = (99..=202).map(|ts| tease(ts, "n0", "n1")).collect();
+    let log = Log::new(200).with(&specs);
+    assert_eq!(lately(&log, 1_000, 1_000), ids_of(&specs[2..=101]));
+    assert_eq!(
+        lately(&log, 3, 1_000),
+        ids_of(&specs[99..=101]),
+        "the newest"
+    );
+}
+
+#[test]
+fn one_author_fills_no_more_than_its_part() {
+    let flood: Vec<Spec> = (101..=199).map(|ts| tease(ts, "n0", "n1")).collect();
+    let quiet = [tease(102, "n2", "n1"), tease(103, "n3", "n1")];
+    let log = Log::new(200).with(&flood).with(&quiet);
+    let found = lately(&log, 1_000, 5);
+    assert_eq!(found[..2], ids_of(&quiet));
+    assert_eq!(found[2..], ids_of(&flood[94..]));
+}
+
+#[test]
+fn greetings_that_are_proved_come_before_any_flood() {
+    let flood: Vec<Spec> = (150..=199)
+        .map(|ts| tease(ts, &format!("n{ts}"), "n1"))
+        .collect();
+    let proved = [hey_there(101, "n2").attested(), chau(102, "n3").attested()];
+    let log = Log::new(200)
+        .with(&flood)
+        .with(&proved)
+        .with(&[hey_there(103, "n4"), chau(104, "n4")]);
+    let found = lately(&log, 10, 5);
+    assert_eq!(found[..2], ids_of(&proved));
+    assert_eq!(
+        found[2..],
+        ids_of(&flood[42..]),
+        "the newest, and no hearsay before them"
+    );
+}
+
+#[test]
+fn bytes_are_bounded_too() {
+    let specs: Vec<Spec> = (101..=110).map(|ts| tease(ts, "n0", "n1")).collect();
+    let log = Log::new(200).with(&specs);
+    let all = Lately {
+        since_ns: 100,
+        upto_ns: 200,
+        most: 100,
+        most_each: 100,
+        most_bytes: 1 << 20,
+    };
+    let sizes: Vec<usize> = log
+        .ledger
+        .lately(&all)
+        .events
+        .iter()
+        .map(|event| event.raw.len())
+        .collect();
+    let most_bytes = sizes[7] + sizes[8] + sizes[9];
+    let found = log.ledger.lately(&Lately { most_bytes, ..all });
+    assert_eq!(ids(&found), ids_of(&specs[7..]));
 }

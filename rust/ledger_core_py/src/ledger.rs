@@ -2,7 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use ledger_core::event::Service;
-use ledger_core::ledger::{self, Added, Cursor, Filter, Legacy, Role, SampleRequest, Words};
+use ledger_core::ledger::{
+    self, Added, Cursor, Filter, Lately, Legacy, Role, SampleRequest, Words,
+};
 use ledger_core::verify::Standing;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -232,6 +234,45 @@ impl Ledger {
     fn greetings(&self, py: Python<'_>, most: usize) -> Selection {
         let inner = py.detach(|| read(&self.inner).greetings(most));
         Selection { inner }
+    }
+
+    #[pyo3(signature = (*, since_ns, upto_ns, most, most_each, most_bytes))]
+    fn lately(
+        &self,
+        py: Python<'_>,
+        since_ns: i64,
+        upto_ns: i64,
+        most: usize,
+        most_each: usize,
+        most_bytes: usize,
+    ) -> Selection {
+        let asked = Lately {
+            since_ns,
+            upto_ns,
+            most,
+            most_each,
+            most_bytes,
+        };
+        let inner = py.detach(|| read(&self.inner).lately(&asked));
+        Selection { inner }
+    }
+
+    #[pyo3(signature = (names, *, now_ns, fresh_ns))]
+    fn presences<'py>(
+        &self,
+        py: Python<'py>,
+        names: Vec<String>,
+        now_ns: i64,
+        fresh_ns: i64,
+    ) -> Bound<'py, PyBytes> {
+        let codes: Vec<u8> = py.detach(|| {
+            let inner = read(&self.inner);
+            let presences = names
+                .iter()
+                .map(|name| inner.presence(name, now_ns, fresh_ns));
+            presences.map(|presence| presence as u8).collect()
+        });
+        PyBytes::new(py, &codes)
     }
 
     fn names_in(&self, positions: Vec<u64>) -> Vec<String> {

@@ -10,10 +10,19 @@ import pytest
 
 from postbox.mesh.calling.client import Lied, PeerFault
 from postbox.mesh.gossip.exchange import ZINES_PER_MINUTE
-from postbox.mesh.gossip.zine import LATELY_NS, OWN_BYTES, OWN_EVENTS, make_zine, read_zine
+from postbox.mesh.gossip.zine import (
+    LATELY_NS,
+    OWN_BYTES,
+    OWN_EVENTS,
+    OWN_EVENTS_EACH,
+    make_zine,
+    read_zine,
+)
+from postbox.mesh.synthetic import identities
 from postbox.mesh.wire import DM_PATH, ZINE_PATH
 from postbox.net.client import Answer
 from postbox.trust.authoring import Social, make_event
+from postbox.trust.keys import Identity
 from postbox.trust.signatures import answer_digest, sign_digest
 from support.mesh import (
     ANN,
@@ -23,6 +32,7 @@ from support.mesh import (
     NOW_NS,
     believe,
     held_ids,
+    hey_there,
     id_of_body,
     node_at,
     observation,
@@ -95,16 +105,38 @@ async def test_a_nara_sends_and_gets_direct_messages(town: Town) -> None:
 
 async def test_a_zine_has_the_newest_that_fit(tmp_path: Path) -> None:
     async with node_at(tmp_path) as node:
-        await believe(node, ANN)
-        social = Social(type="tease", actor="ann", target="bob")
+        crowd = identities(1, 12)
+        await believe(node, *crowd)
         many = range(OWN_EVENTS + 200)
-        await take(node, [make_event(social, NOW_NS - number, ANN).body for number in many])
+        await take(node, [said(crowd[number % 12], number) for number in many])
         made = make_zine(node.identity, node.ledger.index, NOW_NS)
         zine = read_zine(made.body)
         times = [json.loads(event)["ts"] for event in zine.events]
         assert made.events == len(times) == OWN_EVENTS
         assert times == sorted(times)
         assert times[-1] == NOW_NS, "the newest"
+
+
+def said(who: Identity, ago_ns: int, reason: str = "") -> bytes:
+    social = Social(type="tease", actor=who.name, target="bob", reason=reason)
+    return make_event(social, NOW_NS - ago_ns, who).body
+
+
+async def test_nobody_fills_the_zine_of_others_with_a_flood_or_with_dates_ahead(
+    tmp_path: Path,
+) -> None:
+    """Who comes and who goes is told first."""
+    minute_ns = 60 * 10**9
+    async with node_at(tmp_path) as node:
+        loud, *quiet = crowd = identities(1, 5)
+        await believe(node, *crowd)
+        flood = [said(loud, number) for number in range(2 * OWN_EVENTS)]
+        ahead = [said(one, -minute_ns - number) for one in crowd for number in range(300)]
+        hellos = [hey_there(one, 299) for one in crowd]
+        others = [said(one, 4 * minute_ns + number) for one in quiet for number in range(9)]
+        await take(node, [*flood, *ahead, *hellos, *others])
+        zine = read_zine(make_zine(node.identity, node.ledger.index, NOW_NS).body)
+        assert set(zine.events) == {*hellos, *others, *flood[:OWN_EVENTS_EACH]}
 
 
 async def test_a_zine_of_large_events_has_a_bound_in_bytes(tmp_path: Path) -> None:

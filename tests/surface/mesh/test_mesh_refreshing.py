@@ -61,7 +61,7 @@ async def box_and_cat(town: Town) -> AsyncIterator[Pair]:
 def is_here(house: House, known: Known) -> None:
     known.last_contact_ns = 1  # once
     house.mesh.peers.restore([known])
-    house.mesh.peers.is_online = lambda _: True
+    house.mesh.peers.are_online = lambda names: [True] * len(names)
 
 
 @in_town
@@ -132,7 +132,7 @@ async def test_peers_that_are_kept_up_with_are_not_asked_again(town: Town) -> No
         await believe(box.node, CAT)
         cat.knows(box.node.identity)
         box.mesh.peers.met(box.mesh.peers.at(url), await box.mesh.peer(url).meet())
-        box.mesh.peers.is_online = lambda _: True
+        box.mesh.peers.are_online = lambda names: [True] * len(names)
         refresher = Refresher(
             box.mesh.world,
             box.mesh.peers,

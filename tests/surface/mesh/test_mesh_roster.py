@@ -285,7 +285,7 @@ async def test_a_peer_counts_as_here_for_five_minutes_and_a_failing_one_is_left_
         assert roster.is_here(bob)
         await trio.sleep(2)
         assert not roster.is_here(bob)
-        roster.is_online = lambda name: name == "bob"
+        roster.are_online = lambda names: [name == "bob" for name in names]
         assert roster.choose(1, purpose="ping") == [bob], "events say that it is online"
         for failures, pause_s in ((1, 60), (2, 120), (3, 240), (4, 480), (5, 960), (6, 1_920)):
             await roster.failed(bob, Fault("away"))
@@ -304,7 +304,7 @@ async def test_nobody_is_asked_where_others_say_that_it_is_before_it_proved_itse
     """Events say that all are online; whether they are there, one loop finds out, within bounds."""
     async with door(town) as (_, mesh):
         roster = mesh.peers
-        roster.is_online = lambda _: True
+        roster.are_online = lambda names: [True] * len(names)
         roster.told("told", URL)
         roster.heard("heard", OTHER_URL)
         for purpose in PURPOSES:

@@ -1,116 +1,140 @@
-"""Who is online, from the newest words about a name."""
+"""Who is online, from the newest words about a name: a table of what is held and what follows."""
 
 from __future__ import annotations
 
 import pytest
 
+from postbox.core import Ledger
+from postbox.event import Standing
 from postbox.mesh.projections.presence import (
     FRESH_GOSSIP_NS,
     FRESH_NS,
+    VERSION,
     Presence,
-    Word,
-    others_word,
-    own_word,
-    presence_of,
+    presences,
 )
-from postbox.mesh.reading import (
-    Chau,
-    Checkpoint,
-    Event,
-    HeyThere,
-    Observation,
-    Payload,
-    Ping,
-    Seen,
-    Social,
-)
+from postbox.trust.authoring import Chau, Observation, Payload, Ping, Seen, make_event
+from postbox.trust.keys import Identity
+from support.mesh import ANN, BOB, CAT, NOW_NS, checkpoint, hey_there, tease
 
-NOW = 1_800_000_000 * 10**9
 S = 10**9
+Body = tuple[int, bytes]
 
 
-def ago(seconds: int, says: Presence) -> Word:
-    return Word(NOW - seconds * S, says)
+def said(ago_s: int, who: Identity, payload: Payload) -> Body:
+    return ago_s, make_event(payload, NOW_NS - ago_s * S, who).body
 
 
-# own word, others' word, what follows
-TABLE: list[tuple[Word | None, Word | None, Presence]] = [
-    (None, None, "unknown"),
-    (ago(1, "online"), None, "online"),
-    (ago(300, "online"), None, "online"),
-    (ago(301, "online"), None, "missing"),
-    (ago(1, "offline"), None, "offline"),
-    (ago(9_000, "offline"), None, "offline"),  # who has left does not go missing
-    (None, ago(1, "online"), "online"),
-    (None, ago(300, "online"), "online"),
-    (None, ago(301, "online"), "missing"),
-    (None, ago(9_000, "offline"), "offline"),
-    (None, ago(9_000, "missing"), "missing"),
+def here(ago_s: int) -> Body:
+    """bob's own word."""
+    return said(ago_s, BOB, Ping(observer="bob", target="cat", rtt=1.5))
+
+
+def left(ago_s: int) -> Body:
+    return said(ago_s, BOB, Chau(from_="bob", public_key=BOB.public_key_base64, id=BOB.id))
+
+
+def seen(ago_s: int, by: Identity = ANN) -> Body:
+    return said(ago_s, by, Seen(observer=by.name, subject="bob", via="zine"))
+
+
+def gone(ago_s: int, by: Identity = ANN, state: str = "OFFLINE") -> Body:
+    return status(ago_s, by, state)
+
+
+def status(ago_s: int, by: Identity, state: str) -> Body:
+    payload = Observation(
+        observer=by.name, subject="bob", type="status-change", importance=2, online_state=state
+    )
+    return said(ago_s, by, payload)
+
+
+def kept(ago_s: int, by: Identity, kind: str) -> Body:
+    payload = Observation(
+        observer=by.name, subject="bob", type=kind, importance=3, start_time=5, restart_num=1
+    )
+    return said(ago_s, by, payload)
+
+
+def bob_is(
+    *bodies: Body,
+    fresh_ns: int = FRESH_NS,
+    standing: Standing = Standing.ATTESTED,
+    late_ns: int = 0,
+) -> Presence:
+    ledger = Ledger(100, bytes(16))
+    rows = [(pos, body, standing) for pos, (_, body) in enumerate(bodies, 1)]
+    ledger.apply([], rows)
+    (presence,) = presences(ledger, ["bob"], NOW_NS + late_ns, fresh_ns)
+    return presence
+
+
+TABLE: list[tuple[list[Body], Presence]] = [
+    ([], "unknown"),
+    ([here(1)], "online"),
+    ([here(300)], "online"),
+    ([here(301)], "missing"),
+    ([left(1)], "offline"),
+    ([left(9_000)], "offline"),  # who has left does not go missing
+    ([seen(1)], "online"),
+    ([seen(300)], "online"),
+    ([seen(301)], "missing"),
+    ([status(1, ANN, "ONLINE")], "online"),
+    ([kept(1, ANN, "restart")], "online"),
+    ([kept(1, ANN, "first-seen")], "online"),
+    # that somebody is gone two different observers must say
+    ([gone(1)], "unknown"),
+    ([gone(1), gone(2), gone(3)], "unknown"),
+    ([gone(1), gone(2, CAT)], "offline"),
+    ([gone(1, state="MISSING"), gone(2, CAT)], "missing"),
+    ([gone(9_000), gone(9_001, CAT)], "offline"),
+    ([gone(1), seen(2, CAT)], "online"),
+    ([gone(1), seen(301, CAT)], "missing"),
+    ([gone(2, CAT), seen(1), gone(3)], "online"),
+    ([gone(1), here(301)], "missing"),
+    ([gone(1), gone(2, CAT), here(301)], "offline"),
+    ([gone(1), here(400), gone(500, CAT)], "missing"),  # since bob spoke, only one says so
     # while its own word is fresh, nobody else makes a node look gone
-    (ago(300, "online"), ago(1, "offline"), "online"),
-    (ago(300, "online"), ago(1, "missing"), "online"),
-    (ago(301, "online"), ago(1, "offline"), "offline"),
-    (ago(301, "online"), ago(1, "online"), "online"),
-    # else the newer one counts
-    (ago(10, "offline"), ago(9, "online"), "online"),
-    (ago(9, "offline"), ago(10, "online"), "offline"),
-    (ago(9, "offline"), ago(9, "online"), "offline"),
-    (ago(400, "online"), ago(500, "offline"), "missing"),
+    ([here(300), gone(1), gone(2, CAT)], "online"),
+    # else the newer one counts, of one time its own
+    ([here(301), seen(1)], "online"),
+    ([left(10), seen(9)], "online"),
+    ([left(9), seen(10)], "offline"),
+    ([left(9), seen(9)], "offline"),
+    ([here(400), gone(500), gone(501, CAT)], "missing"),
+    # what is of the future counts nothing
+    ([here(-1)], "unknown"),
+    ([left(5), seen(-1), here(-2)], "offline"),
 ]
 
 
-@pytest.mark.parametrize(("own", "others", "presence"), TABLE)
-def test_presence_follows_from_the_newest_words(
-    own: Word | None, others: Word | None, presence: Presence
-) -> None:
-    assert presence_of(own, others, NOW, FRESH_NS) == presence
+@pytest.mark.parametrize(("bodies", "presence"), TABLE)
+def test_presence_follows_from_the_newest_words(bodies: list[Body], presence: Presence) -> None:
+    assert bob_is(*bodies) == presence
+    assert bob_is(*reversed(bodies)) == presence, "whatever came first"
+    assert VERSION == 2, "of this table"
+
+
+def test_one_liar_hides_no_peer_that_is_quiet_however_often_it_says_so() -> None:
+    lies = [gone(number, state="MISSING") for number in range(1, 10)]
+    assert bob_is(*lies, seen(20, CAT), here(400)) == "online"
+
+
+@pytest.mark.parametrize("standing", [Standing.HEARSAY, Standing.UNPROVEN])
+def test_what_is_not_proved_says_nothing(standing: Standing) -> None:
+    assert bob_is(here(1), seen(1), gone(1, CAT), standing=standing) == "unknown"
+
+
+@pytest.mark.parametrize("body", [hey_there(BOB, 1), tease(1, BOB, "ann"), gone(1, BOB)[1]])
+def test_whoever_says_anything_lives(body: bytes) -> None:
+    assert bob_is((1, body)) == "online"
+
+
+@pytest.mark.parametrize("body", [tease(1, ANN, "bob"), checkpoint([ANN, CAT], 1, BOB)])
+def test_to_be_talked_of_is_no_sign_of_life(body: bytes) -> None:
+    assert bob_is((1, body)) == "unknown"
 
 
 def test_gossip_may_be_older() -> None:
-    told = ago(3_600, "online")
-    assert presence_of(told, None, NOW, FRESH_GOSSIP_NS) == "online"
-    assert presence_of(told, None, NOW + 1, FRESH_GOSSIP_NS) == "missing"
-
-
-def event(payload: Payload) -> Event:
-    return Event("", NOW, "ann", payload)
-
-
-def observed(kind: str, state: str = "") -> Observation:
-    return Observation(observer="ann", subject="bob", type=kind, online_state=state)
-
-
-@pytest.mark.parametrize(
-    ("payload", "says"),
-    [
-        (Ping(observer="ann", target="bob", rtt_ms=1.0), "online"),
-        (Seen(observer="ann", subject="bob", via="zine"), "online"),
-        (observed("restart"), "online"),
-        (observed("first-seen"), "online"),
-        (observed("status-change", "ONLINE"), "online"),
-        (observed("status-change", "OFFLINE"), "offline"),
-        (observed("status-change", "MISSING"), "missing"),
-        (Social(type="tease", actor="ann", target="bob"), None),
-        (Checkpoint(subject="bob"), None),
-    ],
-)
-def test_what_an_event_says_about_its_target(payload: Payload, says: Presence | None) -> None:
-    word = others_word(event(payload))
-    assert word == (None if says is None else Word(NOW, says))
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        HeyThere(name="ann", public_key="key"),
-        Social(type="tease", actor="ann", target="bob"),
-        Ping(observer="ann", target="bob", rtt_ms=1.0),
-        observed("status-change", "OFFLINE"),
-    ],
-)
-def test_whoever_signs_anything_lives(payload: Payload) -> None:
-    assert own_word(event(payload)) == Word(NOW, "online")
-
-
-def test_a_chau_is_a_farewell() -> None:
-    assert own_word(event(Chau(name="ann"))) == Word(NOW, "offline")
+    assert bob_is(here(3_600), fresh_ns=FRESH_GOSSIP_NS) == "online"
+    assert bob_is(here(3_600), fresh_ns=FRESH_GOSSIP_NS, late_ns=1) == "missing"

@@ -105,7 +105,9 @@ class Replay:
     """All that is held, in order of time, folded name by name."""
 
     own: dict[str, tuple[int, str]] = field(default_factory=dict)
-    others: dict[str, tuple[int, str]] = field(default_factory=dict)
+    others: defaultdict[str, dict[str, tuple[int, str]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )  # the last word of each observer, whoever spoke last is last
     remarks: defaultdict[str, list[Remark]] = field(default_factory=lambda: defaultdict(list))
     signed: dict[str, Checkpoint] = field(default_factory=dict)
     ways: defaultdict[tuple[str, str], list[float]] = field(
@@ -139,16 +141,28 @@ class Replay:
         self.own[actor] = (ts, "offline" if svc == "chau" else "online")
         if svc in ("ping", "seen", "observation") and actor != target:
             is_status = told.get("type") == "status-change"
-            self.others[target] = (ts, told["online_state"].lower() if is_status else "online")
+            says = told["online_state"].lower() if is_status else "online"
+            self.others[target].pop(actor, None)
+            self.others[target][actor] = (ts, says)
 
     def online(self, name: str) -> str:
-        own, others = self.own.get(name), self.others.get(name)
+        own, others = self.own.get(name), self.agreed(name)
         if own and own[1] == "online" and NOW_NS - own[0] <= FRESH_NS:
             return "online"
         if not own and not others:
             return "unknown"
         ts, says = others if others and (not own or others[0] > own[0]) else own or (0, "")
         return "missing" if says == "online" and NOW_NS - ts > FRESH_NS else says
+
+    def agreed(self, name: str) -> tuple[int, str] | None:
+        """That it is gone only if the two who spoke last say so."""
+        words = list(self.others[name].values())
+        if words and words[-1][1] == "online":
+            return words[-1]
+        if len(words) < 2:
+            return None
+        (ts, before), (_, last) = words[-2:]
+        return ts, before if before == "online" else last
 
 
 def replayed(ledger: Ledger) -> Replay:

@@ -135,7 +135,7 @@ class Exchange:
         self._log.info("asked by MQTT, as no peer could be reached", new_events=new_events)
 
     def _is_alone(self) -> bool:
-        return not any(self._roster.is_here(peer) for peer in self._roster.all() if peer.url)
+        return not any(peer.url for peer in self._roster.here())
 
     async def _round(self) -> bool:
         """False if there is nobody to ask, or nothing to ask about."""
@@ -161,7 +161,7 @@ class Exchange:
         return True
 
     def _neighbours(self) -> list[str]:
-        here = [peer.name for peer in self._roster.all() if self._roster.is_here(peer)]
+        here = [peer.name for peer in self._roster.here()]
         names = dict.fromkeys([*self._heard.here, *here])
         return [name for name in names if self._may_be_asked(name)]
 

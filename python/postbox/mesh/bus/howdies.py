@@ -142,8 +142,7 @@ class Howdies:
     def _neighbours(self, newcomer: str, mentioned: set[str]) -> tuple[Neighbour, ...]:
         """Those that are here first, then whoever has a key here."""
         others = {newcomer, self._identity.name, *mentioned}
-        here = [peer for peer in self._roster.all() if self._roster.is_here(peer)]
-        found = {peer.name: self._neighbour(peer.name, peer) for peer in here if peer.name}
+        found = {peer.name: self._neighbour(peer.name, peer) for peer in self._roster.here()}
         for known in self._directory.all():
             found.setdefault(known.name, self._neighbour(known.name, self._roster.get(known.name)))
         wanted = [one for name, one in found.items() if name not in others and one.public_key]

@@ -3,8 +3,7 @@
 Peers that keep more events, that were up longer and that are near are preferred. The first two are
 a peer's own word and the third can be feigned in part (an answer may be delayed, not hastened), so
 that all together they make one peer at most `MOST_WEIGHT` times as likely as another: who lies
-gains no more than that. The draw is a weighted race (as a sample's, decision 0005), anew each
-time, and so not always the same few are asked.
+gains no more than that. The draw is made anew each time, and so not always the same few are asked.
 """
 
 from __future__ import annotations
@@ -23,33 +22,39 @@ NEAR_MS = 50.0
 MOST_WEIGHT = 16.0
 
 
+HEAVIEST = 4.0
+
+
 class Candidate(NamedTuple):
     """A peer with a URL that is not banned. `may_be_there`: its last word was no farewell, and it
     has not failed just now. `is_here`: it was seen or heard lately."""
 
     name: str
-    memory_mode: str
-    uptime_s: int
-    distance_ms: float | None
+    is_short: bool
     is_configured: bool
     is_here: bool
     may_be_there: bool
     is_demoted: bool
 
 
-def weight(one: Candidate) -> float:
-    """From 1/4 to 4, so that two differ by `MOST_WEIGHT` at most."""
-    days = min(max(one.uptime_s, 0), 30 * DAY_S) / DAY_S
+def weight(memory_mode: str, uptime_s: int, distance_ms: float | None) -> float:
+    """From 1/4 to `HEAVIEST`, so that two differ by `MOST_WEIGHT` at most."""
+    days = min(max(uptime_s, 0), 30 * DAY_S) / DAY_S
     uptime = 1.0 + math.log2(1 + days) / 5  # 1 to 2, for a month or more
-    distance_ms = NEAR_MS if one.distance_ms is None else max(0.0, one.distance_ms)
+    distance_ms = NEAR_MS if distance_ms is None else max(0.0, distance_ms)
     near = 0.5 + NEAR_MS / (NEAR_MS + distance_ms) / 2  # 1 next door, 1/2 far away
-    return MEMORY_WEIGHT.get(one.memory_mode, 1.0) * uptime * near
+    return MEMORY_WEIGHT.get(memory_mode, 1.0) * uptime * near
 
 
 def choose(
-    candidates: Sequence[Candidate], count: int, purpose: Purpose, draw: Callable[[], float]
+    candidates: Sequence[Candidate],
+    count: int,
+    purpose: Purpose,
+    draw: Callable[[], float],
+    weigh: Callable[[str], float],
 ) -> list[str]:
     """At most `count` names, the preferred ones first. `draw`: from 0 to 1, neither of them.
+    `weigh`: `weight` of a name, asked of those only that the draw falls on.
 
     Tiers are asked in turn, and who is in one of them only when those before it had too few: good
     peers that are here, good ones that may be, demoted ones. For all but recovery a peer must be
@@ -59,8 +64,7 @@ def choose(
     """
     chosen: list[str] = []
     for tier in _tiers(candidates, purpose):
-        lacking = count - len(chosen)
-        chosen += _drawn(tier, max(0, lacking), purpose, draw)
+        chosen += _drawn(tier, count - len(chosen), draw, weigh)
     return chosen
 
 
@@ -70,25 +74,39 @@ def _tiers(candidates: Sequence[Candidate], purpose: Purpose) -> list[list[Candi
     good = [one for one in wanted if not one.is_demoted]
     here = [one for one in good if one.is_here]
     if purpose == "refresh":
-        long = [one for one in here if one.memory_mode != "short"]
+        long = [one for one in here if not one.is_short]
         here = long or here
-    return [
+    tiers = [
         here,
         [one for one in good if not one.is_here],
         [one for one in wanted if one.is_demoted],
     ]
+    if not is_recovery:
+        return tiers
+    return [
+        [one for one in tier if one.is_configured is is_configured]
+        for tier in tiers
+        for is_configured in (True, False)
+    ]
 
 
 def _drawn(
-    tier: Sequence[Candidate], count: int, purpose: Purpose, draw: Callable[[], float]
+    tier: Sequence[Candidate],
+    count: int,
+    draw: Callable[[], float],
+    weigh: Callable[[str], float],
 ) -> list[str]:
-    """The greatest of `log(u) / weight` win: each is drawn as its weight says, without repeats."""
-    is_first = purpose == "recovery"
-    ranked = sorted(
-        (
-            (is_first and one.is_configured, math.log(draw()) / weight(one), one.name)
-            for one in tier
-        ),
-        reverse=True,
-    )
-    return [name for _, _, name in ranked[:count]]
+    """One after the other, each as likely as its weight among those that are left: any is tried,
+    and taken with the chance of its weight by the greatest. So a draw looks at a few peers, however
+    many there are."""
+    left, weights, chosen = [one.name for one in tier], dict[str, float](), list[str]()
+    while left and len(chosen) < count:
+        at = int(draw() * len(left))
+        name = left[at]
+        if name not in weights:
+            weights[name] = weigh(name)
+        if draw() * HEAVIEST < weights[name]:
+            chosen.append(name)
+            left[at] = left[-1]
+            left.pop()
+    return chosen

@@ -17,7 +17,7 @@ from postbox.mesh.calling.client import Lied
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.merging.news import News
-from postbox.mesh.peers.choosing_rules import Candidate, choose
+from postbox.mesh.peers.choosing_rules import Candidate, choose, weight
 from postbox.mesh.peers.known import Caller, Known, Origin, Purpose
 from postbox.mesh.peers.offences import Charge, charge_in, charge_of
 from postbox.mesh.peers.records import Records
@@ -59,8 +59,10 @@ class Roster:
         self._records = records
         self._log = log
         self._accusations = Rate(ACCUSATIONS_PER_MINUTE, 10)
-        self.is_online: Callable[[str], bool | None] = lambda _: None
-        """What events say of a name; None: nothing."""
+        self.are_online: Callable[[Sequence[str]], Sequence[bool]] = lambda names: (
+            [False] * len(names)
+        )
+        """Of which of these names events say that they are there."""
         self.distance_ms: Callable[[str], float | None] = lambda _: None
         """By coordinates."""
         plain = dict.fromkeys(url.rstrip("/") for url in urls)
@@ -231,14 +233,35 @@ class Roster:
     def choose(self, count: int, *, purpose: Purpose, but: Collection[str] = ()) -> list[Known]:
         """At most `count` peers with a name and a URL, the preferred ones first, never the same for
         ever. `but`: names that are not wanted."""
-        candidates = [
-            self._candidate(one)
+        asked = [
+            one
             for one in self._named.values()
-            if _may_be_chosen(one, purpose)
-            and one.name not in but
-            and self.regard(one.name) is not Regard.BANNED
+            if _may_be_chosen(one, purpose) and (not one.failures or self.may_try(one))
         ]
-        return [self._named[name] for name in choose(candidates, count, purpose, self._draw)]
+        regards = {name: self.regard(name) for name in self.accused()}
+        unwanted = {name for name, regard in regards.items() if regard is Regard.BANNED}.union(but)
+        demoted = {name for name, regard in regards.items() if regard is Regard.DEMOTED}
+        configured = {one.name for one in self.configured}
+        candidates = [
+            Candidate(
+                name := one.name,
+                one.memory_mode == "short",
+                name in configured,
+                is_there,
+                True,
+                name in demoted,
+            )
+            for one, is_there in zip(asked, self._are_there(asked), strict=True)
+            if one.name not in unwanted and (is_there or purpose == "recovery")
+        ]
+        chosen = choose(candidates, count, purpose, self._draw, self._weigh)
+        return [self._named[name] for name in chosen]
+
+    def here(self) -> list[Known]:
+        """Those with a name that are here; the configured ones first, then by name."""
+        named = [one for one in self.all() if one.name]
+        there = zip(named, self._are_there(named), strict=True)
+        return [one for one, is_there in there if is_there and self.may_try(one)]
 
     def one_in_touch(self, but: Collection[str]) -> Known | None:
         """Any peer that proved lately that it is there. Strangers ask for one: events, which it
@@ -253,8 +276,7 @@ class Roster:
 
     def is_here(self, peer: Known) -> bool:
         """In touch, or online by what events say; not while a failure is fresh."""
-        is_there = self.is_in_touch(peer) or self.is_online(peer.name) is True
-        return is_there and self.may_try(peer)
+        return self._are_there([peer])[0] and self.may_try(peer)
 
     def is_in_touch(self, peer: Known) -> bool:
         """Whether it proved lately that it is there."""
@@ -320,18 +342,21 @@ class Roster:
         if self._named.get(peer.name) is peer:
             del self._named[peer.name]
 
-    def _candidate(self, one: Known) -> Candidate:
-        distance_ms = self.distance_ms(one.name)
-        return Candidate(
-            name=one.name,
-            memory_mode=one.memory_mode,
-            uptime_s=one.uptime_s,
-            distance_ms=one.rtt_ms if distance_ms is None else distance_ms,
-            is_configured=one.origin is Origin.CONFIGURED,
-            is_here=self.is_here(one),
-            may_be_there=self.may_try(one),
-            is_demoted=self.regard(one.name) is Regard.DEMOTED,
-        )
+    def _are_there(self, peers: Sequence[Known]) -> list[bool]:
+        """In touch, or online by what events say. For all at once: a mesh has a thousand peers."""
+        latest_ns = self._world.clock.now_ns()
+        earliest_ns = latest_ns - HERE_NS
+        there = [earliest_ns < one.last_contact_ns <= latest_ns for one in peers]
+        others = [at for at, is_there in enumerate(there) if not is_there]
+        online = self.are_online([peers[at].name for at in others])
+        for at, is_online in zip(others, online, strict=True):
+            there[at] = is_online
+        return there
+
+    def _weigh(self, name: str) -> float:
+        one, distance_ms = self._named[name], self.distance_ms(name)
+        distance_ms = one.rtt_ms if distance_ms is None else distance_ms
+        return weight(one.memory_mode, one.uptime_s, distance_ms)
 
     def _draw(self) -> float:
         drawn = int.from_bytes(self._world.random.bytes(6), "big")
@@ -341,9 +366,10 @@ class Roster:
 def _may_be_chosen(peer: Known, purpose: Purpose) -> bool:
     """Where somebody proved once that it is this peer, or the operator says so. A recovery also
     tries where a peer itself says that it is; whoever else is found, `finding` calls on first."""
+    if not peer.url or peer.last_contact_ns:
+        return bool(peer.url)
     is_heard = peer.origin is Origin.HEARD and purpose == "recovery"
-    is_proved = peer.last_contact_ns > 0 or peer.origin is Origin.CONFIGURED
-    return bool(peer.url) and (is_proved or is_heard)
+    return is_heard or peer.origin is Origin.CONFIGURED
 
 
 def _continue(configured: Known, row: Known) -> None:

@@ -10,7 +10,7 @@ who is online, give clout and tell round trips. May be asked from any thread.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import fsum
 from typing import Literal, TypeAlias
 
@@ -22,7 +22,7 @@ from postbox.mesh.checkpoints.chains import Chain, chain_of
 from postbox.mesh.merging.personality_rules import Personality
 from postbox.mesh.projections.clout import clout_of
 from postbox.mesh.projections.opinions import ENOUGH_OBSERVERS, Opinion, Remark, is_past, opinion_of
-from postbox.mesh.projections.presence import Presence, others_word, own_word, presence_of
+from postbox.mesh.projections.presence import Presence, presences
 from postbox.mesh.reading import Checkpoint, Event, Observation, Ping, Unread, read_event
 from postbox.store.contract import Lane
 from postbox.world import Pool, World
@@ -34,9 +34,6 @@ _ANY_TIME_NS = 2**62
 
 Role: TypeAlias = Literal["by", "about", "any"]
 Way: TypeAlias = tuple[str, str]  # observer, target
-
-_OWN = tuple(one for one in Service if one is not Service.CHECKPOINT)
-_OTHERS = (Service.PING, Service.SEEN, Service.OBSERVATION)
 
 
 class Projections:
@@ -63,20 +60,14 @@ class Projections:
         return [name for name, _ in self._ledger.authors()]
 
     def online(self, name: str) -> Presence:
-        now_ns = self._world.clock.now_ns()
-        own = self._newest(name, "by", _OWN, now_ns)
-        others = self._newest(name, "about", _OTHERS, now_ns)
-        return presence_of(
-            None if own is None else own_word(own),
-            None if others is None else others_word(others),
-            now_ns,
-            self._fresh_ns,
-        )
+        return self.presences([name])[0]
 
-    def is_online(self, name: str) -> bool | None:
-        """None: nothing is known."""
-        presence = self.online(name)
-        return None if presence == "unknown" else presence == "online"
+    def presences(self, names: Sequence[str]) -> list[Presence]:
+        now_ns = self._world.clock.now_ns()
+        return presences(self._ledger, names, now_ns, self._fresh_ns)
+
+    def are_online(self, names: Sequence[str]) -> list[bool]:
+        return [presence == "online" for presence in self.presences(names)]
 
     def opinion(self, name: str) -> Opinion:
         now_s = self._world.clock.now_ns() // 10**9
@@ -116,12 +107,6 @@ class Projections:
         return await self._world.threads.run(Pool.READER, work)
 
     # -- what is held ---------------------------------------------------------------------------
-
-    def _newest(
-        self, name: str, role: Role, services: tuple[Service, ...], upto_ns: int
-    ) -> Event | None:
-        told = self._words(name, role, services, Standing.ATTESTED, 1, upto_ns)
-        return next(self._read(told), None)
 
     def _remarks(self, name: str, least: Standing) -> list[Remark]:
         told = self._words(name, "any", (Service.OBSERVATION,), least, MOST_REMARKS)

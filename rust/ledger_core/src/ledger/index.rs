@@ -160,6 +160,22 @@ impl Index {
         merge(walks.collect(), examined).map(|Reverse(key)| key)
     }
 
+    /// What has to do with the name in this service, newest first, no later than `upto_ns`.
+    pub fn before(
+        &self,
+        name: NameId,
+        service: Service,
+        upto_ns: i64,
+    ) -> impl Iterator<Item = &Key> {
+        let last = Key {
+            ts: upto_ns,
+            id: [0xff; 16],
+            slot: Slot::MAX,
+        };
+        let list = self.by_name.get(&(name, service)).into_iter();
+        list.flat_map(move |list| list.range(..=last).rev())
+    }
+
     /// The lists that together hold exactly what the filter lets through.
     fn lists(&self, filter: &Filter, names: &Names) -> Vec<&BTreeSet<Key>> {
         let services = filter.services.as_deref().unwrap_or(&Service::ALL);

@@ -4,7 +4,9 @@
 mod claims;
 mod cursor;
 mod index;
+mod lately;
 mod names;
+mod presence;
 mod query;
 mod rebuild;
 mod retention;
@@ -19,11 +21,13 @@ use siphasher::sip::SipHasher13;
 
 pub use cursor::{Cursor, NotACursor};
 pub use index::Filter;
+pub use lately::Lately;
+pub use presence::Presence;
 pub use query::{Legacy, MAX_ANSWER, Picked, Role, Selection, Words};
 pub use rebuild::Rebuild;
 pub use sample::Request as SampleRequest;
 
-use crate::event::{self, Event, Id, Service, Worth};
+use crate::event::{self, Event, Id, Service, Sign, Worth};
 use crate::verdict::Verdict;
 use crate::verify::Standing;
 use claims::{Claimed, Voters};
@@ -62,6 +66,7 @@ pub(crate) struct Entry {
     standing: Standing,
     is_notable: bool,
     is_restart: bool,
+    says: Sign,
     emitter: NameId,
     actor: NameId,
     target: NameId,
@@ -388,6 +393,7 @@ impl Ledger {
             is_notable: event.is_notable,
             is_restart: event.is_restart,
             claim: self.claimed(event),
+            says: event.says,
             emitter: self.names.take(&event.emitter),
             actor: self.names.take(&event.actor),
             target: self.names.take(&event.target),

@@ -231,7 +231,7 @@ impl Ledger {
         (keys, None)
     }
 
-    fn select(&self, keys: Vec<Key>, examined: &Cell<usize>) -> Selection {
+    pub(super) fn select(&self, keys: Vec<Key>, examined: &Cell<usize>) -> Selection {
         Selection {
             events: keys.into_iter().map(|key| self.pick(key.slot)).collect(),
             next_cursor: None,
