@@ -167,6 +167,39 @@ def test_who_comes_and_goes_is_told_and_unread_messages_are_counted(arrive: Arri
     expect(bob.page.locator(".note").last).to_have_text("cid left")
 
 
+def test_a_picture_that_somebody_chooses_is_seen_by_the_others(arrive: Arrive) -> None:
+    bob, ann = arrive("bob"), arrive("ann")
+    ann.begin("Lunch", "bob")
+    bob.choose("Lunch")
+    expect(bob.page.locator(".item canvas")).to_have_count(0)
+    ann.page.get_by_role("button", name="You", exact=True).click()
+    picture = {"name": "ann.png", "mimeType": "image/png", "buffer": ann.page.screenshot()}
+    ann.page.get_by_label("Your picture").set_input_files(picture)  # type: ignore[arg-type]
+    expect(bob.page.locator(".item canvas")).to_have_count(1)
+    expect(ann.page.locator(".own-face canvas")).to_have_count(1)
+
+
+def test_what_was_said_long_ago_is_fetched_when_somebody_goes_up(
+    host: Host, arrive: Arrive
+) -> None:
+    room = "11111111-0000-4000-8000-000000000000"
+    made = {"uuid": room, "conversationCreated": {"name": "Long"}}
+    said = [
+        {
+            "uuid": f"22222222-0000-4000-8000-{number:012}",
+            "sendingNewMessage": {"message": {"text": f"{number}", "conversationUuid": room}},
+        }
+        for number in range(70)
+    ]
+    host.submit("ann", [made, *said])
+    ann = arrive("ann")
+    ann.choose("Long")
+    ann.shows(*map(str, range(20, 70)))
+    ann.page.get_by_role("button", name="Earlier messages").click()
+    ann.shows(*map(str, range(70)))
+    expect(ann.page.get_by_role("button", name="Earlier messages")).to_have_count(0)
+
+
 def test_what_the_host_refuses_is_shown_and_can_be_dropped(arrive: Arrive) -> None:
     ann = arrive("ann")
     ann.begin("Ghosts", "nobody-here")

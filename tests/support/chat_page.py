@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
 from support.chromium import PATIENCE_MS, Visitor
-from support.command import postbox, ready_url, running
+from support.command import TIMEOUT_S, postbox, ready_url, running
 
 PATIENCE_AFTER_OUTAGE_MS = 4 * PATIENCE_MS
 """A device that was cut off for long tries again within a minute."""
@@ -48,6 +51,15 @@ class Host:
 
     def close(self) -> None:
         self._nodes.close()
+
+    def submit(self, user: str, events: list[dict[str, Any]]) -> None:
+        """As another device of that user does, all at once."""
+        token = self.link(user, "seed").partition("#token=")[2]
+        headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+        url, body = f"{self.url}/postbox.v1.EventService/Sync", json.dumps({"events": events})
+        request = urllib.request.Request(url, body.encode(), headers)
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            assert "eventRefused" not in answer.read().decode()
 
     def link(self, user: str, device: str = "web") -> str:
         words = ("token", "mint", "--user", user, "--device", device, "--link", "--url", self.url)

@@ -7,7 +7,7 @@ import { titleOf } from './list.js'
 import { openMenu } from './menu.js'
 import { line } from './plain.js'
 import { drawMessages, itemsOf, moveByKeys } from './talk.js'
-import { shown } from './words.js'
+import { connection, shown } from './words.js'
 
 const PAGE = 50
 const AT_END_PX = 80
@@ -107,13 +107,19 @@ export class Room {
   }
 
   #wordsAbout({ state, code, detail }, members) {
+    const { device, me } = this.#chat
     if (state === 'failed') return `Not made: ${line(detail) || code}`
-    const connected = new Set(this.#chat.device.connected())
-    const others = members.filter((member) => member.user !== this.#chat.me)
-    const here = others.filter((member) => connected.has(member.user))
-    if (others.length === 1) return here.length ? 'here now' : ''
-    const count = `${members.length} people`
-    return here.length ? `${count}, ${here.length} here now` : count
+    const connected = new Set(device.connected())
+    const others = members.filter((member) => member.user !== me)
+    const here = others.filter((member) => connected.has(member.user)).length
+    const isLost = !['live', 'connecting', 'catching up'].includes(device.status.connection)
+    return [
+      isLost ? connection(device.status).word : '',
+      others.length > 1 ? `${members.length} people` : '',
+      here ? (others.length > 1 ? `${here} here now` : 'here now') : '',
+    ]
+      .filter(Boolean)
+      .join(' · ')
   }
 
   #context(members) {
@@ -183,14 +189,17 @@ export class Room {
     return this.#limits.get(key) ?? PAGE
   }
 
+  /** From this browser, and then from the host. What one looks at stays where it is. */
   async #older() {
     const key = this.#chat.open
-    const scroll = this.#scroll
-    const fromEnd = scroll.scrollHeight - scroll.scrollTop
-    if (this.#shown.length < this.#limit(key)) await this.#chat.attemptQuietly((device) => device.older(key))
+    const fromEnd = this.#scroll.scrollHeight - this.#scroll.scrollTop
     this.#limits.set(key, this.#limit(key) + PAGE)
     await this.#chat.draw()
-    scroll.scrollTop = scroll.scrollHeight - fromEnd
+    if (this.#shown.length < this.#limit(key)) {
+      await this.#chat.attemptQuietly((device) => device.older(key))
+      await this.#chat.draw()
+    }
+    this.#scroll.scrollTop = this.#scroll.scrollHeight - fromEnd
   }
 
   #isAtEnd() {

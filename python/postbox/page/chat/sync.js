@@ -1852,25 +1852,21 @@ async function whereabouts({ tx, user }, names, { read_seq }) {
 /** The newest first: what was sent here and has not come down, then by number. */
 async function messagesBefore(look, where, before, limit) {
   const found = []
-  const add = (message) => {
-    if (message) found.push(message)
-    return found.length < limit
-  }
   if (!before || before.sender) {
-    const end = before ? before.sender.number : Infinity
-    for (const row of await pendingIn(look, where, end)) {
-      if (found.length < limit) add(await shownMessage(look, where, row, null))
+    for (const row of await pendingIn(look, where, before ? before.sender.number : Infinity)) {
+      if (found.length < limit) found.push(await shownMessage(look, where, row, null))
     }
   }
-  if (found.length < limit && where.names.uuid) {
-    const end = before?.seq || LAST
+  let end = before?.seq || LAST
+  while (where.names.uuid && found.length < limit) {
     const page = []
-    await look.tx.backwards(['message', where.names.uuid], end, (message) => page.push(message) < limit + 20)
-    for (const message of await Promise.all(page.map((each) => shownMessage(look, where, null, each)))) {
-      if (found.length < limit) add(message)
-    }
+    await look.tx.backwards(['message', where.names.uuid], end, (message) => page.push(message) < limit)
+    const shown = await Promise.all(page.map((each) => shownMessage(look, where, null, each)))
+    found.push(...shown.filter(Boolean)) // less those that the user deletes
+    if (page.length < limit) break
+    end = page.at(-1).seq
   }
-  return found
+  return found.filter(Boolean).slice(0, limit)
 }
 
 /** What is said once more under its name may be in the base since long. */
