@@ -32,6 +32,8 @@ MOST_BYTES = 150_000
 """Of a picture: the README is read on telephones, too."""
 BEGINS, ENDS = "What was proved", "They serve until you press Ctrl-C"
 SIZE: ViewportSize = {"width": 1280, "height": 800}
+GRAPH_MS = 20_000
+"""Until the graph of the page, which begins when somebody looks, is more than a few points."""
 TALK = (
     ("bob", "The boat is back in the water."),
     ("ann", "Did you find the leak?"),
@@ -169,8 +171,8 @@ def draw_page(demo: Demo, browser: Browser) -> None:
     page = browser.new_page(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
     page.set_default_timeout(PATIENCE_MS)
     page.goto(link)
-    page.get_by_text("plain").or_(page.get_by_role("heading")).first.wait_for()
-    page.wait_for_timeout(5_000)  # some points for the graph
+    page.get_by_role("heading", name="Events a second").wait_for()
+    page.wait_for_timeout(GRAPH_MS)
     page.screenshot(path=FOLDER / "page.png", animations="disabled")
     page.close()
 

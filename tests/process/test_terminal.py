@@ -92,6 +92,19 @@ def test_in_a_pipe_a_table_is_a_row_a_line_with_all_that_is_known(home: Path) ->
     assert on_terminal("trust", "list", "--home", home, columns=200) == piped.splitlines()
 
 
+def test_a_table_that_is_too_wide_keeps_what_matters_and_names_the_rest(home: Path) -> None:
+    lines = on_terminal("peers", "--home", home)
+    assert lines[0].split() == ["url", "name", "answers", "round", "trip", "pulls"]
+    assert lines[1].startswith("http://127.0.0.1:9 ")
+    assert lines[3].startswith("Where there is room, or with | cat: is a, clock, memory, trust")
+    assert on_terminal("peers", "--home", home, columns=250)[0].split()[:4] == [
+        "url",
+        "name",
+        "is",
+        "a",
+    ]
+
+
 def test_who_waits_is_told_first_or_alone(home: Path) -> None:
     listed = ("trust", "list", "--home", home)
     lines = postbox(*listed).out.splitlines()

@@ -1,4 +1,4 @@
-"""The README's pictures: all there, all used, small, and whole in themselves."""
+"""The pictures of the README and the pages: all there, all used, small, and whole in themselves."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from structure.tree import ROOT
 
 FOLDER = ROOT / "docs" / "pictures"
 MOST_BYTES = 150_000
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
 
 
-def test_the_readme_shows_every_picture_that_is_there() -> None:
-    shown = set(re.findall(r"docs/pictures/([\w.-]+)", README))
+def test_every_picture_is_shown_and_every_shown_one_is_there() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    shown = {name for text in texts for name in re.findall(r"pictures/([\w-]+\.(?:png|svg))", text)}
     assert shown == {path.name for path in FOLDER.iterdir()}, "make pictures makes them"
 
 

@@ -130,13 +130,18 @@ def _marked(text: str, mark: Mark) -> str:
     return painted(text[: mark.characters], mark.style) + text[mark.characters :]
 
 
-def print_rows(rows: Sequence[Sequence[str]], cut: Sequence[int] = ()) -> None:
+def print_rows(
+    rows: Sequence[Sequence[str]], cut: Sequence[int] = (), least: Sequence[int] = ()
+) -> None:
     """A table, its head first. Where it is wider than the terminal, the cells of the columns `cut`
-    lose their middles; if that does not do, each row is a list."""
+    lose their middles; if that does not do, the columns `least` are left, or each row is a list."""
     widths = _widths(rows)
     columns = terminal_columns()
     if columns is not None and _width(widths) > columns:
         narrow = _narrowed(widths, cut, columns)
+        if narrow is None and least:
+            _print_least(rows, cut, least)
+            return
         if narrow is None:
             _print_lists(rows)
             return
@@ -206,6 +211,16 @@ def _cut(cell: str, width: int) -> str:
         return cell
     end = (width - 1) // 2
     return f"{cell[: width - 1 - end]}…{cell[len(cell) - end :]}"
+
+
+def _print_least(rows: Sequence[Sequence[str]], cut: Sequence[int], least: Sequence[int]) -> None:
+    kept = [[row[at] for at in least] for row in rows]
+    print_rows(kept, [least.index(at) for at in cut if at in least])
+    others = ", ".join(head for at, head in enumerate(rows[0]) if at not in least)
+    for line in textwrap.wrap(
+        f"Where there is room, or with | cat: {others}", terminal_columns() or 80
+    ):
+        print(painted(line, "dim"))
 
 
 def _print_lists(rows: Sequence[Sequence[str]]) -> None:

@@ -92,7 +92,7 @@ def _told(verdict: Verdict, spoken: Spoken) -> str:
 
 def print_peers(found: Peers, now_ns: int) -> None:
     if found.peers:
-        print_rows([_PEER_HEAD, *map(row, found.peers)])
+        print_rows([_PEER_HEAD, *map(row, found.peers)], cut=(0,), least=_PEER_LEAST)
     else:
         print("this node asks nobody: postbox serve --peer URL, or mesh.peers in config.toml")
     for peer in found.peers:
@@ -112,7 +112,8 @@ def _print_others(others: Sequence[Other], now_ns: int) -> None:
     placed = [one for one in others if one.url]
     if placed:
         print("\nWho else is in the mesh")
-        print_rows([_OTHER_HEAD, *[_other(one, now_ns) for one in placed]], cut=(1,))
+        rows = [_OTHER_HEAD, *[_other(one, now_ns) for one in placed]]
+        print_rows(rows, cut=(1,), least=_OTHER_LEAST)
     for one in placed:
         if one.error:
             print_text(printable(one.error), f"  {one.name}: ", "    ")
@@ -134,6 +135,10 @@ _PEER_HEAD = (
     "pulls",
     "new events",
 )
+_PEER_LEAST = tuple(
+    _PEER_HEAD.index(head) for head in ("url", "name", "answers", "round trip", "pulls")
+)
+"""For whom a screen of 80 columns has room."""
 _OTHER_HEAD = (
     "name",
     "url",
@@ -144,6 +149,9 @@ _OTHER_HEAD = (
     "last contact",
     "trust",
     "key from",
+)
+_OTHER_LEAST = tuple(
+    _OTHER_HEAD.index(head) for head in ("name", "url", "state", "last contact", "trust")
 )
 
 
