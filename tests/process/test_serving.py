@@ -77,11 +77,11 @@ def test_a_stranger_waits_until_the_operator_lets_it_in(tmp_path: Path, history:
         assert list(waits) == ["name", "public_key", "id", "address", "since"]
         assert (waits["name"], waits["public_key"]) == (me["name"], me["public_key"])
         assert waits["name"] in postbox("trust", "list", "--home", server).out
-        assert postbox("peers", "--home", server).out.splitlines() == [
-            "this node asks nobody: postbox serve --peer URL, or mesh.peers in config.toml",
-            "",
-            "Who waits to be let in: 1 (postbox trust list)",
-        ]
+        asks, *_, waits_line = postbox("peers", "--home", server).out.splitlines()
+        assert (
+            asks == "this node asks nobody: postbox serve --peer URL, or mesh.peers in config.toml"
+        )
+        assert waits_line == "Who waits to be let in: 1 (postbox trust list)"
         refused = told("trust", "refuse", me["name"], "--home", server)
         assert refused == {"dropped": 1, "refused": 0}
         assert told("trust", "list", "--home", server)["waiting"] == []
@@ -89,10 +89,10 @@ def test_a_stranger_waits_until_the_operator_lets_it_in(tmp_path: Path, history:
         assert postbox(*sync).code == 1  # introduces itself again
         assert told("trust", "add", me["name"], "--home", server)["believed"] == 1
         assert told(*sync)["imported"] == 500
-        asked = postbox("peers", "--home", server).out.splitlines()
-        assert asked[2] == "Who asked this node"
-        assert asked[4].startswith(me["name"])
-        assert len(asked) == 5
+        told_of = postbox("peers", "--home", server).out.splitlines()
+        asked = told_of[told_of.index("Who asked this node") :]
+        assert asked[2].startswith(me["name"])
+        assert len(asked) == 3
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
