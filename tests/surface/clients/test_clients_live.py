@@ -272,8 +272,25 @@ async def test_who_comes_into_a_conversation_is_told_who_of_it_is_connected(
             await trio.sleep(SOON_S)
             (frame,) = heard(his, "userIsConnected")
             assert value_of(frame).userUuid == uuid(ann)
-            await trio.sleep(RENEW_S)
-            assert value_of(heard(hers, "userIsConnected")[-1]).userUuid == uuid(bob)
+            (frame,) = heard(hers, "userIsConnected")
+            assert value_of(frame).userUuid == uuid(bob), "at once, and not with the next lease"
+
+
+@simulated
+async def test_who_is_in_a_new_conversation_is_told_at_once_who_of_it_is_connected(
+    world: World, tmp_path: Path
+) -> None:
+    async with door_at(tmp_path, world) as door:
+        ann, bob = door.device("ann"), door.device("bob")
+        await ann.sync()
+        await bob.sync()
+        async with caught_up(ann, bob) as (hers, his):
+            await trio.sleep(SOON_S)
+            await conversation(ann, bob)
+            await trio.sleep(SOON_S)
+            for stream, other in ((hers, bob), (his, ann)):
+                (frame,) = heard(stream, "userIsConnected")
+                assert value_of(frame).userUuid == uuid(other)
 
 
 def delivered(stream: Stream) -> list[tuple[str, int]]:

@@ -155,10 +155,17 @@ class Transitory:
             conversation = conversation_of(stream)
             for entry in entries:
                 if entry.kind == Kind.MEMBERSHIP:
-                    self._presence.moved(stream[2:])
+                    self._moved(stream[2:])
                 elif entry.kind == Kind.NEW_MESSAGE and conversation is not None:
                     author = author_of(entry.author)
                     self._typists.wrote(stream, conversation, author.user, author.device)
+
+    def _moved(self, user: bytes) -> None:
+        """Into or out of a conversation: whoever it has to do with now is told that it is here."""
+        self._presence.moved(user)
+        if self._presence.left_ms(user, self._clock.elapsed_s()):
+            self._came[user] = None
+            self._has_work.set()
 
     # -- the rounds -------------------------------------------------------------------------------
 
