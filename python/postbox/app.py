@@ -39,6 +39,7 @@ from postbox.log.disk_use import DiskUse
 from postbox.log.retries import Retries
 from postbox.logs import get
 from postbox.mesh.background.keeping import PULLS
+from postbox.mesh.background.loops import run_loops
 from postbox.mesh.checkpoints import listing
 from postbox.mesh.coordinates import telling
 from postbox.mesh.ledger import RETENTION
@@ -243,7 +244,7 @@ class _Serving:
         async with trio.open_nursery() as loops:
             loops.start_soon(disk_use.watch)
             loops.start_soon(hosts.figures.keep)
-            loops.start_soon(mesh.saver.run)
+            loops.start_soon(run_loops, {"saving": mesh.saver.run})
             front.open(app)
             loops.start_soon(node.leases.hold, PULLS, mesh.keep_up)
             loops.start_soon(node.leases.hold, SENDERS, hosts.run)

@@ -38,6 +38,10 @@ class Stopped(Fault):
     """The writer is not running any more; whether the draft was committed is not known."""
 
 
+OUR_LOG = (Full, Unavailable, Stopped)
+"""Ours cannot take what somebody gives us just now: who gives it has no part in that."""
+
+
 class HomeInUse(Fault):
     """Another process has this home open."""
 

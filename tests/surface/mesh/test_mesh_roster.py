@@ -11,7 +11,7 @@ import pytest
 import trio
 from msgspec import structs
 
-from postbox.errors import Fault
+from postbox.errors import Fault, Full, Stopped, Unavailable
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.calling.pull import EndlessPages
 from postbox.mesh.door import Mesh
@@ -95,6 +95,21 @@ async def test_peers_are_found_in_a_log_that_came_without_them(town: Town) -> No
     async with door(town) as (node, mesh):
         assert (mesh.peers.get("bob"), mesh.peers.get("cat")) == found, "nothing had been saved"
         assert mesh.peers.get("ann") is None, "it is no peer of its own"
+
+
+@in_town
+@pytest.mark.parametrize("zone", ["\0", "eth0", 5_000 * "x"], ids=["nul", "word", "long"])
+async def test_a_peer_cannot_say_that_it_is_where_no_row_can_hold_it(town: Town, zone: str) -> None:
+    """Behind `%` in an address of IPv6 stands what one likes; a row with a NUL is refused."""
+    async with door(town) as (node, mesh):
+        await believe(node, BOB)
+        assert (await take(node, [hello(BOB, f"fd7a:115c:a1e0::7%{zone}", 1)], PEER)).imported == 1
+        bob = mesh.peers.get("bob")
+        assert bob is not None
+        assert (bob.url, bob.own_url, bob.origin) == ("", "", Origin.HEARD)
+        await mesh.saver.save()
+    async with door(town) as (_, mesh):
+        assert names(mesh.peers) == ["bob"]
 
 
 @in_town
@@ -266,6 +281,22 @@ async def test_the_roster_is_bounded_and_forgets_who_is_only_told_of(
             roster.told(f"told{number}")
             await trio.sleep(1)
         assert names(roster) == ["configured", "heard", "met", "old", "told99"]
+
+
+@in_town
+@pytest.mark.parametrize("fault", [Unavailable("away"), Full("full"), Stopped("stopped")], ids=str)
+async def test_a_peer_has_no_part_in_what_our_own_log_cannot_take(town: Town, fault: Fault) -> None:
+    async with door(town) as (_, mesh):
+        roster = mesh.peers
+        roster.told("bob", URL)
+        bob = roster.get("bob")
+        assert bob is not None
+        roster.succeeded(bob)
+        for _ in range(10):
+            await roster.failed(bob, fault)
+        assert (bob.failures, bob.failed_ns, bob.last_error) == (0, 0, str(fault))
+        assert roster.is_here(bob)
+        assert roster.choose(1, purpose="gossip") == [bob]
 
 
 # -- who is chosen --------------------------------------------------------------------------------

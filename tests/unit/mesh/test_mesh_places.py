@@ -28,7 +28,12 @@ AT_HOME = Reach(DEFAULT_NETWORKS, loopback=True)
         ("bob.example", ""),
         ("0x7f000001", ""),
         ("100.64.0.7\r\nx", ""),
+        ("FD7A:115c:a1e0:0:0::7", "http://[fd7a:115c:a1e0::7]:7433"),
+        ("fd7a:115c:a1e0::7%eth0", ""),
+        ("fd7a:115c:a1e0::7%\0", ""),
+        ("fd7a:115c:a1e0::7%" + 5_000 * "x", ""),
     ],
+    ids=lambda text: ascii(text[:30]),
 )
 def test_an_address_in_a_hey_there_is_called_only_inside_the_networks(
     mesh_ip: str, url: str

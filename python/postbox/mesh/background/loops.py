@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import trio
 
+from postbox.errors import OUR_LOG, in_one_line, leaves
 from postbox.logs import get, limited
 
 Loop: TypeAlias = Callable[[], Awaitable[None]]
@@ -18,7 +19,8 @@ PAUSE_S = 10.0
 
 async def run_loops(loops: Mapping[str, Loop]) -> None:
     """Until they are all over, or this is cancelled. `loops`: by the names that the log calls them.
-    One that raises is told of in the log, with what it raised, and begins again."""
+    One that raises is told of in the log, with what it raised, and begins again. A database that is
+    away, or a full disk, is no bug: it is named, and that is all."""
     async with trio.open_nursery() as nursery:
         for name, loop in loops.items():
             nursery.start_soon(partial(_run, name, loop), name=name)
@@ -29,8 +31,12 @@ async def _run(name: str, loop: Loop) -> None:
     while True:
         try:
             await loop()
-        except Exception:
-            log.exception("a loop of the mesh failed: it begins again", after_s=PAUSE_S)
+        except Exception as error:
+            faults = leaves(error)
+            if all(isinstance(one, OUR_LOG) for one in faults):
+                log.warning("the mesh waits for the log", error=in_one_line(faults))
+            else:
+                log.exception("a loop of the mesh failed: it begins again", after_s=PAUSE_S)
             await trio.sleep(PAUSE_S)
         else:
             return

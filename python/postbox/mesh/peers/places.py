@@ -23,9 +23,9 @@ MAX_URL = 300
 def place_of(mesh_ip: str, reach: Reach) -> str:
     """The URL of a node at an address as nara writes it; "" for none that may be called."""
     address = _address(mesh_ip)
-    if address is None or reach.refusal(mesh_ip, is_tls=False) is not None:
+    if address is None or reach.refusal(str(address), is_tls=False) is not None:
         return ""
-    return f"http://{f'[{mesh_ip}]' if address.version == 6 else mesh_ip}:{NARA_PORT}"
+    return f"http://{f'[{address}]' if address.version == 6 else address}:{NARA_PORT}"
 
 
 def place_told(url: str, reach: Reach, caller: str | None = None) -> str:
@@ -78,7 +78,9 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for one with a zone, too: that may be any text of any length, and means something on the
+    machine alone that says it."""
     try:
-        return ipaddress.ip_address(text)
+        return None if "%" in text else ipaddress.ip_address(text)
     except ValueError:
         return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from postbox.errors import Fault
+from postbox.errors import OUR_LOG, Fault
 from postbox.event import is_name
 from postbox.log.admission import Admission
 from postbox.mesh.calling.client import Lied
@@ -153,10 +153,13 @@ class Roster:
         peer.cursor_ns = max(peer.cursor_ns, min(until_ns, self._world.clock.now_ns()))
 
     async def failed(self, peer: Known, fault: Fault) -> None:
-        """An exchange came to no end, or to a bad one, which may be held against the peer."""
+        """An exchange came to no end, or to a bad one, which may be held against the peer; not
+        where it was our own log that failed."""
+        peer.last_error = str(fault)
+        if isinstance(fault, OUR_LOG):
+            return
         peer.failed_ns = now_ns = self._world.clock.now_ns()
         peer.failures += 1
-        peer.last_error = str(fault)
         if isinstance(fault, Lied):  # which it has signed
             self.proved(peer)
         answered_before = peer.is_proved and 0 <= now_ns - peer.met_ns < ANSWERED_NS
