@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from browser.conftest import Serve, Visit
 from support.chromium import LOOKS, PATIENCE_MS, Visitor, barriers, look, overflows
-from support.command import postbox, told
+from support.command import postbox, served, told
 from support.mesh import HISTORY
 from support.mosquitto import free_port
 
@@ -113,9 +113,7 @@ def _look_at_events(page: Page) -> None:
     page.get_by_label("By", exact=True).fill("")
 
 
-def test_a_link_lets_one_browser_in_and_the_page_says_when_the_node_is_away(
-    serve: Serve, visitor: Visit, history: Path, tmp_path: Path
-) -> None:
+def test_a_link_lets_one_browser_in(serve: Serve, visitor: Visit, history: Path) -> None:
     url = serve(history)
     link = told("open", "--home", history)["url"]
     first, second = visitor(), visitor()
@@ -134,7 +132,23 @@ def test_a_link_lets_one_browser_in_and_the_page_says_when_the_node_is_away(
         assert barriers(late) == []
         assert not overflows(late)
     page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_role("heading")).to_have_text("This is a postbox node")
+    expect(page.locator("h1")).to_have_text("This is a postbox node")
+
+
+def test_a_node_that_stops_and_starts_again_is_missed_and_asks_for_a_new_link(
+    visitor: Visit, history: Path
+) -> None:
+    port, somebody = free_port(), visitor()
+    with served(history, port=port):  # stops at once, though somebody looks
+        page = enter(somebody, history)
+        expect(page.locator("#rate-in")).not_to_have_text("–")
+        expect(page.locator("#lost")).to_be_hidden()
+    expect(page.get_by_role("alert")).to_contain_text("The node does not answer")
+    with served(history, port=port):
+        expect(page.locator("h1")).to_have_text("This is a postbox node")
+    # That it cannot be reached is what a browser complains of, in several ways.
+    assert [one for one in somebody.complaints if "Policy" in one] == []
+    somebody.complaints.clear()
 
 
 def test_what_the_page_may_do_it_does_when_the_configuration_lets_it(

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from hypercorn.typing import ASGIFramework
 
 from postbox.admin.command import Desk, Serving
+from postbox.clients.door import Clients
 from postbox.mesh.door import Mesh
 from postbox.metrics import Metrics
 from postbox.net.addresses import Reach
@@ -32,6 +33,7 @@ class Browser:
     site: Site
     sessions: Sessions
     mesh: Mesh
+    clients: Clients
     cookie: str = ""
     origin: str = ORIGIN
     host: str = HOST
@@ -77,4 +79,4 @@ async def page_of(
         desk = Desk(node, serving)
         gathering = Gathering(desk, serving, Metrics())
         site = Site(desk, gathering, sessions, reach, actions=actions)
-        yield Browser(site, sessions, mesh)
+        yield Browser(site, sessions, mesh, clients)

@@ -97,7 +97,7 @@ class Site:
             else:
                 await discard_body(receive)
                 self._require_get(request)
-                if request.path == STREAM:
+                if (request.method, request.path) == ("GET", STREAM):
                     await self._stream(request, receive, send)
                     return
                 reply = await self._get(request)

@@ -49,7 +49,7 @@ async def test_a_link_lets_one_browser_in_until_it_logs_out(browser: Browser) ->
     assert "; HttpOnly; SameSite=Strict" in cookie
     assert "Secure" not in cookie
     assert ANN.name.encode() in (await browser.ask("/")).body
-    again = Browser(browser.site, browser.sessions, browser.mesh)
+    again = Browser(browser.site, browser.sessions, browser.mesh, browser.clients)
     assert (await again.log_in(link)).status == 403
     assert b"postbox open" in (await again.ask("/")).body
     assert (await browser.post("/page/logout")).status == 303

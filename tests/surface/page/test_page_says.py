@@ -12,6 +12,8 @@ import pytest
 
 from postbox.admin.command import Desk
 from postbox.admin.recent import STRETCH, Asked, recent
+from postbox.clients.ids import device_id, user_id
+from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Register
 from postbox.mesh.peers.known import Contact
 from postbox.mesh.peers.rules import PeerRules, Sentence
 from postbox.node import Node
@@ -181,3 +183,26 @@ async def test_what_cannot_be_done_is_said(node: Node) -> None:
         ):
             answer = await browser.post(f"/page/act/{act}", **form)
             assert (answer.status, words in unescape(answer.body.decode())) == (status, True), act
+
+
+# -- devices ------------------------------------------------------------------------------------
+
+
+async def test_a_device_is_live_or_catching_up_or_away(node: Node, browser: Browser) -> None:
+    drafts = [
+        DeviceDraft(node.world.new_id(), "ann", name, Register(NOW_NS // 10**6))
+        for name in ("phone", "pad", "old")
+    ]
+    await node.admission.submit(DeviceRules(), drafts)
+    clients = browser.clients
+    with (
+        clients.streams.one(device_id(user_id("ann"), "phone"), 2**62) as phone,
+        clients.streams.one(device_id(user_id("ann"), "pad"), 2**62) as pad,
+    ):
+        phone.reached(node.tail.head, is_live=True)
+        pad.reached(node.tail.head - 2, is_live=False)
+        page = await shown(browser)
+    assert "live, has everything" in page
+    assert "catching up: 2 positions behind" in page
+    assert '<span class="state away">away</span>' in page
+    assert "<b>2</b><span>devices listening</span>" in page
