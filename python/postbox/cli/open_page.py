@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 from postbox.admin.command import Nothing
 from postbox.admin.page import OPEN_PAGE
 from postbox.admin.words import span
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
-from postbox.cli.output import print_json
+from postbox.cli.output import note, print_json
 
 
 def open_(*, common: Common | None = None) -> int:
@@ -25,7 +23,7 @@ def open_(*, common: Common | None = None) -> int:
         else:
             print(opened.url)
             good = f"good once, within {span(opened.good_s)}"
-            print(f"postbox: open it in a browser; {good}", file=sys.stderr)
+            note(f"open it in a browser; {good}")
         return 0
 
     return run(verb, as_json=options.json)

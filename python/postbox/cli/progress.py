@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from postbox.cli.output import console, is_live
+from postbox.cli.output import console, events, is_live
 from postbox.world import Clock
 
 LINE_EVERY_S = 0.5
@@ -53,16 +53,16 @@ def _bar(what: str) -> Iterator[Show]:
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[count]:,} events"),
+        TextColumn("{task.fields[counted]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console(sys.stderr)) as bar:
-        task = bar.add_task(what, total=None, count=0)
+        task = bar.add_task(what, total=None, counted=events(0))
 
         def show(count: int, share: float | None = None) -> None:
             if share is None:
-                bar.update(task, count=count)
+                bar.update(task, counted=events(count))
             else:
-                bar.update(task, count=count, total=1.0, completed=share)
+                bar.update(task, counted=events(count), total=1.0, completed=share)
 
         yield show

@@ -112,7 +112,8 @@ def _folder(keep: bool) -> Iterator[Path]:
         yield folder
     finally:
         if keep:
-            say(f"\nHomes, logs and events are in {folder}: cd there to repeat any command.")
+            say("\nHomes, logs and events stay; cd there to repeat any command:")
+            say(f"  {folder}")
         else:
             shutil.rmtree(folder)
             say("\nThe homes of the demo are gone; with --keep they stay.")
