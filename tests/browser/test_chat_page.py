@@ -200,16 +200,51 @@ def test_what_was_said_long_ago_is_fetched_when_somebody_goes_up(
     expect(ann.page.get_by_role("button", name="Earlier messages")).to_have_count(0)
 
 
-def test_what_the_host_refuses_is_shown_and_can_be_dropped(arrive: Arrive) -> None:
+def test_what_the_host_refuses_is_shown_and_is_tried_again_or_dropped(arrive: Arrive) -> None:
     ann = arrive("ann")
-    ann.begin("Ghosts", "nobody-here")
-    ann.write("Is anybody there?")
+    ann.begin("Too early", "cid")
+    ann.write("Are you there?")
     expect(ann.page.locator(".item .problem")).to_contain_text("Not made")
-    expect(ann.said("Is anybody there?").locator(".state")).to_contain_text("Not sent")
+    expect(ann.said("Are you there?").locator(".state")).to_contain_text("Not sent")
+    cid = arrive("cid")
+    waits = ann.page.locator(".queue li")
     ann.page.get_by_role("button", name="What waits").click()
-    ann.page.locator(".queue li", has_text="Ghosts").get_by_role("button", name="Drop it").click()
-    expect(ann.page.locator(".queue li")).to_have_count(0)
-    expect(ann.page.locator(".item")).to_have_count(0)
+    waits.filter(has_text="Too early").get_by_role("button", name="Try again").click()
+    expect(waits).to_have_count(0)
+    ann.page.get_by_role("button", name="Close").click()
+    cid.choose("Too early")
+    cid.shows("Are you there?")
+    ann.shows("Are you there?")
+
+    ann.begin("Ghosts", "nobody-here")
+    expect(ann.page.locator(".item .problem")).to_contain_text("Not made")
+    ann.page.get_by_role("button", name="What waits").click()
+    waits.filter(has_text="Ghosts").get_by_role("button", name="Drop it").click()
+    expect(waits).to_have_count(0)
+    expect(ann.page.locator(".item")).to_have_count(1)
+
+
+def test_one_link_in_two_browsers_is_live_in_one_of_them_and_says_so_in_the_other(
+    host: Host, visitor: Visit, arrive: Arrive
+) -> None:
+    first = arrive("ann")
+    at = visitor()
+    second = Person(at, at.open(host.link("ann")))
+    stopped = first_that_shows("[data-connection=displaced]", first, second)
+    expect(stopped.page.locator(".banner")).to_contain_text("open in another browser")
+    stopped.page.get_by_role("button", name="Use this one").click()
+    stopped.wait_live()
+    second.forgive_the_network()
+
+
+def first_that_shows(selector: str, *people: Person) -> Person:
+    """Which of them it is nobody knows before."""
+    for _ in range(40):
+        for person in people:
+            if person.page.locator(selector).count():
+                return person
+            person.page.wait_for_timeout(500)
+    raise AssertionError(f"none of them shows {selector}")
 
 
 HOSTILE = (
