@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from support.chat_page import Host
 from support.chromium import Visitor, chromium
 from support.command import served
 
@@ -49,3 +50,12 @@ def serve() -> Iterator[Serve]:
             return nodes.enter_context(served(home, *words, port=port))
 
         yield start
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """A node that a test may kill and start again at the same place."""
+    host = Host(tmp_path / "home")
+    host.start()
+    yield host
+    host.close()

@@ -17,14 +17,6 @@ Arrive = Callable[..., Person]
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path / "home")
-    host.start()
-    yield host
-    host.close()
-
-
-@pytest.fixture
 def arrive(host: Host, visitor: Visit) -> Iterator[Arrive]:
     """`arrive("ann")`: somebody opens the operator's link in a browser of their own."""
     people: list[Person] = []

@@ -3,11 +3,9 @@ is told by a snapshot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import pytest
 from playwright.sync_api import Page
 
 from browser.conftest import Visit
@@ -32,14 +30,6 @@ KNOWN = """async () => {
   device.close()
   return found
 }"""
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path / "home")
-    host.start()
-    yield host
-    host.close()
 
 
 class Doings:
