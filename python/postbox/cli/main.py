@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 app = App(
     name="postbox",
@@ -17,58 +17,82 @@ app = App(
     result_action="return_value",
     help_format="plaintext",  # of the list of verbs: Markdown is loaded for a verb's own page alone
 )
-trust = App(name="trust", help="Whose signatures are believed, and with which keys.")
-keys = App(name="keys", help="This node's own keys.")
-hosts = App(name="hosts", help="Which hosts may post here, and how they prove who they are.")
-token = App(name="token", help="How a user's device signs in here.")
-devices = App(name="devices", help="The devices of this host's users.")
-peers = App(name="peers", help="The mesh's nodes, and how well they are thought of.")
+NODE = Group.create_ordered("A node")
+EVENTS = Group.create_ordered("Its events")
+MESH = Group.create_ordered("The mesh")
+HOSTS = Group.create_ordered("Other hosts")
+USERS = Group.create_ordered("Users")
+OPTIONS = Group.create_ordered("Options")
+
+peers = App(name="peers", group=MESH, help="The mesh's nodes, and how well they are thought of.")
+trust = App(name="trust", group=MESH, help="Whose signatures are believed, and with which keys.")
+keys = App(name="keys", group=MESH, help="This node's own keys.")
+hosts = App(
+    name="hosts", group=HOSTS, help="Which hosts may post here, and how they prove who they are."
+)
+token = App(name="token", group=USERS, help="How a user's device signs in here.")
+devices = App(name="devices", group=USERS, help="The devices of this host's users.")
 LISTED = (["devices"], ["peers"])
 """What alone, or with options, lists."""
 
-app.command("postbox.cli.serve:serve", help="Run a node.")
-app.command("postbox.cli.import_file:import_", name="import", help="Take in a file of events.")
-app.command("postbox.cli.export:export", help="Write all events to a file, one a line.")
-app.command("postbox.cli.sync:sync", help="Pull events from a peer, once.")
-app.command("postbox.cli.status:status", help="What this node holds.")
-app.command("postbox.cli.open_page:open_", name="open", help="A link to the operator's page.")
-app.command("postbox.cli.doctor:doctor", help="Look for the usual mistakes.")
-app.command("postbox.cli.verify:verify", help="Check every stored event again.")
-app.command("postbox.cli.backup:backup", help="Write all that this node has to a file.")
-app.command("postbox.cli.restore:restore", help="Make a node of a backup.")
-app.command("postbox.cli.post:post", help="Post events to another host.")
-app.command("postbox.cli.links:links", help="How it stands with each other host.")
-app.command("postbox.cli.inbox:inbox", help="What other hosts have sent.")
-app.command("postbox.cli.dead:dead", help="Events that were given up.")
-app.command("postbox.cli.dead:retry", help="Try again what was given up, or waits.")
-app.command("postbox.cli.config:config", help="What the configuration says.")
-app.command("postbox.cli.bench.command:bench", help="Measure this machine on a made history.")
-app.command("postbox.cli.chat:chat", help="Chat in this terminal.")
-app.command("postbox.cli.demo:demo", help="Show it all, on a history made for it.")
-app.command("postbox.cli.completion:completion", help="Let your shell complete what you type.")
+app.command("postbox.cli.demo:demo", group=NODE, help="Show it all, on a history made for it.")
+app.command("postbox.cli.serve:serve", group=NODE, help="Run a node.")
+app.command(
+    "postbox.cli.open_page:open_", name="open", group=NODE, help="A link to the operator's page."
+)
+app.command("postbox.cli.status:status", group=NODE, help="What this node holds.")
+app.command("postbox.cli.doctor:doctor", group=NODE, help="Look for the usual mistakes.")
+app.command("postbox.cli.config:config", group=NODE, help="What the configuration says.")
+app.command("postbox.cli.backup:backup", group=NODE, help="Write all that this node has to a file.")
+app.command("postbox.cli.restore:restore", group=NODE, help="Make a node of a backup.")
+app.command(
+    "postbox.cli.completion:completion", group=NODE, help="Let your shell complete what you type."
+)
+app.command(
+    "postbox.cli.bench.command:bench", group=NODE, help="Measure this machine on a made history."
+)
+
+app.command(
+    "postbox.cli.import_file:import_", name="import", group=EVENTS, help="Take in a file of events."
+)
+app.command(
+    "postbox.cli.export:export", group=EVENTS, help="Write all events to a file, one a line."
+)
+app.command("postbox.cli.sync:sync", group=EVENTS, help="Pull events from a peer, once.")
+app.command("postbox.cli.verify:verify", group=EVENTS, help="Check every stored event again.")
+
+app.command(peers)
+peers.command("postbox.cli.peers:list_", name="list", help="Whom this node asks, knows, answers.")
+peers.command("postbox.cli.peers:ban", help="Neither ask nor answer a peer.")
+peers.command("postbox.cli.peers:forgive", help="Hold nothing against a peer any more.")
+app.command(trust)
 trust.command("postbox.cli.trust:add", help="Believe a key. A former one still counts.")
 trust.command("postbox.cli.trust:refuse", help="Let a name that waits wait no more.")
 trust.command("postbox.cli.trust:import_", name="import", help="Believe a list of keys.")
 trust.command("postbox.cli.trust:list_", name="list", help="Who is known, and who waits.")
+app.command(keys)
 keys.command("postbox.cli.keys:show", help="Name, public key and id, for the peers' `trust add`.")
+keys.command("postbox.cli.keys:rotate", help="Change the key by which other hosts know this one.")
+
+app.command("postbox.cli.post:post", group=HOSTS, help="Post events to another host.")
+app.command("postbox.cli.links:links", group=HOSTS, help="How it stands with each other host.")
+app.command("postbox.cli.inbox:inbox", group=HOSTS, help="What other hosts have sent.")
+app.command("postbox.cli.dead:dead", group=HOSTS, help="Events that were given up.")
+app.command("postbox.cli.dead:retry", group=HOSTS, help="Try again what was given up, or waits.")
+app.command(hosts)
 hosts.command("postbox.cli.hosts:list_", name="list", help="Who may post here, and who did.")
 hosts.command("postbox.cli.hosts:allow", help="Let a host post here.")
 hosts.command("postbox.cli.hosts:block", help="Take nothing from a host.")
 hosts.command("postbox.cli.hosts:set_", name="set", help="How a host proves who it is.")
 hosts.command("postbox.cli.hosts:forget", help="Take back what was said of a host.")
-keys.command("postbox.cli.keys:rotate", help="Change the key by which other hosts know this one.")
-app.command(trust)
-app.command(keys)
+
+app.command("postbox.cli.chat:chat", group=USERS, help="Chat in this terminal.")
+app.command(token)
 token.command("postbox.cli.token:mint", help="Make a token for a user's device.")
-peers.command("postbox.cli.peers:list_", name="list", help="Whom this node asks, knows, answers.")
-peers.command("postbox.cli.peers:ban", help="Neither ask nor answer a peer.")
-peers.command("postbox.cli.peers:forgive", help="Hold nothing against a peer any more.")
+app.command(devices)
 devices.command("postbox.cli.devices:list_", name="list", help="Who has which, and since when.")
 devices.command("postbox.cli.devices:revoke", help="Shut out a device, or all of a user's.")
-app.command(hosts)
-app.command(token)
-app.command(devices)
-app.command(peers)
+app["--help"].group = app["--version"].group = (OPTIONS,)
 
 WITH_VALUE = ("--home", "--memory", "--store")
 OF_EVERY_VERB = (*WITH_VALUE, "--json", "--traceback")
@@ -84,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     _open_closed_streams()
     given = sys.argv[1:] if arguments is None else arguments
     if any(not word.startswith("-") for word in given):
-        app.help_format = "markdown"
+        app.help_format, app.help_epilogue = "markdown", ""
     try:
         code = app(listing(verb_first(given)), exit_on_error=False, print_error=False)
         sys.stdout.flush()

@@ -53,7 +53,7 @@ def demo(
         started_s = world.clock.elapsed_s()
         with _folder(keep) as folder:
             code = await until_told(partial(play, world, folder, memory), keep)
-        if code <= 1:
+        if code <= 1 and not keep:  # then it is as long as somebody looked
             say(f"All of it took {world.clock.elapsed_s() - started_s:.0f} s.")
         if code == 0:
             say(f"Now try: {_called()} serve --home ~/postbox/ann --loopback")
