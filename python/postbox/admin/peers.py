@@ -169,7 +169,7 @@ def _seen(desk: Desk, mesh: Mesh, link: Known, met: Met | None, error: str) -> S
         rejected=link.rejected,
         failed_ns=link.failed_ns,
         next_ns=link.next_ns,
-        state=state_of(mesh, link) if name else "unknown",
+        state=_state(mesh, link) if name else "unknown",
         trust=_trust(desk, name),
         key_from=_key_from(desk, name),
     )
@@ -194,7 +194,7 @@ def _other(desk: Desk, mesh: Mesh, one: Known, origin: str) -> Other:
         version=one.version,
         memory_mode=one.memory_mode,
         uptime_s=one.uptime_s,
-        state=state_of(mesh, one),
+        state=_state(mesh, one),
         rtt_ms=one.rtt_ms,
         last_contact_ns=one.last_contact_ns,
         known=desk.node.directory.key_of(one.name) is not None,
@@ -209,7 +209,7 @@ def _key_from(desk: Desk, name: str) -> str:
     return "" if known is None else str(known.source)
 
 
-def state_of(mesh: Mesh, one: Known) -> str:
+def _state(mesh: Mesh, one: Known) -> str:
     """By contact, else by what events say."""
     in_touch = mesh.peers.is_in_touch(one) and not one.failures
     return "online" if in_touch else mesh.knowledge.projections.online(one.name)

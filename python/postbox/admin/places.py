@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from postbox.admin.peers import state_of
+from postbox.mesh.coordinates.coordinates import Coordinates
 from postbox.mesh.door import Mesh
-from postbox.mesh.peers.known import Known
 
 
 class Placed(NamedTuple):
@@ -21,16 +20,14 @@ class Placed(NamedTuple):
     rtt_ms: float | None
 
 
-def places(mesh: Mesh, peers: Sequence[Known]) -> list[Placed]:
-    """Of the peers that have a name, by name."""
-    return sorted(_placed(mesh, one) for one in peers if one.name)
+def places(mesh: Mesh, states: Mapping[str, str]) -> list[Placed]:
+    """Of these peers, by name. `states`: as `postbox peers` has them."""
+    return [_placed(mesh.coordinates, name, states[name]) for name in sorted(states)]
 
 
-def _placed(mesh: Mesh, peer: Known) -> Placed:
-    coordinates = mesh.coordinates
-    own, place = coordinates.own, coordinates.place_of(peer.name)
-    state = state_of(mesh, peer)
-    distance_ms = coordinates.distance_ms(peer.name)
+def _placed(coordinates: Coordinates, name: str, state: str) -> Placed:
+    own, place = coordinates.own, coordinates.place_of(name)
+    distance_ms = coordinates.distance_ms(name)
     if place is None:
-        return Placed(peer.name, state, None, None, distance_ms)
-    return Placed(peer.name, state, place.x - own.x, place.y - own.y, distance_ms)
+        return Placed(name, state, None, None, distance_ms)
+    return Placed(name, state, place.x - own.x, place.y - own.y, distance_ms)

@@ -85,6 +85,9 @@ class Gathering:
         desk, mesh, ask = self._desk, self._serving.mesh, self._operator.call
         node = desk.node
         links = await ask(LINKS, Nothing())
+        peers = known_peers(desk, mesh)
+        states = {one.name: one.state for one in peers.others}
+        states |= {one.name: one.state for one in peers.peers if one.name}
         now_ns, head = node.world.clock.now_ns(), node.tail.head
         given = self._metrics.given + sum(link.acknowledged for link in links.links)
         self._figures.add(Totals(head, given), now_s, now_ns / 1e9)
@@ -92,8 +95,8 @@ class Gathering:
             now_ns=now_ns,
             head=head,
             status=await status_of(desk),
-            peers=known_peers(desk, mesh),
-            placed=places(mesh, mesh.peers.all()),
+            peers=peers,
+            placed=places(mesh, states),
             links=links,
             doubts=await ask(LISTENING, Nothing()),
             issuer=await self._issuer.get(now_s),
