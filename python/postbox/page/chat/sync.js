@@ -2253,7 +2253,7 @@ class Running {
 
   #isNow({ status, why }) {
     const said = why && !['live', 'stopped'].includes(status) ? this.#text : ''
-    this.#device.isNow({ connection: status, why, text: said, next_ms: this.#nextMs })
+    this.#device.isNow({ connection: status, why, text: said, next_ms: this.#nextMs }, this)
   }
 
   #wakeAt(timer, inS) {
@@ -2341,12 +2341,14 @@ class Running {
   #owe(changes) {
     const isOthers = (change) => change.type === 'MessageCame' && change.author !== this.#device.owner.user
     if (!changes.some(isOthers)) return
-    this.#owes ??= setTimeout(async () => {
-      const place = await this.#store.read((tx) => tx.state.place).catch(() => null)
-      if (this.#owes === null || !place) return
-      this.#owes = null
-      await this.#wire.submit({ resumeToken: place.token }).catch(() => {}) // or with the next one
-    }, OWES_MS)
+    this.#owes ??= setTimeout(() => void this.#acknowledge(), OWES_MS)
+  }
+
+  /** One that is lost is said with the next, or with the next stream. */
+  async #acknowledge() {
+    this.#owes = null
+    const place = await this.#store.read((tx) => tx.state.place).catch(() => null)
+    if (place) await this.#wire.submit({ resumeToken: place.token }).catch(() => {})
   }
 
   #said() {
@@ -2565,7 +2567,7 @@ class Device extends EventTarget {
     this.#running = null
     running.stop()
     if (error.name === 'AbortError') this.#lead()
-    else this.isNow({ connection: 'stopped', why: 'STORE', text: error.message, next_ms: null })
+    else this.isNow({ connection: 'stopped', why: 'STORE', text: error.message, next_ms: null }, null)
   }
 
   /** A browser may freeze the tab that has the lock, and not this one, which somebody looks at. */
@@ -2820,7 +2822,7 @@ class Device extends EventTarget {
     if (kind === 'changed') return this.#queueTelling(its.changes)
     if (kind === 'status') {
       clearTimeout(this.#leaderTimer)
-      return this.#isTold(its.status)
+      return running ? undefined : this.#isTold(its.status)
     }
     if (kind === 'passing') return its.passing.forEach((each) => this.#pass(each))
     if (kind === 'signed out') return this.#signedOutElsewhere()
@@ -2842,7 +2844,9 @@ class Device extends EventTarget {
     this.dispatchEvent(new Event('signedout'))
   }
 
-  isNow(status) {
+  /** `running`: who says so. One that leads no more has nothing to say. */
+  isNow(status, running) {
+    if (running !== this.#running) return
     this.#say('status', { status })
     this.#isTold(status)
   }
