@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 from pathlib import Path
@@ -67,3 +68,17 @@ def test_a_traceback_that_cannot_be_kept_is_not_an_error_of_its_own(call: Call, 
     assert done.code == 1
     assert len(done.err.splitlines()) == 1
     assert "could not be written to a file: No such file or directory" in done.err
+
+
+def test_a_node_that_ends_by_a_bug_has_it_in_its_log(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postbox.cli.garbage.look_rarely", None)
+    done = call("serve", "--home", home, "--listen", "127.0.0.1:0")
+    assert done.code == 1
+    logged = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+    assert [line["level"] for line in logged if line["event"] == "the node ended by a bug"] == [
+        "error"
+    ]
+    assert "_be_ready" in str(logged[-1])
+    assert done.err.splitlines()[-1].startswith("postbox: unexpected TypeError")

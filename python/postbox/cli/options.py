@@ -83,6 +83,13 @@ def run(verb: Verb, *, as_json: bool = False, by: Callable[[Verb], int] = trio.r
         return _explain(group, as_json)
 
 
+def is_bug(error: Exception) -> bool:
+    """Is it, or one of those that came together, none that is expected?"""
+    if isinstance(error, ExceptionGroup):
+        return error.split((Fault, Usage))[1] is not None
+    return not isinstance(error, (Fault, Usage))
+
+
 def _explain(group: BaseExceptionGroup[BaseException], as_json: bool) -> int:
     """Faults come out of nurseries in groups."""
     _, rest = group.split(KeyboardInterrupt)

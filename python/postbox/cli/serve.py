@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from postbox.admin.listening import doubts
 from postbox.app import run as run_node
 from postbox.cli import garbage, open_files
-from postbox.cli.options import FLAG, Common, Usage, run
+from postbox.cli.options import FLAG, Common, Usage, is_bug, run
 from postbox.config import BadConfig, Config
 from postbox.hosts.serving.naming import named
 from postbox.logs import configure, get
@@ -79,7 +79,12 @@ def serve(
         with closing(configure(config.log, world.clock, sys.stderr)):
             _warn(config)
             config = _within_open_files(config)
-            await _until_told(partial(run_node, world, options.home_folder(), config, name))
+            try:
+                await _until_told(partial(run_node, world, options.home_folder(), config, name))
+            except Exception as error:
+                if is_bug(error):  # told on stderr too, but not where it arose
+                    get("postbox.serve").exception("the node ended by a bug")
+                raise
         return 0
 
     return run(verb)
