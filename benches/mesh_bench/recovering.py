@@ -1,5 +1,8 @@
 """A node with an empty home gets 80,000 events from one peer and from ten: processes of `postbox
-serve` on loopback, all on the same cores. Verified, durable and in the ledger when it is done."""
+serve` on loopback, all on the same cores. Verified, durable and in the ledger when it is done.
+
+Beside it, in the same run, what it cannot do without: to verify the signatures in the core, and to
+take in the same events from a file."""
 
 from __future__ import annotations
 
@@ -12,14 +15,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
 from kernel_bench.places import Place
 from postbox.cli.bench.children import cpu_s
-from postbox.mesh.importing import BATCH_EVENTS
+from postbox.core import Batch
+from postbox.mesh.calling.pull import PAGE_EVENTS
+from postbox.mesh.importing import BATCH_EVENTS, import_file, take_raws
 from postbox.world import system_world
 from support.mesh import node_at, small_history, take
 
@@ -30,14 +36,70 @@ POLL_S = 0.02
 
 
 def rows(_: dict[str, Place]) -> Iterator[Sequence[str]]:
-    yield ("peers", "events", "s from the first request", "s of CPU: the node", "and its peers")
+    yield ("", "events", "s", "s of CPU: the node", "and its peers", "to verifying", "to importing")
     with tempfile.TemporaryDirectory(prefix="postbox-bench-") as folder:
         homes = [Path(folder) / f"peer{number}" for number in range(max(PEERS))]
-        history, filled = small_history(EVENTS), 0
+        history, filled = small_history(EVENTS), 1
+        importing, verifying = trio.run(_yardsticks, homes[0], history)
+        for name, cost in (("verifying", verifying), ("importing", importing)):
+            yield _row(name, cost, verifying, importing)
         for count in PEERS:
             trio.run(_fill, homes[filled:count], history)
-            filled = count
-            yield _row(Path(folder) / f"new{count}", homes[:count])
+            filled = max(filled, count)
+            cost = _recover(Path(folder) / f"new{count}", homes[:count])
+            name = f"from {count} peer{'s' if count > 1 else ''}"
+            yield _row(name, cost, verifying, importing)
+
+
+class _Cost(NamedTuple):
+    events: int
+    wall_s: float
+    own_s: float
+    theirs_s: float = 0.0
+
+
+def _row(name: str, cost: _Cost, verifying: _Cost, importing: _Cost) -> Sequence[str]:
+    return (
+        name,
+        f"{cost.events:,}",
+        f"{cost.wall_s:.1f}",
+        f"{cost.own_s:.2f}",
+        f"{cost.theirs_s:.2f}",
+        f"{cost.own_s / verifying.own_s:.2f}",
+        f"{cost.own_s / importing.own_s:.2f}",
+    )
+
+
+async def _yardsticks(home: Path, history: Sequence[bytes]) -> tuple[_Cost, _Cost]:
+    """The first peer gets its events as by `postbox import`; then the core alone verifies them."""
+    file = home.with_suffix(".jsonl")
+    file.write_bytes(b"\n".join(history))
+    async with node_at(home, HOG, home.name, system_world()) as node:
+        take = partial(take_raws, node.intake)
+        with _measured() as spent:
+            report, damage = await import_file(node.world, take, file, lambda *_: None)
+        assert damage is None, damage
+        assert report.imported == len(history), report
+        importing = _Cost(report.imported, *spent)
+        keys, now_ns = node.directory.keys, node.world.clock.now_ns()
+        batches = [
+            Batch.decode(history[first : first + PAGE_EVENTS], now_ns)
+            for first in range(0, len(history), PAGE_EVENTS)
+        ]
+        with _measured() as spent:
+            for batch in batches:
+                batch.verify(keys)
+        assert not any(code for batch in batches for code in batch.verdicts)
+        return importing, _Cost(len(history), *spent)
+
+
+@contextmanager
+def _measured() -> Iterator[list[float]]:
+    """Seconds on the clock, and of CPU, in all threads."""
+    spent: list[float] = []
+    begun_s, cpu_begun_s = time.perf_counter(), time.process_time()
+    yield spent
+    spent += [time.perf_counter() - begun_s, time.process_time() - cpu_begun_s]
 
 
 async def _fill(homes: Sequence[Path], history: Sequence[bytes]) -> None:
@@ -47,19 +109,20 @@ async def _fill(homes: Sequence[Path], history: Sequence[bytes]) -> None:
                 await take(node, history[first : first + BATCH_EVENTS])
 
 
-def _row(home: Path, peers: Sequence[Path]) -> Sequence[str]:
+def _recover(home: Path, peers: Sequence[Path]) -> _Cost:
+    """From the first request on; what a process takes to start is in no CPU here."""
     with ExitStack() as stack:
         served = [stack.enter_context(_serving(peer)) for peer in peers]
         before = [cpu_s(process.pid) for _, process in served]
         words = [word for url, _ in served for word in ("--peer", url)]
         _, process = stack.enter_context(_serving(home, *words))
+        own_before_s = cpu_s(process.pid)
         done = _said(home, "recovery: done")
-        own_s = cpu_s(process.pid)
+        own_s = cpu_s(process.pid) - own_before_s
         theirs_s = sum(
             cpu_s(process.pid) - at for (_, process), at in zip(served, before, strict=True)
         )
-        seconds, imported = f"{done['seconds']:.1f}", f"{done['imported']:,}"
-        return str(len(peers)), imported, seconds, f"{own_s:.1f}", f"{theirs_s:.1f}"
+        return _Cost(done["imported"], done["seconds"], own_s, theirs_s)
 
 
 @contextmanager

@@ -83,6 +83,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         with self._wire_is_mine():
+            self._net.sent_bytes += len(data)
             await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -135,6 +136,7 @@ class MemoryListener(trio.abc.Listener[MemoryStream]):
 class MemoryNet:
     names: dict[str, list[str]] = field(default_factory=lambda: {"localhost": ["127.0.0.1"]})
     listeners: dict[Where, MemoryListener] = field(default_factory=dict)
+    sent_bytes: int = 0
 
     def __post_init__(self) -> None:
         self._free_ports = count(20_000)

@@ -25,8 +25,8 @@ from postbox.mesh.checkpoints import listing
 from postbox.mesh.checkpoints.council import Council, Scene
 from postbox.mesh.checkpoints.listing import Listing
 from postbox.mesh.coordinates import telling
-from postbox.mesh.coordinates.coordinates import MAX_PEERS, Coordinates
-from postbox.mesh.coordinates.measuring import Measuring, Target
+from postbox.mesh.coordinates.coordinates import Coordinates
+from postbox.mesh.coordinates.measuring import CANDIDATES, Measuring, Target
 from postbox.mesh.coordinates.telling import Telling
 from postbox.mesh.gossip import direct, exchange, zine
 from postbox.mesh.gossip.direct import DirectMessages
@@ -263,7 +263,7 @@ class Mesh:
             self.coordinates,
             self.knowledge.intake,
             lambda: [
-                Target(one.name, one.url) for one in self.peers.choose(MAX_PEERS, purpose="ping")
+                Target(one.name, one.url) for one in self.peers.choose(CANDIDATES, purpose="ping")
             ],
             self.peer,
             self.metrics,

@@ -13,7 +13,7 @@ from postbox.mesh.peers import finding, query
 from postbox.mesh.peers.known import Known, Origin
 from postbox.mesh.peers.rules import PeerRules, Sentence
 from postbox.net.asgi import JSON, Reply
-from postbox.trust.authoring import HeyThere, Social, make_event
+from postbox.trust.authoring import HeyThere, Ping, Social, make_event
 from postbox.trust.keys import Identity
 from support.mesh import BOB, CAT, MALLORY, NOW_NS, believe, take
 from support.nara import nara_in
@@ -196,6 +196,31 @@ async def test_peers_that_wait_for_their_turn_do_not_lose_it(town: Town) -> None
         async with living(ann):
             await trio.sleep(9 * MINUTE_S)
         assert all(one.failures for one in ann.mesh.peers.all())
+
+
+@in_town
+async def test_who_was_found_once_and_is_online_by_events_is_not_called_on_again(
+    town: Town,
+) -> None:
+    """Else a node of a large mesh, which is in touch with a few at a time, would never be done."""
+    cats, dans = Canned({}), Canned({})
+    async with (
+        town.house(HOME, "ann") as ann,
+        town.serving(CATS, cats),
+        town.serving(DANS, dans),
+    ):
+        await believe(ann.node, CAT, MALLORY)
+        for name, address in (("cat", CATS), ("mallory", DANS)):
+            ann.mesh.peers.told(name, url_at(address))
+            known(ann, name).last_contact_ns = NOW_NS - 600 * 10**9
+        ping = Ping(observer="cat", target="bob", rtt=1.0)
+        await take(ann.node, [make_event(ping, NOW_NS, CAT).body])
+        async with living(ann):
+            await trio.sleep(3 * MINUTE_S)
+            assert ("/ping" in cats.asked, "/ping" in dans.asked) == (False, True)
+            known(ann, "cat").failures = 1
+            await trio.sleep(3 * MINUTE_S)
+            assert "/ping" in cats.asked, "it is not where it was, perhaps"
 
 
 @in_town

@@ -37,6 +37,9 @@ JITTER = 0.2
 """Of it, up or down: nodes that started together would measure each other's measuring."""
 BOUNDS = Bounds(16 * 2**10, 5.0)
 """A peer that takes longer than nara waits is not where it says."""
+CANDIDATES = 50
+"""Peers that are here, drawn anew each time, of which one is measured: to look at a thousand would
+cost as much as to measure one."""
 NEVER = 1_000.0
 UNSURE = 0.5
 UNSURE_WEIGHT = 100.0

@@ -161,13 +161,16 @@ class Finder:
     # -- who -------------------------------------------------------------------------------------
 
     def _to_call(self) -> list[Known]:
-        """Who is not in touch, and may be; who was never called on comes first."""
+        """Who is not here, and may be; who was never called on comes first. Who was found, and is
+        online by what events say, gossip comes to: in a mesh of a thousand hardly any two are in
+        touch, and to call on each other all the time is nobody's part."""
+        here = {one.name for one in self.roster.here() if one.last_contact_ns and not one.failures}
         due = [
             known
             for known in self.roster.named()
             if known.url
             and known.origin is not Origin.CONFIGURED
-            and not self.roster.is_in_touch(known)
+            and known.name not in here
             and self.roster.may_try(known)
             and self.roster.regard(known.name) is not Regard.BANNED
         ]
