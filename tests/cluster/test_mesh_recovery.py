@@ -294,6 +294,20 @@ async def test_a_node_without_peers_waits_for_some_and_recovers_from_them(town: 
             assert str(recovery.progress.stage) == Stage.DONE
 
 
+@in_town
+async def test_names_that_all_say_to_be_at_one_place_are_one_peer_of_it(town: Town) -> None:
+    async with town.house(ME, "me") as me, naras(town, HISTORY) as friends:
+        crowd = identities(1, VOTERS)
+        await believe(me.node, friends[0].who, *crowd)
+        me.mesh.peers.heard("friend-1", urls(1)[0])
+        for one in crowd:
+            me.mesh.peers.heard(one.name, urls(9)[0])  # nobody is there
+        await me.mesh.recovery.run()
+        assert len(crowd) > 1
+        assert me.mesh.recovery.progress.peers == 2
+        assert held_ids(me.node) == ids(HISTORY)
+
+
 # -- checkpoints ----------------------------------------------------------------------------------
 
 

@@ -76,6 +76,20 @@ def test_what_is_found_is_a_line_and_its_cure_another(call: Call, home: Path) ->
     assert lines[8:] == ["", "What to do", f"  home: chmod 700 {home}"]
 
 
+def test_what_heals_several_is_said_once_and_a_node_that_is_to_be_made_lacks_no_key(
+    call: Call, tmp_path: Path
+) -> None:
+    home = tmp_path / "new"
+    home.mkdir(mode=0o700)
+    configure(home, 'serve.loopback = true\nmesh.peers = ["http://127.0.0.1:9", "http://[::1]:9"]')
+    done = call("doctor", "--home", home)
+    (cure,) = [
+        line for line in done.out.splitlines() if "is it running, and its URL right?" in line
+    ]
+    assert cure.startswith("  peer http://127.0.0.1:9, peer http://[::1]:9: ")
+    assert "none yet: the node and its key are made now" in done.out
+
+
 @pytest.mark.parametrize(
     ("text", "what", "says"),
     [

@@ -79,7 +79,7 @@ def test_a_stranger_waits_until_the_operator_lets_it_in(tmp_path: Path, history:
         assert waits["name"] in postbox("trust", "list", "--home", server).out
         asks, *_, waits_line = postbox("peers", "--home", server).out.splitlines()
         assert (
-            asks == "this node asks nobody: postbox serve --peer URL, or mesh.peers in config.toml"
+            asks == "no peer is configured: postbox serve --peer URL, or mesh.peers in config.toml"
         )
         assert waits_line == "Who waits to be let in: 1 (postbox trust list)"
         refused = told("trust", "refuse", me["name"], "--home", server)

@@ -55,6 +55,7 @@ def test_a_failure_has_its_time_and_that_of_the_next_try(
     [
         (f"GET {URL}/ping: all attempts failed", "all attempts failed"),
         (f"POST {URL}/api/sync: no complete answer", "no complete answer"),
+        (f"GET {URL}/ping: [Errno -2] Name or service not known", "Name or service not known"),
         (f"{URL} answered 401: 'unknown sender'", "it answered 401: 'unknown sender'"),
         (
             f"the node at {URL} is odd: {URL}/ping answered 404",
@@ -120,7 +121,11 @@ def test_all_that_is_known_of_the_mesh_is_shown(capsys: pytest.CaptureFixture[st
         FOUND, name="dan", kind="", rtt_ms=None, last_contact_ns=0, known=False, key_from=""
     )
     lost = [replace(new, name=f"name{number}", url="") for number in range(1_000)]
-    others = [FOUND, replace(new, url="http://x", state="unknown", error="away"), *lost]
+    others = [
+        FOUND,
+        replace(new, url="http://x", state="unknown", error="GET http://x/ping: away"),
+        *lost,
+    ]
     bad = replace(WELL, trust=Trust("demoted", "stalled: slow", NOW_NS + 60 * 10**9))
     print_peers(Peers([bad], others, [], 0), NOW_NS)
     assert capsys.readouterr().out == SHOWN

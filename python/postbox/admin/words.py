@@ -101,15 +101,23 @@ def distrust(name: str, trust: Trust, now_ns: int) -> str:
 
 def trouble(peer: Seen, now_ns: int) -> str:
     """What is wrong with a peer that has an `error`, in a text that stands beside its URL."""
-    why = re.sub(rf"(GET|POST) {re.escape(peer.url)}\S*: ", "", peer.error)
-    for said, instead in ((f" at {peer.url}", ""), (f"{peer.url}/", "/"), (peer.url, "it")):
-        why = why.replace(said, instead)
+    why = reason(peer.error, peer.url)
     if peer.contact not in ("failed", "waiting") or not peer.failed_ns:
         return why
     again_s = (peer.next_ns - now_ns) / 1e9
     again = f"next try in {span(again_s)}" if again_s > 0 else "next try now"
     what = "failed" if peer.contact == "failed" else "asked"
     return f"{what} {span((now_ns - peer.failed_ns) / 1e9)} ago, {again}: {why}"
+
+
+def reason(error: str, url: str) -> str:
+    """Of what went wrong with a peer, beside whose URL or name it stands: the URL is not said
+    again, nor the number that the system has for it."""
+    why = re.sub(rf"(GET|POST) {re.escape(url)}\S*: ", "", error)
+    why = re.sub(r"\[Errno -?\d+\] ", "", why)
+    for said, instead in ((f" at {url}", ""), (f"{url}/", "/"), (url, "it")):
+        why = why.replace(said, instead)
+    return why
 
 
 def notes(link: LinkSeen, now: datetime) -> Iterator[str]:

@@ -83,8 +83,9 @@ def _print(found: list[Finding]) -> None:
     cures = [one for one in found if one.cure]
     if cures:
         print("\nWhat to do")
-        for one in cures:
-            print_text(one.cure, f"  {one.what}: ", "    ")
+        for cure in dict.fromkeys(one.cure for one in cures):  # what heals several is said once
+            whats = ", ".join(one.what for one in cures if one.cure == cure)
+            print_text(f"{whats}: {cure}", "  ", "    ")
 
 
 async def _examine(options: Common, world: World) -> list[Finding]:
@@ -172,8 +173,11 @@ def _home(home: Path) -> Iterator[Finding]:
     key = home / KEY_FILE
     if not key.exists():
         is_lost = (home / DATABASE).exists()
-        cure = f"put back your copy of {KEY_FILE}" if is_lost else ""
-        yield Finding("key", "wrong" if is_lost else "ok", f"there is no {KEY_FILE}", cure)
+        if is_lost:
+            cure = f"put back your copy of {KEY_FILE}"
+            yield Finding("key", "wrong", f"there is no {KEY_FILE}", cure)
+        else:
+            yield Finding("key", "ok", "none yet: the node and its key are made now")
     elif stat.S_IMODE(key.stat().st_mode) & 0o077:
         cure = f"chmod 600 {key}; if somebody may have read it, make a new node"
         yield Finding("key", "wrong", f"{key} may be read or changed by others", cure)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from postbox.admin.command import Nothing
 from postbox.admin.peers import PEERS, SENTENCE, Other, Peers, Seen, Spoken, Trust, Verdict
-from postbox.admin.words import distrust, span, trouble
+from postbox.admin.words import distrust, reason, span, trouble
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import complain, print_json, print_rows, print_text, printable
@@ -94,7 +94,7 @@ def print_peers(found: Peers, now_ns: int) -> None:
     if found.peers:
         print_rows([_PEER_HEAD, *map(row, found.peers)], cut=(0,), least=_PEER_LEAST)
     else:
-        print("this node asks nobody: postbox serve --peer URL, or mesh.peers in config.toml")
+        print("no peer is configured: postbox serve --peer URL, or mesh.peers in config.toml")
     for peer in found.peers:
         if peer.error:
             print_text(trouble(peer, now_ns), f"  {peer.url}: ", "    ")
@@ -116,7 +116,7 @@ def _print_others(others: Sequence[Other], now_ns: int) -> None:
         print_rows(rows, cut=(1,), least=_OTHER_LEAST)
     for one in placed:
         if one.error:
-            print_text(printable(one.error), f"  {one.name}: ", "    ")
+            print_text(printable(reason(one.error, one.url)), f"  {one.name}: ", "    ")
     if len(placed) < len(others):
         lost = f"{len(others) - len(placed):,}"
         print(f"\nKnown by name, and not where they are: {lost} (postbox peers --json)")

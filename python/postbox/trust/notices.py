@@ -19,7 +19,10 @@ from postbox.trust.tables import (
 )
 
 PER_MINUTE = 60
-"""Lines of one kind: an import of a list has thousands, and `trust list` has them all."""
+"""Lines of one kind."""
+FEW = 5
+"""Names of one commit and source that have a line each; of more the log says how many: a file, a
+list or a first pull brings all of a mesh, and `trust list` has them with their keys."""
 
 
 class Notices:
@@ -29,21 +32,33 @@ class Notices:
         self._log = limited(get("postbox.trust"), "names", PER_MINUTE)
 
     def applied(self, committed: Commit) -> None:
-        for entry in committed.entries:
-            if entry.lane is Lane.NODE and entry.stream == STREAM and entry.body is not None:
+        ours = [e for e in committed.entries if e.lane is Lane.NODE and e.stream == STREAM]
+        known: dict[Source, list[KnownKey]] = {}
+        for entry in ours:
+            if entry.kind == KIND_KEY and entry.body is not None:
+                key = msgspec.json.decode(entry.body, type=KnownKey)
+                known.setdefault(key.source, []).append(key)
+        known.pop(Source.OWN, None)
+        for source, keys in known.items():
+            self._tell_known(source, keys)
+        for entry in ours:
+            if entry.body is not None:
                 self._tell(entry, entry.body)
+
+    def _tell_known(self, source: Source, keys: list[KnownKey]) -> None:
+        if len(keys) > FEW:
+            self._log.info("names are known", source=source.value, count=len(keys))
+            return
+        for known in keys:
+            self._log.info(
+                "a name is known",
+                name=known.name,
+                source=source.value,
+                public_key=public_key_text(known.key),
+            )
 
     def _tell(self, entry: Entry, body: bytes) -> None:
         match entry.kind:
-            case kind if kind == KIND_KEY:
-                known = msgspec.json.decode(body, type=KnownKey)
-                if known.source is not Source.OWN:
-                    self._log.info(
-                        "a name is known",
-                        name=known.name,
-                        source=known.source.value,
-                        public_key=public_key_text(known.key),
-                    )
             case kind if kind == KIND_WAITS:
                 waiting = msgspec.json.decode(body, type=WaitingName)
                 self._log.info(

@@ -99,7 +99,8 @@ class Attempt:
     async def _failed(self, known: Known, fault: Fault) -> None:
         await self._means.roster.failed(known, fault)  # before all may be over
         self.plan.failed(known.url)
-        _LOG.info("a peer gives no more for now", url=known.url, why=str(fault))
+        tell = _LOG.info if self.plan.was_met(known.url) else _LOG.debug  # those away are counted
+        tell("a peer gives no more for now", name=known.name, url=known.url, why=str(fault))
 
     def took(self, known: Known, report: Report) -> None:
         known.imported += report.imported

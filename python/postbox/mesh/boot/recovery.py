@@ -20,6 +20,7 @@ from postbox.mesh.boot.recovery_rules import FIRST_WAITS_S, Goal, Plan, goal_of,
 from postbox.mesh.boot.timeline import Timeline
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.peers.known import Known
+from postbox.mesh.peers.roster import MAX_PEERS
 from postbox.mesh.peers.standing_rules import Regard
 from postbox.metrics import Metrics
 
@@ -90,7 +91,8 @@ class Recovery:
         await self._end(whole)
 
     def _peers(self) -> list[Known]:
-        """The configured ones first, also those that were not met yet."""
+        """The configured ones first, also those that were not met yet. One at each place: anybody
+        may say to be where another one is, and a dead place costs one turn, not ten."""
         roster, count = self._means.roster, self.goal.peers
         named = [one.name for one in roster.configured if one.name]
         configured = [
@@ -98,8 +100,11 @@ class Recovery:
             for one in roster.configured
             if not one.name or roster.regard(one.name) is not Regard.BANNED
         ]
-        others = roster.choose(count, purpose="recovery", but=named)
-        return [*configured, *others][:count]
+        others = roster.choose(MAX_PEERS, purpose="recovery", but=named)
+        at: dict[str, Known] = {}
+        for one in (*configured, *others):
+            at.setdefault(one.url, one)
+        return list(at.values())[:count]
 
     async def _attempt(self, peers: Sequence[Known]) -> Plan:
         progress, held = self.progress, len(self._means.index)

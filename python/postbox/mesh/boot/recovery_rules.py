@@ -256,6 +256,10 @@ class Plan:
     def has_ended(self, peer: str) -> bool:
         return not self._peers[peer].is_under_way
 
+    def was_met(self, peer: str) -> bool:
+        """Whether it is there at all."""
+        return self._peers[peer].was_met
+
     def is_whole(self, peer: str) -> bool:
         """Whether it gave all that it has, or all since it did so before."""
         return self._peers[peer].is_walked
