@@ -101,7 +101,8 @@ async def test_there_are_so_many_places_and_a_place_is_free_again(
         async with trio.open_nursery() as nursery:
             for _ in range(stream.MOST):
                 await look(nursery, browser)
-            refused = await browser.ask("/page/stream")
+            with trio.fail_after(10 * TICK_S):
+                refused = await browser.ask("/page/stream")
             assert (refused.status, refused.headers["retry-after"]) == (503, "30")
             nursery.cancel_scope.cancel()
         assert browser.site.streams.count() == 0
