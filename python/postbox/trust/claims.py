@@ -6,6 +6,7 @@ from __future__ import annotations
 from postbox.core import is_weak_key
 from postbox.event import is_name
 from postbox.rules import Put, Reason, State
+from postbox.trust.keys import public_key_text
 from postbox.trust.tables import (
     KEY,
     KEY_BYTES,
@@ -89,7 +90,9 @@ def key_refusal(name: str, key: bytes, known: KnownKey | None) -> Reason | None:
     if known is None or known.key == key:
         return None
     return Reason(
-        "other_key_known", f"{name} has another key already; to replace it: postbox trust add"
+        "other_key_known",
+        f"{name} has another key already; only if its operator confirms this one:"
+        f" postbox trust add {name} {public_key_text(key)}",
     )
 
 

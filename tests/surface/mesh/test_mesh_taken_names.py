@@ -8,6 +8,7 @@ makes up, before this node has met the true one.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -123,7 +124,8 @@ async def test_a_ping_alone_replaces_no_key(town: Town, answer: str) -> None:
     nara = Canned({PING_PATH: ping_of(ANN), NARA_SYNC_PATH: answers[answer]})
     async with taken(town) as (house, _), town.serving(ANNS, nara) as url:
         before = held(house.node)
-        with pytest.raises(MeetingFault, match=r"ann has another key already; .* trust add"):
+        remedy = f"trust add ann {ANN.public_key_base64}"
+        with pytest.raises(MeetingFault, match=rf"has another key already; .* {re.escape(remedy)}"):
             await house.mesh.peer(url).meet()
         assert held(house.node) == before
 

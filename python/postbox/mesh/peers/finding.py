@@ -189,7 +189,8 @@ class Finder:
             await self._talk(known)
         except Fault as fault:
             await self.roster.failed(known, fault)
-            _LOG.info("a peer was not found", name=known.name, url=known.url, why=str(fault))
+            tell = _LOG.info if known.last_contact_ns else _LOG.debug  # old events name many places
+            tell("a peer was not found", name=known.name, url=known.url, why=str(fault))
             if not known.last_contact_ns and known.failures >= FORGET_AFTER:
                 self.roster.forget(known.name)
 
