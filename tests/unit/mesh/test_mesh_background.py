@@ -14,7 +14,7 @@ import trio
 from postbox.config import LogConfig
 from postbox.logs import configure
 from postbox.mesh.background import keeping as keeping_module
-from postbox.mesh.background.keeping import OVERLAP_NS, WHOLE_EVERY, Keeper, keep_up
+from postbox.mesh.background.keeping import FAR_EVERY, FAR_NS, NEAR_NS, WHOLE_EVERY, Keeper, keep_up
 from postbox.mesh.calling import pull as pulling
 from postbox.mesh.peers.known import Contact, Known
 from postbox.mesh.peers.rules import PeerRules, Sentence
@@ -87,13 +87,18 @@ UNKNOWN = says(401, b"Authentication failed: unknown sender: you")
 # -- where a round begins -------------------------------------------------------------------------
 
 
-def test_the_first_walk_is_whole_and_later_ones_begin_an_hour_before_the_newest(
+def since(newest: int) -> list[int]:
+    """Where the rounds begin that follow upon one at the beginning, up to the next such."""
+    overlaps = [NEAR_NS if number % FAR_EVERY else FAR_NS for number in range(1, WHOLE_EVERY)]
+    return [newest - overlap_ns for overlap_ns in overlaps]
+
+
+def test_the_first_walk_is_whole_and_later_ones_begin_minutes_or_an_hour_before_the_newest(
     tmp_path: Path,
 ) -> None:
     async def test(kept: Kept) -> None:
         await kept.pauses(2 * WHOLE_EVERY + 1)
-        newest = NOW_NS - SECOND_NS
-        later = [newest - OVERLAP_NS] * (WHOLE_EVERY - 1)
+        later = since(NOW_NS - SECOND_NS)
         assert kept.cursors == [None, *later, None, *later, None]
 
     keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
@@ -102,15 +107,17 @@ def test_the_first_walk_is_whole_and_later_ones_begin_an_hour_before_the_newest(
 def test_what_comes_to_the_peer_late_is_found_within_the_overlap_or_by_a_whole_walk(
     tmp_path: Path,
 ) -> None:
-    late, very_late = tease(1 + 3_599), tease(1 + 3_601)
+    near, far, very_late = tease(1 + 299), tease(1 + 3_599), tease(1 + 3_601)
 
     async def test(kept: Kept) -> None:
         await kept.pauses(1)
-        kept.liar.sync = nara([*EVENTS, late, very_late])
+        kept.liar.sync = nara([*EVENTS, near, far, very_late])
         await kept.pauses(1)
-        assert await kept.face.holds() == [*EVENTS, late]
-        await kept.pauses(WHOLE_EVERY - 1)
-        assert await kept.face.holds() == [*EVENTS, late, very_late]
+        assert await kept.face.holds() == [*EVENTS, near]
+        await kept.pauses(FAR_EVERY - 1)
+        assert await kept.face.holds() == [*EVENTS, near, far]
+        await kept.pauses(WHOLE_EVERY - FAR_EVERY)
+        assert await kept.face.holds() == [*EVENTS, near, far, very_late]
 
     keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
 
@@ -123,9 +130,8 @@ def test_who_was_walked_before_is_asked_for_what_is_new_from_the_first_round_on(
     async def test(kept: Kept) -> None:
         kept.link.cursor_ns = before_ns = NOW_NS - DAY_NS
         await kept.pauses(WHOLE_EVERY + 1)
-        newest = NOW_NS - SECOND_NS
-        later = [newest - OVERLAP_NS] * (WHOLE_EVERY - 1)
-        assert kept.cursors == [before_ns - OVERLAP_NS, *later, None]
+        later = since(NOW_NS - SECOND_NS)
+        assert kept.cursors == [before_ns - FAR_NS, *later, None]
 
     keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
 
@@ -157,7 +163,7 @@ def test_an_event_of_the_future_hides_nothing_that_comes_before_it(
         await kept.pauses(1)
         began = kept.cursors[1]
         assert began is not None
-        assert walked_ns - OVERLAP_NS - 2 * SECOND_NS < began <= walked_ns - OVERLAP_NS
+        assert walked_ns - NEAR_NS - 2 * SECOND_NS < began <= walked_ns - NEAR_NS
 
     keeping(tmp_path, Liar(sync=nara([*EVENTS, ahead])), test)
 
@@ -177,7 +183,7 @@ def test_a_peer_that_was_walked_through_before_is_asked_for_what_is_new(tmp_path
     async def test(kept: Kept) -> None:
         kept.link.cursor_ns = newest
         await kept.pauses(WHOLE_EVERY + 1)
-        assert kept.cursors == [*[newest - OVERLAP_NS] * WHOLE_EVERY, None]
+        assert kept.cursors == [newest - FAR_NS, *since(newest), None]
 
     keeping(tmp_path, Liar(sync=nara(EVENTS)), test)
 
