@@ -3,8 +3,8 @@ the peer's pages from where it was, again and again, with a pause that differs f
 
 A round begins some minutes before the newest event that the last one saw, since events may arrive
 at the peer later than they were made; every few rounds it is an hour. What came even later is found
-by the rounds that begin at the beginning: the first one, the one after a failure, and every so many.
-Such a walk may be a long one: what interrupts it, the next round goes on with, where it was.
+by the rounds that begin at the beginning: the first one, the one after a failure, and every so
+many. Such a walk may be a long one: what interrupts it, the next round goes on with, where it was.
 
 The log has a line when a peer begins to answer, to fail in some way, or to make us wait, and none
 for each time that it does so again.
