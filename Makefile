@@ -57,36 +57,18 @@ tools:
 	@MATURIN_PEP517_ARGS="$(LOCKED)" $(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The server that tests start (tests/support/postgres.py). Installed where that may be done; a desk
-# without it skips those tests, CI fails them.
-.PHONY: postgres
-postgres: .make/venv
-	@PYTHONPATH=tests $(BIN)/python -m support.postgres >/dev/null && exit; \
+# What the tests start, each by tests/support/NAME.py. Installed where that may be done; a desk without it
+# skips its tests, CI fails them.
+postgres: PACKAGE := postgresql
+mosquitto chromium: PACKAGE = $@
+.PHONY: postgres mosquitto chromium
+postgres mosquitto chromium: .make/venv
+	@PYTHONPATH=tests $(BIN)/python -m support.$@ >/dev/null 2>&1 && exit; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing PostgreSQL for the tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null \
-			|| echo "that failed: the tests that need PostgreSQL cannot run" >&2; \
-	else echo "PostgreSQL is not installed, so its tests are skipped (Debian: apt-get install postgresql)" >&2; fi
-
-# The MQTT broker that tests start (tests/support/mosquitto.py), in the same way.
-.PHONY: mosquitto
-mosquitto: .make/venv
-	@PYTHONPATH=tests $(BIN)/python -m support.mosquitto >/dev/null 2>&1 && exit; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing Mosquitto for the tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mosquitto >/dev/null \
-			|| echo "that failed: the tests that need Mosquitto cannot run" >&2; \
-	else echo "Mosquitto is not installed, so its tests are skipped (Debian: apt-get install mosquitto)" >&2; fi
-
-# The browser that tests look at the pages with (tests/support/chromium.py), in the same way.
-.PHONY: chromium
-chromium: .make/venv
-	@PYTHONPATH=tests $(BIN)/python -m support.chromium >/dev/null 2>&1 && exit; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing Chromium for the tests"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null \
-			|| echo "that failed: the tests that need Chromium cannot run" >&2; \
-	else echo "Chromium is not installed, so its tests are skipped (Debian: apt-get install chromium)" >&2; fi
+		echo "installing $(PACKAGE) for the tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(PACKAGE) >/dev/null \
+			|| echo "that failed: the tests that need $(PACKAGE) cannot run" >&2; \
+	else echo "no $(PACKAGE) here, so its tests are skipped (Debian: apt-get install $(PACKAGE))" >&2; fi
 
 .PHONY: test
 test: .make/core postgres mosquitto chromium ## cargo test, pytest, the import contracts and the stub of the core
