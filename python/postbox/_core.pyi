@@ -154,7 +154,7 @@ class Ledger:
         """Of checkpoints that one set of votes proves the one with most known voters is kept:
         these are known, by their ids. To be called whenever that changes."""
 
-    def unproven(self, signers: Sequence[str]) -> list[tuple[int, bytes]]:
+    def unproven(self, names: Sequence[str], ids: Sequence[str]) -> list[tuple[int, bytes]]:
         """(position, body) of the events on which a key of these names or voter ids has a say:
         unproven ones, unattested hey-theres and chaus, and checkpoints with their votes."""
 

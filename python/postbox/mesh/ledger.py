@@ -78,7 +78,7 @@ class MeshLedger:
         """The directory's call: whoever these names and ids are, their events can be checked."""
         self.index.learn(learned.names)
         self.index.count_votes_of(self._keys)
-        self._doubtful.update(self.index.unproven([*learned.names, *learned.ids]))
+        self._doubtful.update(self.index.unproven(learned.names, learned.ids))
         if learned.disowned:
             self._disputed.update(learned.disowned)
             self._doubtful.update(self.index.attested_by(learned.disowned))

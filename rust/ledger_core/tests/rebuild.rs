@@ -118,7 +118,7 @@ fn answers(ledger: &Ledger) -> Answers {
             .collect(),
         unproven: vec![
             positions(ledger.all_unproven()),
-            positions(ledger.unproven(["n1", "n2", "n3"])),
+            positions(ledger.unproven(["n1", "n2", "n3"], [])),
         ],
     }
 }

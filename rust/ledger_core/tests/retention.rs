@@ -635,11 +635,11 @@ fn unproven_events_are_found_by_whoever_would_prove_them() {
         standing: Standing::Unproven,
     };
     log.ledger.apply(&[], &[added]).unwrap();
-    let found = log.ledger.unproven(["ann", "bob"]);
+    let found = log.ledger.unproven(["ann", "bob"], []);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].0, &*found[0].1), (1, &*raw));
-    assert!(log.ledger.unproven(["bob"]).is_empty());
+    assert!(log.ledger.unproven(["bob"], []).is_empty());
     assert_eq!(log.ledger.all_unproven().len(), 1);
     log.ledger.apply(&[1], &[]).unwrap();
-    assert!(log.ledger.unproven(["ann"]).is_empty() && log.ledger.all_unproven().is_empty());
+    assert!(log.ledger.unproven(["ann"], []).is_empty() && log.ledger.all_unproven().is_empty());
 }

@@ -390,7 +390,8 @@ fn votes_about_an_id_are_not_to_be_quoted_about_another_name() {
     };
     let mut ledger = Ledger::new(10, [0; 16]);
     ledger.apply(&[], &[added]).unwrap();
-    assert_eq!(ledger.unproven(["bobid"]).len(), 1);
+    assert_eq!(ledger.unproven([], ["bobid"]).len(), 1);
+    assert!(ledger.unproven(["bobid"], []).is_empty(), "a name is no id");
 }
 
 #[test]

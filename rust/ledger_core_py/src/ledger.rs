@@ -105,12 +105,12 @@ impl Ledger {
     fn unproven<'py>(
         &self,
         py: Python<'py>,
-        signers: Vec<String>,
+        names: Vec<String>,
+        ids: Vec<String>,
     ) -> Vec<(u64, Bound<'py, PyBytes>)> {
-        bodies(
-            py,
-            read(&self.inner).unproven(signers.iter().map(String::as_str)),
-        )
+        let (names, ids) = (names.iter(), ids.iter());
+        let found = read(&self.inner).unproven(names.map(String::as_str), ids.map(String::as_str));
+        bodies(py, found)
     }
 
     fn attested_by<'py>(

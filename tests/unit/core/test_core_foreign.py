@@ -68,5 +68,5 @@ def test_it_is_checked_again_when_its_signer_gets_a_key() -> None:
     ledger = Ledger(10, b"k" * 16)
     ((*_, standing, _, _, body, _),) = batch_of(EVE, knowing()).accepted()
     ledger.apply([], [(1, body, standing)])
-    assert ledger.unproven(["eve"]) == ledger.all_unproven() == [(1, body)]
-    assert ledger.unproven(["ann"]) == []
+    assert ledger.unproven(["eve"], []) == ledger.all_unproven() == [(1, body)]
+    assert ledger.unproven(["ann"], []) == []

@@ -35,6 +35,9 @@ FIRST_S = 300.0
 """At most until the first round, drawn: nodes that started together do not ask together."""
 OVERLAP_NS = 3600 * 10**9
 """A walk begins so long before the newest event that the last one saw: some come late."""
+WHOLE_SHARE = 1 / 24
+"""Of the walks begin at the beginning, some three a day: what reached a peer later than that hour,
+as from a part of the mesh that was cut off, is found by these."""
 WALK_S = 600.0
 """For what is new at one peer; what is left then is for the next time."""
 
@@ -103,7 +106,9 @@ class Refresher:
 
     async def _new(self, peer: Peer, known: Known, most: int) -> Report:
         """Or as much of it as comes in time: the line may be slow. The next walk goes on there."""
-        walk = PageWalk(peer, self._intake, max(0, known.cursor_ns - OVERLAP_NS))
+        is_from_cursor = self._drawn() >= WHOLE_SHARE
+        since_ns = max(0, known.cursor_ns - OVERLAP_NS) if is_from_cursor else 0
+        walk = PageWalk(peer, self._intake, since_ns)
 
         def took(_: Report) -> bool:
             require_end(known, walk.report, most)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
+from functools import partial
 from math import inf
 
 import trio
@@ -34,7 +35,7 @@ from postbox.net.addresses import Reach
 from postbox.net.rates import Rate, TooOften
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
-from postbox.world import World
+from postbox.world import Pool, World
 
 MOST_HOWDIES = 10
 """To one newcomer, of the whole mesh."""
@@ -71,7 +72,8 @@ class Howdies:
         about: Callable[[], About],
         start_time_s: Callable[[str], int],
     ) -> None:
-        """`about`: what this node says of itself. `start_time_s`: of a name, 0 if unknown."""
+        """`about`: what this node says of itself. `start_time_s`: of a name, 0 if unknown;
+        called in a thread, since it may be long."""
         self._world = world
         self._identity = identity
         self._bus = bus
@@ -126,11 +128,13 @@ class Howdies:
                     await self._say(name, newcomer)
 
     async def _say(self, name: str, newcomer: _Newcomer) -> None:
+        work = partial(self._start_time_s, name)
+        start_time_s = await self._world.threads.run(Pool.READER, work)
         howdy = Howdy(
             self._identity.name,
             name,
             newcomer.howdies + 1,
-            self._start_time_s(name),
+            start_time_s,
             self._neighbours(name, newcomer.mentioned),
             self._about(),
         )

@@ -202,7 +202,11 @@ class Council:
                 await self._settled.wait()
         finally:
             self._ballot = None
-        return ballot.outcome(lambda name: self._views.opinion(name).uptime_s)
+
+        def work() -> Outcome:
+            return ballot.outcome(lambda name: self._views.opinion(name).uptime_s)
+
+        return await self._world.threads.run(Pool.READER, work)
 
     async def _keep(self, checkpoint: authoring.Checkpoint) -> None:
         """First durable, then told."""

@@ -102,12 +102,12 @@ impl Ledger {
         Some((held.slot, *rival > (self.count_votes(event), Reverse(key))))
     }
 
-    /// Does a key of one of these names or ids decide what this checkpoint is worth?
-    pub(super) fn is_decided_by(&self, slot: Slot, signers: &BTreeSet<&str>) -> bool {
+    /// Does it depend on who has one of these ids what this checkpoint is worth?
+    pub(super) fn is_decided_by(&self, slot: Slot, known: &BTreeSet<&str>) -> bool {
         let claim = self.read_again(slot).and_then(|event| event.claim);
         claim.is_some_and(|claim| {
             let mut ids = claim.voters.iter().chain([&claim.subject_id]);
-            ids.any(|id| signers.contains(&**id))
+            ids.any(|id| known.contains(&**id))
         })
     }
 

@@ -272,13 +272,19 @@ impl Ledger {
     /// unproven ones, unattested hey-theres and chaus, and checkpoints that count other votes already.
     pub fn unproven<'n>(
         &self,
-        signers: impl IntoIterator<Item = &'n str>,
+        names: impl IntoIterator<Item = &'n str>,
+        ids: impl IntoIterator<Item = &'n str>,
     ) -> Vec<(u64, Arc<[u8]>)> {
-        let signers: BTreeSet<&str> = signers.into_iter().collect();
-        let mut slots = self.waiting.of(signers.iter().copied());
-        // Few, and ids are learned rarely: reading them all is cheaper than a list of every vote.
-        let checkpoints = self.index.slots_of(Service::Checkpoint);
-        slots.extend(checkpoints.filter(|slot| self.is_decided_by(*slot, &signers)));
+        let ids: BTreeSet<&str> = ids.into_iter().collect();
+        let mut slots = self
+            .waiting
+            .of(names.into_iter().chain(ids.iter().copied()));
+        // Ids come from the operator, and rarely: reading all checkpoints is cheaper than a list of
+        // every vote. Names come from strangers.
+        if !ids.is_empty() {
+            let checkpoints = self.index.slots_of(Service::Checkpoint);
+            slots.extend(checkpoints.filter(|slot| self.is_decided_by(*slot, &ids)));
+        }
         self.bodies(slots)
     }
 
