@@ -12,14 +12,27 @@ from postbox.home import DATABASE
 from postbox.node import MIGRATIONS
 from support.backups import backed_up, tables
 from support.command import Call
-from support.golden import DISK, first_status, make_first_home, make_first_server, upgraded
+from support.golden import DISK, VERSIONS, make_home, make_server, status_of, upgraded
 from support.mesh import history_lines
 
 
 @pytest.fixture
 def first(tmp_path: Path) -> Path:
     home = tmp_path / "first"
-    make_first_home(home)
+    make_home("first", home)
+    return home
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def left(version: str, tmp_path: Path) -> Path:
+    """The home that it left."""
+    home = tmp_path / version
+    make_home(version, home)
     return home
 
 
@@ -29,12 +42,14 @@ def said(call: Call, *words: object) -> Any:
     return done.json
 
 
-def test_the_first_versions_home_is_opened_with_all_that_is_in_it(first: Path, call: Call) -> None:
-    before, status = first_status(), said(call, "status", "--home", first)
+def test_a_versions_home_is_opened_with_all_that_is_in_it(
+    version: str, left: Path, call: Call
+) -> None:
+    before, status = status_of(version), said(call, "status", "--home", left)
     assert {name: status[name] for name in before} == before
-    keys = said(call, "trust", "list", "--home", first)
-    assert (len(keys["keys"]), keys["waiting"]) == (before["keys"], [])
-    verified = said(call, "verify", "--home", first)
+    keys = said(call, "trust", "list", "--home", left)
+    assert (len(keys["keys"]), len(keys["waiting"])) == (before["keys"], version == "second")
+    verified = said(call, "verify", "--home", left)
     assert (verified["checked"], verified["wrong"]) == (before["events"], [])
     assert {name: verified[name] for name in before["standings"]} == before["standings"]
 
@@ -59,25 +74,25 @@ def test_a_backup_before_the_upgrade_leaves_the_database_to_the_first_version(
     assert connection.execute("select version from schema").fetchall() == [(1,), (1,)]
     connection.close()
     said(call, "restore", tmp_path / "file", "--home", tmp_path / "other")
-    before, status = first_status(), said(call, "status", "--home", tmp_path / "other")
+    before, status = status_of("first"), said(call, "status", "--home", tmp_path / "other")
     assert {name: status[name] for name in before} == before | {"epoch": status["epoch"]}
 
 
-def test_an_upgraded_database_has_the_tables_of_a_new_one(first: Path, tmp_path: Path) -> None:
+def test_an_upgraded_database_has_the_tables_of_a_new_one(left: Path, tmp_path: Path) -> None:
     made = []
-    for path in (first / DATABASE, tmp_path / "new.db"):
+    for path in (left / DATABASE, tmp_path / "new.db"):
         connection = DISK.open_database(upgraded(str(path)))
         made.append(connection.execute("select type, name, sql from sqlite_schema").fetchall())
         connection.close()
     assert sorted(made[0]) == sorted(made[1])
 
 
-def test_the_first_database_on_postgresql_is_the_same_node(
-    first: Path, tmp_path: Path, database: str
+def test_a_versions_database_on_postgresql_is_the_same_node(
+    version: str, left: Path, tmp_path: Path, database: str
 ) -> None:
-    make_first_server(database)
+    make_server(version, database)
     backed_up(upgraded(database), tmp_path / "server", MIGRATIONS)
-    backed_up(upgraded(str(first / DATABASE)), tmp_path / "file", MIGRATIONS)
+    backed_up(upgraded(str(left / DATABASE)), tmp_path / "file", MIGRATIONS)
     assert tables(tmp_path / "server") == tables(tmp_path / "file")
 
 

@@ -1,50 +1,59 @@
 """Databases as earlier versions left them, from data/schemas.
 
-`python -m support.golden` (with PYTHONPATH=tests) writes the one of PostgreSQL anew; that is only
-right while its migrations were not released.
+`python -m support.golden` (with PYTHONPATH=tests) writes those of the second version anew; that is
+only right while its migrations were not released.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import sys
 import tempfile
 from collections import deque
 from pathlib import Path
 from typing import Any
+
+import apsw.shell
+import trio
 
 from postbox.home import DATABASE
 from postbox.node import MIGRATIONS
 from postbox.store.backup import fill_server
 from postbox.store.open import open_database
 from postbox.world import FileDisk
+from support.golden_life import live
 from support.postgres import programs, started
 
 SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
 DISK = FileDisk()
 
 
-def first_status() -> dict[str, Any]:
-    """What the first version said of its node."""
-    status: dict[str, Any] = json.loads((SCHEMAS / "first.json").read_bytes())
+VERSIONS = ("first", "second")
+
+
+def status_of(version: str) -> dict[str, Any]:
+    """What it said of its node."""
+    status: dict[str, Any] = json.loads((SCHEMAS / f"{version}.json").read_bytes())
     return status
 
 
-def make_first_home(home: Path) -> None:
-    """The home of that node, as it left it."""
+def make_home(version: str, home: Path) -> None:
+    """The home of its node, as it left it."""
     home.mkdir(mode=0o700)
     (home / "node.key").touch(0o600)
-    (home / "node.key").write_bytes((SCHEMAS / "first.node.key").read_bytes())
+    (home / "node.key").write_bytes((SCHEMAS / f"{version}.node.key").read_bytes())
     connection = DISK.open_database(str(home / DATABASE))
-    connection.execute((SCHEMAS / "first.sqlite.sql").read_text())
+    connection.execute((SCHEMAS / f"{version}.sqlite.sql").read_text())
     connection.pragma("journal_mode", "wal")
     connection.close()
 
 
-def make_first_server(url: str) -> None:
-    """The same node in an empty database, as the first version that knew PostgreSQL left it."""
+def make_server(version: str, url: str) -> None:
+    """The same node in an empty database, as the version that moved it to PostgreSQL left it."""
     with DISK.connect_database(url) as connection:
-        connection.execute((SCHEMAS / "first.postgres.sql").read_bytes())
+        connection.execute((SCHEMAS / f"{version}.postgres.sql").read_bytes())
 
 
 def upgraded(path: str) -> str:
@@ -53,15 +62,41 @@ def upgraded(path: str) -> str:
     return path
 
 
-def write_first_server() -> None:
+def write_second() -> None:
     folder = programs()
     assert folder is not None, "PostgreSQL is not installed"
-    for postgres in started(folder):
-        with postgres.database() as url, tempfile.TemporaryDirectory() as home:
-            make_first_home(Path(home) / "home")
-            path = upgraded(str(Path(home) / "home" / DATABASE))
-            deque(fill_server(DISK, path, url, MIGRATIONS), maxlen=0)
-            (SCHEMAS / "first.postgres.sql").write_text(_dumped(folder, url))
+    with tempfile.TemporaryDirectory() as made:
+        home = Path(made) / "home"
+        trio.run(live, home)
+        said = _status(home)
+        names = status_of("first").keys()
+        status = {name: said[name] for name in names}
+        (SCHEMAS / "second.json").write_text(json.dumps(status, indent=2) + "\n")
+        (SCHEMAS / "second.node.key").write_bytes((home / "node.key").read_bytes())
+        path = str(home / DATABASE)
+        (SCHEMAS / "second.sqlite.sql").write_text(_lines_of(path))
+        for postgres in started(folder):
+            with postgres.database() as url:
+                deque(fill_server(DISK, path, url, MIGRATIONS), maxlen=0)
+                (SCHEMAS / "second.postgres.sql").write_text(_dumped(folder, url))
+
+
+def _status(home: Path) -> dict[str, Any]:
+    words = [sys.executable, "-m", "postbox", "status", "--json", "--home", str(home)]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True)
+    said: dict[str, Any] = json.loads(ran.stdout)
+    return said
+
+
+def _lines_of(path: str) -> str:
+    """Without what says when and where it was made."""
+    output = io.StringIO()
+    connection = DISK.open_database(path)
+    shell = apsw.shell.Shell(db=connection, stdout=output)
+    shell.process_command(".dump")  # type: ignore[no-untyped-call]
+    connection.close()
+    lines = [line for line in output.getvalue().splitlines() if not line.startswith("--")]
+    return "\n".join(filter(None, lines)) + "\n"
 
 
 def _dumped(folder: Path, url: str) -> str:
@@ -73,4 +108,4 @@ def _dumped(folder: Path, url: str) -> str:
 
 
 if __name__ == "__main__":
-    write_first_server()
+    write_second()
