@@ -27,6 +27,10 @@ const AUTHORS_SHARE: usize = 16;
 /// Tiers below this are pruned before any restart, first sighting or checkpoint.
 const LASTING_TIERS: u8 = 16;
 
+/// As many known voters make a checkpoint as firm as what one author attests: so many must agree
+/// on one (nara's). Two attest one, of whomever they like, and must not crowd out what others did.
+const FIRM_VOTES: usize = 5;
+
 /// Where an event stands in the two orders that depend on who is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rank {
@@ -126,7 +130,8 @@ pub(crate) struct Retention {
     checkpoints: HashMap<NameId, usize, Hasher>,
     /// The same, by what their votes are about: one of each is kept.
     claims: HashMap<[u8; 16], BTreeSet<Rival>, Hasher>,
-    lasting: HashMap<NameId, BTreeSet<Key>, Hasher>,
+    /// What is not firm goes first, then the older.
+    lasting: HashMap<NameId, BTreeSet<(bool, Key)>, Hasher>,
 }
 
 impl Retention {
@@ -242,7 +247,8 @@ impl Retention {
             _ => {}
         }
         if is_bounded(entry.worth, entry.standing) {
-            self.lasting.entry(entry.author).or_default().insert(held.1);
+            let place = (entry.is_firm(), held.1);
+            self.lasting.entry(entry.author).or_default().insert(place);
         }
     }
 
@@ -262,7 +268,7 @@ impl Retention {
             _ => {}
         }
         if is_bounded(entry.worth, entry.standing) {
-            take(&mut self.lasting, entry.author, &held.1);
+            take(&mut self.lasting, entry.author, &(entry.is_firm(), held.1));
         }
     }
 
@@ -322,7 +328,7 @@ impl Retention {
         by_kind
             .or_else(|| {
                 let own = self.lasting.get(&entry.author);
-                first_beyond(own, self.author_quota()).map(|key| key.slot)
+                first_beyond(own, self.author_quota()).map(|(_, key)| key.slot)
             })
             .or_else(|| first_beyond(Some(&self.eviction), self.capacity).map(|(_, key)| key.slot))
     }
@@ -347,13 +353,24 @@ fn is_bounded(worth: Worth, standing: Standing) -> bool {
 }
 
 /// The place in the order of forgetting: events that name a stranger first, then by worth, then
-/// the unattested; what lasts comes after all else, attested ones last.
-fn tier(worth: Worth, standing: Standing, names_stranger: bool) -> u8 {
+/// the unattested; what lasts comes after all else, attested ones last, and firm ones at the very
+/// end.
+fn tier(worth: Worth, standing: Standing, names_stranger: bool, is_firm: bool) -> u8 {
     let is_attested = standing == Standing::Attested;
     match worth {
-        Worth::Lasting if is_attested => LASTING_TIERS + 2,
+        Worth::Lasting if is_attested => LASTING_TIERS + 2 + u8::from(is_firm),
         Worth::Lasting => LASTING_TIERS + u8::from(!names_stranger),
         _ => u8::from(!names_stranger) * 8 + worth as u8 * 2 + u8::from(is_attested),
+    }
+}
+
+fn is_firm(service: Service, votes: usize) -> bool {
+    service != Service::Checkpoint || votes >= FIRM_VOTES
+}
+
+impl Entry {
+    fn is_firm(&self) -> bool {
+        is_firm(self.service, self.votes())
     }
 }
 
@@ -394,7 +411,7 @@ impl Ledger {
             _ => 2,
         };
         let rank = Rank {
-            tier: tier(entry.worth, entry.standing, names_stranger),
+            tier: tier(entry.worth, entry.standing, names_stranger, entry.is_firm()),
             class,
         };
         if let Some(entry) = &mut self.entries[slot as usize] {
@@ -432,6 +449,7 @@ impl Ledger {
             slot: Slot::MAX,
         };
         let held = (standing == Standing::Attested, key);
+        let is_firm = is_firm(event.service, self.count_votes(event));
         let cap = self.meet_caps(event, held, instead_of);
         if matches!(cap, Cap::Refuses) {
             return false;
@@ -457,10 +475,11 @@ impl Ledger {
             if let Some(least) = first_beyond(own, self.retention.author_quota() - 1)
                 && !makes_place()
             {
-                return *least < key;
+                return *least < (is_firm, key);
             }
         }
-        let place = (tier(event.worth, standing, self.names_stranger(event)), key);
+        let names_stranger = self.names_stranger(event);
+        let place = (tier(event.worth, standing, names_stranger, is_firm), key);
         let full = self.retention.capacity.saturating_sub(1);
         instead_of.is_some()
             || matches!(cap, Cap::Evicts(_) | Cap::Releases(_))
