@@ -17,7 +17,7 @@ import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from postbox.mesh import wire
-from postbox.mesh.background.keeping import OVERLAP_NS
+from postbox.mesh.background.refreshing import OVERLAP_NS
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.pull import PageWalk
 from postbox.mesh.coordinates import measuring, telling
