@@ -176,13 +176,13 @@ def _seen(desk: Desk, mesh: Mesh, link: Known, met: Met | None, error: str) -> S
 
 
 def _others(desk: Desk, mesh: Mesh) -> list[Other]:
-    """Also those of whom nothing is left but what they did."""
+    """Who is online first. Also those of whom nothing is left but what they did."""
     found = {one.name: one for one in mesh.peers.all() if one.origin is not Origin.CONFIGURED}
     configured = {one.name for one in mesh.peers.configured}
     alone = desk.node.records.all().keys() - found.keys() - configured
     rows = [_other(desk, mesh, one, str(one.origin)) for one in found.values()]
     rows += [_other(desk, mesh, Known(name=name), "") for name in alone]
-    return sorted(rows, key=lambda row: row.name)
+    return sorted(rows, key=lambda row: (row.state != "online", row.name))
 
 
 def _other(desk: Desk, mesh: Mesh, one: Known, origin: str) -> Other:

@@ -218,7 +218,7 @@ def _print_least(rows: Sequence[Sequence[str]], cut: Sequence[int], least: Seque
     print_rows(kept, [least.index(at) for at in cut if at in least])
     others = ", ".join(head for at, head in enumerate(rows[0]) if at not in least)
     for line in textwrap.wrap(
-        f"Where there is room, or with | cat: {others}", terminal_columns() or 80
+        f"Left out here, and shown by a wider terminal or | cat: {others}", terminal_columns() or 80
     ):
         print(painted(line, "dim"))
 
