@@ -129,7 +129,7 @@ def known_peers(desk: Desk, mesh: Mesh) -> Peers:
 
 async def _look(desk: Desk, mesh: Mesh, link: Known, seen: dict[str, Seen]) -> None:
     try:
-        met = await mesh.introductions.look(link.url)
+        met = await mesh.introductions.check(link.url)
         error = ""
     except (Fault, WireError) as fault:
         met, error = None, str(fault)

@@ -24,6 +24,7 @@ from postbox.mesh.calling.introductions import MeetingFault
 from postbox.mesh.calling.pull import pull
 from postbox.mesh.drafts import drafts_of
 from postbox.mesh.rules import MeshRules
+from postbox.mesh.serving.replies import NotAllowed
 from postbox.mesh.wire import NARA_SYNC_PATH, PING_PATH
 from postbox.net.asgi import Reply, text
 from postbox.node import Node
@@ -128,6 +129,17 @@ async def test_a_ping_alone_replaces_no_key(town: Town, answer: str) -> None:
         with pytest.raises(MeetingFault, match=rf"has another key already; .* {re.escape(remedy)}"):
             await house.mesh.peer(url).meet()
         assert held(house.node) == before
+
+
+@in_town
+async def test_the_operator_is_told_at_once_of_another_key_where_he_stands_behind_one(
+    town: Town,
+) -> None:
+    async with taken(town) as (house, _), town.serving(ANNS, Canned(postbox_of(ANN))) as url:
+        assert (await house.mesh.introductions.check(url)).name == "ann", "the false one gives way"
+        await believe(house.node, FALSE_ANN)
+        with pytest.raises(NotAllowed, match="ann has another key already"):
+            await house.mesh.introductions.check(url)
 
 
 @in_town

@@ -22,6 +22,7 @@ from postbox.net.client import Client
 from postbox.net.rates import AtOnce, Rate, TooMany, TooOften
 from postbox.rules import Outcome, Payer, Rejected
 from postbox.trust import signatures
+from postbox.trust.claims import key_refusal
 from postbox.trust.directory import Directory
 from postbox.trust.hello import HELLO_BYTES, Introduced, make_hello, read_hello
 from postbox.trust.keylist import parse_public_key
@@ -259,6 +260,18 @@ class Introductions:
     async def look(self, url: str) -> Met:
         """Who is there; nothing is learned. Raises WireError or a fault of `net.client`."""
         _, met = await self._ping(url)
+        return met
+
+    async def check(self, url: str) -> Met:
+        """`look`, for the operator. Raises NotAllowed too, if who is there shows another key than
+        the one of its name that he stands behind."""
+        ping, met = await self._ping(url)
+        said = self._ping_draft(ping, CONFIGURED)
+        known = self._directory.get(said.name)
+        if known is not None and is_vouched(known.source):
+            refusal = key_refusal(said.name, said.key, known)
+            if refusal is not None:
+                raise NotAllowed(refusal.text)
         return met
 
     async def _believe(self, url: str, ping: wire.Ping) -> None:
