@@ -81,7 +81,8 @@ def leases(result: Status) -> str:
 
 def disk(size: Size) -> str:
     """Of the log: what it takes, and what there is."""
-    free = "" if size.free_bytes is None else f", {_mib(size.free_bytes)} of it to be used again"
+    unused = _mib(size.free_bytes or 0)
+    free = "" if unused == _mib(0) else f", {unused} of it to be used again"
     room = "" if size.room_bytes is None else f"; the disk has {_mib(size.room_bytes)} left"
     return f"{_mib(size.used_bytes)}{free}{room}"
 
