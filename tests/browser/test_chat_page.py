@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import Visit
 from support.chat_page import PATIENCE_AFTER_OUTAGE_MS, Host, Person
-from support.chromium import LOOKS, barriers, look, overflows
+from support.chromium import LOOKS, Size, barriers, look, overflows
 from support.command import postbox
 
 Arrive = Callable[..., Person]
@@ -56,6 +57,7 @@ def test_two_people_talk_and_neither_an_outage_nor_a_killed_host_loses_or_double
     # The host dies meanwhile, and Ann writes too.
     host.kill()
     expect(ann.page.locator("[data-connection=offline]")).to_be_visible()
+    expect(ann.page.locator(".about")).to_have_text("Offline")  # who else is here, nobody knows
     ann.write("Hello?")
     expect(ann.said("Hello?").locator(".state")).to_have_text("Sending")
     ann.page.reload()
@@ -329,6 +331,14 @@ def test_a_device_that_is_shut_out_keeps_its_queue_until_a_new_link_comes(
     ann.page.get_by_role("button", name="Sign in", exact=True).click()
     ann.wait_live()
     expect(ann.said("Kept").locator(".state")).to_have_text("Sent")
+
+
+@pytest.mark.parametrize("size", get_args(Size))
+def test_who_has_no_conversation_yet_is_told_how_to_begin(arrive: Arrive, size: Size) -> None:
+    ann = arrive("ann")
+    look(ann.page, size, "light")
+    ann.page.get_by_role("button", name="Begin one").click()
+    expect(ann.page.get_by_role("heading", name="New conversation")).to_be_visible()
 
 
 def test_signing_out_leaves_nothing_in_the_browser(host: Host, arrive: Arrive) -> None:

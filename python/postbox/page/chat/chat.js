@@ -8,7 +8,7 @@ import { drawList } from './list.js'
 import { line } from './plain.js'
 import { Room } from './room.js'
 import { QUEUED, REFUSED, StoreFailed } from './sync.js'
-import { connection, shown } from './words.js'
+import { connection, isLost, shown } from './words.js'
 
 class Chat {
   open = '' // the key of the conversation that is shown
@@ -144,7 +144,7 @@ class Chat {
     if (here && this.open !== here.conversation.key) this.open = here.conversation.key
     this.#drawSide(entries, profile, queue, invites)
     const at = conversations.indexOf(here ? here.conversation : null)
-    this.#parts.root.dataset.showing = here ? 'room' : 'list'
+    this.#parts.root.dataset.showing = here ? 'room' : entries.length ? 'list' : 'nothing'
     this.#room.element.hidden = !here
     this.#parts.empty.hidden = Boolean(here)
     if (here) await this.#room.draw(here, members[at])
@@ -273,9 +273,14 @@ class Chat {
     void redraw()
   }
 
+  /** The users who are connected, as far as one can know: without a connection nobody says so. */
+  here() {
+    return new Set(isLost(this.device.status) ? [] : this.device.connected())
+  }
+
   async signOut() {
     const waits = (await this.device.queue()).filter((row) => row.standing === QUEUED).length
-    const lost = waits ? ` ${waits} things that you did were not sent yet, and will be lost.` : ''
+    const lost = waits ? ` What was not sent yet (${waits}) will be lost.` : ''
     if (!confirm(`Sign out, and erase all that this browser keeps of the chat?${lost}`)) return
     this.#isSignedOut = true
     this.#room.forget()

@@ -64,7 +64,7 @@ export function people(app) {
 function drawPeople(app, dialog, body, conversation, members) {
   if (body.contains(document.activeElement) && document.activeElement.value) return // somebody is writing
   const { me } = app
-  const connected = new Set(app.device.connected())
+  const here = app.here()
   const problem = problemLine()
   const act = (its) => void app.attempt(problem, () => app.device.act({ conversation: conversation.key, ...its }))
   const name = h('input', { id: 'room-name', value: conversation.name, maxLength: 256 })
@@ -98,7 +98,7 @@ function drawPeople(app, dialog, body, conversation, members) {
     h(
       'ul',
       { class: 'people' },
-      members.map((member) => person(member, { me, connected, conversation, act })),
+      members.map((member) => person(member, { me, here, conversation, act })),
     ),
     h(
       'form',
@@ -113,13 +113,13 @@ function drawPeople(app, dialog, body, conversation, members) {
   )
 }
 
-function person(member, { me, connected, conversation, act }) {
+function person(member, { me, here, conversation, act }) {
   const isMe = member.user === me
   const marks = [
     isMe ? 'you' : '',
     member.is_owner ? 'owner' : '',
     member.is_pending ? 'waiting to be sent' : '',
-    !isMe && connected.has(member.user) ? 'here now' : '',
+    !isMe && here.has(member.user) ? 'here now' : '',
     !isMe && member.read_seq
       ? member.read_seq >= (conversation.newest?.seq ?? 0)
         ? 'has read all'

@@ -7,7 +7,7 @@ import { titleOf } from './list.js'
 import { openMenu } from './menu.js'
 import { line } from './plain.js'
 import { drawMessages, itemsOf, moveByKeys } from './talk.js'
-import { connection, shown } from './words.js'
+import { connection, isLost, shown } from './words.js'
 
 const PAGE = 50
 const AT_END_PX = 80
@@ -109,14 +109,13 @@ export class Room {
   #wordsAbout({ state, code, detail }, members) {
     const { device, me } = this.#chat
     if (state === 'failed') return `Not made: ${line(detail) || code}`
-    const connected = new Set(device.connected())
+    const here = this.#chat.here()
     const others = members.filter((member) => member.user !== me)
-    const here = others.filter((member) => connected.has(member.user)).length
-    const isLost = !['live', 'connecting', 'catching up'].includes(device.status.connection)
+    const count = others.filter((member) => here.has(member.user)).length
     return [
-      isLost ? connection(device.status).word : '',
+      isLost(device.status) ? connection(device.status).word : '',
       others.length > 1 ? `${members.length} people` : '',
-      here ? (others.length > 1 ? `${here} here now` : 'here now') : '',
+      count ? (others.length > 1 ? `${count} here now` : 'here now') : '',
     ]
       .filter(Boolean)
       .join(' · ')

@@ -104,6 +104,11 @@ export function connection({ connection: how, why, text, next_ms }) {
   }
 }
 
+/** Whether there is none, and not only a moment before there is. */
+export function isLost({ connection: how, why }) {
+  return how === 'connecting' ? Boolean(why) : !['live', 'catching up'].includes(how)
+}
+
 function offline(text, nextMs) {
   const inS = nextMs ? Math.max(0, Math.ceil((nextMs - Date.now()) / 1000)) : 0
   const when = inS > 1 ? ` Next try in ${inS}\u00a0s.` : ''
