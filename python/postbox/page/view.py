@@ -12,7 +12,7 @@ from postbox.admin.findings import Finding
 from postbox.admin.links import LinkSeen
 from postbox.admin.peers import Other, Seen
 from postbox.admin.trust import Waits
-from postbox.admin.words import ago, disk, mqtt, notes, recovery, renewal, span, until
+from postbox.admin.words import ago, disk, mqtt, notes, reason, recovery, renewal, span, until
 from postbox.mesh.boot.progress import Stage
 from postbox.page.gathering import Sight
 from postbox.page.map import Map, drawn, ms
@@ -82,7 +82,7 @@ class View(NamedTuple):
     standings: Sequence[Bar]
     authors: Sequence[Bar]
     more_authors: int
-    in_touch: int
+    online: int
     known_peers: int
     map: Map
     peers: Sequence[PeerRow]
@@ -123,7 +123,7 @@ def view_of(sight: Sight) -> View:
         standings=_bars(status.standings),
         authors=[_bar(name, count, status.events) for name, count in authors[:5]],
         more_authors=max(0, len(authors) - 5),
-        in_touch=sum(row.state == "online" for row in peers),
+        online=sum(row.state == "online" for row in peers),
         known_peers=len(every),
         map=drawn(sight.placed),
         peers=peers[:MOST_ROWS],
@@ -208,7 +208,7 @@ def _configured(seen: Seen, now_ns: int) -> PeerRow:
         contact=_contact(seen.last_contact_ns, now_ns),
         rounds=f"{seen.contact}; rounds: {seen.pulls:,}, new events: {seen.imported:,}",
         regard=seen.trust.regard,
-        error=seen.error,
+        error=reason(seen.error, seen.url),
         is_configured=True,
     )
 
@@ -224,7 +224,7 @@ def _other(other: Other, now_ns: int) -> PeerRow:
         contact=_contact(other.last_contact_ns, now_ns),
         rounds=other.origin,
         regard=other.trust.regard if other.known or other.trust.regard != "good" else "",
-        error=other.error,
+        error=reason(other.error, other.url),
     )
 
 

@@ -2,6 +2,8 @@
 // Everything else is HTML that the node sends (htmx).
 
 const KEPT = 300;
+const LEAST_S = 60; // a curve that has just begun is not drawn out over the whole width
+const STEPS_S = [1, 5, 10, 15, 30, 60, 120, 300];
 const curve = document.getElementById("curve");
 const stream = document.getElementById("stream");
 const lost = document.getElementById("lost");
@@ -29,14 +31,14 @@ function draw() {
     ...room(),
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-    axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 46 }],
+    scales: { x: { range: (_, low, high) => [Math.min(low, high - LEAST_S), high] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
+    axes: [{ ...axis, size: 30, space: 90, incrs: STEPS_S, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 46 }],
     series: [{}, line("--in"), line("--out")],
   }, points, curve);
 }
 
 function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString("en-GB");
+  return new Date(seconds * 1000).toISOString().slice(11, 19);
 }
 
 function rate(value) {
