@@ -135,6 +135,21 @@ def test_a_link_lets_one_browser_in(serve: Serve, visitor: Visit, history: Path)
     expect(page.locator("h1")).to_have_text("This is a postbox node")
 
 
+def test_a_link_is_good_in_a_tab_that_shows_the_page_already(
+    serve: Serve, visitor: Visit, history: Path
+) -> None:
+    """What is behind the # alone changes then, and a browser loads nothing."""
+    url = serve(history)
+    page = visitor().open(url)
+    expect(page.locator("h1")).to_have_text("This is a postbox node")
+    page.goto(told("open", "--home", history)["url"])
+    expect(page.locator("#main")).to_be_visible()
+    page.goto(told("open", "--home", history)["url"])
+    expect(page).to_have_url(f"{url}/")
+    page.get_by_role("link", name="Events").click()
+    expect(page).to_have_url(f"{url}/#recent")
+
+
 def test_a_node_that_stops_and_starts_again_is_missed_and_asks_for_a_new_link(
     visitor: Visit, history: Path
 ) -> None:

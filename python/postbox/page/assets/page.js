@@ -66,6 +66,15 @@ document.addEventListener("htmx:sse:error", (event) => {
 });
 document.addEventListener("htmx:sse:close", () => { lost.hidden = false; });
 
+// Who is logged in already needs no link: it is not to stay in the address bar.
+function forgetLink() {
+  const name = location.hash.slice(1);
+  if (name && !document.getElementById(name)) history.replaceState(null, "", location.pathname);
+}
+
+forgetLink();
+addEventListener("hashchange", forgetLink);
+
 const dialog = document.getElementById("event");
 document.addEventListener("htmx:after:swap", (event) => {
   if (event.detail.ctx?.target?.id === "event" && !dialog.open && dialog.childElementCount) dialog.showModal();
