@@ -341,6 +341,35 @@ def test_who_has_no_conversation_yet_is_told_how_to_begin(arrive: Arrive, size: 
     expect(ann.page.get_by_role("heading", name="New conversation")).to_be_visible()
 
 
+def test_enter_that_is_held_down_sends_once(arrive: Arrive) -> None:
+    """It comes again and again, sooner than a disk has kept the first."""
+    ann = arrive("ann")
+    ann.begin("Notes")
+    ann.page.get_by_label("Write a message").fill("Once")
+    ann.page.evaluate(
+        "for (let i = 0; i < 3; i++) document.querySelector('.compose').requestSubmit()"
+    )
+    ann.write("Twice")
+    ann.shows("Once", "Twice")
+
+
+def test_a_device_is_called_what_its_user_likes(host: Host, visitor: Visit) -> None:
+    at = visitor()
+    ann = Person(at, at.open(host.link("ann", "телефон-📱")))
+    ann.wait_live()
+
+
+def test_who_clears_the_data_of_the_site_is_told_that_nothing_is_kept(arrive: Arrive) -> None:
+    ann = arrive("ann")
+    ann.begin("Notes")
+    browser = ann.visitor.context.new_cdp_session(ann.page)
+    origin = ann.page.evaluate("location.origin")
+    what = {"origin": origin, "storageTypes": "indexeddb"}
+    browser.send("Storage.clearDataForOrigin", what)
+    expect(ann.page.locator("[data-connection=stopped]")).to_be_visible()
+    expect(ann.page.locator(".banner")).to_contain_text("the browser took away what was kept")
+
+
 def test_signing_out_leaves_nothing_in_the_browser(host: Host, arrive: Arrive) -> None:
     ann = arrive("ann")
     ann.begin("Notes")

@@ -122,7 +122,9 @@ class Chat {
       }
     } catch (error) {
       if (!(error instanceof StoreFailed)) throw error
-      if (!this.#isSignedOut) this.#complain(error.message)
+      if (this.#isSignedOut) return
+      this.#drawConnection()
+      this.#complain(error.message)
     }
   }
 

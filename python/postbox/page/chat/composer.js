@@ -15,6 +15,7 @@ export class Composer {
   #send
   #typing
   #toMessages
+  #keeping = '' // what is on its way to the disk
 
   /** `send(text, { reply, edit })` keeps it, or throws; `typing(isOver)`; `toMessages()`: the keys go
    * there. */
@@ -75,8 +76,11 @@ export class Composer {
   async #submit(event) {
     event.preventDefault()
     const [text, key, about] = [this.#field.value.trim(), this.#key, this.#about]
-    if (!text || !key) return
+    const its = `${key} ${text}`
+    if (!text || !key || this.#keeping === its) return // Enter was held down
+    this.#keeping = its
     const isKept = await this.#send(text, about)
+    if (this.#keeping === its) this.#keeping = ''
     if (!isKept || key !== this.#key || this.#field.value.trim() !== text) return
     if (!about.edit) localStorage.removeItem(draftOf(key))
     this.#begin(NOTHING, about.edit ? this.#draft() : '')

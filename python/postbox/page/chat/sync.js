@@ -2070,7 +2070,7 @@ class Wire {
       headers: {
         'content-type': 'application/json',
         authorization: `Bearer ${token}`,
-        'postbox-device': device,
+        ...(claimsOf(token)?.device ? {} : { 'postbox-device': device }), // a header takes no name but in Latin letters
         ...headers,
       },
       body: JSON.stringify(message),
@@ -2520,7 +2520,7 @@ class Device extends EventTarget {
   }
 
   async open(token, device) {
-    this.#store = await Store.open(this.#name, () => this.close())
+    this.#store = await Store.open(this.#name, () => this.#lost())
     try {
       await this.#own(token, device)
     } catch (error) {
@@ -2588,6 +2588,13 @@ class Device extends EventTarget {
     clearTimeout(this.#leaderTimer)
     this.#channel?.close()
     this.#store.close()
+  }
+
+  /** The user cleared the data of this site, or the browser made room. */
+  #lost() {
+    this.close()
+    const text = 'the browser took away what was kept'
+    this.#isTold({ connection: 'stopped', why: 'STORE', text, next_ms: null })
   }
 
   /** Everything of this device is gone, what was not sent, too; in all tabs. */
