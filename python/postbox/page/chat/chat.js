@@ -296,29 +296,7 @@ const keyIn = (hash) => /^#c=([\w-]+)$/.exec(hash)?.[1] ?? ''
 /** Enough for the list. */
 const light = ({ read_seq, delivered_seq, ...member }) => member
 
-/** A whole copy of this page stays in the browser. */
-async function keepPage() {
-  const workers = navigator.serviceWorker
-  if (!workers) return
-  workers.addEventListener('message', ({ data }) => data === 'updated' && offerReload())
-  await workers.register('./worker.js')
-  workers.controller?.postMessage('refresh')
-  await navigator.storage?.persist?.()
-}
-
-function offerReload() {
-  if (document.querySelector('.updated')) return
-  const bar = h(
-    'div',
-    { class: 'updated', role: 'status' },
-    'There is a newer version of this page. ',
-    h('button', { type: 'button', class: 'link', onclick: () => location.reload() }, 'Load it'),
-  )
-  document.body.append(bar)
-}
-
 const root = document.getElementById('root')
 const token = takeToken() || sessionStorage.getItem('postbox link') || ''
 sessionStorage.removeItem('postbox link')
-keepPage().catch(() => {}) // without it the page needs a network to be opened, and works all the same
 new Chat(await enter(root, token), root)

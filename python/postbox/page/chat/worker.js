@@ -10,6 +10,7 @@ const FILES = [
   './dom.js',
   './entry.js',
   './faces.js',
+  './keep.js',
   './list.js',
   './manifest.webmanifest',
   './menu.js',
