@@ -25,8 +25,9 @@ LOCKED := $(if $(filter true,$(CI)),--locked)
 
 RUST_SOURCES := $(shell find rust \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/tests/*' -not -path '*/benches/*' 2>/dev/null)
 PYTEST_ARGS ?=
-# A worker a core, each with a PostgreSQL of its own; eight take as long as the longest tests.
-PYTEST_WORKERS ?= --numprocesses auto --maxprocesses 8 --dist worksteal
+# Two workers a core, since tests wait for processes half of their time; each has a PostgreSQL of its own.
+# Eight take as long as the longest tests.
+PYTEST_WORKERS ?= --numprocesses $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN)))) --maxprocesses 8 --dist worksteal
 PARTS ?=
 
 .PHONY: help
