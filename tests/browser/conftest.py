@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from support.chat_page import Host
+from support.chat_page import Host, Person
 from support.chromium import Visitor, chromium
 from support.command import served
 
 Serve = Callable[..., str]
 Visit = Callable[[], Visitor]
+Arrive = Callable[..., Person]
 
 
 @pytest.fixture(scope="package")
@@ -59,3 +60,19 @@ def host(tmp_path: Path) -> Iterator[Host]:
     host.start()
     yield host
     host.close()
+
+
+@pytest.fixture
+def arrive(host: Host, visitor: Visit) -> Iterator[Arrive]:
+    """`arrive("ann")`: somebody opens the operator's link in a browser of their own."""
+    people: list[Person] = []
+
+    def come(user: str, *, is_live: bool = True) -> Person:
+        people.append(Person.by_link(visitor(), host.link(user)))
+        if is_live:
+            people[-1].wait_live()
+        return people[-1]
+
+    yield come
+    for person in people:
+        person.forgive_the_network()

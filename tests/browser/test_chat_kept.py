@@ -55,3 +55,32 @@ def test_a_copy_that_does_not_run_is_replaced_all_the_same(host: Host, visitor: 
     somebody.complaints.clear()
     page.get_by_role("button", name="Load it").click()
     expect(page.get_by_text("Open the link that the operator")).to_be_visible()
+
+
+HOLDS_BACK: Final = """() => navigator.locks.request(
+  'postbox-chat copy',
+  () => new Promise((resolve) => (window.goOn = resolve)),
+) && undefined"""
+WAIT: Final = """async () => {
+  const { pending } = await navigator.locks.query()
+  return pending.filter(({ name }) => name === 'postbox-chat copy').length === 2
+}"""
+
+
+def test_two_that_renew_the_copy_at_once_do_it_one_after_the_other(
+    host: Host, visitor: Visit
+) -> None:
+    """Else each removes the other's, as one that is not its own."""
+    page = opened(visitor(), host)
+    page.evaluate(HOLDS_BACK)
+    comes_true(page, "Boolean(window.goOn)")
+    page.evaluate(BREAKS, "./talk.js")
+    page.evaluate(
+        "for (let i = 0; i < 2; i++) navigator.serviceWorker.controller.postMessage('refresh')"
+    )
+    comes_true(page, WAIT)
+    assert not page.evaluate(IS_MENDED, "./talk.js")
+    page.evaluate("window.goOn()")
+    comes_true(page, IS_MENDED, "./talk.js")
+    comes_true(page, KEEPS)
+    expect(page.get_by_role("button", name="Load it")).to_be_visible()

@@ -81,8 +81,7 @@ class Doings:
 
 def test_a_page_that_was_there_knows_what_a_new_one_is_told(host: Host, visitor: Visit) -> None:
     def come(device: str) -> Person:
-        at = visitor()
-        person = Person(at, at.open(host.link("ann", device)))
+        person = Person.by_link(visitor(), host.link("ann", device))
         person.wait_live()
         return person
 

@@ -183,6 +183,7 @@ def draw_chat(demo: Demo, browser: Browser) -> None:
     page = browser.new_page(viewport=SIZE, color_scheme="light", reduced_motion="reduce")
     page.set_default_timeout(PATIENCE_MS)
     page.goto(link)
+    page.get_by_role("button", name="Sign in").click()
     page.get_by_text("Sunday").first.click()
     page.get_by_text(TALK[-1][1]).last.wait_for()
     page.screenshot(path=FOLDER / "chat.png", animations="disabled")

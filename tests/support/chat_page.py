@@ -61,9 +61,9 @@ class Host:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
             assert "eventRefused" not in answer.read().decode()
 
-    def link(self, user: str, device: str = "web") -> str:
+    def link(self, user: str, device: str = "web", *, days: int = 30) -> str:
         words = ("token", "mint", "--user", user, "--device", device, "--link", "--url", self.url)
-        done = postbox(*words, "--home", self.home)
+        done = postbox(*words, "--days", str(days), "--home", self.home)
         assert done.code == 0, done
         return done.out.strip()
 
@@ -74,6 +74,13 @@ class Person:
 
     visitor: Visitor
     page: Page
+
+    @classmethod
+    def by_link(cls, visitor: Visitor, link: str) -> Person:
+        """Who opens the operator's link in a browser where nobody is signed in, and means it."""
+        person = cls(visitor, visitor.open(link))
+        person.page.get_by_role("button", name="Sign in").click()
+        return person
 
     @property
     def live(self) -> Locator:

@@ -60,7 +60,7 @@ async def _serve(stage: Stage, told: Told) -> None:
         node.may_end = True
     say("\nThe operator's page, which lets in whoever opens this link first")
     await stage.commands.address("open", home=HOST, field="url")
-    say("ann's chat, in a browser")
+    say("ann's chat, in a browser, which asks whether to sign in as ann")
     mint = ("token", "mint", "--user", "ann", "--device", "browser", "--link")
     await stage.commands.address(*mint, home=HOST, field="link")
     say("\nThey serve until you press Ctrl-C")

@@ -16,17 +16,44 @@ export function takeToken() {
   return token
 }
 
-/** The device, sooner or later: it may take the user. */
+const NO_LINK = 'This is no link to the chat. It ends with #token= and many letters: copy all of it.'
+
+/** The device, sooner or later: it may take the user. `token`: of a link, which anybody may have made. */
 export async function enter(root, token) {
-  const device = claimsOf(token) ? claimsOf(token).device || browserName() : ''
+  try {
+    const device = await openDevice({ url: location.origin, database: DATABASE })
+    if (claimsOf(token)) await signInTo(device, token)
+    return device
+  } catch (error) {
+    if (error instanceof AnotherOwner) return choose(root, token, error.message)
+    if (error instanceof SignInNeeded) return claimsOf(token) ? confirm(root, token) : ask(root, token && NO_LINK)
+    return fail(root, error)
+  }
+}
+
+async function signInTo(device, token) {
+  try {
+    await device.signIn(token)
+  } catch (error) {
+    device.close()
+    throw error
+  }
+}
+
+/** With a token that the user has chosen. */
+async function begin(root, token) {
+  const device = claimsOf(token).device || browserName()
   try {
     return await openDevice({ url: location.origin, database: DATABASE, token, device })
   } catch (error) {
-    if (error instanceof SignInNeeded) return ask(root, token ? error.message : '')
     if (error instanceof AnotherOwner) return choose(root, token, error.message)
-    show(root, h('h1', {}, 'The chat cannot begin'), h('p', {}, error.message))
-    throw error
+    return fail(root, error)
   }
+}
+
+function fail(root, error) {
+  show(root, h('h1', {}, 'The chat cannot begin'), h('p', {}, error.message))
+  throw error
 }
 
 /** What a token that names no device is used for: one name a browser. */
@@ -43,6 +70,24 @@ function show(root, ...children) {
   )
 }
 
+/** Nobody is signed in here: who was sent by a stranger's link would write in the stranger's name. */
+function confirm(root, token) {
+  return new Promise((resolve) => {
+    const submit = (event) => {
+      event.preventDefault()
+      resolve(begin(root, token))
+    }
+    const button = h('button', { class: 'main' }, 'Sign in')
+    show(
+      root,
+      h('h1', { dir: 'auto' }, `Sign in as ${line(claimsOf(token).name)} at ${location.host}?`),
+      h('p', {}, 'The link that you opened says so. If you are somebody else, close this page.'),
+      h('form', { onsubmit: submit }, button),
+    )
+    button.focus()
+  })
+}
+
 function ask(root, problem) {
   return new Promise((resolve) => {
     const field = h('input', { id: 'link', autocomplete: 'off', spellcheck: false, required: true })
@@ -50,8 +95,8 @@ function ask(root, problem) {
     const submit = (event) => {
       event.preventDefault()
       const token = tokenIn(field.value.trim())
-      if (claimsOf(token)) resolve(enter(root, token))
-      else told.textContent = 'This is no link to the chat. It ends with #token= and many letters: copy all of it.'
+      if (claimsOf(token)) resolve(begin(root, token))
+      else told.textContent = NO_LINK
     }
     show(
       root,
@@ -84,7 +129,7 @@ function choose(root, token, problem) {
       const device = await openDevice({ url: location.origin, database: DATABASE })
       await device.signOut()
       forgetPage()
-      resolve(enter(root, token))
+      resolve(begin(root, token))
     }
     const claims = claimsOf(token)
     show(

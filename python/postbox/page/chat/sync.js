@@ -2009,12 +2009,12 @@ export class CallFailed extends Error {
 
 class Wire {
   #url
-  #credentials
+  #device
 
-  /** `credentials`: gives { token, device } of this moment. */
-  constructor(url, credentials) {
+  /** `device`: has the owner of this moment, and is told which token was taken, and which was not. */
+  constructor(url, device) {
     this.#url = url.replace(/\/+$/, '')
-    this.#credentials = credentials
+    this.#device = device
   }
 
   submit(input, signal) {
@@ -2063,9 +2063,23 @@ class Wire {
     }
   }
 
-  async #post(rpc, message, signal, headers) {
-    const { token, device } = this.#credentials()
-    const answer = await fetch(`${this.#url}/postbox.v1.EventService/${rpc}`, {
+  /** Under the token that came last; if the host does not take that, under the one before. */
+  async #post(...request) {
+    for (;;) {
+      const { device } = this.#device.owner
+      const token = tokenOf(this.#device.owner)
+      const answer = await this.#postUnder(token, device, ...request)
+      if (answer.ok) {
+        await this.#device.tokenWorked(token)
+        return answer
+      }
+      const refusal = await refusalOf(answer)
+      if (!SIGN_IN.includes(refusal.fault.code) || !(await this.#device.tokenRefused(token))) throw refusal
+    }
+  }
+
+  #postUnder(token, device, rpc, message, signal, headers) {
+    return fetch(`${this.#url}/postbox.v1.EventService/${rpc}`, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
@@ -2079,8 +2093,6 @@ class Wire {
       credentials: 'omit',
       redirect: 'error',
     })
-    if (!answer.ok) throw await refusalOf(answer)
-    return answer
   }
 }
 
@@ -2516,7 +2528,7 @@ class Device extends EventTarget {
     this.#url = url
     this.#name = name
     this.#renew = renew
-    this.#wire = new Wire(url, () => this.owner)
+    this.#wire = new Wire(url, this)
   }
 
   async open(token, device) {
@@ -2605,7 +2617,8 @@ class Device extends EventTarget {
     this.dispatchEvent(new Event('signedout'))
   }
 
-  /** A new token for the same user and device: the queue goes on where it was. */
+  /** A new token for the same user and device: the queue goes on where it was. Anybody may have made
+   * it: the one before is kept until the host has taken this one. */
   async signIn(token) {
     await this.#own(token, this.owner.device)
     this.#say('token')
@@ -2613,9 +2626,32 @@ class Device extends EventTarget {
   }
 
   async renewToken() {
+    if (this.owner.next) return // it is tried now, and the one before behind it
     if (!this.#renew) throw new SignInNeeded('the host takes the token no more: sign in again')
     await this.#own(await this.#renew(), this.owner.device)
     this.#say('token')
+  }
+
+  /** The host has taken it. One that is good for less long than the one before does not replace it. */
+  async tokenWorked(token) {
+    if (token !== this.owner.next || lastsUntil(token) < lastsUntil(this.owner.token)) return
+    await this.#changeOwner((known) => (known.next === token ? { ...known, token, next: '' } : known))
+  }
+
+  /** The host has not. Returns whether there is another one by now. */
+  async tokenRefused(token) {
+    if (token === this.owner.next) {
+      await this.#changeOwner((known) => (known.next === token ? { ...known, next: '' } : known))
+    }
+    return tokenOf(this.owner) !== token
+  }
+
+  async #changeOwner(change) {
+    this.owner = await this.#store.write(async (tx) => {
+      const owner = change(await result(tx.device.get('owner')))
+      tx.device.put(owner, 'owner')
+      return owner
+    })
   }
 
   // - what the user does
@@ -2912,8 +2948,14 @@ function ownerOf(known, { user, name, device: named }, token, device) {
       `the token is for the device "${named}", and this browser is "${known.device}": sign out first`,
     )
   }
-  return { user, name, device: named || known?.device || device, token }
+  if (known) return token === known.token ? known : { ...known, next: token }
+  return { user, name, device: named || device, token, next: '' }
 }
+
+/** `next` is one that the host has not taken yet, or that is good for less long than `token`. */
+const tokenOf = ({ token, next }) => next || token
+
+const lastsUntil = (token) => claimsOf(token)?.expires_ms ?? Infinity
 
 const TOLD_AS = {
   SnapshotEnded: ['conversation', 'message', 'members', 'user', 'queue', 'invites', 'guilds'],

@@ -26,13 +26,13 @@ const WHOLE = '/chat/whole'
 const addresses = FILES.map((name) => new URL(name, self.location).href)
 
 self.addEventListener('install', (event) => {
-  event.waitUntil(refresh().then(() => self.skipWaiting()))
+  event.waitUntil(refreshAlone().then(() => self.skipWaiting()))
 })
 
 self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()))
 
 self.addEventListener('message', (event) => {
-  if (event.data === 'refresh') event.waitUntil(refresh().catch(() => {}))
+  if (event.data === 'refresh') event.waitUntil(refreshAlone().catch(() => {}))
 })
 
 self.addEventListener('fetch', (event) => {
@@ -55,6 +55,10 @@ async function copy() {
   }
   return null
 }
+
+/** One after the other, of this worker and of one that is being installed: each removes the copies
+ * that are not its own. */
+const refreshAlone = () => navigator.locks.request('postbox-chat copy', refresh)
 
 /** All files anew, if one of them has changed; the pages are told. */
 async function refresh() {
