@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from postbox.config import LogConfig
-from postbox.errors import Fault, Full, Stopped, Unavailable, Violation
+from postbox.errors import Fatal, Fault, Full, Stopped, Unavailable, Violation
 from postbox.logs import configure
 from postbox.mesh.background.loops import PAUSE_S, run_loops
 from support.simulate import MemoryDisk, Simulation, simulate
@@ -65,3 +65,22 @@ def test_a_loop_that_fails_begins_again_and_a_log_that_is_away_is_no_bug(
     assert ("exception" in line) == (level == "error")
     assert begun[1] - begun[0] == PAUSE_S
     assert level == "error" or str(error) in line["error"]
+
+
+@pytest.mark.parametrize("raising", [alone, within])
+def test_a_log_that_failed_for_good_ends_the_loops(raising: Raising) -> None:
+    """And is told of where the node ends, once."""
+    stream = io.StringIO()
+
+    async def main(simulation: Simulation) -> None:
+        async def loop() -> None:
+            await raising(Fatal("the disk failed"))
+
+        world = simulation.node(MemoryDisk()).world
+        journal = configure(LogConfig(format="json"), world.clock, stream)
+        with pytest.RaisesGroup(Fatal, flatten_subgroups=True):
+            await run_loops({"saving": loop})
+        journal.close()
+
+    simulate(1, main)
+    assert stream.getvalue() == ""

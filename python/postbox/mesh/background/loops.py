@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import trio
 
-from postbox.errors import OUR_LOG, in_one_line, leaves
+from postbox.errors import OUR_LOG, Fatal, in_one_line, leaves
 from postbox.logs import get, limited
 
 Loop: TypeAlias = Callable[[], Awaitable[None]]
@@ -20,7 +20,8 @@ PAUSE_S = 10.0
 async def run_loops(loops: Mapping[str, Loop]) -> None:
     """Until they are all over, or this is cancelled. `loops`: by the names that the log calls them.
     One that raises is told of in the log, with what it raised, and begins again. A database that is
-    away, or a full disk, is no bug: it is named, and that is all."""
+    away, or a full disk, is no bug: it is named, and that is all. One that fails for good ends the
+    node, and so all of them."""
     async with trio.open_nursery() as nursery:
         for name, loop in loops.items():
             nursery.start_soon(partial(_run, name, loop), name=name)
@@ -33,6 +34,8 @@ async def _run(name: str, loop: Loop) -> None:
             await loop()
         except Exception as error:
             faults = leaves(error)
+            if any(isinstance(one, Fatal) for one in faults):
+                raise
             if all(isinstance(one, OUR_LOG) for one in faults):
                 log.warning("the mesh waits for the log", error=in_one_line(faults))
             else:
