@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from postbox.log.committed import Committed
+from postbox.mesh.background.keeping import FAR_EVERY, NEAR_NS
 from postbox.mesh.background.loops import run_loops
 from postbox.mesh.calling import pull
 from postbox.mesh.merging.intake import Report
@@ -37,6 +38,9 @@ from support.town import PORT, House, Town
 
 PULL_EVERY_S = 60.0
 WATCH_EVERY_S = 5.0
+FAR_S = 2 * FAR_EVERY * PULL_EVERY_S
+"""Virtual, until what is late by some minutes came to a peer that answers: one round of those many
+looks back an hour."""
 PATIENCE_S = 2 * 3600.0
 """Virtual, to become equal: every thirtieth round is a whole one, which finds what came late."""
 
@@ -249,7 +253,7 @@ async def part(cluster: Cluster, history: Sequence[bytes]) -> None:
     cluster.toggle(three, two)
     before = len(three.holds())
     await cluster.give(one, list(here))
-    await trio.sleep(5 * PULL_EVERY_S)
+    await trio.sleep(FAR_S)
     assert id_of_body(tease(1_201)) in two.holds()
     assert len(three.holds()) == before
     await cluster.give(three, [*history[550:750], *there])
@@ -260,14 +264,24 @@ async def part(cluster: Cluster, history: Sequence[bytes]) -> None:
 async def crash(cluster: Cluster) -> None:
     one, _, three = cluster.members
     before = len(three.house.node.ledger.index)
-    await cluster.give(one, [hey_there(ANN), *map(tease, range(1, 1_201))])
-    await three.got_events()
+    await cluster.give(one, [hey_there(ANN), *_of_the_last_minutes()])
+    while len(three.house.node.ledger.index) == before:
+        await three.got_events()
     assert before < len(three.house.node.ledger.index) < len(cluster.given), "a part of it"
     assert Contact.PULLING in [link.contact for link in three.house.mesh.peers.configured]
     await three.crash()
     await trio.sleep(10 * PULL_EVERY_S)
     await cluster.start(three)
     await cluster.converge()
+
+
+def _of_the_last_minutes() -> list[bytes]:
+    """More than two small pages of what every round looks at."""
+    return [
+        tease(number, target=f"target{one}")
+        for number in range(1, NEAR_NS // 10**9 - 60)
+        for one in range(5)
+    ]
 
 
 STEPS = 12
