@@ -25,7 +25,7 @@ from postbox.mesh.door import Mesh
 from postbox.mesh.gossip.rhythm_rules import FEWEST, MOST, pause_s
 from postbox.mesh.synthetic import identities
 from postbox.mesh.wire import MODES, About
-from postbox.trust.authoring import Ping, make_event
+from postbox.trust.authoring import Ping, Seen, make_event
 from postbox.trust.keys import Identity
 from support.mesh import believe, take
 from support.simulate import Simulation
@@ -53,11 +53,13 @@ def url_of(number: int) -> str:
 
 @dataclass
 class Crowd:
-    """`writers`: so many of its names write events. `told`: events that they wrote; `asked`:
-    requests that it was sent."""
+    """`writers`: so many of its names write events: pings, or `seen`, which say as much of who is
+    online, and of which a ledger holds all, not five a target. `told`: events that they wrote;
+    `asked`: requests that it was sent."""
 
     size: int
     writers: int
+    seen: bool = False
     told: int = 0
     asked: int = 0
     house: House | None = None
@@ -152,9 +154,11 @@ class Crowd:
         for at in range(self.writers):
             who = self.who[(turn * self.writers + at) % self.size]
             target = self.who[(turn * (self.writers + 1) + at + 1) % self.size].name
-            ping = Ping(observer=who.name, target=target, rtt=1.5)
+            said: Ping | Seen = Ping(observer=who.name, target=target, rtt=1.5)
+            if self.seen:
+                said = Seen(observer=who.name, subject=target, via="zine")
             ago_ns = PING_S * 10**9 * (self.writers - at) // self.writers
-            bodies.append(make_event(ping, now_ns - ago_ns, who).body)
+            bodies.append(make_event(said, now_ns - ago_ns, who).body)
         await take(house.node, bodies)
         self.told += len(bodies)
 

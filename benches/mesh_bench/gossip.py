@@ -46,8 +46,8 @@ def rows(_: dict[str, Place]) -> Iterator[Sequence[str]]:
         for size in SIZES:
             found = _Found()
             with tempfile.TemporaryDirectory(prefix="postbox-bench-") as folder:
-                writers = size if each_writes else SIZES[0]
-                simulate(1, partial(_measure, Path(folder), Crowd(size, writers), found))
+                crowd = Crowd(size, size) if each_writes else Crowd(size, SIZES[0], seen=True)
+                simulate(1, partial(_measure, Path(folder), crowd, found))
             first = first or found
             yield found.row(size, first)
 
