@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Tell
 from postbox.admin.links import time_of
+from postbox.clients.identity import tokens
 from postbox.clients.identity.devices import devices_of, is_let_in
 from postbox.clients.identity.names import device_refusal, user_refusal
 from postbox.clients.ids import text_of, user_id
@@ -73,8 +74,6 @@ class DevicesSeen(Struct, frozen=True):
 
 
 async def _mint(desk: Desk, request: MintToken, tell: Tell) -> Minted:
-    from postbox.clients.identity import tokens  # joserfc: slow to load
-
     user, device = _user(request.user), _device(request.device)
     node = desk.node
     revoked_ms = max(

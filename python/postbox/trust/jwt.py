@@ -2,8 +2,7 @@
 
 What anybody may have written into a header (a key, a URL, another algorithm) is never acted on:
 what a header and claims may say is the reader's to list (`checked`), and a name that stands twice
-is refused before the signature is looked at. joserfc checks that, with one algorithm and one type
-of key.
+is refused before the signature is looked at, which `jws` makes and checks.
 """
 
 from __future__ import annotations
@@ -12,14 +11,9 @@ import base64
 import binascii
 import json
 import re
-from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwa import EdDSAAlgorithm
-from joserfc.jwk import OKPKey
 
 from postbox.errors import WireError
 from postbox.trust.host_keys import HostKey
@@ -43,22 +37,6 @@ KeyId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{22}\Z")]
 
 class BadToken(WireError):
     """This token does not show who asks; the text says why."""
-
-
-class _EdDSA(EdDSAAlgorithm):
-    """joserfc warns at each use of the name, since RFC 9864 prefers "Ed25519" for it. The
-    specification's peers say EdDSA, and here it means that one curve."""
-
-    security_warning = ""
-
-
-class _Registry(jws.JWSRegistry):
-    """Knows no other algorithm, whatever a header asks for."""
-
-    algorithms = {"EdDSA": _EdDSA(), "Ed25519": _EdDSA()}  # noqa: RUF012  (declared by joserfc)
-
-
-_REGISTRY = _Registry(algorithms=["EdDSA", "Ed25519"])
 
 
 class Said(NamedTuple):
@@ -97,16 +75,15 @@ def checked(found: dict[str, Any], kind: type[_T], what: str) -> _T:
 
 def is_signed(text: str, key: bytes) -> bool:
     """Is the token signed with this key (32 bytes)?"""
-    try:
-        jws.deserialize_compact(text, _public(key), registry=_REGISTRY)
-    except (JoseError, ValueError):
-        return False
-    return True
+    from postbox.trust import jws  # joserfc and cryptography: a tenth of what a start takes
+
+    return jws.is_signed(text, key)
 
 
 def signed(header: dict[str, str], claims: dict[str, Any], key: HostKey) -> str:
-    payload = json.dumps(claims, separators=(",", ":"))
-    return jws.serialize_compact(header, payload, _private(key), registry=_REGISTRY)
+    from postbox.trust import jws
+
+    return jws.signed(header, json.dumps(claims, separators=(",", ":")), key)
 
 
 def uuid4_text(random: bytes) -> str:
@@ -161,14 +138,3 @@ def decoded(segment: str) -> bytes:
 
 def encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")
-
-
-@lru_cache(maxsize=4)  # the current key, and whatever else is under way
-def _private(key: HostKey) -> OKPKey:
-    x, d = encoded(key.public_key), encoded(key.seed)
-    return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x, "d": d})
-
-
-@lru_cache(maxsize=1024)
-def _public(key: bytes) -> OKPKey:
-    return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": encoded(key)})
