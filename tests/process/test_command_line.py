@@ -95,6 +95,7 @@ def test_help_says_what_every_argument_is(call: Call, verb: str) -> None:
         ("nonsense", 'Unknown command "nonsense"'),
         ("status", "which home? Say --home DIR, or set POSTBOX_HOME"),
         ("status --nonsense", "Unknown option"),
+        ("status /a/home", "postbox: postbox status takes no '/a/home' (postbox status --help)"),
         ("import --home HOME", "requires an argument"),
         ("import --nonsense --home HOME", "--nonsense is no option of import"),
         ("export --nonsense --home HOME", "--nonsense is no option of export"),

@@ -87,7 +87,7 @@ def test_what_heals_several_is_said_once_and_a_node_that_is_to_be_made_lacks_no_
         line for line in done.out.splitlines() if "is it running, and its URL right?" in line
     ]
     assert cure.startswith("  peer http://127.0.0.1:9, peer http://[::1]:9: ")
-    assert "none yet: the node and its key are made now" in done.out
+    assert "none yet: it is made with the node" in done.out
 
 
 @pytest.mark.parametrize(

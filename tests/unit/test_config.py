@@ -272,7 +272,8 @@ def test_what_is_no_value_of_a_key_is_refused(key: str, values: list[object]) ->
         with pytest.raises(BadConfig) as caught:
             overridden(Config(), {key: value})
         one = declared()[key]
-        begin = f"{one.key.option or key}: expected {one.expected}, "
+        expected = one.key.option_takes or one.expected
+        begin = f"{one.key.option or key}: expected {expected}, "
         assert str(caught.value).startswith((f"{begin}not ", f"{begin}without ")), value
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 300
@@ -391,6 +392,11 @@ def test_all_wrong_options_are_named_at_once() -> None:
         "--memory",
         "--peer",
     ]
+
+
+def test_an_option_that_is_given_again_for_each_asks_for_one() -> None:
+    with pytest.raises(BadConfig, match=r"^--peer: expected http:// or https:// with .*, not 'a'$"):
+        overridden(Config(), {"mesh.peers": ["a"]})
 
 
 def test_a_key_without_its_certificate_is_refused_as_an_option_too() -> None:

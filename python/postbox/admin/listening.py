@@ -48,7 +48,10 @@ def _closed(config: Config) -> Doubt | None:
         return None
     reach = reach_of(config)
     why = reach.may_call_us(host, is_tls=False)
-    cure = "listen on an address inside of mesh.networks, or speak TLS (serve.tls_cert)"
+    cure = (
+        "nothing, if this node only calls others; else listen on an address inside of"
+        " mesh.networks, or speak TLS (serve.tls_cert)"
+    )
     return why if why is None else Doubt("nobody on this network can get in", why, cure)
 
 

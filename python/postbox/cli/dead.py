@@ -148,6 +148,9 @@ def _row(letter: ShownLetter) -> tuple[str, ...]:
     return (f"{letter.way} {host}", *rest, f"{letter.since:%F %T} UTC")
 
 
+_WORDS = {"hurried": "links tried at once"}
+
+
 def _told(what: str, settled: Settled, options: Common) -> int:
     for text in settled.refused:
         complain(text)
@@ -157,5 +160,5 @@ def _told(what: str, settled: Settled, options: Common) -> int:
     if options.json:
         print_json(numbers)
     else:
-        print(", ".join(f"{count:,} {name}" for name, count in numbers.items()))
+        print(", ".join(f"{count:,} {_WORDS.get(name, name)}" for name, count in numbers.items()))
     return int(bool(settled.refused))

@@ -177,7 +177,7 @@ def _home(home: Path) -> Iterator[Finding]:
             cure = f"put back your copy of {KEY_FILE}"
             yield Finding("key", "wrong", f"there is no {KEY_FILE}", cure)
         else:
-            yield Finding("key", "ok", "none yet: the node and its key are made now")
+            yield Finding("key", "ok", "none yet: it is made with the node")
     elif stat.S_IMODE(key.stat().st_mode) & 0o077:
         cure = f"chmod 600 {key}; if somebody may have read it, make a new node"
         yield Finding("key", "wrong", f"{key} may be read or changed by others", cure)

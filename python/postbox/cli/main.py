@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 
-from cyclopts import App, CycloptsError, Group
+from cyclopts import App, CycloptsError, Group, UnusedCliTokensError
 
 app = App(
     name="postbox",
@@ -131,8 +131,11 @@ def main(arguments: list[str] | None = None) -> None:
 def _tell_wrong_call(error: CycloptsError) -> None:
     from postbox.cli.output import complain
 
-    verb = " ".join(error.command_chain or ())
-    complain(f"{' '.join(str(error).split())} (postbox{f' {verb}' if verb else ''} --help)")
+    verb = " ".join(("postbox", *(error.command_chain or ())))
+    text = " ".join(str(error).split())
+    if isinstance(error, UnusedCliTokensError):
+        text = f"{verb} takes no {' '.join(map(repr, error.unused_tokens or ()))}"
+    complain(f"{text} ({verb} --help)")
 
 
 def _give_up_stdout(error: OSError) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from msgspec import Struct
 
 from postbox.config.kinds import (
+    URL_EXPECTED,
     Address,
     Broker,
     Cutoff,
@@ -44,6 +45,8 @@ class Key(Struct, frozen=True):
     unit: str = ""
     option: str = ""
     """Of `postbox serve`, where it overrides the file."""
+    option_takes: str = ""
+    """Of an option that is given again for each; else as the key."""
     needs_restart: bool = True
 
 
@@ -122,7 +125,11 @@ class MeshConfig(Struct, frozen=True):
     peers: Annotated[
         tuple[str, ...],
         Urls(),
-        Key("URLs of the peers that are asked for what is new", option="--peer"),
+        Key(
+            "URLs of the peers that are asked for what is new",
+            option="--peer",
+            option_takes=URL_EXPECTED,
+        ),
     ] = ()
     mqtt: Annotated[
         str,

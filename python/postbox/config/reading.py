@@ -104,7 +104,8 @@ def overridden(config: Config, options: Mapping[str, object]) -> Config:
         try:
             values[path] = one.kind.read(value, Path())
         except ValueError as error:
-            wrong.append(f"{one.key.option or path}: expected {one.expected}, {error}")
+            expected = one.key.option_takes or one.expected
+            wrong.append(f"{one.key.option or path}: expected {expected}, {error}")
     changed = _changed(config, values)
     if not wrong:
         wrong += [problem.text for problem in _contradictions(changed, ())]

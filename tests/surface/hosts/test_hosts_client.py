@@ -12,6 +12,7 @@ import trio.testing
 
 from postbox.config import Config, HostsConfig, ServeConfig
 from postbox.hosts import wire
+from postbox.hosts.keys.fetching import KeyUnavailable
 from postbox.hosts.keys.keys import Busy
 from postbox.hosts.links.numbered import Numbered
 from postbox.hosts.links.place import Place
@@ -281,6 +282,22 @@ async def test_whatever_is_in_the_way_is_a_failure_of_the_host(
         failure = await failure_of(lambda: client.post([number(1)]))
     assert failure.code is code
     assert str(error) in failure.text
+
+
+@simulated
+async def test_a_host_whose_key_cannot_be_had_fails_by_what_came_of_asking_for_it(
+    world: World,
+) -> None:
+    """Its name stands beside it already, wherever the failure is shown."""
+
+    async def capabilities_of(host: str) -> frozenset[str]:
+        asked = HostFault(B, Failure(Code.UNAVAILABLE, "no connection: refused", 2.0))
+        raise KeyUnavailable(f"the key of {B} could not be fetched: {asked}") from asked
+
+    async with channel_served_by() as channel:
+        client = HostClient(B, A, channel, sign, capabilities_of)
+        failure = await failure_of(lambda: client.post([number(1)]))
+    assert failure == Failure(None, "no connection: refused", 2.0)
 
 
 def calls_to(serve: Serve, nursery: trio.Nursery, dialled: list[tuple[str, int]]) -> Calls:

@@ -534,8 +534,11 @@ async def test_a_stranger_is_not_told_what_is_where_in_our_network(
             await ask(cache, town.token())
         assert str(refused.value) == "the key of a.example:2289 could not be fetched"
         assert refused.value.retry_s == pytest.approx(60)
-        with pytest.raises(KeyUnavailable, match=r"10\.1\.2\.3 port 2289: connection refused"):
+        with pytest.raises(
+            KeyUnavailable, match=r"10\.1\.2\.3 port 2289: connection refused"
+        ) as ours:
             await cache.keys_of(A)
+        assert str(ours.value.__cause__) in str(ours.value)
 
 
 async def test_no_more_hosts_are_kept_than_may_be(

@@ -39,8 +39,8 @@ WireError or OSError."""
 
 
 class KeyUnavailable(Fault):
-    """A host's keys could not be had; the text says why. Not for strangers: it tells what is where
-    in our network."""
+    """A host's keys could not be had; the text says why, and the cause, where the host was asked,
+    is what came of that. Not for strangers: it tells what is where in our network."""
 
 
 class _Flight:
@@ -52,6 +52,7 @@ class _Flight:
         self.landed = trio.Event()
         self.peer: PeerKeys | None = None
         self.error = ""
+        self.fault: Exception | None = None
 
 
 class KeyFetching:
@@ -87,7 +88,7 @@ class KeyFetching:
             await flight.landed.wait()
         if flight.peer is None:
             why = flight.error if flight.landed.is_set() else f"no answer within {WAIT_S:.0f} s"
-            raise KeyUnavailable(f"the key of {host} could not be fetched: {why}")
+            raise KeyUnavailable(f"the key of {host} could not be fetched: {why}") from flight.fault
         return flight.peer
 
     def loops(self) -> Iterator[Callable[[], Awaitable[None]]]:
@@ -130,5 +131,5 @@ class KeyFetching:
         except (Fault, WireError, OSError) as error:
             if flight.peer is None and not flight.is_ours:
                 self._gate.fail(host, self._clock.elapsed_s())
-            flight.error = str(error) or type(error).__name__
+            flight.error, flight.fault = str(error) or type(error).__name__, error
             _log.info("a host's keys were not had", host=host, error=flight.error)

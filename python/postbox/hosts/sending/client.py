@@ -23,6 +23,7 @@ from postbox.config import Config
 from postbox.connections import Dial, dial_h2, h2_client_tls
 from postbox.errors import Fault, WireError
 from postbox.hosts import wire
+from postbox.hosts.keys.fetching import KeyUnavailable
 from postbox.hosts.keys.keys import Busy, HostSettings, KeyCache
 from postbox.hosts.keys.own_keys import OwnKeys
 from postbox.hosts.links.arrivals import Arrived
@@ -337,6 +338,8 @@ def failure_of(error: Fault | WireError | ValueError) -> Failure:
             return Failure(Code.RESOURCE_EXHAUSTED, str(error), error.retry_s)
         case Forbidden():
             return Failure(Code.PERMISSION_DENIED, str(error))
+        case KeyUnavailable(__cause__=HostFault(failure=asking)):  # it was asked before the call
+            return Failure(None, asking.text, asking.retry_after_s)
         case _:
             return Failure(None, str(error))
 
