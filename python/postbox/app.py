@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
+from postbox.admin import open_files
 from postbox.admin.command import Desk, Serving
 from postbox.admin.listening import url_for_peers
 from postbox.admin.server import serve_operator
@@ -171,14 +172,18 @@ class _Listener:
     config: Config
     front: Front
     metrics: Metrics
+    address: TcpAddress = field(init=False)
     _close: trio.Event = field(default_factory=trio.Event)
     _closed: trio.Event = field(default_factory=trio.Event)
+
+    def __post_init__(self) -> None:
+        self.address = _address(self.config)
 
     async def run(self, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         await serve(
             self.world,
             self.front,
-            _address(self.config),
+            self.address,
             stop=self._close,
             limits=_limits(self.config),
             reach=reach_of(self.config),
@@ -214,7 +219,9 @@ class _Serving:
         ):
             sessions = Sessions(node.world.clock, node.world.random)
             doorkeeper = sessions.doorkeeper if node.config.page.enabled else None
-            serving = Serving(self.url, since_s, mesh, hosts, clients, doorkeeper)
+            serving = Serving(
+                self.url, since_s, mesh, hosts, clients, doorkeeper, self.listener.address.tls
+            )
             desk = Desk(node, serving)
             site = open_site(desk, serving, metrics, sessions)
             await operator.start(partial(serve_operator, desk, stop=stop))
@@ -297,7 +304,7 @@ def _address(config: Config) -> TcpAddress:
 def _limits(config: Config) -> Limits:
     return replace(
         DEFAULT_LIMITS,
-        max_connections=config.serve.max_connections,
+        max_connections=open_files.room(config),
         max_connections_per_address=config.serve.max_connections_per_address,
     )
 

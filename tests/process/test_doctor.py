@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from postbox.home import DATABASE
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.world import SystemClock
+from support.certificates import certificate_in
 from support.command import Call, served, told
 from support.mesh import small_history
 from support.mosquitto import PASSWORD, Start
@@ -45,12 +45,7 @@ def found(call: Call, home: Path, code: int) -> dict[str, Any]:
 
 def certificate(home: Path, end: datetime) -> None:
     """In the home's configuration: one that is valid from a year ago until `end`."""
-    issued = trustme.CA().issue_cert(
-        "box.example.org", not_before=NOW - timedelta(days=365), not_after=end
-    )
-    issued.private_key_pem.write_to_path(home / "key.pem")
-    for part in issued.cert_chain_pems:
-        part.write_to_path(home / "cert.pem", append=True)
+    certificate_in(home, end)
     configure(home, 'serve.tls_cert = "cert.pem"\nserve.tls_key = "key.pem"\n')
 
 

@@ -240,8 +240,9 @@ def test_doctor_finds_what_fails_and_what_was_given_up(home: Path, call: Call) -
     found = {
         one["what"]: one for one in told(call, "doctor", "--home", home, "--json").json["findings"]
     }
-    assert found["hosts"]["state"] == found["dead letters"]["state"] == "warning"
-    assert found["hosts"]["text"] == "2 known, 1 queued; failing: 1"
+    assert (found[f"host {B}"]["state"], found["dead letters"]["state"]) == ("warning", "warning")
+    assert found[f"host {B}"]["text"].startswith("failed (1 attempt): ")
+    assert f"postbox doctor {B} walks the way" in found[f"host {B}"]["cure"]
     assert found["dead letters"]["text"] == "given up: 2 events"
     assert "postbox retry HOST" in found["dead letters"]["cure"]
 

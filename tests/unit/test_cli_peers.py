@@ -5,30 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from postbox.admin.peers import Other, Peers, Seen, Trust
+from postbox.admin.peers import Other, Peers, Trust
 from postbox.admin.words import distrust, trouble
 from postbox.cli.peers import print_peers, row
-
-URL = "http://127.0.0.1:9"
-NOW_NS = 1_790_000_000 * 10**9
-WELL = Seen(
-    url=URL,
-    name="bob",
-    kind="postbox",
-    version="1",
-    memory_mode="short",
-    answers=True,
-    rtt_ms=1.0,
-    clock_off_ms=0.0,
-    known=True,
-    error="",
-    contact="reached",
-    last_contact_ns=NOW_NS,
-    pulls=1,
-    imported=1,
-    rejected=0,
-    key_from="configured",
-)
+from support.peers_seen import NOW_NS, URL, WELL
 
 
 @pytest.mark.parametrize(
@@ -110,10 +90,9 @@ FOUND = Other(
 def test_why_a_peer_is_not_trusted_and_for_how_long_and_what_ends_it() -> None:
     assert distrust("bob", BANNED, NOW_NS) == (
         "bob is banned, for 117 min more: lied: \N{REPLACEMENT CHARACTER}[2Jit lied"
-        " (postbox peers forgive bob ends it)"
     )
     for_good = Trust("banned", "spam", by_operator=True)
-    assert distrust("bob", for_good, NOW_NS).startswith("bob is banned: spam (")
+    assert distrust("bob", for_good, NOW_NS) == "bob is banned: spam"
 
 
 def test_all_that_is_known_of_the_mesh_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,8 @@ from postbox.metrics import Metrics
 from postbox.node import Node
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from postbox.clients.door import Clients
     from postbox.hosts.door import Hosts
     from postbox.mesh.door import Mesh
@@ -48,7 +50,7 @@ Tell: TypeAlias = Callable[[Progress], None]
 class Serving:
     """How a node serves: under which URL, since when (`Clock.elapsed_s`), by which doors.
     `doorkeeper` gives a secret that opens the operator's page once, and for how long it is good
-    (seconds); None where there is no page."""
+    (seconds); None where there is no page. `tls`: what it shows to callers; None: plain HTTP."""
 
     url: str
     since_s: float
@@ -56,6 +58,7 @@ class Serving:
     hosts: Hosts
     clients: Clients | None = None
     doorkeeper: Callable[[], tuple[str, float]] | None = None
+    tls: SSLContext | None = None
 
 
 @dataclass(frozen=True)

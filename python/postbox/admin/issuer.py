@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.errors import Fault, WireError
+
+if TYPE_CHECKING:
+    from postbox.clients.identity.issuers import Issuer
 
 
 class IssuerSeen(Struct, frozen=True):
@@ -31,6 +36,16 @@ async def _examine(desk: Desk, _: Nothing, tell: Tell) -> IssuerSeen:
     except (Fault, WireError, OSError) as error:
         return IssuerSeen(name, error=str(error))
     return IssuerSeen(name, sorted(found.keys), list(found.passed_over))
+
+
+def known_issuer(desk: Desk, issuer: Issuer | None) -> IssuerSeen:
+    """As a serving node found it by its own fetches: nobody is asked now."""
+    if issuer is None or not (issuer.error or issuer.keys):
+        return IssuerSeen()
+    name, keys = desk.node.config.clients.issuer, issuer.keys
+    if keys is None:
+        return IssuerSeen(name, error=issuer.error)
+    return IssuerSeen(name, sorted(keys.keys), list(keys.passed_over), issuer.error)
 
 
 EXAMINE_ISSUER = Command("examine-issuer", Nothing, IssuerSeen, _examine)

@@ -1,15 +1,25 @@
-"""What is doubtful about where a node listens: that nobody there gets in, or that nobody is told
-where to call. By its configuration alone, which the node that serves knows best."""
+"""What is doubtful about where a node listens: that nobody there gets in, that nobody is told where
+to call, that callers are shown an old certificate. The node that serves knows it best."""
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from postbox.admin import open_files
 from postbox.admin.command import Command, Desk, Nothing, Tell
 from postbox.config import Config
+from postbox.errors import Fault
 from postbox.net.addresses import Kind, kind_of, reach_of
+from postbox.net.certificate import shown
+from postbox.net.tls import server_tls
+from postbox.world import Pool
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class Doubt(Struct, frozen=True):
@@ -29,6 +39,30 @@ class Doubts(Struct, frozen=True):
 def doubts(config: Config) -> list[Doubt]:
     found = (_closed(config), _unnamed(config), _unproved(config))
     return [doubt for doubt in found if doubt is not None]
+
+
+def crowded(config: Config) -> Doubt | None:
+    """Of the process that listens."""
+    if open_files.room(config) == config.serve.max_connections:
+        return None
+    event = "fewer connections than serve.max_connections: not enough open files are allowed"
+    needed = open_files.needed(config)
+    why = f"{open_files.room(config):,} connections at once, not {config.serve.max_connections:,}"
+    return Doubt(event, why, f"ulimit -Hn {needed}, or LimitNOFILE={needed} in the unit of systemd")
+
+
+def outdated(config: Config, tls: SSLContext | None) -> Doubt | None:
+    """`tls`: as the node began to listen. Of files that cannot be read nothing is said here."""
+    cert, key = config.serve.tls_cert, config.serve.tls_key
+    if tls is None or cert is None or key is None:
+        return None
+    try:
+        is_same = shown(server_tls(cert, key)) == shown(tls)
+    except Fault:
+        return None
+    why = f"{cert} has another one since the node started"
+    cure = "start the node again: it reads it at its start"
+    return None if is_same else Doubt("callers are shown an old certificate", why, cure)
 
 
 def url_for_peers(config: Config, url: str) -> str:
@@ -79,8 +113,12 @@ def _is_every_address(host: str) -> bool:
 
 
 async def _listening(desk: Desk, _: Nothing, tell: Tell) -> Doubts:
-    config = desk.node.config
-    return Doubts(str(config.serve.listen), doubts(config))
+    config, found = desk.node.config, doubts(desk.node.config)
+    if desk.serving is not None:
+        work = partial(outdated, config, desk.serving.tls)
+        late = await desk.node.world.threads.run(Pool.READER, work)
+        found += [doubt for doubt in (crowded(config), late) if doubt is not None]
+    return Doubts(str(config.serve.listen), found)
 
 
 LISTENING = Command("listening", Nothing, Doubts, _listening)

@@ -127,6 +127,13 @@ def known_peers(desk: Desk, mesh: Mesh) -> Peers:
     return Peers(asked, _others(desk, mesh), mesh.peers.callers, len(desk.node.waiting))
 
 
+def distrusted(found: Peers) -> list[tuple[str, Trust]]:
+    """Who is demoted or banned, by name, each once."""
+    named = {one.name: one.trust for one in found.others}
+    named |= {one.name: one.trust for one in found.peers}
+    return [(name, named[name]) for name in sorted(named) if named[name].regard != "good"]
+
+
 async def _look(desk: Desk, mesh: Mesh, link: Known, seen: dict[str, Seen]) -> None:
     try:
         met = await mesh.introductions.check(link.url)

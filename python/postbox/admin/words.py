@@ -94,10 +94,7 @@ def _mib(count: int) -> str:
 def distrust(name: str, trust: Trust, now_ns: int) -> str:
     """Why a peer is not thought well of, and for how long."""
     ends = f", for {span((trust.ends_ns - now_ns) / 1e9)} more" if trust.ends_ns else ""
-    return (
-        f"{name} is {trust.regard}{ends}: {printable(trust.why)}"
-        f" (postbox peers forgive {name} ends it)"
-    )
+    return f"{name} is {trust.regard}{ends}: {printable(trust.why)}"
 
 
 def trouble(peer: Seen, now_ns: int) -> str:
@@ -111,21 +108,30 @@ def trouble(peer: Seen, now_ns: int) -> str:
     return f"{what} {span((now_ns - peer.failed_ns) / 1e9)} ago, {again}: {why}"
 
 
+_ASKED = re.compile(r"(?:GET|POST) (\S+): ")
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
+
+
 def reason(error: str, url: str) -> str:
     """Of what went wrong with a peer, beside whose URL or name it stands: the URL is not said
     again, nor the number that the system has for it."""
-    why = re.sub(rf"(GET|POST) {re.escape(url)}\S*: ", "", error)
-    why = re.sub(r"\[Errno -?\d+\] ", "", why)
+    why = _ASKED.sub(lambda said: "" if said[1].startswith(url) else said[0], error)
+    why = _ERRNO.sub("", why)
     for said, instead in ((f" at {url}", ""), (f"{url}/", "/"), (url, "it")):
         why = why.replace(said, instead)
     return why
 
 
+def failure(link: LinkSeen) -> str:
+    """Why the last attempt to send to a host failed."""
+    tries = "attempt" if link.attempts == 1 else "attempts"
+    return f"failed ({link.attempts:,} {tries}): {printable(link.error)}"
+
+
 def notes(link: LinkSeen, now: datetime) -> Iterator[str]:
     """What is worth more words than a cell has."""
     if link.error:
-        tries = "attempt" if link.attempts == 1 else "attempts"
-        yield f"failed ({link.attempts:,} {tries}): {printable(link.error)}"
+        yield failure(link)
     if link.dead:
         yield f"{events(link.dead)} given up: postbox dead shows them"
     if link.unhandled:

@@ -8,7 +8,16 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from postbox.admin.command import Nothing
-from postbox.admin.peers import PEERS, SENTENCE, Other, Peers, Seen, Spoken, Trust, Verdict
+from postbox.admin.peers import (
+    PEERS,
+    SENTENCE,
+    Other,
+    Peers,
+    Seen,
+    Spoken,
+    Verdict,
+    distrusted,
+)
 from postbox.admin.words import distrust, reason, span, trouble
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
@@ -99,8 +108,9 @@ def print_peers(found: Peers, now_ns: int) -> None:
         if peer.error:
             print_text(trouble(peer, now_ns), f"  {peer.url}: ", "    ")
     _print_others(found.others, now_ns)
-    for name, trust in _distrusted(found):
-        print_text(distrust(name, trust, now_ns), "  ", "    ")
+    for name, trust in distrusted(found):
+        ends = f"(postbox peers forgive {name} ends it)"
+        print_text(f"{distrust(name, trust, now_ns)} {ends}", "  ", "    ")
     if found.callers:
         print("\nWho asked this node")
         print_rows([("name", "requests", "events given"), *map(_caller, found.callers)])
@@ -186,13 +196,6 @@ def _other(one: Other, now_ns: int) -> tuple[str, ...]:
     memory, key_from = one.memory_mode or "-", one.key_from or "unknown"
     trust = one.trust.regard
     return (one.name, one.url or "-", kind, one.state, rtt, memory, contact, trust, key_from)
-
-
-def _distrusted(found: Peers) -> list[tuple[str, Trust]]:
-    """By name, each once."""
-    named = {one.name: one.trust for one in found.others}
-    named |= {one.name: one.trust for one in found.peers}
-    return [(name, named[name]) for name in sorted(named) if named[name].regard != "good"]
 
 
 def _signed_s(off_ms: float) -> str:

@@ -12,11 +12,11 @@ from typing import Annotated
 
 import trio
 from cyclopts import Parameter
-from msgspec.structs import replace
 
-from postbox.admin.listening import doubts
+from postbox.admin import open_files
+from postbox.admin.listening import crowded, doubts
 from postbox.app import run as run_node
-from postbox.cli import garbage, open_files
+from postbox.cli import garbage
 from postbox.cli.options import FLAG, Common, Usage, is_bug, run
 from postbox.config import BadConfig, Config
 from postbox.hosts.serving.naming import named
@@ -78,7 +78,7 @@ def serve(
         world = system_world()
         with closing(configure(config.log, world.clock, sys.stderr)):
             _warn(config)
-            config = _within_open_files(config)
+            _take_open_files(config)
             try:
                 await _until_told(partial(run_node, world, options.home_folder(), config, name))
             except Exception as error:
@@ -123,16 +123,13 @@ def _be_ready(url: str) -> None:
         print(f"ready {url}", flush=True)
 
 
-def _within_open_files(config: Config) -> Config:
-    room = open_files.make_room(config)
-    if room == config.serve.max_connections:
-        return config
-    get("postbox.serve").warning(
-        "fewer connections than serve.max_connections: not enough open files are allowed",
-        connections=room,
-        remedy=f"ulimit -Hn {open_files.needed(config)}, or LimitNOFILE in the unit of systemd",
-    )
-    return replace(config, serve=replace(config.serve, max_connections=room))
+def _take_open_files(config: Config) -> None:
+    open_files.take(config)
+    doubt = crowded(config)
+    if doubt is not None:
+        get("postbox.serve").warning(
+            doubt.event, connections=open_files.room(config), remedy=doubt.cure
+        )
 
 
 def _warn(config: Config) -> None:

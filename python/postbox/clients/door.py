@@ -16,7 +16,7 @@ import trio
 
 from postbox.clients.identity.callers import Callers
 from postbox.clients.identity.devices import Devices
-from postbox.clients.identity.issuers import open_issuer
+from postbox.clients.identity.issuers import Issuer, open_issuer
 from postbox.clients.identity.tokens import token_key
 from postbox.clients.live.between import Between, Here
 from postbox.clients.live.delivery import Delivery
@@ -61,6 +61,7 @@ class Clients:
     log: Log
     rules: ClientRules
     devices: Devices
+    issuer: Issuer | None
     callers: Callers
     reading: Reading
     transitory: Transitory
@@ -154,6 +155,7 @@ async def _assemble(
         log=log,
         rules=ClientRules(neighbour),
         devices=devices,
+        issuer=issuer,
         callers=callers,
         reading=reading,
         transitory=transitory,

@@ -6,23 +6,26 @@ All of it is what the operator's verbs say; nothing is gathered here that they d
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
 from postbox.admin.command import Desk, Nothing, Serving
 from postbox.admin.devices import LIST_DEVICES, DeviceSeen, ListDevices
-from postbox.admin.issuer import EXAMINE_ISSUER, IssuerSeen
+from postbox.admin.issuer import IssuerSeen, known_issuer
 from postbox.admin.links import LINKS, LinksSeen
 from postbox.admin.listening import LISTENING, Doubts
 from postbox.admin.local import LocalOperator
 from postbox.admin.peers import Peers, known_peers
 from postbox.admin.places import Placed, places
 from postbox.admin.status import Status, status_of
+from postbox.admin.surroundings import HomeSeen, Surroundings, look_around, look_at_home
 from postbox.admin.trust import LIST_KEYS, Waits
 from postbox.clients.ids import text_of
 from postbox.metrics import Metrics
 from postbox.page.figures import Figures, Point, Totals
+from postbox.world import Pool
 
 T = TypeVar("T")
 
@@ -30,8 +33,8 @@ TICK_S = 2.0
 """As often as the page changes. A look takes some milliseconds of the node's time."""
 SLOW_S = 10.0
 """For what is read from the database and grows with the users."""
-ISSUER_S = 600.0
-"""The issuer's keys are fetched over the network: as often as the node itself does it."""
+AROUND_S = 60.0
+"""For what changes when somebody changes it: certificates, limits, a server's settings."""
 
 
 class Listener(NamedTuple):
@@ -43,7 +46,7 @@ class Listener(NamedTuple):
 
 
 class Sight(NamedTuple):
-    """`points`: events a second, the newest last."""
+    """`home`: None if it is not there any more; `points`: events a second, the newest last."""
 
     now_ns: int
     head: int
@@ -51,6 +54,8 @@ class Sight(NamedTuple):
     peers: Peers
     placed: Sequence[Placed]
     links: LinksSeen
+    home: HomeSeen | None
+    around: Surroundings
     doubts: Doubts
     issuer: IssuerSeen
     waiting: Sequence[Waits]
@@ -70,7 +75,9 @@ class Gathering:
         self._sight: Sight | None = None
         self._at_s = 0.0
         self._devices = Kept(SLOW_S, self._read_devices)
-        self._issuer = Kept(ISSUER_S, self._ask_issuer)
+        self._home = Kept(SLOW_S, self._look_at_home)
+        self._around = Kept(AROUND_S, self._look_around)
+        self._doubts = Kept(AROUND_S, self._doubt)
 
     async def look(self) -> Sight:
         """A sight that is hardly older than TICK_S; who asks for one at a time shares it. Raises
@@ -98,8 +105,10 @@ class Gathering:
             peers=peers,
             placed=places(mesh, states),
             links=links,
-            doubts=await ask(LISTENING, Nothing()),
-            issuer=await self._issuer.get(now_s),
+            home=await self._home.get(now_s),
+            around=await self._around.get(now_s),
+            doubts=await self._doubts.get(now_s),
+            issuer=self._issuer(),
             waiting=(await ask(LIST_KEYS, Nothing())).waiting,
             devices=await self._devices.get(now_s),
             listeners=self._listeners(),
@@ -117,8 +126,24 @@ class Gathering:
     async def _read_devices(self) -> list[DeviceSeen]:
         return (await self._operator.call(LIST_DEVICES, ListDevices())).devices
 
-    async def _ask_issuer(self) -> IssuerSeen:
-        return await self._operator.call(EXAMINE_ISSUER, Nothing())
+    async def _look_at_home(self) -> HomeSeen | None:
+        node = self._desk.node
+        work = partial(look_at_home, node.home, node.world.clock.now_ns())
+        try:
+            return await node.world.threads.run(Pool.READER, work)
+        except OSError:
+            return None
+
+    async def _look_around(self) -> Surroundings:
+        node = self._desk.node
+        return await look_around(node.home, node.config, node.world)
+
+    async def _doubt(self) -> Doubts:
+        return await self._operator.call(LISTENING, Nothing())
+
+    def _issuer(self) -> IssuerSeen:
+        clients = self._serving.clients
+        return known_issuer(self._desk, None if clients is None else clients.issuer)
 
 
 class Kept(Generic[T]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +38,5 @@ class Pages:
     def page(self, name: str, **context: Any) -> bytes:
         return self._templates.get_template(f"{name}.html").render(context).encode()
 
-    def sections(self, view: View) -> Iterator[tuple[str, str]]:
-        """By name, as text."""
-        for name in SECTIONS:
-            yield name, self._templates.get_template(f"{name}.html").render(view=view)
+    def section(self, name: str, view: View) -> str:
+        return self._templates.get_template(f"{name}.html").render(view=view)

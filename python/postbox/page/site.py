@@ -33,8 +33,8 @@ from postbox.page.files import POLICY
 from postbox.page.gathering import Gathering
 from postbox.page.rendering import Pages
 from postbox.page.sessions import SESSION_S, Sessions
+from postbox.page.showing import Showing
 from postbox.page.stream import MOST, Streams
-from postbox.page.view import view_of
 from postbox.world import Clock
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ class Site:
     ) -> None:
         self._desk = desk
         self._clock: Clock = desk.node.world.clock
-        self._gathering = gathering
         self._sessions = sessions
         self._reach = reach
         self._actions = actions
         self._pages = Pages(actions=actions)
         self._tries = Rate(TRIES_PER_MINUTE, TRIES_AT_ONCE)
-        self.streams = Streams(gathering, self._pages)
+        self._showing = Showing(gathering, self._pages)
+        self.streams = Streams(self._showing)
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -130,9 +130,11 @@ class Site:
     async def _home(self, request: _Request) -> Reply:
         if not self._is_in(request):
             return _html(self._pages.page("login"))
-        view = view_of(await self._gathering.look())
+        shown = await self._showing.look()
+        sections = {one.name: one.html for one in shown.sections}
         services = [service.wire_name for service in Service]
-        return _html(self._pages.page("page", view=view, services=services))
+        context = {"view": shown.view, "sections": sections, "services": services}
+        return _html(self._pages.page("page", **context))
 
     async def _events(self, request: _Request) -> Reply:
         arguments = request.arguments
@@ -162,11 +164,13 @@ class Site:
         self, request: _Request, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         self._require_login(request)
+        session = request.session
+        self.streams.make_room(session)
         if self.streams.is_full:
             why = f"{MOST} browsers look already: close one"
             raise Refused(_text(503, why, **{"retry-after": "30"}))
-        session = request.session
-        await self.streams.send(lambda: self._sessions.is_open(session), receive, send)
+        await self._showing.look()  # whose fault is an answer yet
+        await self.streams.send(session, lambda: self._sessions.is_open(session), receive, send)
 
     # -- logging in, and changing something -----------------------------------------------------
 

@@ -1,9 +1,9 @@
 """The page as it changes, as server-sent events (WHATWG HTML, 9.2).
 
 A message without a name is HTML: those sections that are not as this browser has them, each in
-its place. `figures` are the points of the curve, `moved` says that there are new events, `over`
-that the session ended. A reader who does not take a message for SEND_S is let go, and comes back.
-Nothing runs unless somebody looks.
+its place. `figures` are the new points of the curve, if any, and a sign of life; `moved` says that
+there are new events, `over` that the session ended. A reader who does not take a message for
+SEND_S is let go, and comes back. Nothing runs unless somebody looks.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 import trio
 
-from postbox.errors import Fault
 from postbox.page.files import POLICY
-from postbox.page.gathering import TICK_S, Gathering, Sight
-from postbox.page.rendering import Pages
-from postbox.page.view import view_of
+from postbox.page.gathering import TICK_S
+from postbox.page.showing import Section, Showing
 
 if TYPE_CHECKING:
     from hypercorn.typing import (
@@ -27,13 +25,17 @@ if TYPE_CHECKING:
         ASGISendCallable,
         ASGISendEvent,
         HTTPResponseBodyEvent,
+        HTTPResponseStartEvent,
     )
 
     Receive: TypeAlias = ASGIReceiveCallable
     Send: TypeAlias = ASGISendCallable
 
 MOST: Final = 24
-"""Browsers that look at once. Each message is some 20 KB."""
+"""Browsers that look at once. Each is sent some 20 KB at first."""
+MOST_OF_ONE: Final = 8
+"""Of a session. A browser has six connections to a node, or one for all of its tabs; those beside
+them are of a telephone that has lost its network, and nobody notices for a quarter of an hour."""
 SEND_S: Final = 10.0
 HEADERS: Final = [
     (b"content-type", b"text/event-stream"),
@@ -46,10 +48,9 @@ HEADERS: Final = [
 class Streams:
     """Those of this process."""
 
-    def __init__(self, gathering: Gathering, pages: Pages) -> None:
-        self._gathering = gathering
-        self._pages = pages
-        self._open: set[trio.CancelScope] = set()
+    def __init__(self, showing: Showing) -> None:
+        self._showing = showing
+        self._open: dict[trio.CancelScope, str] = {}  # by session, the oldest first
         self._is_over = False
 
     def count(self) -> int:
@@ -59,29 +60,41 @@ class Streams:
     def is_full(self) -> bool:
         return self._is_over or len(self._open) >= MOST
 
+    def make_room(self, session: str) -> None:
+        """The oldest stream of a session that has too many gives way."""
+        own = [scope for scope, owner in self._open.items() if owner == session]
+        for scope in own[: max(0, len(own) - MOST_OF_ONE + 1)]:
+            del self._open[scope]
+            scope.cancel()
+
     def end_all(self) -> None:
         """When the node stops."""
         self._is_over = True
         for scope in self._open:
             scope.cancel()
 
-    async def send(self, is_in: Callable[[], bool], receive: Receive, send: Send) -> None:
+    async def send(
+        self, session: str, is_in: Callable[[], bool], receive: Receive, send: Send
+    ) -> None:
         """Until the browser goes away, the session is over (`is_in`) or the node stops."""
-        if not await _sent(
-            send, {"type": "http.response.start", "status": 200, "headers": HEADERS}
-        ):
-            return
         async with trio.open_nursery() as nursery:
-            self._open.add(nursery.cancel_scope)
+            self._open[nursery.cancel_scope] = session
             nursery.start_soon(_leave, receive, nursery.cancel_scope)
             try:
                 await self._send_all(is_in, send)
             finally:
-                self._open.discard(nursery.cancel_scope)
+                self._open.pop(nursery.cancel_scope, None)
             nursery.cancel_scope.cancel()
         await _sent(send, {"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, is_in: Callable[[], bool], send: Send) -> None:
+        head: HTTPResponseStartEvent = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": HEADERS,
+        }
+        if not await _sent(send, head):
+            return
         async with aclosing(self._messages(is_in)) as messages:
             async for message in messages:
                 piece: HTTPResponseBodyEvent = {
@@ -93,30 +106,22 @@ class Streams:
                     return
 
     async def _messages(self, is_in: Callable[[], bool]) -> AsyncGenerator[bytes]:
-        had: dict[str, str] = {}
+        had: dict[str, Section] = {}
         head, shown_s = 0, 0.0
         while is_in():
-            try:
-                sight = await self._gathering.look()
-            except Fault:  # as of a database that is away: what is shown stays, and gets no newer
-                await trio.sleep(TICK_S)
-                yield b": \n\n"
-                continue
-            now = self._sections(sight)
-            changed = [(name, text) for name, text in now if had.get(name) != text]
-            had.update(changed)
-            new = [point for point in sight.points if point.at_s > shown_s]
+            shown = await self._showing.look()
+            changed = [one for one in shown.sections if had.get(one.name) is not one]
+            had.update((one.name, one) for one in changed)
+            message = b"".join(one.lines for one in changed) + b"\n" if changed else b""
+            new = [point for point in shown.points if point.at_s > shown_s]
             shown_s = new[-1].at_s if new else shown_s
-            message = _html("".join(text for _, text in changed)) + _named("figures", new)
-            if head and sight.head != head:
-                message += _named("moved", sight.head)
-            head = sight.head
+            message += _named("figures", new)
+            if head and shown.head != head:
+                message += _named("moved", shown.head)
+            head = shown.head
             yield message
             await trio.sleep(TICK_S)
         yield _named("over", 0)
-
-    def _sections(self, sight: Sight) -> list[tuple[str, str]]:
-        return list(self._pages.sections(view_of(sight)))
 
 
 async def _sent(send: Send, event: ASGISendEvent) -> bool:
@@ -131,11 +136,6 @@ async def _leave(receive: Receive, scope: trio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
-
-
-def _html(text: str) -> bytes:
-    lines = "".join(f"data: {line}\n" for line in text.splitlines() if line.strip())
-    return f"{lines}\n".encode() if lines else b": \n\n"
 
 
 def _named(name: str, content: object) -> bytes:

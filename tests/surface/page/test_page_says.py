@@ -3,12 +3,15 @@ and that what strangers wrote is never HTML."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from postbox.admin.command import Desk
 from postbox.admin.recent import STRETCH, Asked, recent
@@ -17,6 +20,7 @@ from postbox.clients.rules.devices import DeviceDraft, DeviceRules, Register
 from postbox.mesh.peers.known import Contact
 from postbox.mesh.peers.rules import PeerRules, Sentence
 from postbox.node import Node
+from support.certificates import certificate_in
 from support.mesh import ANN, BOB, CAT, NOW_NS, believe, node_at, observation, take, tease
 from support.page import Browser, page_of
 
@@ -76,6 +80,27 @@ async def test_problems_come_first_the_gravest_before_the_others_each_with_its_c
     assert "postbox peers forgive mallory" in text
     assert "needs you" in page
     assert page.index('id="problems"') < page.index('id="tiles"')
+
+
+async def test_what_a_node_stands_on_is_doubted_as_doctor_does(tmp_path: Path) -> None:
+    cert, key = certificate_in(tmp_path, datetime.fromtimestamp(NOW_NS / 1e9, UTC))
+    home = tmp_path / "home"
+    async with node_at(home, name="zoe") as node:
+        serve = replace(node.config.serve, tls_cert=cert, tls_key=key, max_connections=2**40)
+        doubtful = dataclasses.replace(node, config=replace(node.config, serve=serve))
+        home.chmod(0o755)
+        async with page_of(doubtful) as browser:
+            await browser.log_in()
+            text = problems_in(await shown(browser))
+    assert text.startswith("3 things to look at")
+    for words in (
+        "wrong tls callers will refuse",
+        "certificate has expired",
+        f"What to do: chmod 700 {home}",
+        "fewer connections than serve.max_connections",
+        "LimitNOFILE",
+    ):
+        assert words in text
 
 
 async def test_what_strangers_wrote_is_text(node: Node, browser: Browser) -> None:

@@ -69,6 +69,7 @@ class Issuer:
         self._name = name
         self._audience = audience
         self._fetch = fetch
+        self.error = ""  # why the last fetch brought no keys, if so
         self._known = KeySet({}, ())
         self._known_s: float | None = None  # since when
         self._asked_s: float | None = None  # when the last fetch began
@@ -93,6 +94,11 @@ class Issuer:
     def known(self, kid: str) -> bytes | None:
         """The key of this name, if it counts now."""
         return self._known.keys.get(kid) if self._is_known() else None
+
+    @property
+    def keys(self) -> KeySet | None:
+        """Those that count now, and those passed over; None while there are none."""
+        return self._known if self._is_known() else None
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -130,7 +136,9 @@ class Issuer:
         self._asked_s = self._clock.elapsed_s()
         try:
             self._learn(read_key_set(await self._fetch()))
+            self.error = ""
         except (Fault, WireError, OSError) as error:
+            self.error = str(error)
             _log.warning("the issuer's keys were not had", why=str(error))
         finally:
             self._landed = None

@@ -19,12 +19,17 @@ def most() -> int:
     return _as_int(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 
 
-def make_room(config: Config) -> int:
-    """Asks the system for as many as are needed; returns how many connections there is room for.
-    What a system gives a process at first is often 1,024."""
+def take(config: Config) -> None:
+    """Asks the system for as many as are needed. What it gives a process at first is often
+    1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = max(_as_int(soft), min(needed(config), _as_int(hard)))
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def room(config: Config) -> int:
+    """For so many connections there is room now, `serve.max_connections` at most."""
+    allowed = _as_int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     return min(config.serve.max_connections, max(1, allowed - FILES_BESIDE))
 
 

@@ -1,11 +1,10 @@
-"""What callers will make of this node's certificate, seen by calling it in memory: the standard
+"""What callers will make of a server's certificate, seen by calling it in memory: the standard
 library reads no certificate that it was not shown in a handshake."""
 
 from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime
-from pathlib import Path
 
 from postbox.errors import Fault
 
@@ -17,18 +16,26 @@ class Unbelievable(Fault):
     """Callers will not believe this certificate."""
 
 
-def valid_until(server: ssl.SSLContext, chain: Path) -> datetime:
-    """The end of the time for which `server`'s certificate, the first of `chain`, is valid. Raises
-    Unbelievable if that is over, or not begun, or if it is not one of a server. Which authority
-    vouches for it is not looked at."""
-    shown = _call(server, _caller(chain))
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
+def shown(server: ssl.SSLContext) -> bytes:
+    """The certificate itself, in DER."""
+    caller = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    caller.check_hostname = False
+    caller.verify_mode = ssl.CERT_NONE
+    return _call(server, caller).getpeercert(binary_form=True) or b""
 
 
-def is_for(server: ssl.SSLContext, chain: Path, name: str) -> bool:
+def valid_until(server: ssl.SSLContext) -> datetime:
+    """The end of the time for which its certificate is valid. Raises Unbelievable if that is over,
+    or not begun, or if it is not one of a server. Which authority vouches for it is not looked
+    at."""
+    seen = _call(server, _believer(server)).getpeercert() or {}
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(seen["notAfter"])), UTC)
+
+
+def is_for(server: ssl.SSLContext, name: str) -> bool:
     """Do callers of `name`, a domain or an address, believe the certificate? Of one for which
     `valid_until` raises nothing."""
-    caller = _caller(chain)
+    caller = _believer(server)
     caller.check_hostname = True
     try:
         _call(server, caller, name)
@@ -37,18 +44,16 @@ def is_for(server: ssl.SSLContext, chain: Path, name: str) -> bool:
     return True
 
 
-def _caller(chain: Path) -> ssl.SSLContext:
-    """Trusts what is in the file and nothing else."""
+def _believer(server: ssl.SSLContext) -> ssl.SSLContext:
+    """Trusts this very certificate and nothing else."""
     caller = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     caller.check_hostname = False
     caller.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    caller.load_verify_locations(chain)
+    caller.load_verify_locations(cadata=shown(server))
     return caller
 
 
-def _call(
-    server: ssl.SSLContext, caller: ssl.SSLContext, name: str | None = None
-) -> dict[str, object]:
+def _call(server: ssl.SSLContext, caller: ssl.SSLContext, name: str | None = None) -> ssl.SSLObject:
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     asked = server.wrap_bio(there, back, server_side=True)
     asking = caller.wrap_bio(back, there, server_hostname=name)
@@ -60,4 +65,4 @@ def _call(
                 pass
             except ssl.SSLCertVerificationError as error:
                 raise Unbelievable(error.verify_message) from error
-    return dict(asking.getpeercert() or {})
+    return asking
