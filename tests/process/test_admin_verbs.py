@@ -134,7 +134,7 @@ def plain(out: str) -> str:
     """Less what only one of the two has, and how much room disk and database have at the moment."""
     for pattern, instead in (
         (r'"url":"[^"]+","uptime_s":\d+', '"url":null,"uptime_s":null'),
-        (r"(url +)http://\S+ \(for \d+ s\)", r"\1not serving"),
+        (r"(url +)http://\S+ \(for \d+ \w+\)", r"\1not serving"),
         (r"serving at http://[\d.:]+", "not serving"),
         (r"\nok +port .*|,\{\"what\":\"port\".*?\}", ""),
         (r"[\d,.]+ [GM]iB", "much"),

@@ -6,7 +6,7 @@ from msgspec.structs import asdict
 
 from postbox.admin.command import Nothing
 from postbox.admin.status import STATUS, HostsStatus, Status
-from postbox.admin.words import disk, leases, mqtt, recovery, renewal
+from postbox.admin.words import disk, leases, mqtt, recovery, renewal, span
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import print_json, print_pairs
@@ -35,9 +35,11 @@ def _print(result: Status) -> None:
         first = list(counts.items())[:SHOWN_AUTHORS]
         more = f" and {len(counts) - len(first)} more" if len(counts) > len(first) else ""
         shown[group] = ", ".join(f"{name} {count:,}" for name, count in first) + more
+    for count in ("events", "capacity", "head", "keys"):
+        shown[count] = f"{shown[count]:,}"
     shown["url"] = result.url or "not serving"
-    if shown.pop("uptime_s") is not None:
-        shown["url"] += f" (for {result.uptime_s} s)"
+    if shown.pop("uptime_s") is not None and result.uptime_s is not None:
+        shown["url"] += f" (for {span(result.uptime_s)})"
     if shown.pop("leases") is not None:
         shown["leases"] = leases(result)
     if shown.pop("disk") is not None and result.disk is not None:

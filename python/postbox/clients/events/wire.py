@@ -297,8 +297,8 @@ class _Reading:
         kinds = [number for number in numbers if number >= FIRST_FOREIGN]
         if not numbers:
             raise BadEvent(
-                "the event has no content that can be read: exactly one of those in the table, and"
-                " in JSON each value as its field has it"
+                "the event has no content that can be read: it needs one, and no more, of those in"
+                " docs/protocol/clients.md, in JSON with each value as its field has it"
             )
         if not kinds:
             text = f"this host knows no field {min(numbers)}: the device is newer than it"
