@@ -49,7 +49,7 @@ STDLIB_PER_MINUTE = 60
 """From one line of code of a library: they know nothing of our peers."""
 WINDOW_S = 60.0
 
-ROUTED = ("postbox", "hypercorn")
+ROUTED = ("postbox", "quart", "hypercorn")
 """Loggers of the standard library that log at our level; all others from warning on."""
 
 
@@ -355,8 +355,8 @@ class _FromStdlib(logging.Handler):
 
 
 def _route(journal: Journal) -> Callable[[], None]:
-    """Gives what undoes it. They must not have handlers of their own: hypercorn makes none
-    where these are first."""
+    """Gives what undoes it. They must not have handlers of their own: hypercorn and quart make
+    none where these are first."""
     root = logging.getLogger()
     loggers = [root, *map(logging.getLogger, ROUTED)]
     before = [logger.level for logger in loggers]

@@ -32,6 +32,6 @@ def test_three_nodes_with_their_servers_give_the_same_trace_in_two_processes(
     tmp_path: Path,
 ) -> None:
     """Everything is in it: what was committed where and when, whom each node reached, and why not;
-    so nothing in httpx, h11, hypercorn or the core follows the order of a hash."""
+    so nothing in httpx, h11, hypercorn, quart or the core follows the order of a hash."""
     one, other = (trace_hash(7, seed, "three-nodes", str(tmp_path / str(seed))) for seed in (1, 2))
     assert one == other

@@ -124,7 +124,7 @@ def test_nothing_in_a_value_breaks_forges_or_colours_a_line(
     limited(log, text, 0).info("refused")
     clock.at_s += 61
     log.bind(peer=text).info("refused")
-    logging.getLogger("hypercorn.error").error("refused %s", text)
+    logging.getLogger("quart.app").error("refused %s", text)
     logging.getLogger(text).error(text)
     assert_tame(stream, 8)
     try:
@@ -334,7 +334,7 @@ def test_libraries_log_on_the_same_stream_in_the_same_form(
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's raise on what does not fit
     configure(LogConfig(format="json"), clock, stream)
-    for name in ("postbox.net", "hypercorn.error"):
+    for name in ("postbox.net", "quart.app", "hypercorn.error"):
         logging.getLogger(name).info("served %d", 3)
         logging.getLogger(name).debug("not this")
     logging.getLogger("another").info("not this")
@@ -343,6 +343,7 @@ def test_libraries_log_on_the_same_stream_in_the_same_form(
     logging.getLogger("another").log(35, "between two levels")
     assert [(line["logger"], line["level"], line["event"]) for line in told(stream)] == [
         ("postbox.net", "info", "served 3"),
+        ("quart.app", "info", "served 3"),
         ("hypercorn.error", "info", "served 3"),
         ("another", "warning", "this"),
         ("another", "error", "%d %d"),
@@ -356,7 +357,7 @@ def test_a_librarys_traceback_is_kept(clock: Stopwatch, stream: io.StringIO) -> 
     try:
         fail("in a route")
     except ValueError:
-        logging.getLogger("hypercorn.error").exception("a route failed")
+        logging.getLogger("quart.app").exception("a route failed")
     (line,) = told(stream)
     assert line["exception"].endswith("ValueError: in a route")
 
@@ -364,7 +365,7 @@ def test_a_librarys_traceback_is_kept(clock: Stopwatch, stream: io.StringIO) -> 
 def test_the_end_gives_the_libraries_their_loggers_back(
     clock: Stopwatch, stream: io.StringIO
 ) -> None:
-    loggers = [logging.getLogger(name) for name in (None, "postbox", "hypercorn")]
+    loggers = [logging.getLogger(name) for name in (None, "postbox", "quart", "hypercorn")]
     before = [(one.level, list(one.handlers)) for one in loggers]
     configure(LogConfig(level="debug"), clock, stream)
     again = configure(LogConfig(level="error"), clock, stream)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from postbox.page.view import View
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 SECTIONS: Final = ("head", "problems", "tiles", "ledger", "mesh", "links", "clients")
 """Parts that change by themselves, each a template and an element of that id."""
@@ -17,14 +15,7 @@ SECTIONS: Final = ("head", "problems", "tiles", "ledger", "mesh", "links", "clie
 class Pages:
     def __init__(self, *, actions: bool) -> None:
         """`actions`: whether there are buttons that change something."""
-        self._actions = actions
-
-    @cached_property
-    def _templates(self) -> Environment:
-        """Loaded with the first page that is looked at."""
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-
-        templates = Environment(
+        self._templates = Environment(
             loader=PackageLoader("postbox.page"),
             autoescape=True,
             undefined=StrictUndefined,
@@ -32,8 +23,7 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        templates.globals["actions"] = self._actions
-        return templates
+        self._templates.globals["actions"] = actions
 
     def page(self, name: str, **context: Any) -> bytes:
         return self._templates.get_template(f"{name}.html").render(context).encode()

@@ -6,14 +6,19 @@ that is said to whoever proved its name is signed, a refusal too.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeAlias, cast
 from urllib.parse import parse_qsl
 
+from quart import Response, request
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+
 from postbox.errors import Fault, WireError
 from postbox.mesh.serving.callers import Callers
 from postbox.mesh.serving.replies import BodyTooLarge, WrongMethod, reply_to
-from postbox.mesh.serving.routes import Call, OpenPost, Query, Routes, SignedPost
+from postbox.mesh.serving.routes import Call, OpenGet, OpenPost, Query, Routes, SignedPost
 from postbox.net.asgi import (
     Reply,
     address_of,
@@ -130,14 +135,18 @@ class MeshServer:
             call = Call("", address_of(scope), headers_of(scope), body)
             await send_reply(send, await route.answer(call))
 
-    async def get(self, path: str, scope: HTTPScope, send: Send) -> None:
-        route, address = self.routes.gets[path], address_of(scope)
+    async def get(self, route: OpenGet, scope: HTTPScope) -> Reply:
         if not route.from_anywhere:
             self._callers.require_allowed(scope)
         self._callers.require_patience(scope)
-        waits = self._callers.one_answer(address) if route.is_large else nullcontext()
+        return await route.answer(Query(address_of(scope), request.args.to_dict()))
+
+    async def large_get(self, route: OpenGet, scope: HTTPScope, send: Send) -> None:
+        self._callers.require_allowed(scope)
+        self._callers.require_patience(scope)
+        address = address_of(scope)
         try:
-            with waits:
+            with self._callers.one_answer(address):
                 reply = await route.answer(Query(address, _arguments_of(scope)))
                 await send_reply(send, reply, head=scope["method"] == "HEAD")
         except TooMany:
@@ -162,26 +171,62 @@ Send: TypeAlias = "ASGISendCallable"
 
 
 def make_app(server: MeshServer) -> ASGIFramework:
-    posts, gets = server.routes.posts, server.routes.gets
-
-    async def answer(scope: HTTPScope, receive: Receive, send: Send) -> None:
-        path = _path_as_sent(scope)
-        if path in posts:
-            _require_method(scope, path, "POST")
-            await server.post(path, scope, receive, send)
-        elif path in gets:
-            _require_method(scope, path, "GET", "HEAD")
-            await server.get(path, scope, send)
-        else:
-            await send_reply(send, server.nothing_here(), head=scope["method"] == "HEAD")
+    """What is large on bare ASGI, both ways; what is small by quart."""
+    pages = make_pages(server)
+    posts = server.routes.posts
+    larges = {path: route for path, route in server.routes.gets.items() if route.is_large}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path = _path_as_sent(scope) if scope["type"] == "http" else ""
+        if scope["type"] != "http" or not (path in posts or path in larges):
+            await pages(scope, receive, send)
+            return
         try:
-            await answer(cast("HTTPScope", scope), receive, send)
+            if path in posts:
+                _require_method(scope, path, "POST")
+                await server.post(path, scope, receive, send)
+            else:
+                _require_method(scope, path, "GET", "HEAD")
+                await server.large_get(larges[path], scope, send)
         except (WireError, Fault) as error:
             await send_reply(send, reply_to(error))
 
     return app
+
+
+def make_pages(server: MeshServer) -> QuartTrio:
+    pages = QuartTrio("postbox.mesh", static_folder=None)
+    for path, route in server.routes.gets.items():
+        view = _view(server, route)
+        pages.add_url_rule(path, path, view, provide_automatic_options=False)
+
+    @pages.errorhandler(WireError)
+    @pages.errorhandler(Fault)
+    async def refuse(error: WireError | Fault) -> Response:
+        return _response(reply_to(error))
+
+    @pages.errorhandler(HTTPException)
+    async def explain(error: HTTPException) -> Response:
+        match error:
+            case MethodNotAllowed():
+                return _response(reply_to(WrongMethod(request.path, "GET", "HEAD")))
+            case NotFound():
+                return _response(server.nothing_here())
+            case _:
+                return _response(text(error.code or 500, error.name))
+
+    return pages
+
+
+def _view(server: MeshServer, route: OpenGet) -> Callable[[], Awaitable[Response]]:
+    async def view() -> Response:
+        return _response(await server.get(route, cast("HTTPScope", request.scope)))
+
+    return view
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers), content_type=reply.content_type)
 
 
 def _require_method(scope: HTTPScope, path: str, *allowed: str) -> None:
