@@ -25,7 +25,7 @@ from postbox.cli.demo.commands import COLUMNS, show_command, show_result
 from postbox.cli.demo.nodes import configure, free_urls
 from postbox.cli.demo.proofs import DOORS, Proofs
 from postbox.cli.demo.stage import Stage
-from postbox.cli.demo.story import Told
+from postbox.cli.demo.story import Told, serve_again
 from postbox.cli.demo.view import Row, view
 from postbox.cli.demo.watch import notes
 from postbox.world import system_world
@@ -160,6 +160,25 @@ async def test_two_devices_show_the_same_after_their_host_was_killed(
         "  yes  two devices, a host killed between them: both show the same 54 messages",
         "  yes  what was sent again, and what was written without a host, is there once",
         "  yes  all of ann's are in the order in which she wrote them",
+    ]
+
+
+async def test_what_is_left_to_be_looked_at_has_a_folder_a_page_and_a_chat_for_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = system_world()
+    [url] = await free_urls(world, 1)
+    configure(tmp_path / "north", url, [], "1000")
+    async with trio.open_nursery() as nursery:
+        stage = Stage(world, tmp_path, {"north": url}, nursery)
+        await serve_again(stage, trio.lowlevel.checkpoint)
+        await stage.stop()
+    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert str(tmp_path) in said
+    assert [line.partition("#")[0] for line in said if line.startswith(f"{url}/")] == [
+        f"{url}/",
+        f"{url}/chat/",
+        f"{url}/chat/",
     ]
 
 

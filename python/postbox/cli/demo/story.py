@@ -39,7 +39,7 @@ async def play(world: World, folder: Path, memory: str, told: Told | None) -> in
         await _stop(stage)
         code = stage.proofs.conclude()
         if told is not None:
-            await _serve(stage, told)
+            await serve_again(stage, told)
             nursery.cancel_scope.cancel()
     return code
 
@@ -52,17 +52,18 @@ async def _mesh(part: MeshPart, memory: str) -> None:
     await part.check()
 
 
-async def _serve(stage: Stage, told: Told) -> None:
+async def serve_again(stage: Stage, told: Told) -> None:
     """Nodes to look at; a Ctrl-C reaches them, too."""
-    say("\nThe nodes serve again, to be looked at")
-    await stage.start(HOMES)
+    say(f"\nThe nodes serve again, to be looked at. Their homes are in\n  {stage.folder}")
+    await stage.start(stage.urls)
     for node in stage.serving.values():
         node.may_end = True
     say("\nThe operator's page, which lets in whoever opens this link first")
     await stage.commands.address("open", home=HOST, field="url")
-    say("ann's chat, in a browser, which asks whether to sign in as ann")
-    mint = ("token", "mint", "--user", "ann", "--device", "browser", "--link")
-    await stage.commands.address(*mint, home=HOST, field="link")
+    for user in ("ann", "bob"):
+        say(f"{user}'s chat, in a browser, which asks whether to sign in as {user}")
+        mint = ("token", "mint", "--user", user, "--device", "browser", "--link")
+        await stage.commands.address(*mint, home=HOST, field="link")
     say("\nThey serve until you press Ctrl-C")
     await told()
 
