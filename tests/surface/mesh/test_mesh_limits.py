@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import pytest
 import trio
@@ -28,7 +28,7 @@ from postbox.net.client import Answer
 from postbox.net.limits import Limits
 from postbox.trust.hello import make_hello
 from postbox.trust.keys import Identity, identity_of
-from postbox.world import Pool, Threads
+from postbox.world import Pool
 from support.asking import (
     BODY,
     PATIENCE_S,
@@ -45,8 +45,7 @@ from support.asking import (
 )
 from support.homes import Imported
 from support.mesh import ANN, BOB, CAT, MALLORY, NOW_NS, believe, fixed_world, take, tease
-
-T = TypeVar("T")
+from support.threads import Broken
 
 GOOD = request_bytes(list(signed(ANN).items()), BODY)
 LARGE = b"x" * 3_000_000
@@ -317,20 +316,6 @@ async def test_who_may_not_call_is_told_what_to_do(
 
 
 # -- what is wrong with us ------------------------------------------------------------------------
-
-
-@dataclass
-class Broken:
-    """Threads whose work fails when it is told to, in one pool."""
-
-    threads: Threads
-    pool: Pool = Pool.READER
-    fault: Exception | None = None
-
-    async def run(self, pool: Pool, work: Callable[[], T]) -> T:
-        if pool is self.pool and self.fault is not None:
-            raise self.fault
-        return await self.threads.run(pool, work)
 
 
 async def test_a_fault_of_ours_is_a_503_that_says_when_to_come_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ from support.mesh import (
     tease,
 )
 from support.strangers import greet, hello_of, now_ns, postbox_of, sources, sync_of
+from support.threads import Meanwhile
 from support.town import Canned, Town, in_town
 
 T = TypeVar("T")
@@ -238,6 +240,26 @@ async def test_a_peer_whose_key_the_operator_replaces_is_not_believed_with_the_f
             await pull(peer, house.node.intake, "page", lambda _: None)
         with pytest.raises(Fault, match="cat has another key already"):
             await house.mesh.peer(url).meet()
+
+
+@in_town
+async def test_a_peer_whose_key_the_operator_replaces_while_its_answer_is_read_has_not_lied(
+    town: Town,
+) -> None:
+    later = identity_of("cat", b"later".ljust(32, b"."))
+    answers = {**postbox_of(CAT), SYNC_PATH: lambda: sync_of(CAT, hey_there(ANN))}
+    world = town.world(HERE)
+    threads = Meanwhile(world.threads, Pool.VERIFIER)
+    async with (
+        town.house(HERE, "node", world=replace(world, threads=threads)) as house,
+        town.serving(THERE, Canned(answers)) as url,
+    ):
+        peer = house.mesh.peer(url)
+        await peer.meet()
+        threads.do = partial(believe, house.node, later)
+        pulled = await pull(peer, house.node.intake, "page", lambda _: None)
+        assert pulled.report.imported == 1
+        assert house.node.directory.key_of("cat") == later.public_key
 
 
 @in_town

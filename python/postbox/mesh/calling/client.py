@@ -64,9 +64,10 @@ SYNC_BOUNDS = Bounds(MAX_ANSWER_BYTES, DEADLINE_S)
 
 
 class Told(NamedTuple):
-    """An answer of 200 that `peer` signed, all of it."""
+    """An answer of 200 that `peer` signed with `key`, all of it."""
 
     peer: str
+    key: bytes
     answer: Answer
 
 
@@ -165,15 +166,17 @@ class Peer:
             raise self._refusal(answer)
         try:
             # An answer's headers are of about when it was asked for, however long its body took.
-            key_of = self._directory.key_of
-            peer = signatures.check_response(answer.headers, answer.body, asked_ms, key_of)
-            if peer != met.name:
+            key = self._directory.key_of(met.name)
+            peer = signatures.check_response(
+                answer.headers, answer.body, asked_ms, self._directory.key_of
+            )
+            if peer != met.name or key is None:
                 raise WireError(f"it is signed by {peer}, and {met.name} is who is met there")
         except WireError as error:
             raise PeerFault(self._unbelievable(error)) from error
         if not self._name:
             await self._introductions.confirm(self._url, peer)
-        return Told(peer, answer)
+        return Told(peer, key, answer)
 
     async def ask(self, request: SyncRequest, intake: Intake) -> Heard:
         """What the peer has. Raises as `post`, and Lied."""
@@ -223,7 +226,7 @@ class Peer:
             )
 
     async def _believe(self, told: Told, intake: Intake) -> Heard:
-        peer, answer = told
+        peer, key, answer = told
         content = wire.decode_answer(answer.body, answer.headers.get("content-type", ""))
         if content.sender != peer:
             said = content.sender[:80]
@@ -232,8 +235,7 @@ class Peer:
             raise WireError(f"its time is off by more than {MAX_CLOCK_DIFFERENCE_S} s")
         batch = await intake.decode(content.events)
         digest = batch.claimed_digest(content.sender, content.ts)
-        key = self._directory.key_of(peer)
-        if digest is None or key is None:
+        if digest is None:
             raise _Disproved("it has events that are no objects with an id of text")
         if not signatures.is_signed_digest(key, digest, content.sig):
             raise _Disproved("the signature inside does not fit the events")

@@ -70,7 +70,8 @@ class Zines:
     async def answer(self, call: Call) -> Reply:
         """To `POST /gossip/zine`. Ours is made first: it need not tell them what they told."""
         try:
-            batch = await self._believed(call.body, call.sender)
+            key = self._directory.key_of(call.sender)
+            batch = await self._believed(call.body, call.sender, key)
         except WireError as error:
             self._metrics.zine("theirs", "failed")
             if isinstance(error, NotTheirs):
@@ -89,7 +90,7 @@ class Zines:
         own = await self._own()
         told = await self._in_time(peer, own)
         try:
-            batch = await self._believed(told.answer.body, told.peer)
+            batch = await self._believed(told.answer.body, told.peer, told.key)
         except NotTheirs as error:
             raise Lied(f"the zine of {told.peer} disproves itself: {error}") from error
         except WireError as error:
@@ -112,8 +113,9 @@ class Zines:
         self._metrics.events_served(count)
         return body
 
-    async def _believed(self, body: bytes, sender: str) -> Batch:
-        """Raises WireError, and NotTheirs."""
+    async def _believed(self, body: bytes, sender: str, key: bytes | None) -> Batch:
+        """`key`: that the request or answer was signed with; the name may get another one while the
+        zine is read. Raises WireError, and NotTheirs."""
         zine = read_zine(body)
         if zine.sender != sender:
             raise NotTheirs(f"it is from {zine.sender[:80]!r}, and signed by {sender}")
@@ -121,7 +123,6 @@ class Zines:
             raise WireError(f"its time is off by more than {MAX_CLOCK_DIFFERENCE_S} s")
         batch = await self._intake.decode(zine.events)
         digest = batch.claimed_digest(sender, zine.created_at)
-        key = self._directory.key_of(sender)
         if digest is None or key is None:
             raise NotTheirs("it has events that are no objects with an id of text")
         if not is_signed_digest(key, digest, zine.signature):
