@@ -16,6 +16,7 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from postbox.mesh.boot import recovery_rules
 from postbox.mesh.boot import timeline as timelines
 from postbox.mesh.boot.progress import Stage
+from postbox.mesh.boot.recovery import LOOK_S
 from postbox.mesh.boot.recovery_rules import OVERLAP_NS, STILL_S
 from postbox.mesh.calling import pull as pulling
 from postbox.mesh.peers.standing_rules import Regard
@@ -280,17 +281,23 @@ async def test_when_nobody_answers_the_bus_is_asked_and_it_is_tried_again_until_
 
 
 @in_town
-async def test_a_node_without_peers_waits_for_some_and_recovers_from_them(town: Town) -> None:
+async def test_a_node_without_peers_asks_those_that_it_hears_of_within_moments(
+    town: Town,
+) -> None:
+    parts = parts_of(HISTORY, 2)
     async with town.house(ME, "me") as me, trio.open_nursery() as nursery:
         recovery = me.mesh.recovery
         nursery.start_soon(recovery.run)
         await recovery.had_turn.wait()
         assert str(recovery.progress.stage) == Stage.LOOKING
-        async with naras(town, HISTORY) as friends:
-            await believe(me.node, friends[0].who)
-            me.mesh.peers.heard("friend-1", urls(1)[0])
-            await trio.sleep(60)
+        async with naras(town, *parts) as friends:
+            await believe(me.node, *(one.who for one in friends))
+            for friend, url in zip(friends, urls(1, 2), strict=True):
+                me.mesh.peers.heard(friend.who.name, url)
+                await trio.sleep(LOOK_S - 1)  # they do not all come in one moment
+            await trio.sleep(2 * LOOK_S)
             assert held_ids(me.node) == ids(HISTORY)
+            assert (recovery.progress.peers, recovery.progress.attempts) == (2, 1)
             assert str(recovery.progress.stage) == Stage.DONE
 
 

@@ -28,6 +28,8 @@ ATTEMPTS = 6
 """With peers that answered in part. Then it is left to those who keep up: some ten minutes."""
 HEAD_START_S = 120.0
 """As long as others wait for the first attempt, which asks the same peers for the same."""
+LOOK_S = 5.0
+"""Between two looks at the roster, in memory, while nobody is known."""
 JITTER = 0.2
 """Of a pause, up or down: nodes that lost their power together wake up together."""
 
@@ -87,7 +89,11 @@ class Recovery:
             if plan is None and looks < len(FIRST_WAITS_S):
                 self._log.info("recovery: no peer is known yet", next_s=wait_s)
             self.progress.stage = Stage.LOOKING if plan is None else Stage.PAUSING
-            await trio.sleep(self._jittered(wait_s))
+            with trio.move_on_after(self._jittered(wait_s)):
+                if plan is None:
+                    await self._wait_company()
+                else:
+                    await trio.sleep_forever()
         await self._end(whole)
 
     def _peers(self) -> list[Known]:
@@ -105,6 +111,14 @@ class Recovery:
         for one in (*configured, *others):
             at.setdefault(one.url, one)
         return list(at.values())[:count]
+
+    async def _wait_company(self) -> None:
+        """Until there is somebody to ask, and nobody more than a moment ago: who is heard of on the
+        bus, or introduces itself, hardly comes alone."""
+        before, found = 0, 0
+        while not found or found > before:
+            await trio.sleep(LOOK_S)
+            before, found = found, len(self._peers())
 
     async def _attempt(self, peers: Sequence[Known]) -> Plan:
         progress, held = self.progress, len(self._means.index)
