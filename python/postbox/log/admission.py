@@ -42,6 +42,8 @@ class Admission:
         self._calls: dict[Call, None] = {}  # not answered yet
         self._work = trio.Event()
         self._stopped: Fault | None = None
+        self.is_held_up = False
+        """Whether the database is away, so that drafts wait for it."""
         self._failing = limited(get("postbox.log.admission"), "store")
 
     async def submit(self, rules: Rules[D], drafts: Sequence[D]) -> list[Outcome]:
@@ -95,15 +97,19 @@ class Admission:
             try:
                 plan, turn = await self._store.write(partial(self._plan, batch, plans, now_ns))
             except Unavailable as fault:
+                self.is_held_up = True
                 self._failing.warning("what came in waits for the database", why=str(fault))
                 await retries.wait()
             except Violation as error:
+                self.is_held_up = False
                 await self._isolate(batch, error)
                 return
             except Full as error:
+                self.is_held_up = False
                 self._answer(batch, [Failed(error)] * _count(batch), has_failed=True)
                 return
             else:
+                self.is_held_up = False
                 await self._publish(plan, turn)
                 self._answer(batch, plan.outcomes, plan.has_failed)
                 return

@@ -294,7 +294,7 @@ async def test_a_peer_has_no_part_in_what_our_own_log_cannot_take(town: Town, fa
         roster.succeeded(bob)
         for _ in range(10):
             await roster.failed(bob, fault)
-        assert (bob.failures, bob.failed_ns, bob.last_error) == (0, 0, str(fault))
+        assert (bob.failures, bob.failed_ns, bob.last_error) == (0, 0, "")
         assert roster.is_here(bob)
         assert roster.choose(1, purpose="gossip") == [bob]
 

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import trio
 
-from postbox.errors import Fault
+from postbox.errors import OUR_LOG, Fault
 from postbox.logs import get, limited
+from postbox.mesh.background import loops
 from postbox.mesh.calling.client import Busy, Peer, Stranger
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.calling.pull import EndlessPages, PageWalk
@@ -91,6 +92,8 @@ class Keeper:
         self._link.contact, self._link.next_ns = Contact.PULLING, 0
         try:
             came = await self._go_on()
+        except OUR_LOG as fault:
+            return self._wait_for_the_log(fault)
         except Fault as fault:
             await self._failed(fault)
             return self._next_s(fault)
@@ -168,6 +171,12 @@ class Keeper:
         self._metrics.pull("failed")
         is_waiting = isinstance(fault, Stranger)
         self._enter(Contact.WAITING if is_waiting else Contact.FAILED, fault)
+
+    def _wait_for_the_log(self, fault: Fault) -> float:
+        """The peer is as it was, and so is the walk, which goes on when there is a log again."""
+        self._link.contact, _ = self._told
+        self._log.warning(loops.WAITS, error=str(fault))
+        return min(self._pause_s, loops.PAUSE_S)
 
     def _enter(self, contact: Contact, fault: Fault | None) -> None:
         link = self._link

@@ -13,6 +13,7 @@ from postbox.logs import get, limited
 
 Loop: TypeAlias = Callable[[], Awaitable[None]]
 
+WAITS = "the mesh waits for the log"
 PAUSE_S = 10.0
 """Before a loop that failed begins again: long enough that a bug is no burden."""
 
@@ -37,7 +38,7 @@ async def _run(name: str, loop: Loop) -> None:
             if any(isinstance(one, Fatal) for one in faults):
                 raise
             if all(isinstance(one, OUR_LOG) for one in faults):
-                log.warning("the mesh waits for the log", error=in_one_line(faults))
+                log.warning(WAITS, error=in_one_line(faults))
             else:
                 log.exception("a loop of the mesh failed: it begins again", after_s=PAUSE_S)
             await trio.sleep(PAUSE_S)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import trio
 
-from postbox.errors import Fault
+from postbox.errors import OUR_LOG, Fault
 from postbox.event import Service
 from postbox.logs import get, limited
 from postbox.mesh.background.keeping import most_new, require_end
@@ -76,6 +76,8 @@ class Refresher:
         for known in self._roster.choose(count, purpose="refresh", but=kept_up_with):
             try:
                 report = await self._ask(known)
+            except OUR_LOG:
+                raise  # no peer has a part in it
             except Fault as fault:
                 await self._failed(known, fault)
             else:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import trio
 
-from postbox.errors import Fault
+from postbox.errors import OUR_LOG, Fault
 from postbox.logs import get, limited
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.gossip.exchange import Zines
@@ -62,6 +62,8 @@ class Gossip:
         try:
             self._roster.met(known, await peer.meet())
             report = await self._zines.exchange(peer)
+        except OUR_LOG:
+            raise  # no peer has a part in it
         except Fault as fault:
             await self._failed(known, fault)
         else:

@@ -18,7 +18,7 @@ from itertools import islice
 
 import trio
 
-from postbox.errors import Fault, WireError
+from postbox.errors import OUR_LOG, Fault, WireError
 from postbox.logs import get, limited
 from postbox.mesh.calling.client import Peer
 from postbox.mesh.calling.introductions import Introductions, MeetingFault
@@ -187,6 +187,8 @@ class Finder:
     async def _call_on(self, known: Known) -> None:
         try:
             await self._talk(known)
+        except OUR_LOG:
+            raise  # no peer has a part in it
         except Fault as fault:
             await self.roster.failed(known, fault)
             tell = _LOG.info if known.last_contact_ns else _LOG.debug  # old events name many places

@@ -154,10 +154,10 @@ class Roster:
 
     async def failed(self, peer: Known, fault: Fault) -> None:
         """An exchange came to no end, or to a bad one, which may be held against the peer; not
-        where it was our own log that failed."""
-        peer.last_error = str(fault)
-        if isinstance(fault, OUR_LOG):
+        where it was our own log that failed, or kept it waiting."""
+        if isinstance(fault, OUR_LOG) or self._log.is_held_up:
             return
+        peer.last_error = str(fault)
         peer.failed_ns = now_ns = self._world.clock.now_ns()
         peer.failures += 1
         if isinstance(fault, Lied):  # which it has signed
