@@ -95,6 +95,17 @@ struct Known {
     id: Option<Box<str>>,
 }
 
+/// Somebody who votes, and is voted on.
+#[derive(Clone, Copy, Debug)]
+pub struct Voter<'k> {
+    /// That stands for it in votes.
+    pub id: &'k str,
+    /// Its name.
+    pub name: &'k str,
+    /// That its votes are checked with first.
+    pub key: Key,
+}
+
 impl Keys {
     /// Set what `name` signs with: its current key first, then its old ones.
     pub fn put(&mut self, name: &str, keys: Vec<Key>, id: Option<&str>) {
@@ -124,11 +135,12 @@ impl Keys {
         self.names_by_id.get(id).map(|name| &**name)
     }
 
-    /// Every voter's id that is known, with the key that its votes are checked with first.
-    pub fn voters(&self) -> impl Iterator<Item = (&str, &Key)> {
-        self.names_by_id
-            .iter()
-            .filter_map(|(id, name)| Some((&**id, self.keys_of(name).first()?)))
+    /// Everybody whose id is known.
+    pub fn voters(&self) -> impl Iterator<Item = Voter<'_>> {
+        self.names_by_id.iter().filter_map(|(id, name)| {
+            let key = *self.keys_of(name).first()?;
+            Some(Voter { id, name, key })
+        })
     }
 
     /// How many names are known.

@@ -220,11 +220,100 @@ fn a_copy_about_another_subject_under_the_same_id_replaces_nothing() {
     assert_eq!(ledger.meet(&copy, Standing::Attested), Verdict::Known);
 }
 
+/// Names that are known by an id of their own.
+fn with_subjects(ids: &[&str], subjects: &[&str]) -> Keys {
+    let mut keys = knowing(ids);
+    for name in subjects {
+        keys.put(
+            name,
+            vec![Signer::new(name).public()],
+            Some(&format!("id-of-{name}")),
+        );
+    }
+    keys
+}
+
+/// Of five, on the id of `of`, under the name of `subject`.
+fn quoted(subject: &str, of: &str, after_ns: i64, restarts: i64) -> Spec {
+    let what = voted(AS_OF * SECOND, subject, restarts, &VOTERS[..5]);
+    let mut spec = what.on(&format!("id-of-{of}")).attested();
+    spec.ts += after_ns;
+    spec
+}
+
+fn votes_of(ledger: &Ledger, id: &[u8; 16]) -> Option<usize> {
+    let found = ledger.recent(None, &ledger_core::ledger::Filter::default());
+    let picked = found.events.into_iter().find(|picked| picked.id == *id);
+    picked.map(|picked| picked.votes)
+}
+
+#[test]
+fn votes_on_an_id_count_for_no_name_that_has_another_one() {
+    let (true_one, lie) = (quoted("bob", "bob", 0, 1), quoted("bob", "ann", 9, 2));
+    let mut ledger = ledger(&VOTERS);
+    for (pos, spec) in (1..).zip([&true_one, &lie]) {
+        assert_eq!(take(&mut ledger, pos, spec), Verdict::Ok);
+        assert_eq!(
+            votes_of(&ledger, &spec.id()),
+            Some(5),
+            "nobody can tell whose id it is"
+        );
+    }
+    ledger.count_votes_of(with_subjects(&VOTERS, &["bob"]).voters());
+    assert_eq!(votes_of(&ledger, &true_one.id()), Some(5));
+    assert_eq!(votes_of(&ledger, &lie.id()), Some(0));
+}
+
+#[test]
+fn one_set_of_votes_under_a_thousand_names_pushes_out_nothing_that_is_proved() {
+    let mut ledger = Ledger::new(160, [7; 16]);
+    ledger.count_votes_of(with_subjects(&VOTERS, &["bob", "cyd"]).voters());
+    let held = [
+        quoted("bob", "bob", 0, 1),
+        voted(AS_OF * SECOND, "cyd", 1, &VOTERS[..2])
+            .on("id-of-cyd")
+            .attested(),
+        restart(1, "ann", "bob", 1).by("ann").attested(),
+    ];
+    for (pos, spec) in (1..).zip(&held) {
+        assert_eq!(take(&mut ledger, pos, spec), Verdict::Ok);
+    }
+    for made_up in 0..1_000 {
+        let copy = quoted(&name(made_up), "dan", 1 + made_up as i64, 1);
+        take(&mut ledger, 10 + made_up, &copy);
+    }
+    assert_eq!(ledger.len(), 160);
+    assert!(held.iter().all(|spec| ledger.contains(&spec.id())));
+}
+
+#[test]
+fn whose_id_it_is_takes_the_place_of_a_copy_under_another_name() {
+    let (true_one, lie) = (quoted("bob", "bob", 0, 1), quoted("ann", "bob", 0, 1));
+    assert_eq!(
+        true_one.id(),
+        lie.id(),
+        "an id covers the subject's id alone"
+    );
+    for (subjects, taken) in [
+        (&[][..], Verdict::Known),
+        (&["bob"], Verdict::Ok),
+        (&["ann"], Verdict::Ok), // who has another id
+        (&["ann", "bob"], Verdict::Ok),
+    ] {
+        let mut ledger = Ledger::new(1_000, [7; 16]);
+        ledger.count_votes_of(with_subjects(&VOTERS, subjects).voters());
+        assert_eq!(take(&mut ledger, 1, &lie), Verdict::Ok);
+        assert_eq!(take(&mut ledger, 2, &true_one), taken, "{subjects:?}");
+        assert_eq!(take(&mut ledger, 3, &lie), Verdict::Known, "{subjects:?}");
+    }
+}
+
 #[test]
 fn a_checkpoint_of_a_time_well_after_its_own_is_refused() {
     let ahead = |seconds: i64| {
         let what = What::Checkpoint {
             subject: "bob".to_owned(),
+            subject_id: String::new(),
             as_of: AS_OF + seconds,
             restarts: 1,
             voters: Vec::new(),

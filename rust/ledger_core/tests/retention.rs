@@ -331,7 +331,7 @@ impl Model {
             .or_else(|| self.of_all())
     }
 
-    /// Nobody's vote counts here, so that no checkpoint is firm.
+    /// Nobody's id is known here, so that no checkpoint is better than one that nobody proved.
     fn of_author(&self, quota: usize, author: &str) -> Option<u64> {
         let own = |s: &Spec| bounded(s) && s.author() == author;
         let all = self.held.iter().filter(|(_, s)| own(s)).count();
@@ -361,7 +361,7 @@ impl Model {
         let place = |spec: &Spec| {
             let is_attested = spec.standing == Standing::Attested;
             let order = match spec.is_lasting() {
-                true if is_attested => (2, spec.kind() != "checkpoint", 0, true),
+                true if is_attested && spec.kind() != "checkpoint" => (2, true, 0, true),
                 true => (1, !names_stranger(spec), 0, false),
                 false => (0, !names_stranger(spec), worth(spec), is_attested),
             };
@@ -585,7 +585,7 @@ fn events_leave_in_nara_s_order_strangers_first_and_attested_lasting_ones_at_the
         first_seen(900, "xan", "yve"),
         restart(300, "ann", "bob", 1),
         checkpoint(301, "stranger"),
-        checkpoint(51, "dan").attested(),
+        checkpoint(302, "dan").attested(), // whose id nobody knows
         first_seen(50, "ann", "bob").attested(),
     ]);
     let mut log = Log::new(order.len());

@@ -79,7 +79,8 @@ fn naive(
     };
     let candidates: Vec<&Spec> = held.iter().copied().filter(|spec| passes(spec)).collect();
     let class = |spec: &Spec| match spec.standing {
-        Standing::Attested => 0,
+        // Nobody's id is known here.
+        Standing::Attested if spec.kind() != "checkpoint" => 0,
         _ if known.contains(spec.author()) => 1,
         _ => 2,
     };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,7 +10,18 @@ import pytest
 
 from postbox.trust.authoring import Checkpoint, Tally, make_event, with_voters
 from postbox.trust.keys import Identity, identity_of
-from support.mesh import NOW_NS, PEER, believe, digest, id_of_body, node_at, stored, take
+from support.mesh import (
+    NOW_NS,
+    PEER,
+    believe,
+    checkpoint,
+    digest,
+    id_of_body,
+    node_at,
+    standings,
+    stored,
+    take,
+)
 
 SUBJECT = identity_of("subject", b"s" * 32)
 VOTERS = [identity_of(f"voter{n}", bytes([50 + n]) * 32) for n in range(7)]
@@ -97,6 +109,36 @@ async def test_votes_count_as_soon_as_their_voters_are_known(tmp_path: Path) -> 
     async with node_at(tmp_path) as node:
         assert node.projections.chain(SUBJECT.name).links[0].votes == len(VOTERS)
         assert (await take(node, [early], PEER)).pruned == 1
+
+
+async def test_votes_on_an_id_count_for_no_node_that_is_known_by_another(tmp_path: Path) -> None:
+    """Whose id it is that they voted on nobody here knows; it is not that one's."""
+    other = identity_of("other", b"o" * 32)
+    lie, firm = made(*VOTERS, subject=other), checkpoint(VOTERS[:2], 9_000, subject=other)
+    async with node_at(tmp_path) as node:
+        await believe(node, *VOTERS)
+        await take(node, [lie, firm], PEER)
+        assert node.projections.chain("other").latest is not None
+        await believe(node, other)
+        (counted,) = node.projections.chain("other").links
+        assert counted.id == id_of_body(firm).hex()
+        assert len(await stored(node)) == 2, "another node may know more"
+    async with node_at(tmp_path) as node:
+        assert node.projections.chain("other").links == (counted,)
+
+
+async def test_the_votes_of_an_id_that_the_operator_gave_up_count_no_more(tmp_path: Path) -> None:
+    """What is stored stays attested: it was when it came, and its voter's keys are not in doubt."""
+    body = made(*VOTERS[:2])
+    async with node_at(tmp_path) as node:
+        await believe(node, *VOTERS[:2])
+        await take(node, [body], PEER)
+        assert node.projections.chain(SUBJECT.name).links[0].votes == 2
+        await believe(node, replace(VOTERS[1], soul=VOTERS[2].soul))
+        assert node.projections.chain(SUBJECT.name).links == ()
+        assert standings(node) == (1, 0, 0)
+        await believe(node, VOTERS[1])
+        assert node.projections.chain(SUBJECT.name).links[0].votes == 2
 
 
 async def test_votes_about_one_node_prove_nothing_about_another(tmp_path: Path) -> None:

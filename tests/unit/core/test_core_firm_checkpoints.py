@@ -13,6 +13,7 @@ from support.mesh import NOW_NS
 CAPACITY = 160
 """So an author has ten places."""
 NARAS = [identity_of(f"n{at}", f"n{at}".encode().ljust(32, b".")) for at in range(7)]
+IDS = {one.name: one.id for one in NARAS}
 LIARS = NARAS[5:]
 
 
@@ -20,7 +21,7 @@ def about(subject: str, voters: Sequence[Identity], ago_s: int) -> bytes:
     said = Checkpoint(
         version=2,
         subject=subject,
-        subject_id=f"id of {subject}".replace(" ", "-"),
+        subject_id=IDS.get(subject, f"id-of-{subject}"),
         observation=Tally(restarts=ago_s, total_uptime=1, start_time=1_700_000_000),
         as_of_time=NOW_NS // 10**9 - ago_s,
         round=1,

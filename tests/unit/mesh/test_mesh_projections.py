@@ -14,7 +14,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postbox.core import Ledger
+from postbox.core import Keys, Ledger
 from postbox.event import Standing
 from postbox.log.committed import Committed
 from postbox.mesh.merging.personality_rules import Personality
@@ -36,6 +36,22 @@ Body = tuple[bytes, Standing]
 # -- events -------------------------------------------------------------------------------------
 
 Seconds = st.integers(-2, 900)
+
+
+def agreed(subject: str, tally: authoring.Tally, as_of_s: int) -> authoring.Checkpoint:
+    """By two voters, whose signatures the ledger does not look at any more."""
+    return authoring.Checkpoint(
+        version=2,
+        subject=subject,
+        subject_id=f"id-of-{subject}",
+        observation=tally,
+        as_of_time=as_of_s,
+        round=1,
+        voter_ids=(ANN.id, BOB.id),
+        signatures=("A" * 86 + "==",) * 2,
+    )
+
+
 """Ago; some are of the future."""
 Name = st.sampled_from(NAMES)
 Payloads: st.SearchStrategy[Any] = st.one_of(
@@ -67,13 +83,10 @@ Payloads: st.SearchStrategy[Any] = st.one_of(
         lambda who: authoring.Chau(from_=who.name, public_key=who.public_key_base64, id=who.id)
     ),
     st.builds(
-        lambda subject, ago: authoring.Checkpoint(
-            version=2,
-            subject=subject,
-            subject_id=subject,
-            observation=authoring.Tally(restarts=ago, total_uptime=ago, start_time=1_700_000_000),
-            as_of_time=1_790_000_000 - ago,
-            round=1,
+        lambda subject, ago: agreed(
+            subject,
+            authoring.Tally(restarts=ago, total_uptime=ago, start_time=1_700_000_000),
+            1_790_000_000 - ago,
         ),
         Name,
         st.integers(0, 3),
@@ -177,6 +190,10 @@ def replayed(ledger: Ledger) -> Replay:
 
 
 def views(ledger: Ledger) -> Projections:
+    keys = Keys()
+    for one in (ANN, BOB):
+        keys.put(f"voter {one.name}", [one.public_key], one.id)
+    ledger.count_votes_of(keys)
     return Projections(fixed_world(), ledger, "soul", Personality(), FRESH_NS)
 
 
@@ -257,20 +274,14 @@ async def test_clout_and_round_trips_are_of_all_that_is_attested() -> None:
 def test_the_checkpoint_that_counts_is_attested_and_speaks_of_the_latest_time() -> None:
     ledger = Ledger(100, b"k" * 16)
 
-    def agreed(as_of: int, ago_ns: int) -> bytes:
-        told = authoring.Checkpoint(
-            version=2,
-            subject="bob",
-            subject_id="",
-            observation=authoring.Tally(restarts=1, total_uptime=1, start_time=1),
-            as_of_time=as_of,
-            round=1,
-        )
+    def about_bob(as_of_s: int, ago_ns: int) -> bytes:
+        tally = authoring.Tally(restarts=1, total_uptime=1, start_time=1)
+        told = agreed("bob", tally, as_of_s)
         return authoring.make_event(told, NOW_NS - ago_ns, None).body
 
-    older_news, newer_news = agreed(1_790_000_000, 9), agreed(1_780_000_000, 1)
-    forged = agreed(1_795_000_000, 5)
-    to_come = agreed(NOW_NS // S + 1, 7)  # two voters would have the last word for ever
+    older_news, newer_news = about_bob(1_790_000_000, 9), about_bob(1_780_000_000, 1)
+    forged = about_bob(1_795_000_000, 5)
+    to_come = about_bob(NOW_NS // S + 1, 7)  # two voters would have the last word for ever
     rows = [(body, Standing.ATTESTED) for body in (older_news, newer_news, to_come)]
     apply(ledger, [[*rows, (forged, Standing.UNPROVEN)]], lambda: None)
     found = views(ledger).checkpoint("bob")

@@ -2,9 +2,11 @@
 
 nara takes the one of the latest second, however few voters it has, and never asks whether they form
 a chain. Here those of five known voters count, as many as must agree on one; of a node of which
-there is none, those of two, by which an event is attested. A break is noted and nothing refused for
-it: a mesh that was parted may have made two of one day, and a node that forgot the older ones has a
-chain whose beginning is missing.
+there is none, those of two, by which an event is attested. Whose votes are counted is asked now,
+and not when it came: a voter whose id the operator gave away counts no more, nor do votes on an id
+that is not the one by which that node is known. A break is noted and nothing refused for it: a mesh
+that was parted may have made two of one day, and a node that forgot the older ones has a chain
+whose beginning is missing.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from postbox.event import Service, Standing
 from postbox.mesh.checkpoints.consensus import VOTERS
 from postbox.mesh.reading import Checkpoint, Unread, read_event
 
+FEWEST = 2
+"""Known voters, by which a checkpoint is attested when it comes."""
 MOST = 5_000
 """Of one node, the newest: of thirteen years."""
 _ANY_TIME_NS = 2**62
@@ -86,7 +90,9 @@ def chain_of(ledger: Ledger, subject: str, upto_s: int) -> Chain:
 
 def chain_from(links: Iterable[Link]) -> Chain:
     """Of proved ones about one node: those that count."""
-    proved = sorted(links, key=lambda link: (link.as_of_s, link.id))
+    proved = sorted(
+        (link for link in links if link.votes >= FEWEST), key=lambda link: (link.as_of_s, link.id)
+    )
     by_enough = [link for link in proved if link.votes >= VOTERS]
     return Chain(tuple(by_enough or proved))
 

@@ -7,21 +7,52 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::index::Key;
 use super::{Entry, Ledger, Slot};
 use crate::event::{self, Event, Service};
-use crate::verify::{self, Standing};
+use crate::verify::{self, Standing, Voter};
 
 /// [`crate::checkpoint::Claim`], as the ledger has it.
 pub(crate) struct Claimed {
     pub digest: [u8; 16],
-    /// Different known voters.
+    /// Different known voters; none where the subject is known by another id than they voted on.
     pub votes: usize,
+    /// Is the id that they voted on known as the subject's? No vote says its name, so that anybody
+    /// may put another one to votes about an id that nobody here knows.
+    pub is_own: bool,
+}
+
+impl Claimed {
+    /// Of copies under one id that name different subjects the greater is better.
+    fn bond(&self) -> (bool, bool) {
+        (self.is_own, self.votes > 0)
+    }
 }
 
 /// Of those that one set of votes proves, the greatest is kept: by its known voters, then by being
 /// the older, then by id.
 pub(crate) type Rival = (usize, Reverse<Key>);
 
-/// Ids of known voters, with their keys.
-pub(crate) type Voters = BTreeMap<Box<str>, verify::Key>;
+/// Whose votes count, by id, and which id is whose.
+#[derive(Default, PartialEq)]
+pub(crate) struct Voters {
+    keys: BTreeMap<Box<str>, verify::Key>,
+    ids: BTreeMap<Box<str>, Box<str>>,
+}
+
+impl Voters {
+    fn new<'k>(voters: impl IntoIterator<Item = Voter<'k>>) -> Voters {
+        let mut known = Voters::default();
+        for Voter { id, name, key } in voters {
+            known.keys.insert(id.into(), key);
+            known.ids.insert(name.into(), id.into());
+        }
+        known
+    }
+
+    /// By key: of an attested checkpoint, each of them signed it.
+    fn count(&self, ids: &[Box<str>]) -> usize {
+        let keys: BTreeSet<_> = ids.iter().filter_map(|id| self.keys.get(id)).collect();
+        keys.len()
+    }
+}
 
 impl Entry {
     pub(super) fn rival(&self, slot: Slot) -> Option<([u8; 16], Rival)> {
@@ -40,14 +71,8 @@ impl Entry {
 
 impl Ledger {
     /// Whose votes count from now on. What is held is counted anew where that changed.
-    pub fn count_votes_of<'k>(
-        &mut self,
-        voters: impl IntoIterator<Item = (&'k str, &'k verify::Key)>,
-    ) {
-        let voters: Voters = voters
-            .into_iter()
-            .map(|(id, key)| (id.into(), *key))
-            .collect();
+    pub fn count_votes_of<'k>(&mut self, voters: impl IntoIterator<Item = Voter<'k>>) {
+        let voters = Voters::new(voters);
         if voters == self.voters {
             return;
         }
@@ -59,7 +84,8 @@ impl Ledger {
     }
 
     fn count_again(&mut self, slot: Slot) {
-        let claim = self.read_again(slot).and_then(|event| self.claimed(&event));
+        let event = self.read_again(slot);
+        let claim = event.and_then(|event| self.claimed(&event)).map(Box::new);
         self.unrank(slot);
         if let Some(entry) = &mut self.entries[slot as usize] {
             entry.claim = claim;
@@ -70,36 +96,41 @@ impl Ledger {
         }
     }
 
-    pub(super) fn claimed(&self, event: &Event) -> Option<Box<Claimed>> {
-        let digest = event.claim.as_deref()?.digest;
-        let votes = self.count_votes(event);
-        Some(Box::new(Claimed { digest, votes }))
-    }
-
-    /// Different known voters of a checkpoint, by key: of an attested one, each of them signed it.
-    pub(super) fn count_votes(&self, event: &Event) -> usize {
-        let voters = event.claim.iter().flat_map(|claim| &claim.voters);
-        let keys: BTreeSet<_> = voters.filter_map(|id| self.voters.get(id)).collect();
-        keys.len()
+    pub(super) fn claimed(&self, event: &Event) -> Option<Claimed> {
+        let claim = event.claim.as_deref()?;
+        let id = self.voters.ids.get(&event.target);
+        let is_own = id == Some(&claim.subject_id);
+        let counts = is_own || id.is_none();
+        Some(Claimed {
+            digest: claim.digest,
+            votes: if counts {
+                self.voters.count(&claim.voters)
+            } else {
+                0
+            },
+            is_own,
+        })
     }
 
     /// Of two attested copies of one checkpoint, which differ in votes: the one that more known
     /// voters signed; then that which carries less beside, and at last some order that all share.
-    /// An id does not cover the subject's name: what is about another is no copy.
+    /// An id does not cover the subject's name: of two subjects, that which the id is known to be.
     pub(super) fn is_better_copy(&self, event: &Event, stored: &Entry) -> bool {
-        let (Some(claim), Some(held)) = (&event.claim, &stored.claim) else {
+        let (Some(claimed), Some(held)) = (self.claimed(event), &stored.claim) else {
             return false;
         };
-        let votes = self.count_votes(event);
-        claim.digest == held.digest
-            && copy_order(votes, &event.raw) < copy_order(stored.votes(), &stored.raw)
+        if claimed.digest != held.digest {
+            return claimed.bond() > held.bond();
+        }
+        copy_order(claimed.votes, &event.raw) < copy_order(stored.votes(), &stored.raw)
     }
 
     /// What it would have to be instead of, and whether that is the greater.
     pub(super) fn rival_of(&self, event: &Event, key: Key) -> Option<(Slot, bool)> {
-        let rival = self.retention.rival(&event.claim.as_deref()?.digest)?;
+        let claimed = self.claimed(event)?;
+        let rival = self.retention.rival(&claimed.digest)?;
         let (_, Reverse(held)) = rival;
-        Some((held.slot, *rival > (self.count_votes(event), Reverse(key))))
+        Some((held.slot, *rival > (claimed.votes, Reverse(key))))
     }
 
     /// Does it depend on who has one of these ids what this checkpoint is worth?

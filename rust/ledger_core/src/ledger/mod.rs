@@ -398,7 +398,7 @@ impl Ledger {
             standing,
             is_notable: event.is_notable,
             is_restart: event.is_restart,
-            claim: self.claimed(event),
+            claim: self.claimed(event).map(Box::new),
             says: event.says,
             emitter: self.names.take(&event.emitter),
             actor: self.names.take(&event.actor),

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
-use super::claims::Rival;
+use super::claims::{Claimed, Rival};
 use super::index::Key;
 use super::names::NameId;
 use super::{Entry, Hasher, Ledger, Slot};
@@ -28,8 +28,20 @@ const AUTHORS_SHARE: usize = 16;
 const LASTING_TIERS: u8 = 16;
 
 /// As many known voters make a checkpoint as firm as what one author attests: so many must agree
-/// on one (nara's). Two attest one, of whomever they like, and must not crowd out what others did.
+/// on one (nara's).
 const FIRM_VOTES: usize = 5;
+
+/// How sure an attested event that lasts is of its place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Firmness {
+    /// A checkpoint whose votes are on an id that is not known as its subject's. Whoever has the
+    /// votes can put any names to them: this is no better proved than what nobody signed.
+    Quoted,
+    /// Of few voters. Two attest one, of whomever they like, and must not crowd out what others did.
+    Weak,
+    /// All else.
+    Firm,
+}
 
 /// Where an event stands in the two orders that depend on who is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,8 +142,8 @@ pub(crate) struct Retention {
     checkpoints: HashMap<NameId, usize, Hasher>,
     /// The same, by what their votes are about: one of each is kept.
     claims: HashMap<[u8; 16], BTreeSet<Rival>, Hasher>,
-    /// What is not firm goes first, then the older.
-    lasting: HashMap<NameId, BTreeSet<(bool, Key)>, Hasher>,
+    /// What is less firm goes first, then the older.
+    lasting: HashMap<NameId, BTreeSet<(Firmness, Key)>, Hasher>,
 }
 
 impl Retention {
@@ -247,7 +259,7 @@ impl Retention {
             _ => {}
         }
         if is_bounded(entry.worth, entry.standing) {
-            let place = (entry.is_firm(), held.1);
+            let place = (entry.firmness(), held.1);
             self.lasting.entry(entry.author).or_default().insert(place);
         }
     }
@@ -268,7 +280,8 @@ impl Retention {
             _ => {}
         }
         if is_bounded(entry.worth, entry.standing) {
-            take(&mut self.lasting, entry.author, &(entry.is_firm(), held.1));
+            let place = (entry.firmness(), held.1);
+            take(&mut self.lasting, entry.author, &place);
         }
     }
 
@@ -354,23 +367,28 @@ fn is_bounded(worth: Worth, standing: Standing) -> bool {
 
 /// The place in the order of forgetting: events that name a stranger first, then by worth, then
 /// the unattested; what lasts comes after all else, attested ones last, and firm ones at the very
-/// end.
-fn tier(worth: Worth, standing: Standing, names_stranger: bool, is_firm: bool) -> u8 {
+/// end. What was quoted counts as unattested.
+fn tier(worth: Worth, standing: Standing, names_stranger: bool, firmness: Firmness) -> u8 {
     let is_attested = standing == Standing::Attested;
     match worth {
-        Worth::Lasting if is_attested => LASTING_TIERS + 2 + u8::from(is_firm),
+        Worth::Lasting if is_attested => LASTING_TIERS + 1 + firmness as u8,
         Worth::Lasting => LASTING_TIERS + u8::from(!names_stranger),
         _ => u8::from(!names_stranger) * 8 + worth as u8 * 2 + u8::from(is_attested),
     }
 }
 
-fn is_firm(service: Service, votes: usize) -> bool {
-    service != Service::Checkpoint || votes >= FIRM_VOTES
+/// `claimed`: of a checkpoint.
+fn firmness(claimed: Option<&Claimed>) -> Firmness {
+    match claimed {
+        Some(claimed) if !claimed.is_own => Firmness::Quoted,
+        Some(claimed) if claimed.votes < FIRM_VOTES => Firmness::Weak,
+        _ => Firmness::Firm,
+    }
 }
 
 impl Entry {
-    fn is_firm(&self) -> bool {
-        is_firm(self.service, self.votes())
+    fn firmness(&self) -> Firmness {
+        firmness(self.claim.as_deref())
     }
 }
 
@@ -406,12 +424,17 @@ impl Ledger {
         let is_known = |name| self.names.is_known(name);
         let names_stranger = !entry.checked_names().into_iter().all(is_known);
         let class = match entry.standing {
-            Standing::Attested => 0,
+            Standing::Attested if entry.firmness() != Firmness::Quoted => 0,
             _ if is_known(entry.author) => 1,
             _ => 2,
         };
         let rank = Rank {
-            tier: tier(entry.worth, entry.standing, names_stranger, entry.is_firm()),
+            tier: tier(
+                entry.worth,
+                entry.standing,
+                names_stranger,
+                entry.firmness(),
+            ),
             class,
         };
         if let Some(entry) = &mut self.entries[slot as usize] {
@@ -449,7 +472,7 @@ impl Ledger {
             slot: Slot::MAX,
         };
         let held = (standing == Standing::Attested, key);
-        let is_firm = is_firm(event.service, self.count_votes(event));
+        let firmness = firmness(self.claimed(event).as_ref());
         let cap = self.meet_caps(event, held, instead_of);
         if matches!(cap, Cap::Refuses) {
             return false;
@@ -475,11 +498,11 @@ impl Ledger {
             if let Some(least) = first_beyond(own, self.retention.author_quota() - 1)
                 && !makes_place()
             {
-                return *least < (is_firm, key);
+                return *least < (firmness, key);
             }
         }
         let names_stranger = self.names_stranger(event);
-        let place = (tier(event.worth, standing, names_stranger, is_firm), key);
+        let place = (tier(event.worth, standing, names_stranger, firmness), key);
         let full = self.retention.capacity.saturating_sub(1);
         instead_of.is_some()
             || matches!(cap, Cap::Evicts(_) | Cap::Releases(_))

@@ -81,6 +81,7 @@ pub enum What {
     },
     Checkpoint {
         subject: String,
+        subject_id: String,
         as_of: i64,
         restarts: i64,
         voters: Vec<String>,
@@ -117,6 +118,15 @@ impl Spec {
 
     pub fn by(mut self, emitter: &str) -> Spec {
         self.emitter = Some(emitter.to_owned());
+        self
+    }
+
+    /// A checkpoint's votes are on this id.
+    pub fn on(mut self, id: &str) -> Spec {
+        match &mut self.what {
+            What::Checkpoint { subject_id, .. } => id.clone_into(subject_id),
+            other => panic!("{other:?} has no votes"),
+        }
         self
     }
 
@@ -234,16 +244,21 @@ impl Spec {
                 format!(r#""seen":{{"observer":"{actor}","subject":"{target}","via":"sync"}}"#),
             ),
             What::Checkpoint {
+                subject_id,
                 as_of,
                 restarts,
                 voters,
                 ..
             } => {
+                let sid = match &subject_id[..] {
+                    "" => target,
+                    id => id,
+                };
                 let signatures = vec![base64(&[0; 64]); voters.len()];
                 (
-                    format!("checkpoint:{target}:{as_of}:{start}:{restarts}:2"),
+                    format!("checkpoint:{sid}:{as_of}:{start}:{restarts}:2"),
                     format!(
-                        r#""checkpoint":{{"version":1,"subject":"{target}","observation":{{"restarts":{restarts},"total_uptime":2,"start_time":{start}}},"as_of_time":{as_of},"voter_ids":{voters:?},"signatures":{signatures:?}}}"#,
+                        r#""checkpoint":{{"version":1,"subject":"{target}","subject_id":"{subject_id}","observation":{{"restarts":{restarts},"total_uptime":2,"start_time":{start}}},"as_of_time":{as_of},"voter_ids":{voters:?},"signatures":{signatures:?}}}"#,
                     ),
                 )
             }
@@ -381,6 +396,7 @@ pub fn checkpoint(ts: i64, subject: &str) -> Spec {
 pub fn voted(ts: i64, subject: &str, restarts: i64, voters: &[&str]) -> Spec {
     let what = What::Checkpoint {
         subject: subject.to_owned(),
+        subject_id: String::new(),
         as_of: (ts / 1_000_000_000).max(1),
         restarts,
         voters: voters.iter().map(|id| (*id).to_owned()).collect(),
