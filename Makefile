@@ -61,9 +61,10 @@ tools:
 # What the tests start, each by tests/support/NAME.py. Installed where that may be done; a desk without it
 # skips its tests, CI fails them.
 postgres: PACKAGE := postgresql
+shells: PACKAGE := zsh fish
 mosquitto chromium: PACKAGE = $@
-.PHONY: postgres mosquitto chromium
-postgres mosquitto chromium: .make/venv
+.PHONY: postgres mosquitto chromium shells
+postgres mosquitto chromium shells: .make/venv
 	@PYTHONPATH=tests $(BIN)/python -m support.$@ >/dev/null 2>&1 && exit; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing $(PACKAGE) for the tests"; \
@@ -72,7 +73,7 @@ postgres mosquitto chromium: .make/venv
 	else echo "no $(PACKAGE) here, so its tests are skipped (Debian: apt-get install $(PACKAGE))" >&2; fi
 
 .PHONY: test
-test: .make/core postgres mosquitto chromium ## cargo test, pytest, the import contracts and the stub of the core
+test: .make/core postgres mosquitto chromium shells ## cargo test, pytest, the import contracts and the stub of the core
 	@mkdir -p .make
 	cargo test --workspace --quiet $(LOCKED) 2>&1 | tee .make/cargo-test.log
 	$(MAKE) --no-print-directory structure

@@ -134,7 +134,7 @@ def test_a_wrong_call_exits_2_and_says_what_is_wrong(
 def test_the_process_exits_with_what_the_call_gave(home: Path, tmp_path: Path) -> None:
     """What the tests above call in this process, once as a process of its own."""
     for words, code, out, err in (
-        (["--help"], 0, "Usage: postbox COMMAND", ""),
+        (["--help"], 0, "Usage: postbox VERB", ""),
         (["status"], 2, "", "postbox: which home?"),
         (["import", tmp_path / "missing", "--home", home], 1, "0 events imported", "postbox: made"),
     ):

@@ -1,4 +1,4 @@
-"""`postbox completion`: what a real bash completes with it, and where it is put."""
+"""`postbox completion`: what real shells complete with it, and where it is put."""
 
 from __future__ import annotations
 
@@ -7,66 +7,55 @@ from pathlib import Path
 
 import pytest
 
-from postbox.cli.main import app
 from support.command import Call, environment
+from support.shells import SHELLS, completed
 
-SHELLS = ("bash", "zsh", "fish")
+STARTED_BY = {"bash": ".bashrc", "zsh": ".zshrc"}
 
-TYPED = """
-. "$1"
-for line in "${@:2}"; do
-    COMP_LINE=$line COMP_POINT=${#line} COMPREPLY=()
-    read -ra COMP_WORDS <<< "$line"
-    [[ $line == *' ' ]] && COMP_WORDS+=("")
-    COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
-    $(complete -p postbox | sed 's/.*-F \\([^ ]*\\) .*/\\1/')
-    echo "${COMPREPLY[*]}"
-done
-"""
-"""Asks the function that `complete` knows for postbox, as readline does at a TAB."""
-
-
-@pytest.fixture(scope="module")
-def script() -> str:
-    return app.generate_completion(shell="bash")
+EVERYWHERE = [
+    ("postbox st", {"status"}),
+    ("postbox status --m", {"--memory"}),
+    ("postbox trust ", {"add", "refuse", "import", "list"}),
+    ("postbox peers b", {"ban"}),
+    ("postbox devices --u", {"--user"}),
+    ("postbox peers --j", {"--json"}),
+    ("postbox status --home a-h", {"a-home"}),
+    ("postbox sync http://box.example.org --mode s", {"sample"}),
+    ("postbox completion ", {*SHELLS}),
+]
 
 
-def completed(script: Path, *lines: str) -> list[list[str]]:
-    ran = subprocess.run(
-        ["bash", "--norc", "-c", TYPED, "bash", script, *lines],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (ran.returncode, ran.stderr) == (0, "")
-    return [line.split() for line in ran.stdout.splitlines()]
+@pytest.fixture
+def install(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """`postbox completion --install` of whoever's home this is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("ZDOTDIR", raising=False)
+    return lambda *words: call("completion", "--install", *words)
 
 
-def test_bash_completes_verbs_options_values_and_files(script: str, tmp_path: Path) -> None:
-    (tmp_path / "script").write_text(script)
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_verbs_options_values_and_files(
+    install: Call, tmp_path: Path, shell: str
+) -> None:
+    assert install(shell).code == 0
     (tmp_path / "a-home").mkdir()
-    home = f"{tmp_path}/a-home"
-    assert completed(
-        tmp_path / "script",
-        "postbox st",
-        "postbox status --m",
-        "postbox trust ",
-        "postbox peers b",
-        f"postbox --home {tmp_path} imp",
-        f"postbox status --home {tmp_path}/a-h",
-        "postbox sync http://box.example.org --mode s",
-        "postbox completion ",
-    ) == [
-        ["status"],
-        ["--memory"],
-        ["add", "refuse", "import", "list"],
-        ["ban"],
-        ["import"],
-        [home],
-        ["sample"],
-        list(SHELLS),
-    ]
+    found = completed(shell, tmp_path, *(line for line, _ in EVERYWHERE))
+    for (line, wanted), words in zip(EVERYWHERE, found, strict=True):
+        offered = {word.rstrip("/") for word in words}
+        if shell == "fish":  # offers files, too, where there is nothing better
+            offered -= {"a-home"} - wanted
+        assert offered == wanted, line
+
+
+def test_bash_completes_verbs_behind_options(install: Call, tmp_path: Path) -> None:
+    assert install("bash").code == 0
+    assert completed("bash", tmp_path, f"postbox --home {tmp_path} imp") == [["import"]]
+
+
+def test_zsh_completes_where_compinit_was_run_before(install: Call, tmp_path: Path) -> None:
+    (tmp_path / ".zshrc").write_text("autoload -Uz compinit && compinit\n")
+    assert install("zsh").code == 0
+    assert completed("zsh", tmp_path, "postbox st") == [["status"]]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -76,17 +65,24 @@ def test_a_script_is_printed_for_each_shell(call: Call, shell: str) -> None:
     assert all(word in done.out for word in ("postbox", "doctor", "tls-cert"))
 
 
-def test_it_is_put_where_bash_looks_and_named_once(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("shell", STARTED_BY)
+def test_it_is_put_where_the_login_shell_looks_and_named_once(
+    install: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("SHELL", "/bin/bash")
+    monkeypatch.setenv("SHELL", f"/bin/{shell}")
+    (tmp_path / STARTED_BY[shell]).write_text("# mine\n")
+    named = set()
     for _ in range(2):
-        done = call("completion", "--install")
+        done = install()
         assert (done.code, done.out) == (0, "")
-        assert "a new bash completes postbox" in done.err
-    rc = (tmp_path / ".bashrc").read_text()
-    assert rc.count("completions/postbox") == 2, "one line, which tests for the file and reads it"
+        assert f"named in {STARTED_BY[shell]}: a new {shell} completes postbox" in done.err
+        named.add((tmp_path / STARTED_BY[shell]).read_text())
+    (once,) = named
+    assert once.startswith("# mine\n")
+
+
+def test_a_new_bash_knows_it(install: Call, tmp_path: Path) -> None:
+    install("bash")
     ran = subprocess.run(
         ["bash", "--rcfile", tmp_path / ".bashrc", "-ic", "complete -p postbox"],
         capture_output=True,

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal, TypeAlias, get_args
 
 from cyclopts.completion import add_to_rc_file, get_default_completion_path
 
-from postbox.cli.main import FAILED, app
+from postbox.cli.calling import make_app
+from postbox.cli.main import FAILED
 from postbox.cli.options import FLAG
 from postbox.cli.output import complain, note
+from postbox.cli.verbs import LISTING
 
 Shell: TypeAlias = Literal["bash", "zsh", "fish"]
-STARTED_BY = {"bash": "~/.bashrc", "zsh": "~/.zshrc"}
+NAME = "postbox"
+STARTED_BY = {"bash": ".bashrc", "zsh": ".zshrc"}
 """What names the script to the shell. fish finds it by itself."""
 
 
@@ -41,7 +45,7 @@ def completion(
     if chosen is None:
         complain(f"which shell? Say postbox completion {' or '.join(get_args(Shell))}")
         return FAILED
-    script = app.generate_completion(shell=chosen)
+    script = script_for(chosen)
     if not install:
         print(script)
         return 0
@@ -55,15 +59,38 @@ def completion(
     return 0
 
 
+def script_for(shell: Shell) -> str:
+    app = make_app()
+    for name in LISTING:  # takes what its `list` takes
+        app[name].default(app[name]["list"].default_command)
+    return app.generate_completion(shell=shell)
+
+
 def _of_login() -> Shell | None:
     name = Path(os.environ.get("SHELL", "")).name
     return next((shell for shell in get_args(Shell) if shell == name), None)
 
 
 def _install(script: str, shell: Shell) -> Path:
-    path = get_default_completion_path(shell, app.name[0])
+    path = get_default_completion_path(shell, NAME)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(script, encoding="utf-8")
-    if shell != "fish":
-        add_to_rc_file(path, app.name[0], shell)
+    if shell == "bash":
+        add_to_rc_file(path, NAME, shell)
+    elif shell == "zsh":
+        _name_to_zsh(path)
     return path
+
+
+def _name_to_zsh(path: Path) -> None:
+    """Whether or not compinit has been run where this comes: it would find the file by itself only
+    afterwards."""
+    lines = f"""
+# postbox completions
+(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit }}
+autoload -Uz {quote(str(path))} && compdef {path.name} {NAME}
+"""
+    rc = Path(os.environ.get("ZDOTDIR") or Path.home()) / ".zshrc"
+    if lines not in (rc.read_text(encoding="utf-8") if rc.exists() else ""):
+        with rc.open("a", encoding="utf-8") as file:
+            file.write(lines)

@@ -1,0 +1,52 @@
+"""What was typed, read by cyclopts: the verbs as its commands, each imported when it is called."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from postbox.cli.verbs import ABOUT, LISTING, VERBS
+
+WITH_VALUE = ("--home", "--memory", "--store")
+OF_EVERY_VERB = (*WITH_VALUE, "--json", "--traceback")
+
+
+def make_app() -> App:
+    app = App(
+        name="postbox",
+        help=ABOUT,
+        version_flags=["--version"],
+        result_action="return_value",
+    )
+    for verb in (verb for verbs in VERBS.values() for verb in verbs):
+        *family, name = verb.name.split()
+        above = app[family[0]] if family else app
+        if verb.at:
+            above.command(f"postbox.cli.{verb.at}", name=name, help=verb.says)
+        else:
+            above.command(App(name=name, help=verb.says))
+    return app
+
+
+def in_order(words: list[str]) -> list[str]:
+    """As cyclopts reads them: a verb first, and its options behind it."""
+    return _listing(_verb_first(words))
+
+
+def _listing(words: list[str]) -> list[str]:
+    """`postbox devices` alone, or with options, lists them; `postbox peers` likewise."""
+    if not words or words[0] not in LISTING or not all(w.startswith("-") for w in words[1:2]):
+        return words
+    asks = {"-h", "--help", "--version"} & set(words[1:2])
+    return words if asks else [words[0], "list", *words[1:]]
+
+
+def _verb_first(words: list[str]) -> list[str]:
+    """What every verb takes may stand before it, too: `postbox --home DIR status`."""
+    at = 0
+    while at < len(words) and words[at].partition("=")[0] in OF_EVERY_VERB:
+        at += 2 if words[at] in WITH_VALUE else 1
+    verb, options = words[at:], words[:at]
+    if not verb or not options:
+        return words
+    end = verb.index("--") if "--" in verb else len(verb)
+    return [*verb[:end], *options, *verb[end:]]
