@@ -80,7 +80,18 @@ def test_help_answers_for_every_verb(call: Call, verb: str) -> None:
         assert all(name.split()[0] in done.out for name in VERBS)
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("bench", "demo")])
+def test_a_verbs_own_page_says_more_than_its_line_in_the_list(call: Call) -> None:
+    line = "Look for the usual mistakes"
+    assert f"{line}." in call("--help").out
+    page = " ".join(call("doctor", "--help").out.split())
+    assert f"{line}: home, keys, configuration" in page
+    assert "Exits 1 if something is wrong" in page
+    own, _, of_every = page.partition("Of every verb")
+    assert "--loopback" in own
+    assert "--home" in of_every
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "bench"])
 def test_help_says_what_every_argument_is(call: Call, verb: str) -> None:
     page = call(*verb.split(), "--help").out
     shown = [line.strip("│ ") for line in page.splitlines() if line.startswith("│")]

@@ -7,6 +7,7 @@ from cyclopts import App
 from postbox.cli.verbs import ABOUT, LISTING, VERBS
 
 WITH_VALUE = ("--home", "--memory", "--store")
+ASKS = frozenset(("-h", "--help"))
 OF_EVERY_VERB = (*WITH_VALUE, "--json", "--traceback")
 
 
@@ -27,7 +28,22 @@ def make_app() -> App:
     return app
 
 
-def in_order(words: list[str]) -> list[str]:
+def call(words: list[str]) -> object:
+    """What the verb returned. Raises CycloptsError of a wrong call."""
+    app, ordered = make_app(), _in_order(words)
+    if not ASKS.isdisjoint(ordered):
+        _let_verb_speak(app, ordered)
+    return app(ordered, exit_on_error=False, print_error=False)
+
+
+def _let_verb_speak(app: App, words: list[str]) -> None:
+    """On its own page a verb says all that its docstring does; in a list it has one line."""
+    for one in app.parse_commands(words)[1]:
+        if getattr(one.default_command, "__module__", "").startswith("postbox."):
+            one.help = None
+
+
+def _in_order(words: list[str]) -> list[str]:
     """As cyclopts reads them: a verb first, and its options behind it."""
     return _listing(_verb_first(words))
 
@@ -36,7 +52,7 @@ def _listing(words: list[str]) -> list[str]:
     """`postbox devices` alone, or with options, lists them; `postbox peers` likewise."""
     if not words or words[0] not in LISTING or not all(w.startswith("-") for w in words[1:2]):
         return words
-    asks = {"-h", "--help", "--version"} & set(words[1:2])
+    asks = (ASKS | {"--version"}) & set(words[1:2])
     return words if asks else [words[0], "list", *words[1:]]
 
 

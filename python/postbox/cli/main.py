@@ -45,10 +45,10 @@ def _run(words: list[str]) -> int:
         return 0
     from cyclopts import CycloptsError
 
-    from postbox.cli.calling import in_order, make_app
+    from postbox.cli.calling import call
 
     try:
-        code = make_app()(in_order(words), exit_on_error=False, print_error=False)
+        code = call(words)
     except CycloptsError as error:
         _tell_wrong_call(error)
         return USAGE

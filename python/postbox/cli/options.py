@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import trio
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from postbox.cli.main import FAILED, INTERRUPTED, USAGE
 from postbox.cli.output import complain, print_json
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 Verb: TypeAlias = Callable[[], Coroutine[Any, Any, int]]
 HOME_VARIABLE = "POSTBOX_HOME"
 FLAG = Parameter(negative="", show_default=False)
+EVERY_VERB = Group("Of every verb", sort_key=1)  # below what is the verb's own
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=EVERY_VERB)
 @dataclass(frozen=True)
 class Common:
     home: Annotated[str | Path | None, Parameter(env_var=HOME_VARIABLE, metavar="DIR")] = None

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Annotated
 
 import trio
-from cyclopts import Parameter
 
 from postbox.cli.demo.commands import say
 from postbox.cli.demo.history import ALL
 from postbox.cli.demo.story import Told, play
-from postbox.cli.options import Common, Usage, run
+from postbox.cli.options import FLAG, Common, Usage, run
 from postbox.errors import Fault
 from postbox.mesh.memory import capacity_of
 from postbox.world import system_world
@@ -33,9 +32,7 @@ MEMORY = "100000"
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def demo(
-    *, keep: Annotated[bool, Parameter(negative="")] = False, common: Common | None = None
-) -> int:
+def demo(*, keep: Annotated[bool, FLAG] = False, common: Common | None = None) -> int:
     """Make a history, let three nodes on this machine sync it and show how, cut one off and bring
     it back; post to a host that is down; let two users' devices talk while their host is killed;
     and say what was proved.
