@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,9 @@ from postbox.trust.authoring import (
     with_voters,
 )
 from postbox.trust.keys import Identity, identity_of
+from postbox.world import World
 from support.hall import DAY_S, NOTHING, OTHERS, Hall, hall
+from support.simulate import SkewedClock
 from support.town import Town, in_town
 
 STRANGERS = [identity_of(f"stranger{n}", bytes([100 + n]) * 32) for n in range(8)]
@@ -71,6 +74,27 @@ def test_once_a_day_each_proposes_and_the_next_goes_on_from_the_last(tmp_path: P
             assert len(chains[0].links) == 2
             assert chains[0].links[1].previous == chains[0].links[0].id
             assert chains[0].breaks == 0
+
+    test(tmp_path=tmp_path)
+
+
+@pytest.mark.usefixtures("short_days")
+def test_who_started_with_a_wrong_clock_proposes_a_day_later_all_the_same(tmp_path: Path) -> None:
+    @in_town
+    async def test(town: Town) -> None:
+        clocks: dict[str, SkewedClock] = {}
+
+        def world_at(where: str) -> World:
+            world = town.world(where)
+            clocks[where] = SkewedClock(world.clock, 0.0 if clocks else 86_400.0 * 30)
+            return replace(world, clock=clocks[where])
+
+        async with hall(town, world_at=world_at) as here:
+            for clock in clocks.values():
+                clock.ahead_s = 0.0
+            await here.stay(SHORT_DAY_S + CHECK_EVERY_S * (1 + CHECK_JITTER) + 60)
+            subjects = [one["subject"] for one in here.said(PROPOSE)]
+            assert sorted(subjects) == [f"node{n}" for n in range(7)]
 
     test(tmp_path=tmp_path)
 

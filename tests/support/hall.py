@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 
@@ -15,6 +15,7 @@ from postbox.mesh.checkpoints.chains import Chain, chain_of
 from postbox.mesh.checkpoints.consensus import INTERVAL_S
 from postbox.trust.authoring import HeyThere, Observation, Tally, make_event
 from postbox.trust.keys import Identity, identity_of
+from postbox.world import World
 from support.broker import Broker, broker_at
 from support.mesh import believe, take
 from support.town import House, Town
@@ -24,6 +25,7 @@ DAY_S = INTERVAL_S
 OTHERS = [identity_of(f"other{n}", bytes([200 + n]) * 32) for n in range(8)]
 NOTHING = Tally()
 SETTLED_S = 1_900.0
+WorldAt: TypeAlias = Callable[[str], World]
 HEARD_OF_EVERY_S = 250.0
 """Less than the five minutes after which who is silent is missing."""
 
@@ -102,15 +104,22 @@ class Hall:
 
 
 @asynccontextmanager
-async def hall(town: Town, count: int = 7, *, whole: bool = False) -> AsyncIterator[Hall]:
+async def hall(
+    town: Town, count: int = 7, *, whole: bool = False, world_at: WorldAt | None = None
+) -> AsyncIterator[Hall]:
     """They know the others, too. `whole`: with all that a node does, from when it finds no peers
-    over HTTP; else with their councils alone, and awake at once."""
+    over HTTP; else with their councils alone, and awake at once. `world_at`: of an address."""
     async with broker_at(town.world(BROKER).net, BROKER) as broker, trio.open_nursery() as nursery:
 
         async def live(n: int, task_status: trio.TaskStatus[House]) -> None:
             where = f"100.64.0.{n + 1}"
             async with (
-                town.house(where, f"node{n}", mqtt=f"mqtt://{BROKER}") as house,
+                town.house(
+                    where,
+                    f"node{n}",
+                    world=world_at(where) if world_at else None,
+                    mqtt=f"mqtt://{BROKER}",
+                ) as house,
                 trio.open_nursery() as loops,
             ):
                 if whole:

@@ -81,9 +81,9 @@ class FixedClock:
         return self.at_ns / 1e9
 
 
-@dataclass(frozen=True)
+@dataclass
 class SkewedClock:
-    """A wall clock that is wrong by so much."""
+    """A wall clock that is wrong by so much, until it is set."""
 
     clock: Clock
     ahead_s: float

@@ -161,16 +161,18 @@ class Council:
     # -- about ourselves ------------------------------------------------------------------------
 
     async def propose_daily(self) -> None:
-        """Until cancelled. A day after the last one that is here, or after this began."""
-        last_s = await self._last_s()
+        """Until cancelled. A day after the last one that is here, or after this began; a clock that
+        is set meanwhile puts nothing off."""
+        clock = self._world.clock
+        due_s = clock.elapsed_s() + INTERVAL_S - await self._last_age_s()
         while True:
             await trio.sleep(CHECK_EVERY_S * (1 + CHECK_JITTER * (2 * self._drawn() - 1)))
-            is_due = self._now_s() - last_s >= INTERVAL_S
+            is_due = clock.elapsed_s() >= due_s
             if not (is_due and self._may_propose() and await self._has_a_past()):
                 continue
             try:
                 if await self.propose():
-                    last_s = self._now_s()
+                    due_s = clock.elapsed_s() + INTERVAL_S
             except Fault as fault:
                 self._log.warning("could not propose a checkpoint", error=str(fault))
 
@@ -223,9 +225,10 @@ class Council:
         tally, _ = await self._numbers(self._me.name)
         return tally != NOTHING
 
-    async def _last_s(self) -> int:
+    async def _last_age_s(self) -> int:
+        """0 if there is none."""
         _, chain = await self._numbers(self._me.name)
-        return self._now_s() if chain.latest is None else min(chain.latest.as_of_s, self._now_s())
+        return 0 if chain.latest is None else max(0, self._now_s() - chain.latest.as_of_s)
 
     # -- what is heard --------------------------------------------------------------------------
 
