@@ -14,11 +14,22 @@ import trio
 from postbox.config import LogConfig
 from postbox.logs import configure
 from postbox.mesh.background import keeping as keeping_module
-from postbox.mesh.background.keeping import FAR_EVERY, FAR_NS, NEAR_NS, WHOLE_EVERY, Keeper, keep_up
+from postbox.mesh.background.keeping import (
+    FAR_EVERY,
+    FAR_NS,
+    MOST_NEW,
+    NEAR_NS,
+    WHOLE_EVERY,
+    Keeper,
+    keep_up,
+    most_new,
+)
 from postbox.mesh.calling import pull as pulling
+from postbox.mesh.calling.introductions import Met
+from postbox.mesh.memory import MAX_CAPACITY
 from postbox.mesh.peers.known import Contact, Known
 from postbox.mesh.peers.rules import PeerRules, Sentence
-from postbox.mesh.wire import HELLO_PATH
+from postbox.mesh.wire import HELLO_PATH, About
 from postbox.metrics import Metrics
 from support.liars import (
     Answering,
@@ -460,6 +471,16 @@ def test_a_peer_that_brings_more_new_events_than_there_can_be_is_left(
         assert kept.link.cursor_ns == 0
 
     keeping(tmp_path, Liar(sync=endless), test)
+
+
+@pytest.mark.parametrize(
+    ("told", "most"), [(None, MOST_NEW), (-(2**63), MOST_NEW), (2**63 - 1, 2 * MAX_CAPACITY)]
+)
+def test_no_peer_is_believed_that_it_has_more_events_than_any_can(
+    told: int | None, most: int
+) -> None:
+    about = About("1", [], "", "hog", 0, told)
+    assert most_new(Met("bob", about, rtt_ms=1.0, clock_off_ms=0.0)) == most
 
 
 # -- what the log says ----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from postbox.mesh.background import loops
 from postbox.mesh.calling.client import Busy, Peer, Stranger
 from postbox.mesh.calling.introductions import Met
 from postbox.mesh.calling.pull import EndlessPages, PageWalk
+from postbox.mesh.memory import MAX_CAPACITY
 from postbox.mesh.merging.intake import Intake, Report
 from postbox.mesh.peers.known import Contact, Known
 from postbox.mesh.peers.roster import Roster
@@ -210,7 +211,7 @@ class _Walk(NamedTuple):
 
 def most_new(met: Met) -> int:
     told = 0 if met.about is None else met.about.events or 0
-    return max(MOST_NEW, 2 * told)
+    return max(MOST_NEW, 2 * min(told, MAX_CAPACITY))
 
 
 def require_end(link: Known, so_far: Report, most: int) -> None:
