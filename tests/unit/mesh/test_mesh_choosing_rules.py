@@ -21,7 +21,6 @@ PLAIN = Candidate(
     is_short=False,
     is_configured=False,
     is_here=True,
-    may_be_there=True,
     is_demoted=False,
 )
 CLAIMS: dict[str, Any] = {"memory_mode": "medium", "uptime_s": 86_400, "distance_ms": 50.0}
@@ -124,8 +123,7 @@ def test_no_claim_makes_a_peer_more_than_so_many_times_as_likely() -> None:
 
 
 def test_who_is_not_here_is_asked_for_a_recovery_only_and_after_those_who_are() -> None:
-    peers = [one("away", is_here=False), one("here"), one("failing", is_here=False)]
-    peers[2] = peers[2]._replace(may_be_there=False)
+    peers = [one("away", is_here=False), one("here")]
     for purpose in PURPOSES:
         wanted = ["here", "away"] if purpose == "recovery" else ["here"]
         assert choose(peers, 10, purpose, drawing()) == wanted

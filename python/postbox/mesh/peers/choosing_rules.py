@@ -20,20 +20,18 @@ DAY_S = 86_400
 NEAR_MS = 50.0
 """As far as a peer may be without being any worse for it: half of the preference is gone there."""
 MOST_WEIGHT = 16.0
-
-
 HEAVIEST = 4.0
+"""With much memory, up for a month and next door: the greatest `weight` there is."""
 
 
 class Candidate(NamedTuple):
-    """A peer with a URL that is not banned. `may_be_there`: its last word was no farewell, and it
-    has not failed just now. `is_here`: it was seen or heard lately."""
+    """A peer with a URL that is not banned, and has not failed just now. `is_here`: it was seen or
+    heard lately."""
 
     name: str
     is_short: bool
     is_configured: bool
     is_here: bool
-    may_be_there: bool
     is_demoted: bool
 
 
@@ -70,7 +68,7 @@ def choose(
 
 def _tiers(candidates: Sequence[Candidate], purpose: Purpose) -> list[list[Candidate]]:
     is_recovery = purpose == "recovery"
-    wanted = [one for one in candidates if one.is_here or (is_recovery and one.may_be_there)]
+    wanted = [one for one in candidates if one.is_here or is_recovery]
     good = [one for one in wanted if not one.is_demoted]
     here = [one for one in good if one.is_here]
     if purpose == "refresh":

@@ -247,15 +247,14 @@ class Roster:
         configured = {one.name for one in self.configured}
         candidates = [
             Candidate(
-                name := one.name,
-                one.memory_mode == "short",
-                name in configured,
-                is_there,
-                True,
-                name in demoted,
+                name=one.name,
+                is_short=one.memory_mode == "short",
+                is_configured=one.name in configured,
+                is_here=is_there,
+                is_demoted=one.name in demoted,
             )
             for one, is_there in zip(asked, self._are_there(asked), strict=True)
-            if one.name not in unwanted and (is_there or purpose == "recovery")
+            if one.name not in unwanted
         ]
         chosen = choose(candidates, count, purpose, self._draw, self._weigh)
         return [self._named[name] for name in chosen]

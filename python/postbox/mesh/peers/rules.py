@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Literal, TypeAlias, assert_never
+from typing import ClassVar, Literal, TypeAlias, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -52,12 +52,9 @@ class Told(Struct, frozen=True):
 class Remember(Struct, frozen=True):
     """How it stands with these peers, at most `MAX_ROWS`. `id`: 16 new bytes."""
 
+    payer: ClassVar[Payer] = _OURSELVES
     id: bytes
     peers: tuple[Known, ...]
-
-    @property
-    def payer(self) -> Payer:
-        return _OURSELVES
 
     @property
     def size_bytes(self) -> int:
@@ -67,12 +64,9 @@ class Remember(Struct, frozen=True):
 class ForgetPeers(Struct, frozen=True):
     """These are not remembered any more, but what is held against them is. `id`: 16 new bytes."""
 
+    payer: ClassVar[Payer] = _OURSELVES
     id: bytes
     names: tuple[str, ...]
-
-    @property
-    def payer(self) -> Payer:
-        return _OURSELVES
 
     @property
     def size_bytes(self) -> int:
@@ -82,22 +76,18 @@ class ForgetPeers(Struct, frozen=True):
 class Stay(Struct, frozen=True):
     """Where this node, `name`, is by now. `id`: 16 new bytes."""
 
+    payer: ClassVar[Payer] = _OURSELVES
+    size_bytes: ClassVar[int] = _ROW_BYTES
     id: bytes
     name: str
     place: Coordinate
-
-    @property
-    def payer(self) -> Payer:
-        return _OURSELVES
-
-    @property
-    def size_bytes(self) -> int:
-        return _ROW_BYTES
 
 
 class Accuse(Struct, frozen=True):
     """This node has seen it do that, at the time `at_ns`."""
 
+    payer: ClassVar[Payer] = _OURSELVES
+    size_bytes: ClassVar[int] = _ROW_BYTES
     name: str
     offence: Offence
     why: str
@@ -107,18 +97,12 @@ class Accuse(Struct, frozen=True):
     def id(self) -> bytes:
         return record_id(self.name)
 
-    @property
-    def payer(self) -> Payer:
-        return _OURSELVES
-
-    @property
-    def size_bytes(self) -> int:
-        return _ROW_BYTES
-
 
 class Sentence(Struct, frozen=True):
     """The operator's word. Raises ValueError, with a text for people, for a name that is none."""
 
+    payer: ClassVar[Payer] = _OPERATOR
+    size_bytes: ClassVar[int] = _ROW_BYTES
     name: str
     verdict: Literal["ban", "forgive"]
     why: str
@@ -133,14 +117,6 @@ class Sentence(Struct, frozen=True):
     @property
     def id(self) -> bytes:
         return record_id(self.name)
-
-    @property
-    def payer(self) -> Payer:
-        return _OPERATOR
-
-    @property
-    def size_bytes(self) -> int:
-        return _ROW_BYTES
 
 
 PeerDraft: TypeAlias = Remember | ForgetPeers | Stay | Accuse | Sentence

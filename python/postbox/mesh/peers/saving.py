@@ -13,7 +13,7 @@ from contextlib import suppress
 import trio
 from msgspec.structs import replace
 
-from postbox.errors import Full, Stopped, Unavailable
+from postbox.errors import OUR_LOG, Full, Unavailable
 from postbox.log.admission import Admission
 from postbox.logs import get
 from postbox.mesh.chunks import chunks
@@ -79,7 +79,7 @@ class Saver:
                 with suppress(Full, Unavailable):  # all of it is still known here
                     await self.save()
         finally:
-            with suppress(Full, Unavailable, Stopped), trio.move_on_after(STOP_S, shield=True):
+            with suppress(*OUR_LOG), trio.move_on_after(STOP_S, shield=True):
                 await self.save(is_last=True)
 
     async def save(self, *, is_last: bool = False) -> None:
@@ -105,8 +105,8 @@ class Saver:
         await self._admission.submit(PeerRules(), drafts)
         self._moves = moves
         self._saved.update({peer.name: peer for peer in changed})
-        for name in gone:
-            del self._saved[name]
+        for name in gone:  # unless all was loaded anew meanwhile (`take_over`)
+            self._saved.pop(name, None)
 
 
 def _rows(reader: Reader) -> Sequence[Known]:
