@@ -28,7 +28,7 @@ REACH = Reach((), loopback=False)
 
 @dataclass
 class Browser:
-    """Has at most one cookie. `headers`: of each request, beside those that a browser sends."""
+    """Has at most one cookie. `is_htmx`: its requests are those of the page's own script."""
 
     site: Site
     sessions: Sessions
@@ -37,11 +37,14 @@ class Browser:
     cookie: str = ""
     origin: str = ORIGIN
     host: str = HOST
+    is_htmx: bool = False
 
     async def ask(self, path: str, method: str = "GET", *body: bytes | None, **scope: Any) -> Call:
         headers = [(b"host", self.host.encode()), (b"cookie", self.cookie.encode())]
         if method == "POST":
             headers.append((b"origin", self.origin.encode()))
+        if self.is_htmx:
+            headers.append((b"hx-request", b"true"))
         path, _, query = path.partition("?")
         return await call(
             cast("ASGIFramework", self.site),

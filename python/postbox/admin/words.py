@@ -94,7 +94,7 @@ def _mib(count: int) -> str:
 def distrust(name: str, trust: Trust, now_ns: int) -> str:
     """Why a peer is not thought well of, and for how long."""
     ends = f", for {span((trust.ends_ns - now_ns) / 1e9)} more" if trust.ends_ns else ""
-    return f"{name} is {trust.regard}{ends}: {printable(trust.why)}"
+    return f"{printable(name)} is {trust.regard}{ends}: {printable(trust.why)}"
 
 
 def trouble(peer: Seen, now_ns: int) -> str:
@@ -125,7 +125,8 @@ def reason(error: str, url: str) -> str:
 def failure(link: LinkSeen) -> str:
     """Why the last attempt to send to a host failed."""
     tries = "attempt" if link.attempts == 1 else "attempts"
-    return f"failed ({link.attempts:,} {tries}): {printable(link.error)}"
+    why = reason(link.error, f"https://{link.host}")
+    return f"failed ({link.attempts:,} {tries}): {printable(why)}"
 
 
 def notes(link: LinkSeen, now: datetime) -> Iterator[str]:

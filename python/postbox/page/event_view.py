@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -12,19 +14,22 @@ from postbox.admin.words import printable, span
 
 
 class BriefView(NamedTuple):
+    """`at`, as a machine reads it; `ago`, as people do."""
+
     brief: Brief
     at: str
     ago: str
 
 
 class EventView(NamedTuple):
-    """`verdict`: of the signature, in words; `is_sound`: it is as good as its standing says."""
+    """`verdict`: of the signature, in words; `is_sound`: it is as good as its standing says; `raw`:
+    its lines."""
 
     brief: Brief
     at: str
     verdict: str
     is_sound: bool
-    raw: str
+    raw: Sequence[str]
 
 
 def brief_view(brief: Brief, now_ms: int) -> BriefView:
@@ -33,7 +38,8 @@ def brief_view(brief: Brief, now_ms: int) -> BriefView:
 
 
 def event_view(judged: Judged) -> EventView:
-    raw = msgspec.json.format(judged.raw, indent=2).decode()
+    lines = msgspec.json.format(judged.raw, indent=2).decode().split("\n")
+    raw = [_escaped(line) for line in lines]
     is_sound = judged.verdict == "ok"
     return EventView(judged.brief, _at(judged.brief.at_ms), _verdict(judged), is_sound, raw)
 
@@ -56,4 +62,9 @@ def _verdict(judged: Judged) -> str:
 
 
 def _at(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1e3, UTC):%F %T} UTC"
+    return f"{datetime.fromtimestamp(at_ms / 1e3, UTC):%FT%TZ}"
+
+
+def _escaped(line: str) -> str:
+    """The same JSON, and nothing of it unseen."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in line)

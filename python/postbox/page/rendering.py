@@ -1,4 +1,5 @@
-"""The page's HTML: templates filled with a view. Whatever strangers wrote is escaped, always."""
+"""The page's HTML: templates filled with a view. Whatever strangers wrote is escaped, always, and
+turns no text around: characters that are not to be seen stand there as ones that are."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from postbox.admin.words import printable
 from postbox.page.view import View
 
 SECTIONS: Final = ("head", "problems", "tiles", "ledger", "mesh", "links", "clients")
@@ -19,6 +21,7 @@ class Pages:
             loader=PackageLoader("postbox.page"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_readable,
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
@@ -30,3 +33,8 @@ class Pages:
 
     def section(self, name: str, view: View) -> str:
         return self._templates.get_template(f"{name}.html").render(view=view)
+
+
+def _readable(value: Any) -> Any:
+    """Of what a template says; HTML of ours is `str` of a class of its own."""
+    return printable(value) if type(value) is str and not value.isprintable() else value

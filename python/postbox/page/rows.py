@@ -34,7 +34,8 @@ class Some(NamedTuple, Generic[T]):
 
 
 class PeerRow(NamedTuple):
-    """`doubt`: demoted, banned, or that its key is not known; `key`: whence it is."""
+    """`origin`: how this node came to know of it; `rounds`: of asking it, if it is configured;
+    `doubt`: demoted, banned or empty; `key`: whence it is."""
 
     name: str
     url: str
@@ -43,6 +44,7 @@ class PeerRow(NamedTuple):
     rtt: str
     memory: str
     contact: str
+    origin: str
     rounds: str
     doubt: str
     key: str
@@ -122,6 +124,7 @@ def _configured(seen: Seen, now_ns: int) -> PeerRow:
         rtt=ms(seen.rtt_ms),
         memory=seen.memory_mode or "–",
         contact=_contact(seen.last_contact_ns, now_ns),
+        origin="configured",
         rounds=f"{seen.contact}; rounds: {seen.pulls:,}, new events: {seen.imported:,}",
         doubt=_doubt(seen),
         key=_key(seen),
@@ -139,7 +142,8 @@ def _other(other: Other, now_ns: int) -> PeerRow:
         rtt=ms(other.rtt_ms),
         memory=other.memory_mode or "–",
         contact=_contact(other.last_contact_ns, now_ns),
-        rounds=other.origin,
+        origin=other.origin,
+        rounds="",
         doubt=_doubt(other),
         key=_key(other),
         error=reason(other.error, other.url),

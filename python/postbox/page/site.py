@@ -9,6 +9,7 @@ the wire itself is secure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -91,6 +92,10 @@ class Site:
             return
         try:
             request = _Request(scope)
+        except Refused as refused:
+            await send_reply(send, refused.reply)
+            return
+        try:
             self._require_wire(scope)
             if scope["method"] == "POST":
                 reply = await self._post(request, receive)
@@ -105,6 +110,8 @@ class Site:
             reply = refused.reply
         except Fault as fault:
             reply = _text(503, str(fault))
+        if request.is_ours:
+            reply = _shown(reply)
         await send_reply(send, reply, head=scope["method"] == "HEAD")
 
     # -- looking --------------------------------------------------------------------------------
@@ -194,14 +201,16 @@ class Site:
         return await self._act(request.path.removeprefix(ACT), form)
 
     def _login(self, request: _Request, form: Mapping[str, str]) -> Reply:
-        who = self._reach.counts_as(request.address)
-        wait_s = self._tries.wait_s(who, self._clock.elapsed_s())
-        if wait_s:
-            again = max(1, round(wait_s))
-            return _text(429, f"too many tries: again in {again} s", **{"retry-after": str(again)})
+        """Whoever has a link gets in, whatever others tried from there: behind a proxy all have one
+        address."""
         session = self._sessions.redeem(form.get("link", ""))
         if session is None:
-            return _text(403, "this link was used, or is too old: postbox open makes a new one")
+            who = self._reach.counts_as(request.address)
+            wait_s = self._tries.wait_s(who, self._clock.elapsed_s())
+            if not wait_s:
+                return _text(403, "this link was used, or is too old: postbox open makes a new one")
+            again = max(1, round(wait_s))
+            return _text(429, f"too many tries: again in {again} s", **{"retry-after": str(again)})
         secure = "; Secure" if request.is_tls else ""
         cookie = f"{request.cookie_name}={session}; Path=/; Max-Age={SESSION_S:.0f}"
         headers = {**HEADERS, "set-cookie": f"{cookie}; HttpOnly; SameSite=Strict{secure}"}
@@ -228,7 +237,8 @@ class Site:
     def _require_own_page(self, request: _Request) -> None:
         """Whoever makes a browser send this has its cookies; but not our page's origin."""
         origin = urlsplit(request.headers.get("origin", ""))
-        if origin.netloc != request.headers.get("host"):
+        is_plain = request.is_tls and origin.scheme != "https"
+        if is_plain or origin.netloc != request.headers.get("host"):
             raise Refused(_text(403, "this is for the page's own forms: the Origin is another"))
 
     def _require_wire(self, scope: HTTPScope) -> None:
@@ -267,6 +277,15 @@ def _fields(query: str) -> dict[str, str]:
         return dict(parse_qsl(query, max_num_fields=20))
     except ValueError as error:
         raise Refused(_text(400, f"the fields cannot be read: {error}")) from error
+
+
+def _shown(reply: Reply) -> Reply:
+    """htmx takes whatever comes for HTML, and does what it says: a refusal may name what a stranger
+    wrote."""
+    if reply.content_type == HTML:
+        return reply
+    body = escape(reply.body.decode()).encode()
+    return Reply(reply.status, body, HTML, reply.headers)
 
 
 def _html(body: bytes) -> Reply:

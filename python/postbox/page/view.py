@@ -76,7 +76,7 @@ def view_of(sight: Sight) -> View:
         map=drawn(sight.placed),
         peers=peers(sight),
         waiting=some(sight.waiting),
-        recovery="" if progress is None else recovery(progress),
+        recovery="" if progress is None or progress.stage is Stage.IDLE else recovery(progress),
         recovery_share=None if progress is None else _share(progress.imported, progress.target),
         recovery_done=progress is None or progress.stage in (Stage.DONE, Stage.LEFT),
         idle=sight.links.idle,
@@ -112,8 +112,8 @@ def _facts(sight: Sight) -> Iterator[tuple[str, str]]:
     if status.hosts is not None and status.hosts.name:
         yield "host name", status.hosts.name
     yield "known keys", f"{status.keys:,}"
-    renewed = "" if status.renewed is None else f" ({renewal(status.renewed)})"
-    yield "epoch", f"{status.epoch[:12]}…{renewed}"
+    if status.renewed is not None:
+        yield "log", renewal(status.renewed)
 
 
 def _bars(counts: Mapping[str, int]) -> list[Bar]:

@@ -80,11 +80,19 @@ async def test_another_pages_form_is_refused(browser: Browser, origin: str) -> N
     assert browser.sessions.is_open(browser.cookie.partition("=")[2])
 
 
+async def test_over_tls_a_page_of_plain_http_is_another_page(browser: Browser) -> None:
+    """Of the same host and port by their names: who is on the wire can make one up."""
+    link = browser.sessions.link()
+    assert (await browser.log_in(link, scheme="https")).status == 403
+    browser.origin = f"https://{browser.host}"
+    assert (await browser.log_in(link, scheme="https")).status == 204
+
+
 async def test_tries_are_bounded_an_address(browser: Browser) -> None:
     statuses = [(await browser.log_in("wrong")).status for _ in range(TRIES_AT_ONCE + 1)]
     assert statuses == [403] * TRIES_AT_ONCE + [429]
-    assert (await browser.log_in()).status == 429
-    assert (await browser.log_in(client=("127.0.0.2", 1))).status == 204
+    assert (await browser.log_in("wrong", client=("127.0.0.2", 1))).status == 403
+    assert (await browser.log_in()).status == 204, "others behind the same proxy shut nobody out"
 
 
 async def test_plain_http_is_for_this_machine_and_for_networks_that_are_secure(

@@ -116,6 +116,18 @@ async def test_what_strangers_wrote_is_text(node: Node, browser: Browser) -> Non
         assert path == "/" or "img/src=x" in page or "text=" in path
 
 
+async def test_a_name_turns_no_text_around_and_a_button_means_the_name_as_it_is(
+    node: Node,
+) -> None:
+    name = "gnp\u202e.\u200bexe"
+    await node.admission.submit(PeerRules(), [Sentence(name, "ban", "lied", NOW_NS)])
+    async with page_of(node, actions=True) as browser:
+        await browser.log_in()
+        page = await shown(browser)
+        assert "gnp\ufffd.\ufffdexe" in page
+        assert page.count("\u202e") == page.count(f'name="name" value="{name}"') == 1
+
+
 async def test_events_are_filtered_by_service_author_and_text(node: Node, browser: Browser) -> None:
     await believe(node, ANN, BOB)
     events = [tease(at, target=f"target{at}") for at in range(1, 4)]
@@ -208,6 +220,25 @@ async def test_what_cannot_be_done_is_said(node: Node) -> None:
         ):
             answer = await browser.post(f"/page/act/{act}", **form)
             assert (answer.status, words in unescape(answer.body.decode())) == (status, True), act
+
+
+async def test_what_refuses_is_text_for_a_script_that_takes_all_for_html(node: Node) -> None:
+    async with page_of(node, actions=True) as browser:
+        await browser.log_in()
+        browser.is_htmx = True
+        for path, form in (
+            ("/page/act/retry", {"host": "<img/src=x>"}),
+            ("/page/act/ban", {"name": "<img/src=x>:"}),
+            ("/page/act/admit", {"name": "<img/src=x>"}),
+        ):
+            answer = await browser.post(path, **form)
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+            assert b"<img" not in answer.body
+            assert b"&lt;img/src=x&gt;" in answer.body, path
+        browser.cookie = ""
+        assert (
+            await browser.ask("/page/events")
+        ).body == b"log in first: postbox open prints a link\n"
 
 
 # -- devices ------------------------------------------------------------------------------------

@@ -4,11 +4,14 @@
 const KEPT = 300;
 const LEAST_S = 60; // a curve that has just begun is not drawn out over the whole width
 const STEPS_S = [1, 5, 10, 15, 30, 60, 120, 300];
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]; // events
 const curve = document.getElementById("curve");
 const stream = document.getElementById("stream");
 const lost = document.getElementById("lost");
 const points = [[], [], []]; // Unix seconds, stored, given
+const SILENT_MS = 15_000;
 let plot = null;
+let heard = Date.now();
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -32,7 +35,7 @@ function draw() {
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { range: (_, low, high) => [Math.min(low, high - LEAST_S), high] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
-    axes: [{ ...axis, size: 30, space: 90, incrs: STEPS_S, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 46 }],
+    axes: [{ ...axis, size: 30, space: 90, incrs: STEPS_S, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 46, incrs: WHOLE }],
     series: [{}, line("--in"), line("--out")],
   }, points, curve);
 }
@@ -46,6 +49,7 @@ function rate(value) {
 }
 
 stream.addEventListener("figures", (event) => {
+  hear();
   for (const point of JSON.parse(event.detail.data)) {
     if (point[0] <= (points[0].at(-1) ?? 0)) continue;
     point.forEach((value, at) => points[at].push(value));
@@ -59,12 +63,30 @@ stream.addEventListener("figures", (event) => {
 
 // A session that is over, or a node that started again: the page says how to log in.
 stream.addEventListener("over", () => location.reload());
-document.addEventListener("htmx:sse:after:connection", () => { lost.hidden = true; });
+document.addEventListener("htmx:sse:after:connection", hear);
 document.addEventListener("htmx:sse:error", (event) => {
   if (event.detail.status === 401) location.reload();
   lost.hidden = false;
 });
 document.addEventListener("htmx:sse:close", () => { lost.hidden = false; });
+
+// There is a sign of life every two seconds while the page is looked at. Where none comes, the
+// connection may be dead without a word (a telephone that changed its network), or was refused at
+// once: the page begins anew as soon as the node answers.
+function hear() {
+  heard = Date.now();
+  lost.hidden = true;
+}
+
+async function listen() {
+  if (document.hidden) heard = Date.now();
+  if (Date.now() - heard < SILENT_MS) return;
+  lost.hidden = false;
+  const answer = await fetch("/", { cache: "no-store" }).catch(() => null);
+  if (answer?.ok && Date.now() - heard >= SILENT_MS) location.reload();
+}
+
+setInterval(listen, 5_000);
 
 // Who is logged in already needs no link: it is not to stay in the address bar.
 function forgetLink() {
@@ -80,6 +102,14 @@ document.addEventListener("htmx:after:swap", (event) => {
   if (event.detail.ctx?.target?.id === "event" && !dialog.open && dialog.childElementCount) dialog.showModal();
 });
 dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+
+// What came of a button is said where it is seen, for a while; the page shows the effect itself.
+const told = document.getElementById("told");
+let telling = 0;
+new MutationObserver(() => {
+  clearTimeout(telling);
+  if (told.textContent) telling = setTimeout(() => told.replaceChildren(), 20_000);
+}).observe(told, { childList: true });
 
 draw();
 new ResizeObserver(() => plot.setSize(room())).observe(curve);

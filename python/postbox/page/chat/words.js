@@ -4,7 +4,7 @@ import { line } from './plain.js'
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' })
-const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'long', timeStyle: 'medium' })
+const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: 'long', timeStyle: 'short' })
 const SHORT = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' })
 const DAY_MS = 86_400_000
 
