@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from postbox.cli.verbs import ABOUT, LISTING, VERBS
 
@@ -31,6 +31,8 @@ def make_app() -> App:
 def call(words: list[str]) -> object:
     """What the verb returned. Raises CycloptsError of a wrong call."""
     app, ordered = make_app(), _in_order(words)
+    if ordered[0] in OF_EVERY_VERB:
+        raise CycloptsError(msg="which verb?")
     if not ASKS.isdisjoint(ordered):
         _let_verb_speak(app, ordered)
     return app(ordered, exit_on_error=False, print_error=False)

@@ -187,11 +187,15 @@ async def _listen(
                     return list(found), url
                 return [trio.SSLListener(each, tls, https_compatible=True) for each in found], url
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            what = "another program listens there; stop it, or choose another port"
-        else:
-            what = error.strerror or str(error)
+        what = _WHAT_TO_DO.get(error.errno or 0) or error.strerror or str(error)
         raise ListenFault(f"cannot listen on {where}: {what}") from error
+
+
+_WHAT_TO_DO = {
+    errno.EADDRINUSE: "another program listens there; stop it, or choose another port",
+    errno.EADDRNOTAVAIL: "no address of this machine; name one that is, or 0.0.0.0 for all of them",
+    errno.EACCES: "this user may not; choose a port from 1024 on",
+}
 
 
 def _config(limits: Limits) -> Config:
