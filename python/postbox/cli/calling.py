@@ -31,7 +31,7 @@ def make_app() -> App:
 def call(words: list[str]) -> object:
     """What the verb returned. Raises CycloptsError of a wrong call."""
     app, ordered = make_app(), _in_order(words)
-    if ordered[0] in OF_EVERY_VERB:
+    if ordered[0].partition("=")[0] in OF_EVERY_VERB:
         raise CycloptsError(msg="which verb?")
     if not ASKS.isdisjoint(ordered):
         _let_verb_speak(app, ordered)
