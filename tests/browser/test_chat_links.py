@@ -153,3 +153,22 @@ def test_nobody_is_signed_in_by_a_link_without_having_been_asked(
     expect(ann.page.get_by_role("button", name="Sign in")).to_be_focused()
     ann.page.keyboard.press("Enter")
     ann.wait_live()
+
+
+def test_a_link_that_is_opened_in_the_tab_that_shows_the_door_is_asked_about(
+    host: Host, visitor: Visit
+) -> None:
+    """Only what stands behind the "#" changes, so that the browser loads nothing."""
+    at = visitor()
+    page = at.open(f"{host.url}/chat/")
+    expect(page.get_by_text("Open the link that the operator")).to_be_visible()
+    for user in ("bob", "ann"):
+        page.evaluate("link => { location.href = link }", host.link(user))
+        heading = f"Sign in as {user} at {host.url.split('//')[1]}?"
+        expect(page.get_by_role("heading", name=heading)).to_be_visible()
+        expect(page).to_have_url(f"{host.url}/chat/")
+    page.get_by_role("button", name="Sign in").click()
+    ann = Person(at, page)
+    ann.wait_live()
+    page.get_by_role("button", name="You", exact=True).click()
+    expect(page.get_by_text("This link is good until")).not_to_contain_text(re.compile(r":\d\d:"))

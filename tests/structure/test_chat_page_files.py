@@ -20,6 +20,14 @@ def test_the_sync_module_imports_nothing() -> None:
     assert re.findall(r"^import\b.*|\bimport\(", text, re.MULTILINE) == []
 
 
+def test_the_contents_of_the_sync_module_are_its_sections() -> None:
+    text = (CHAT / "sync.js").read_text(encoding="utf-8")
+    contents = text.partition(" * From the top")[2]
+    told = re.findall(r"^ \*     ([a-z ]+?)  +\S", contents, re.MULTILINE)
+    assert told == re.findall(r"^// -- (.+?) -+$", text, re.MULTILINE)
+    assert len(told) > 10
+
+
 def test_no_script_of_the_page_reads_html() -> None:
     ways = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(")
     found = {path.name: ways.findall(path.read_text(encoding="utf-8")) for path in CHAT.iterdir()}

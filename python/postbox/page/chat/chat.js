@@ -4,6 +4,7 @@ import { newConversation, oneself, signInAgain, waiting } from './dialogs.js'
 import { announce, h, icon, iconButton } from './dom.js'
 import { enter, forgetPage, takeToken } from './entry.js'
 import { face } from './faces.js'
+import { EVERYTHING, Known } from './known.js'
 import { drawList } from './list.js'
 import { line } from './plain.js'
 import { Room } from './room.js'
@@ -16,23 +17,27 @@ class Chat {
   #room
   #drawing = null
   #isStale = false
-  #said = new Set() // messages that were announced
+  #known
+  #changed = new Map() // since it was drawn
+  #own = {} // the user's profile, queue and invites
+  #announced = null // of each conversation the newest number; null: nothing was looked at yet
   #openDialogs = new Map()
   #isSignedOut = false
 
   constructor(device, root) {
     this.device = device
     this.me = device.owner.user
+    this.#known = new Known(device)
     this.#room = new Room(this)
     this.#parts = this.#build(root)
-    device.addEventListener('change', () => void this.draw())
+    device.addEventListener('change', ({ detail }) => void this.draw(detail))
     device.addEventListener('signedout', () => {
       this.#isSignedOut = true
       location.reload()
     })
     this.#listen()
     this.open = keyIn(location.hash)
-    void this.draw()
+    void this.draw(EVERYTHING)
   }
 
   // - the frame
@@ -81,9 +86,9 @@ class Chat {
 
   #listen() {
     window.addEventListener('popstate', () => this.#show(keyIn(location.hash)))
-    window.addEventListener('hashchange', () => void this.#linked())
     window.addEventListener('online', () => this.device.networkUp())
     window.addEventListener('focus', () => void this.draw())
+    window.addEventListener('pageshow', ({ persisted }) => persisted && void this.draw(EVERYTHING))
     const looks = () => void this.device.setActive(document.visibilityState === 'visible')
     document.addEventListener('visibilitychange', looks)
     looks()
@@ -95,20 +100,13 @@ class Chat {
     if (this.device.status.next_ms) this.#drawConnection()
   }
 
-  /** Another link was opened in this very tab. */
-  async #linked() {
-    const token = takeToken()
-    if (!token) return
-    await this.device.signIn(token).catch(() => {
-      sessionStorage.setItem('postbox link', token) // another's: it is asked for behind the reload
-      location.reload()
-    })
-  }
-
   // - what is shown
 
-  /** However much changes meanwhile, it is drawn once more. */
-  draw() {
+  /** However much changes meanwhile, it is drawn once more. `changed`: as the device says it. */
+  draw(changed = new Map()) {
+    for (const [what, where] of changed) {
+      this.#changed.set(what, new Set([...(this.#changed.get(what) ?? []), ...where]))
+    }
     this.#isStale = true
     this.#drawing ??= this.#drawWhileStale().finally(() => (this.#drawing = null))
     return this.#drawing
@@ -121,6 +119,7 @@ class Chat {
         await this.#drawAll()
       }
     } catch (error) {
+      this.#changed = new Map(EVERYTHING)
       if (!(error instanceof StoreFailed)) throw error
       if (this.#isSignedOut) return
       this.#drawConnection()
@@ -129,31 +128,29 @@ class Chat {
   }
 
   async #drawAll() {
-    const conversations = await this.device.conversations()
-    const members = await Promise.all(conversations.map((each) => this.device.members(each.key)))
-    const entries = conversations.map((conversation, at) => ({
-      conversation,
-      members: members[at].map(light),
-      typists: this.#typing(conversation, members[at]),
-    }))
-    const [profile, queue, invites] = await Promise.all([
-      this.device.profile(this.me),
-      this.device.queue(),
-      this.device.invites(),
-    ])
+    const changed = this.#changed
+    this.#changed = new Map()
+    await this.#known.take(changed)
+    if (['user', 'queue', 'invites'].some((what) => changed.has(what))) await this.#readOwn()
+    const entries = this.#known.list().map((entry) => ({ ...entry, typists: this.#typing(entry) }))
     const here =
       this.open && entries.find(({ conversation }) => [conversation.key, conversation.uuid].includes(this.open))
-    if (here && this.open !== here.conversation.key) this.open = here.conversation.key
-    this.#drawSide(entries, profile, queue, invites)
-    const at = conversations.indexOf(here ? here.conversation : null)
+    if (here) this.open = here.conversation.key
+    this.#drawSide(entries, this.#own)
     this.#parts.root.dataset.showing = here ? 'room' : entries.length ? 'list' : 'nothing'
     this.#room.element.hidden = !here
     this.#parts.empty.hidden = Boolean(here)
-    if (here) await this.#room.draw(here, members[at])
+    if (here) await this.#room.draw(here, changed)
     for (const redraw of this.#openDialogs.values()) await redraw()
   }
 
-  #drawSide(entries, profile, queue, invites) {
+  async #readOwn() {
+    const { device, me } = this
+    const [profile, queue, invites] = await Promise.all([device.profile(me), device.queue(), device.invites()])
+    this.#own = { profile, queue, invites }
+  }
+
+  #drawSide(entries, { profile, queue, invites }) {
     const p = this.#parts
     const faceKey = JSON.stringify([profile.picture_sha256, shown(profile)])
     if (p.own.dataset.face !== faceKey) p.own.replaceChildren(face(profile, shown(profile)))
@@ -211,19 +208,21 @@ class Chat {
     else p.banner.replaceChildren(said, ...(button ? [button] : []))
   }
 
-  #typing({ uuid }, members) {
-    const typists = new Set(uuid ? this.device.typists(uuid) : [])
-    return members.filter((member) => typists.has(member.user)).map(shown)
+  #typing({ conversation: { uuid }, members }) {
+    const typists = uuid ? this.device.typists(uuid) : []
+    return typists.length ? members.filter((member) => typists.includes(member.user)).map(shown) : []
   }
 
   /** To who cannot see it: what others say from now on. */
   #announceOthers(entries) {
-    const isFirstLook = !this.#said.size
+    const before = this.#announced
+    this.#announced = new Map(before)
     for (const { conversation } of entries) {
-      const { newest } = conversation
-      if (!newest || this.#said.has(newest.key)) continue
-      this.#said.add(newest.key)
-      if (!isFirstLook && newest.author !== this.me) announce(`${line(newest.author_name)}: ${line(newest.text)}`)
+      const { key, newest } = conversation
+      const known = before?.get(key) ?? 0
+      if (!newest?.seq || newest.seq <= known) continue
+      this.#announced.set(key, newest.seq)
+      if (before && newest.author !== this.me) announce(`${line(newest.author_name)}: ${line(newest.text)}`)
     }
   }
 
@@ -293,10 +292,23 @@ class Chat {
 
 const keyIn = (hash) => /^#c=([\w-]+)$/.exec(hash)?.[1] ?? ''
 
-/** Enough for the list. */
-const light = ({ read_seq, delivered_seq, ...member }) => member
+/** Another link was opened in this very tab. What is not for who is signed in here, and whatever is opened before
+ * anybody is, is asked about by a page that begins anew. */
+async function linked() {
+  const token = takeToken()
+  if (!token) return
+  const isTaken = await chat?.device.signIn(token).then(
+    () => true,
+    () => false,
+  )
+  if (isTaken) return
+  sessionStorage.setItem('postbox link', token)
+  location.reload()
+}
 
 const root = document.getElementById('root')
 const token = takeToken() || sessionStorage.getItem('postbox link') || ''
 sessionStorage.removeItem('postbox link')
-new Chat(await enter(root, token), root)
+let chat = null
+window.addEventListener('hashchange', () => void linked())
+chat = new Chat(await enter(root, token), root)

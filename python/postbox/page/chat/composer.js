@@ -4,7 +4,24 @@
 import { h, icon, iconButton } from './dom.js'
 import { line } from './plain.js'
 
-const draftOf = (key) => `postbox draft ${key}`
+/** What is half written, by conversation. Where a browser keeps nothing, it is gone with the page. */
+const drafts = {
+  get(key) {
+    try {
+      return localStorage.getItem(`postbox draft ${key}`) ?? ''
+    } catch {
+      return ''
+    }
+  },
+  put(key, text) {
+    try {
+      if (text) localStorage.setItem(`postbox draft ${key}`, text)
+      else localStorage.removeItem(`postbox draft ${key}`)
+    } catch {
+      // there is no room
+    }
+  },
+}
 const NOTHING = { reply: null, edit: null }
 
 export class Composer {
@@ -38,7 +55,7 @@ export class Composer {
   open(key) {
     if (key === this.#key) return
     this.#key = key
-    this.#begin(NOTHING, localStorage.getItem(draftOf(key)) ?? '')
+    this.#begin(NOTHING, drafts.get(key))
   }
 
   reply(message) {
@@ -58,7 +75,7 @@ export class Composer {
   }
 
   #draft() {
-    return localStorage.getItem(draftOf(this.#key)) ?? ''
+    return drafts.get(this.#key)
   }
 
   #begin(about, text) {
@@ -82,13 +99,14 @@ export class Composer {
     const isKept = await this.#send(text, about)
     if (this.#keeping === its) this.#keeping = ''
     if (!isKept || key !== this.#key || this.#field.value.trim() !== text) return
-    if (!about.edit) localStorage.removeItem(draftOf(key))
+    if (!about.edit) drafts.put(key, '')
     this.#begin(NOTHING, about.edit ? this.#draft() : '')
   }
 
   #keys(event) {
     const hasKeys = matchMedia('(hover: hover)').matches // else Enter is the only way to a new line
-    if (event.key === 'Enter' && !event.shiftKey && !event.isComposing && hasKeys) this.element.requestSubmit()
+    const isChoosing = event.isComposing || event.keyCode === 229 // a word, by Enter; the latter says so in Safari
+    if (event.key === 'Enter' && !event.shiftKey && !isChoosing && hasKeys) this.element.requestSubmit()
     else if (event.key === 'Escape' && this.#about !== NOTHING) this.#drop()
     else if (event.key === 'ArrowUp' && !this.#field.value) this.#toMessages()
     else return
@@ -99,8 +117,7 @@ export class Composer {
     this.#grow()
     if (!this.#key || this.#about.edit) return
     const { value } = this.#field
-    if (value) localStorage.setItem(draftOf(this.#key), value)
-    else localStorage.removeItem(draftOf(this.#key))
+    drafts.put(this.#key, value)
     this.#typing(!value)
   }
 

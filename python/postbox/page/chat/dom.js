@@ -97,7 +97,9 @@ export function openDialog(title, make) {
   return dialog
 }
 
-/** Says it to who does not see the page. */
+/** Says it, once, to who does not see the page. */
 export function announce(text) {
-  document.getElementById('news').textContent = text
+  const said = h('p', {}, text)
+  document.getElementById('news').append(said)
+  setTimeout(() => said.remove(), 10_000)
 }

@@ -13,12 +13,12 @@ export function titleOf(conversation, members, me) {
   return others.length ? others.map(shown).join(', ') : 'Only you'
 }
 
-/** `entries`: { conversation, members, typists }. */
+/** `entries`: { conversation, members, typists, stamp }. */
 export function drawList(list, entries, { me, open, choose }) {
   const now = lately(Date.now()).length // so that yesterday's hours become a day
   reconcile(list, entries, {
     key: ({ conversation }) => conversation.key,
-    print: (entry) => JSON.stringify([entry, entry.conversation.key === open, now], withoutPictures),
+    print: ({ conversation, typists, stamp }) => `${stamp} ${conversation.key === open} ${now} ${typists}`,
     make: ({ conversation, members, typists }) => {
       const isOpen = conversation.key === open
       const title = titleOf(conversation, members, me)
@@ -40,9 +40,6 @@ export function drawList(list, entries, { me, open, choose }) {
     },
   })
 }
-
-/** They are large, and known by their digest. */
-const withoutPictures = (name, value) => (name === 'picture' ? undefined : value)
 
 function faceOf(members, me, title) {
   const others = members.filter((member) => member.user !== me)

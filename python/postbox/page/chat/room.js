@@ -2,15 +2,17 @@
 
 import { Composer } from './composer.js'
 import { people } from './dialogs.js'
-import { announce, h, iconButton } from './dom.js'
+import { announce, h, icon, iconButton } from './dom.js'
+import { concerns } from './known.js'
 import { titleOf } from './list.js'
 import { openMenu } from './menu.js'
 import { line } from './plain.js'
+import { Span } from './span.js'
 import { drawMessages, itemsOf, moveByKeys } from './talk.js'
 import { connection, isLost, shown } from './words.js'
 
-const PAGE = 50
 const AT_END_PX = 80
+const NEAR_PX = 400 // of an edge: what lies beyond it is fetched
 
 export class Room {
   #chat
@@ -23,18 +25,25 @@ export class Room {
   #about = h('p', { class: 'about' })
   #earlier = h(
     'button',
-    { type: 'button', class: 'link earlier', onclick: () => void this.#older() },
+    { type: 'button', class: 'link earlier', onclick: () => void this.#goOn(() => this.#older()) },
     'Earlier messages',
   )
   #messages = h('ol', { class: 'messages', 'aria-label': 'Messages', onkeydown: (event) => this.#keys(event) })
   #scroll = h('div', { class: 'scroll', onscroll: () => this.#scrolled() }, this.#earlier, this.#messages)
-  #toEndButton = iconButton('down', 'To the newest message', () => this.#toEnd(), {
-    class: 'round to-end',
-    hidden: true,
-  })
+  #new = h('span', { class: 'count' })
+  #toEndButton = h(
+    'button',
+    { type: 'button', class: 'to-end', hidden: true, onclick: () => void this.#goTo('end') },
+    icon('down'),
+    this.#new,
+  )
   #typing = h('p', { class: 'typing', 'aria-live': 'polite' })
+  #span
   #shown = [] // the messages
-  #limits = new Map() // how many are shown of each conversation
+  #wish = '' // older, later or end: where to go with the next drawing
+  #isGoing = false
+  #isStuck = false // what is earlier could not be fetched
+  #isSeen = false // the end, on the screen
   #newFrom = new Map() // the first that was unread when it was opened
   #members = new Map() // as they were shown last
   #notes = new Map() // who came and went while this page was open
@@ -44,6 +53,8 @@ export class Room {
   /** `chat`: has the device, and says what is `open`. */
   constructor(chat) {
     this.#chat = chat
+    this.#span = new Span(chat.device)
+    new ResizeObserver(() => this.#isSeen && this.#toEnd()).observe(this.#scroll) // a keyboard comes up
     this.element = h(
       'div',
       { class: 'room', hidden: true },
@@ -63,32 +74,50 @@ export class Room {
 
   // - what is shown
 
-  /** `entry`: { conversation, typists }. */
-  async draw({ conversation, typists }, members) {
-    const { device, me } = this.#chat
+  /** `entry`: { conversation, members, typists }. `changed`: as the device says it. */
+  async draw({ conversation, members, typists }, changed) {
     const key = conversation.key
-    const found = await device.messages(key, { limit: this.#limit(key) })
-    if (this.#chat.open !== key) return
-    const wasAtEnd = this.#isAtEnd()
-    const messages = (this.#shown = found.map((each) => ({ ...each, is_own: each.author === me })))
-    this.#isUnread = conversation.unread > 0
-    this.#noteMembers(key, members)
-    this.#noteNew(conversation, messages)
-    this.#title.textContent = titleOf(conversation, members, me)
+    const isOpened = this.#messages.dataset.of !== key
+    const wish = this.#wish // another one may come while this one is drawn
+    this.#wish = ''
+    if (isOpened || wish || concerns(changed, conversation)) {
+      await this.#look(conversation, isOpened, wish)
+      if (this.#chat.open !== key) return
+      this.#shown = this.#span.messages.map((each) => ({ ...each, is_own: each.author === this.#chat.me }))
+      this.#noteMembers(key, members)
+      this.#noteNew(conversation, this.#shown)
+    }
+    const goesToEnd = wish === 'end' || (this.#isAtEnd() && !this.#span.hasNewer)
+    const place = this.#place()
+    this.#title.textContent = titleOf(conversation, members, this.#chat.me)
     this.#about.textContent = this.#wordsAbout(conversation, members)
-    this.#earlier.hidden = messages.length < this.#limit(key) && !conversation.has_older
+    this.#earlier.hidden = !this.#span.hasOlder
     this.#drawTyping(typists)
-    const items = itemsOf({ messages, notes: this.#notes.get(key) ?? [], newFrom: this.#newFrom.get(key) })
+    const notes = (!this.#span.hasNewer && this.#notes.get(key)) || []
+    const items = itemsOf({ messages: this.#shown, notes, newFrom: this.#newFrom.get(key) })
     drawMessages(this.#messages, items, this.#context(members))
-    if (this.#messages.dataset.of !== key) this.#opened(key)
-    else if (wasAtEnd) this.#toEnd()
-    this.#offerEnd()
-    await this.#read(conversation, messages)
+    if (isOpened) this.#opened(key)
+    else if (goesToEnd) this.#toEnd()
+    else this.#keep(place)
+    this.#isUnread = conversation.unread > 0
+    this.#offerEnd(conversation.unread)
+    await this.#read(conversation)
+  }
+
+  async #look(conversation, isOpened, wish) {
+    const span = this.#span
+    if (isOpened) span.open(conversation)
+    else if (wish === 'older') await span.older()
+    else if (wish === 'later') span.later()
+    else if (wish === 'end' || this.#isAtVeryEnd()) span.follow()
+    else span.hold()
+    await span.read(conversation)
   }
 
   /** Another conversation is going to be drawn. */
   open(before, key) {
     this.#newFrom.delete(before)
+    this.#messages.dataset.of = ''
     this.#composer.open(key)
   }
 
@@ -178,32 +207,34 @@ export class Room {
 
   #opened(key) {
     this.#messages.dataset.of = key
+    this.#isStuck = false
     this.#composer.open(key)
     const first = this.#messages.querySelector('.new')
     if (first) first.scrollIntoView({ block: 'center' })
     else this.#toEnd()
   }
 
-  #limit(key) {
-    return this.#limits.get(key) ?? PAGE
+  /** From this browser, and then from the host. */
+  async #older() {
+    const { open } = this.#chat
+    const isHere = this.#span.hasOlderHere || (await this.#chat.attemptQuietly((device) => device.older(open)))
+    this.#isStuck = !isHere
+    await this.#goTo('older')
   }
 
-  /** From this browser, and then from the host. What one looks at stays where it is. */
-  async #older() {
-    const key = this.#chat.open
-    const fromEnd = this.#scroll.scrollHeight - this.#scroll.scrollTop
-    this.#limits.set(key, this.#limit(key) + PAGE)
-    await this.#chat.draw()
-    if (this.#shown.length < this.#limit(key)) {
-      await this.#chat.attemptQuietly((device) => device.older(key))
-      await this.#chat.draw()
-    }
-    this.#scroll.scrollTop = this.#scroll.scrollHeight - fromEnd
+  #goTo(where) {
+    this.#wish = where
+    return this.#chat.draw()
   }
 
   #isAtEnd() {
-    const scroll = this.#scroll
-    return scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < AT_END_PX
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroll
+    return scrollHeight - scrollTop - clientHeight < AT_END_PX
+  }
+
+  /** Of all that was said, and not only because there is no more on the screen. */
+  #isAtVeryEnd() {
+    return this.#isAtEnd() && !this.#span.hasNewer && this.#scroll.scrollHeight > this.#scroll.clientHeight
   }
 
   #toEnd() {
@@ -211,21 +242,55 @@ export class Room {
     scroll.scrollTop = scroll.scrollHeight
   }
 
-  #scrolled() {
-    this.#offerEnd()
-    if (this.#isUnread && this.#isAtEnd()) void this.#chat.draw() // it may be read now
+  /** The first message that one sees, and where. */
+  #place() {
+    const top = this.#scroll.getBoundingClientRect().top
+    for (const element of this.#messages.querySelectorAll('.message')) {
+      const its = element.getBoundingClientRect()
+      if (its.bottom > top) return { key: element.dataset.key, top: its.top }
+    }
+    return null
   }
 
-  #offerEnd() {
-    const isAtEnd = this.#isAtEnd()
-    if (this.#toEndButton.hidden !== isAtEnd) this.#toEndButton.hidden = isAtEnd
+  /** What one looks at stays where it is, whatever came or went above it. */
+  #keep(place) {
+    const element = place && this.#messages.querySelector(`[data-key="${CSS.escape(place.key)}"]`)
+    if (element) this.#scroll.scrollTop += element.getBoundingClientRect().top - place.top
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroll
+    this.#offerEnd()
+    if (this.#isUnread && this.#isAtEnd()) void this.#chat.draw() // it may be read now
+    if (scrollTop < NEAR_PX && this.#span.hasOlder && !this.#isStuck) void this.#goOn(() => this.#older())
+    else if (scrollHeight - scrollTop - clientHeight < NEAR_PX && this.#span.hasNewer) {
+      void this.#goOn(() => this.#goTo('later'))
+    }
+  }
+
+  /** One after the other. */
+  async #goOn(go) {
+    if (this.#isGoing) return
+    this.#isGoing = true
+    await go().finally(() => (this.#isGoing = false))
+  }
+
+  /** `unread`: messages; as many as before, if it is left out. */
+  #offerEnd(unread) {
+    this.#isSeen = this.#isAtEnd() && !this.#span.hasNewer
+    this.#toEndButton.hidden = this.#isSeen
+    if (unread === undefined) return
+    const count = unread >= 100 ? '99+' : unread
+    this.#new.textContent = unread ? `${count} new` : ''
+    this.#toEndButton.setAttribute('aria-label', `To the newest message${unread ? `, ${count} new` : ''}`)
   }
 
   /** What stands at the end is read, while somebody looks. */
-  async #read(conversation, messages) {
-    const newest = messages.findLast((each) => !each.is_own && each.seq)
-    const isSeen = document.visibilityState === 'visible' && document.hasFocus() && this.#isAtEnd()
-    if (!newest || !isSeen || newest.seq <= conversation.read_seq || this.#marked === newest.key) return
+  async #read(conversation) {
+    const newest = this.#shown.findLast((each) => !each.is_own && each.seq)
+    const isLookedAt = document.visibilityState === 'visible' && document.hasFocus()
+    if (!newest || !isLookedAt || !this.#isSeen || newest.seq <= conversation.read_seq || this.#marked === newest.key)
+      return
     this.#marked = newest.key
     await this.#chat.attemptQuietly((device) =>
       device.act({ type: 'Read', conversation: conversation.key, message: newest.key }),
@@ -243,7 +308,7 @@ export class Room {
         : { type: 'SendMessage', text, reply_to: reply?.key ?? '' },
     )
     if (isKept && !edit) this.#newFrom.set(conversation, '')
-    if (isKept) void this.#chat.draw().then(() => this.#toEnd())
+    if (isKept) void this.#goTo('end')
     return isKept
   }
 

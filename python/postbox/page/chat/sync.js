@@ -1,29 +1,42 @@
 /**
  * One device of a postbox user, in a browser: what a chat is written on.
  *
- * This file stands alone: copy it. It speaks Connect in JSON to a host (docs/protocol/clients.md),
- * keeps what the device knows in IndexedDB, and needs nothing but a browser and a secure context
- * (https, or localhost), which IndexedDB's companions, Web Locks, want.
+ * This file stands alone: copy it. It speaks Connect in JSON to a host (docs/protocol/clients.md), keeps what the device
+ * knows in IndexedDB, and needs nothing but a browser of 2024 or later and a secure context (https, or localhost).
  *
  *     import { openDevice } from './sync.js'
  *     const device = await openDevice({ url: 'https://chat.example.org:7433', token })
  *     device.addEventListener('change', async () => show(await device.conversations()))
  *     await device.act({ type: 'SendMessage', conversation, text: 'Noodles?' })
  *
- * - Every call is answered out of the database, in a tunnel too. What the user does is on disk when
- *   `act` resolves, is seen at once, and reaches the host once and in order, after whatever crash.
+ * docs/chat-page.md has a whole page, and what each call gives; class Device, at the end, is all there is.
+ *
+ * - Every call is answered out of the database, in a tunnel too. What the user does is on disk when `act` resolves, is
+ *   seen at once, and reaches the host once and in order, after whatever crash.
  * - What others do comes by itself: 'change' says what changed; ask for what you show.
- * - Any number of tabs may have the same database open. One of them, the holder of a Web Lock, talks
- *   to the host; the others read and write the database and hear of it. When it is closed, another
- *   takes its place.
- * - 401 keeps the queue. A refusal settles one event, and holds up nothing behind it. A restored
- *   host is offered again what it has lost.
+ * - Any number of tabs may have the same database open. One of them, the holder of a Web Lock, talks to the host; the
+ *   others read and write the database and hear of it. When it is closed, another takes its place.
+ * - 401 keeps the queue. A refusal settles one event, and holds up nothing behind it. A restored host is offered again
+ *   what it has lost.
  *
- * The rules are those of the Python library (python/postbox/client), by the same names; the data has
- * its spelling, too, since both run the same vectors (tests/data/conformance/clients).
+ * The rules are those of the Python library (python/postbox/client), by the same names; the data has its spelling, too,
+ * since both run the same vectors (tests/data/conformance/clients).
  *
- * From the top: names, what goes up, what comes down, answers, the machine, what is seen, the
- * database, the wire, what runs, the device. All but the last four are pure functions and values.
+ * From the top; all but the last six are pure functions and values:
+ *
+ *     names               uuids, which follow from names; SHA-256, base64
+ *     what goes up        acts, and their events; what has no form is refused here
+ *     what comes down     a stream's frames as changes; what is news, what is missing
+ *     answers             what a host says to a batch
+ *     the machine         when to connect, to offer, to wait
+ *     what is seen        the queue on top of what the stream said
+ *     the database        IndexedDB: one transaction, all or nothing
+ *     what changes do     each change, as it is written down
+ *     the queue           rows from being made to being kept
+ *     looks               conversations, messages and people, as they are shown
+ *     the wire            requests, streams and what can be wrong with them
+ *     what runs           the one tab that talks to the host
+ *     the device          what an app holds
  */
 
 // -- names ------------------------------------------------------------------------------------------
@@ -251,7 +264,7 @@ function renamed(event, names) {
   for (const field of ['conversation', 'message', 'reply_to', 'based_on']) {
     if (act[field]) act[field] = changed(act[field])
   }
-  return { ...outgoing(act, changed(event.uuid), Date.parse(event.clientTime)).event }
+  return outgoing(act, changed(event.uuid), Date.parse(event.clientTime)).event
 }
 
 const withAct = (event, changes) =>
@@ -539,7 +552,7 @@ function heardOf(events, place) {
 }
 
 /** Of frames that were committed at once, what the machine is told. */
-export function heardOfAll(several) {
+function heardOfAll(several) {
   return several
     .map((each) => each.heard)
     .reduceRight((then, first) => ({
@@ -1287,6 +1300,7 @@ const UNREAD_AT_MOST = 100
 const ALWAYS_LEAVE_AN_ENTRY = ['conversationCreated', 'sendingNewMessage']
 const OF_A_CONVERSATION = ['hole', 'member', 'watermark', 'message', 'edit', 'deleted', 'reaction']
 const STATE = { generation: 0, is_filling: false, place: NOWHERE, awaited: 0, term: 0 }
+const ERASING_MS = 1000 // a browser that closes a database to erase it has done it by then
 const LAST = [] // behind all texts and numbers, in IndexedDB's order
 
 const result = (request) =>
@@ -1298,36 +1312,90 @@ const result = (request) =>
 /** The disk is full, or the browser took the database away: nothing was done. */
 export class StoreFailed extends Error {}
 
-class Store {
-  #db
-
-  static async open(name, onLost) {
+/** A connection. `mayMake`: a database is made where there is none. null: there is none. Throws StoreFailed. */
+async function connected(name, mayMake) {
+  let isNone = false
+  try {
     const request = indexedDB.open(name, 1)
     request.onupgradeneeded = () => {
-      const db = request.result
-      db.createObjectStore('device')
-      db.createObjectStore('base')
-      const outbox = db.createObjectStore('outbox', { keyPath: 'number', autoIncrement: true })
-      outbox.createIndex('local', 'local', { unique: true })
-      outbox.createIndex('sent_as', 'sent_as', { unique: true })
-      for (const field of ['standing', 'uuid', 'renamed']) outbox.createIndex(field, field)
+      if (mayMake) return makeStores(request.result)
+      isNone = true
+      request.transaction.abort()
     }
-    const store = new Store(await result(request))
-    store.#db.onversionchange = () => store.close()
-    store.#db.onclose = onLost
-    return store
+    return await result(request)
+  } catch (error) {
+    if (isNone) return null
+    throw storeFailed(error)
+  }
+}
+
+function makeStores(db) {
+  db.createObjectStore('device')
+  db.createObjectStore('base')
+  const outbox = db.createObjectStore('outbox', { keyPath: 'number', autoIncrement: true })
+  outbox.createIndex('local', 'local', { unique: true })
+  outbox.createIndex('sent_as', 'sent_as', { unique: true })
+  for (const field of ['standing', 'uuid', 'renamed']) outbox.createIndex(field, field)
+}
+
+function storeFailed(error) {
+  const why = error?.name === 'QuotaExceededError' ? 'there is no room left' : (error?.message ?? 'it gave no reason')
+  return new StoreFailed(`this browser cannot keep what was said: ${why}`)
+}
+
+class Store {
+  #name
+  #onLost
+  #db = null // for a moment, where the browser has closed it
+  #connecting = null
+  #isClosed = false
+
+  /** `onLost`: is told when the database is there no more. null: there is none. Throws StoreFailed. */
+  static async open(name, mayMake, onLost) {
+    const db = await connected(name, mayMake)
+    return db && new Store(name, db, onLost)
   }
 
-  constructor(db) {
+  constructor(name, db, onLost) {
+    this.#name = name
+    this.#onLost = onLost
+    this.#use(db)
+  }
+
+  #use(db) {
     this.#db = db
+    db.onversionchange = db.onclose = () => {
+      db.close() // for who erases it, and waits for that
+      this.#db = null
+      this.#connect().catch(() => {})
+    }
+    return db
+  }
+
+  /** Once more: Safari drops connections of a page in the background, and what is kept is there all the same. Or a
+   * browser threw it away. */
+  #connect() {
+    this.#connecting ??= this.#connected().finally(() => (this.#connecting = null))
+    return this.#connecting
+  }
+
+  async #connected() {
+    if (!this.#isClosed) await new Promise((resolve) => setTimeout(resolve, ERASING_MS))
+    if (this.#isClosed) throw new StoreFailed('this device is closed')
+    const db = await connected(this.#name, false)
+    if (db && !this.#isClosed) return this.#use(db)
+    db?.close()
+    if (!this.#isClosed) this.#onLost()
+    throw new StoreFailed('the browser took away what was kept')
   }
 
   close() {
-    this.#db.close()
+    this.#isClosed = true
+    this.#db?.close()
+    this.#db = null
   }
 
-  /** All of `work`, or none: it gets a Tx, and waits for nothing but that. Throws StoreFailed, and
-   * what `work` throws. */
+  /** All of `work`, or none: it gets a Tx, and waits for nothing but that. Throws StoreFailed, and what `work` throws. */
   write(work) {
     return this.#transact('readwrite', work)
   }
@@ -1336,10 +1404,19 @@ class Store {
     return this.#transact('readonly', work)
   }
 
+  /** Nothing is left, though another tab may keep the empty database open for a while. */
+  erase() {
+    return this.write((tx) => {
+      for (const store of [tx.device, tx.outbox, tx.base]) store.clear()
+      tx.state = undefined
+    })
+  }
+
   async #transact(mode, work) {
+    const db = this.#db ?? (await this.#connect())
     let tx, ended
     try {
-      tx = this.#db.transaction(['device', 'base', 'outbox'], mode, { durability: 'strict' })
+      tx = db.transaction(['device', 'base', 'outbox'], mode, { durability: 'strict' })
       ended = new Promise((resolve, reject) => {
         tx.oncomplete = resolve
         tx.onabort = () => reject(tx.error)
@@ -1347,13 +1424,14 @@ class Store {
       ended.catch(() => {})
       const its = new Tx(tx, { ...STATE, ...(await result(tx.objectStore('device').get('state'))) })
       const found = await work(its)
-      if (mode === 'readwrite') its.device.put(its.state, 'state')
+      if (mode === 'readwrite' && its.state) its.device.put(its.state, 'state')
       await ended
       return found
     } catch (error) {
+      const why = tx?.error ?? error // a request says only that its transaction is over
       if (tx) abort(tx)
       if (!(error instanceof DOMException) && error !== null) throw error
-      throw new StoreFailed(`this browser cannot keep what was said: ${error?.message ?? 'it gave no reason'}`)
+      throw storeFailed(why)
     }
   }
 }
@@ -1397,17 +1475,26 @@ class Tx {
 
   /** All under a key, each with what its own has behind that: [ids, value]. */
   async all(...key) {
-    const range = IDBKeyRange.bound([this.#to, ...key], [this.#to, ...key, LAST])
+    const range = this.#under(key)
     const [keys, values] = await Promise.all([result(this.base.getAllKeys(range)), result(this.base.getAll(range))])
     return keys.map((each, at) => [each.slice(key.length + 1), values[at]])
   }
 
   clear(...key) {
-    this.base.delete(IDBKeyRange.bound([this.#to, ...key], [this.#to, ...key, LAST]))
+    this.base.delete(this.#under(key))
   }
 
   count(...key) {
-    return result(this.base.count(IDBKeyRange.bound([this.#to, ...key], [this.#to, ...key, LAST])))
+    return result(this.base.count(this.#under(key)))
+  }
+
+  #under(key) {
+    return IDBKeyRange.bound([this.#to, ...key], [this.#to, ...key, LAST])
+  }
+
+  /** From `begin` on, at most `limit`. */
+  onwards(key, begin, limit) {
+    return result(this.base.getAll(IDBKeyRange.bound([this.#to, ...key, begin], [this.#to, ...key, LAST]), limit))
   }
 
   /** From the greatest on, below `end`, as long as `take` says true. */
@@ -1444,17 +1531,23 @@ class Tx {
   }
 }
 
-// - what each change does. Nothing here asks whether it is news: that was decided before. Of what
+// -- what changes do -------------------------------------------------------------------------------
+// Nothing here asks whether it is news: that was decided before. Of what
 // becomes of a message the greatest number counts, in whatever order it comes.
 
 const A_PERSON = { name: '', display: '', change: '', picture_sha256: '', picture: '', picture_change: '' }
 const A_BASE_CONVERSATION = { name: '', change: '', newest_ms: 0, reached: 0, floor: null, is_whole: false }
 
+/** Returns those of `changes` after which something is otherwise. */
 async function takeIn(tx, changes, nowMs) {
+  const told = []
   tx.isTaking = true
-  for (const change of changes) await TAKES[change.type]?.(tx, change, nowMs)
+  for (const change of changes) if ((await TAKES[change.type]?.(tx, change, nowMs)) !== SAME) told.push(change)
   tx.isTaking = false
+  return told
 }
+
+const SAME = false // what one of TAKES gives that had nothing to do
 
 const TAKES = {
   SnapshotBegan(tx) {
@@ -1491,7 +1584,9 @@ const TAKES = {
     }
   },
   async UserMet(tx, { user, name, display_name: display, picture }) {
-    const known = { ...A_PERSON, ...(await tx.get('person', user)) }
+    const its = await tx.get('person', user)
+    const known = { ...A_PERSON, ...its }
+    if (its && known.name === name && known.display === display && known.picture_sha256 === picture) return SAME
     if (known.display !== display) known.change = ''
     if (known.picture_sha256 !== picture) Object.assign(known, { picture: '', picture_change: '' })
     tx.put({ ...known, name, display, picture_sha256: picture }, 'person', user)
@@ -1599,9 +1694,10 @@ function unname(tx, { uuid, local }) {
 
 async function clearMessage(tx, conversation, uuid) {
   const named = await tx.get('named', uuid)
-  if (named) {
-    unname(tx, await tx.get('message', conversation, named.seq))
-    tx.delete('message', conversation, named.seq)
+  const message = named && (await tx.get('message', named.conversation, named.seq))
+  if (message) {
+    unname(tx, message)
+    tx.delete('message', named.conversation, named.seq)
   }
   tx.delete('edit', conversation, uuid)
   tx.clear('reaction', conversation, uuid)
@@ -1645,7 +1741,7 @@ async function takeHistory(tx, conversation, page, before, nowMs) {
   tx.put({ ...its, floor, is_whole: its.is_whole || !page.has_more }, 'conversation', conversation)
 }
 
-// - the queue
+// -- the queue -------------------------------------------------------------------------------------
 
 async function makeRow(tx, made, nowMs) {
   const known = await tx.rowBy('local', made.local)
@@ -1734,6 +1830,7 @@ async function dismissRow(tx, local, isWhole) {
     throw new NotByItself(`${said.length} messages are in this conversation: try it again, or drop all of it`)
   }
   for (const row of gone) tx.outbox.delete(row.number)
+  return gone
 }
 
 /** What was refused is to be sent once more, as something new, and with it all that was made of it. */
@@ -1751,6 +1848,7 @@ async function againRow(tx, local) {
     if (replyTo && isGone && !(await messageNamed(tx, replyTo))) event = withAct(event, { reply_to: '' })
     tx.outbox.put({ ...row, ...A_ROW, event, standing: QUEUED, sent_as: renewedUuid(row.sent_as), renamed: 1 })
   }
+  return several
 }
 
 /** What makes a conversation stays, since its local uuid is another name of that. */
@@ -1765,7 +1863,15 @@ async function prune(tx, nowMs) {
   }
 }
 
-// - what the user sees. A look: { tx, user, rows }, with the rows of the queue that are not done.
+// -- looks -----------------------------------------------------------------------------------------
+// A look: { tx, user, rows, onTop, names }: the rows of the queue that are not done, those about a message by what
+// that is called, and what people are called.
+
+function lookOf(tx, user, rows) {
+  const onTop = new Map()
+  for (const row of rows) if (row.target) onTop.set(row.target, [...(onTop.get(row.target) ?? []), row])
+  return { tx, user, rows, onTop, names: new Map() }
+}
 
 /** `maker`: the row that makes it, if the base does not have it. null: the user is not in it. */
 async function conversationNamed(tx, name) {
@@ -1853,43 +1959,67 @@ async function whereabouts({ tx, user }, names, { read_seq }) {
 async function messagesBefore(look, where, before, limit) {
   const found = []
   if (!before || before.sender) {
-    for (const row of await pendingIn(look, where, before ? before.sender.number : Infinity)) {
-      if (found.length < limit) found.push(await shownMessage(look, where, row, null))
-    }
+    const end = before ? before.sender.number : Infinity
+    const pending = (await pendingIn(look, where)).filter((row) => row.number < end)
+    for (const row of pending.slice(-limit).reverse()) found.push(await shownMessage(look, where, row, null))
   }
   let end = before?.seq || LAST
   while (where.names.uuid && found.length < limit) {
     const page = []
     await look.tx.backwards(['message', where.names.uuid], end, (message) => page.push(message) < limit)
-    const shown = await Promise.all(page.map((each) => shownMessage(look, where, null, each)))
-    found.push(...shown.filter(Boolean)) // less those that the user deletes
+    found.push(...(await toldMessages(look, where, page)))
     if (page.length < limit) break
     end = page.at(-1).seq
   }
   return found.filter(Boolean).slice(0, limit)
 }
 
+/** The oldest first, from the message `first` on. */
+async function messagesFrom(look, where, first, limit) {
+  const found = []
+  let begin = first.seq
+  while (!first.sender && found.length < limit) {
+    const page = await look.tx.onwards(['message', where.names.uuid], begin, limit)
+    found.push(...(await toldMessages(look, where, page)))
+    if (page.length < limit) break
+    begin = page.at(-1).seq + 1
+  }
+  const pending = (await pendingIn(look, where)).filter((row) => row.number >= (first.sender?.number ?? 0))
+  for (const row of pending.slice(0, Math.max(0, limit - found.length))) {
+    found.push(await shownMessage(look, where, row, null))
+  }
+  return found.filter(Boolean).slice(0, limit)
+}
+
+/** Less those that the user deletes. */
+async function toldMessages(look, where, page) {
+  const shown = await Promise.all(page.map((each) => shownMessage(look, where, null, each)))
+  return shown.filter(Boolean)
+}
+
 /** What is said once more under its name may be in the base since long. */
-async function pendingIn({ tx, rows }, { names }, end) {
-  const its = rows.filter((row) => isIn(row, names) && row.kind === 'sendingNewMessage' && row.number < end)
+async function pendingIn({ tx, rows }, { names }) {
+  const its = rows.filter((row) => row.kind === 'sendingNewMessage' && isIn(row, names))
   const isTold = await Promise.all(its.map((row) => tx.get('named', row.local)))
-  return its.filter((_, at) => !isTold[at]).reverse()
+  return its.filter((_, at) => !isTold[at])
 }
 
 async function shownMessage(look, where, row, told) {
   const base = row
-    ? messageMade(row, look.user, await shownName(look.tx, look.user))
+    ? messageMade(row, look.user, await shownName(look, look.user))
     : await toldMessage(look, where, told)
-  const rows = look.rows.filter((each) => each.target && [base.uuid, base.local].includes(each.target))
+  const rows = [base.uuid, base.local].flatMap((name) => (name && look.onTop.get(name)) || [])
+  rows.sort((a, b) => a.number - b.number)
   const message = overlaidMessage({ ...base, conversation: where.names.key }, rows, look.user)
   return message && { ...message, key: message.local || message.uuid }
 }
 
-async function toldMessage({ tx, user }, where, told) {
+async function toldMessage(look, where, told) {
+  const { tx, user } = look
   const [edit, reactions, author_name, replied] = await Promise.all([
     tx.get('edit', where.names.uuid, told.uuid),
     tx.all('reaction', where.names.uuid, told.uuid),
-    shownName(tx, told.author),
+    shownName(look, told.author),
     told.reply_to ? tx.get('named', told.reply_to) : null,
   ])
   const answered = replied ? await tx.get('message', where.names.uuid, replied.seq) : null
@@ -1927,9 +2057,14 @@ const othersState = (seq, where) => ({
   others: where.others.length,
 })
 
-async function shownName(tx, user) {
-  const person = await tx.get('person', user)
-  return person?.display || person?.name || ''
+/** Asked once a look, however much somebody says. */
+function shownName({ tx, names }, user) {
+  if (!names.has(user))
+    names.set(
+      user,
+      tx.get('person', user).then((person) => person?.display || person?.name || ''),
+    )
+  return names.get(user)
 }
 
 async function readMembers(look, names) {
@@ -2055,7 +2190,9 @@ class Wire {
     const deadline = new Deadline(ANSWER_MS, signal)
     try {
       const answer = await this.#post(rpc, message, deadline.signal, {})
-      return await answer.json()
+      const said = await answer.json()
+      if (said === null || typeof said !== 'object') throw new SyntaxError('it is no message')
+      return said
     } catch (error) {
       throw renamedFault(error)
     } finally {
@@ -2324,21 +2461,24 @@ class Running {
     const from = goesOn ? { lastEventUuid: place.uuid, resumeToken: place.token } : {}
     const request = { ...from, eventsPerFrame: EVENTS_PER_FRAME, inactive: isInactive }
     const reader = new Reader(this.#device.owner.user, place, heads)
-    const opened = () => this.tell({ type: 'StreamOpened' })
+    const opened = () => {
+      this.#said()
+      this.tell({ type: 'StreamOpened' })
+    }
     for await (const frames of this.#wire.stream(request, signal, opened)) await this.#commit(reader, frames)
   }
 
   /** What comes before a frame that does not go on is committed all the same. */
   async #commit(reader, frames) {
     const [taken, lost] = takenOf(reader, frames)
-    const left = await this.#write(async (tx) => {
+    const [changes, left] = await this.#write(async (tx) => {
+      const told = []
       for (const each of taken) {
-        await takeIn(tx, each.changes, Date.now())
+        told.push(...(await takeIn(tx, each.changes, Date.now())))
         tx.state.place = each.place
       }
-      return { queued: await tx.waiting(), holes: await tx.count('hole') }
+      return [told, { queued: await tx.waiting(), holes: await tx.count('hole') }]
     })
-    const changes = taken.flatMap((each) => each.changes)
     this.#owe(changes)
     this.#device.heard(
       changes,
@@ -2408,11 +2548,13 @@ class Running {
   }
 
   async #refuseOldest({ code, detail }) {
-    await this.#write(async (tx) => {
+    const rows = await this.#write(async (tx) => {
       const row = await tx.rowBy('local', this.#alone)
-      if (row?.standing === QUEUED) tx.outbox.put({ ...row, standing: REFUSED, code, detail })
+      if (row?.standing !== QUEUED) return []
+      tx.outbox.put({ ...row, standing: REFUSED, code, detail })
+      return [row]
     })
-    this.#device.tell([['queue', '']])
+    this.#device.moved(rows)
   }
 
   /** So that a row can say why it is still there. */
@@ -2464,7 +2606,15 @@ function takenOf(reader, frames) {
 // -- the device -------------------------------------------------------------------------------------
 
 const FROZEN_MS = 10_000 // a tab that lives answers in milliseconds
+const LEADER_MS = 30_000 // between two questions whether it does
+const LEAD_AGAIN_MS = 60_000 // by who could not even begin: the disk may have room then
 const TYPING_MS = 4000 // it lasts 10 s at the others', so one that is lost does no harm
+
+/** For what lasts a while: people set their clocks. */
+const elapsedMs = () => performance.now()
+
+const NO_TOKEN = 'this is no token: it has three parts with points between'
+const NOBODY = 'nobody has signed in here yet'
 
 /** There is no token, or not a good one: the user has to sign in. */
 export class SignInNeeded extends Error {}
@@ -2500,9 +2650,9 @@ export async function openDevice({ url, token = '', renew = null, database = 'po
   return opened
 }
 
-/** What an app holds. Events: 'change', whose detail is a Map from what changed ('message',
- * 'conversation', 'members', 'user', 'queue', 'typing', 'connected', 'status', 'invites', 'guilds')
- * to the conversations, or ''; and 'signedout'. */
+/** What an app holds. Events: 'signedout'; and 'change', whose detail is a Map from what changed to where: of
+ * 'conversation', 'message', 'members' and 'typing' a Set of conversations, by one of their names; of 'user' a Set of
+ * users' uuids; 'queue', 'connected', 'status', 'invites' and 'guilds' have none. '' in a Set is any of them. */
 class Device extends EventTarget {
   #url
   #name
@@ -2514,11 +2664,12 @@ class Device extends EventTarget {
   #ended = new AbortController()
   #release = null
   #isActive = true
-  #untilMs = new Map() // who types and who is connected, by [conversation, user]
+  #until = new Map() // of each conversation who types in it, of '' who is connected, and until when
   #nearbyTimer
   #looking = null // until it aborts
   #leaderTimer
   #typedMs = new Map()
+  #taken = '' // the token that the host took last
   #waiting = new Map() // what to tell next
   owner
   status = { connection: 'connecting', why: '', text: '', next_ms: null }
@@ -2532,12 +2683,12 @@ class Device extends EventTarget {
   }
 
   async open(token, device) {
-    this.#store = await Store.open(this.#name, () => this.#lost())
+    this.#store = await Store.open(this.#name, Boolean(claimsOf(token)), () => this.#lost())
+    if (!this.#store) throw new SignInNeeded(token ? NO_TOKEN : NOBODY)
     try {
       await this.#own(token, device)
     } catch (error) {
       this.#store.close()
-      if (!this.owner && error instanceof SignInNeeded) indexedDB.deleteDatabase(this.#name) // it was made just now
       throw error
     }
     this.#channel = new BroadcastChannel(`postbox ${this.#name}`)
@@ -2548,11 +2699,11 @@ class Device extends EventTarget {
 
   /** Whose it is, for good: what is queued is not to be sent in another name. */
   async #own(token, device) {
-    const claims = token ? claimsOf(token) : null
+    const claims = claimsOf(token)
+    if (token && !claims) throw new SignInNeeded(NO_TOKEN)
     this.owner = await this.#store.write(async (tx) => {
-      const known = (this.owner = await result(tx.device.get('owner')))
-      if (token && !claims) throw new SignInNeeded('this is no token: it has three parts with points between')
-      if (!known && !claims) throw new SignInNeeded('nobody has signed in here yet')
+      const known = await result(tx.device.get('owner'))
+      if (!known && !claims) throw new SignInNeeded(NOBODY)
       const owner = claims ? ownerOf(known, claims, token, device) : known
       tx.device.put(owner, 'owner')
       await knowOwner(tx)
@@ -2571,15 +2722,17 @@ class Device extends EventTarget {
         await running.start(await this.#isLookedAt())
         await new Promise((resolve) => (this.#release = resolve))
       })
-      .catch((error) => this.#leadsNoMore(running, error))
+      .catch((error) => this.#leadsNoMore(running, error, Boolean(how.steal)))
   }
 
-  #leadsNoMore(running, error) {
-    if (this.#ended.signal.aborted || this.#running !== running) return
-    this.#running = null
+  /** `isRobber`: it has robbed another of the lock, and stands in line for it besides. */
+  #leadsNoMore(running, error, isRobber) {
+    if (this.#ended.signal.aborted) return
     running.stop()
-    if (error.name === 'AbortError') this.#lead()
-    else this.isNow({ connection: 'stopped', why: 'STORE', text: error.message, next_ms: null }, null)
+    if (this.#running === running) this.#running = null
+    if (error.name === 'AbortError') return isRobber ? undefined : this.#lead()
+    if (!isRobber) setTimeout(() => this.#ended.signal.aborted || this.#lead(), LEAD_AGAIN_MS)
+    if (!this.#running) this.isNow({ connection: 'stopped', why: 'STORE', text: error.message, next_ms: null }, null)
   }
 
   /** A browser may freeze the tab that has the lock, and not this one, which somebody looks at. */
@@ -2587,7 +2740,12 @@ class Device extends EventTarget {
     clearTimeout(this.#leaderTimer)
     if (this.#running || !this.#isActive) return
     this.#say('who')
-    this.#leaderTimer = setTimeout(() => !this.#running && this.#lead({ steal: true }), FROZEN_MS)
+    this.#leaderTimer = setTimeout(() => this.#running || this.#lead({ steal: true }), FROZEN_MS)
+  }
+
+  #leaderLives() {
+    clearTimeout(this.#leaderTimer)
+    this.#leaderTimer = setTimeout(() => this.#askLeader(), LEADER_MS)
   }
 
   /** Nothing more is told; the queue stays. */
@@ -2612,8 +2770,12 @@ class Device extends EventTarget {
   /** Everything of this device is gone, what was not sent, too; in all tabs. */
   async signOut() {
     this.#say('signed out')
+    await this.#store.erase().catch(() => {}) // a tab that is frozen keeps the database itself from going
     this.close()
-    await result(indexedDB.deleteDatabase(this.#name))
+    await new Promise((resolve) => {
+      const request = indexedDB.deleteDatabase(this.#name)
+      request.onsuccess = request.onerror = request.onblocked = resolve
+    })
     this.dispatchEvent(new Event('signedout'))
   }
 
@@ -2625,15 +2787,20 @@ class Device extends EventTarget {
     this.#running?.tell({ type: 'SignedIn' })
   }
 
+  /** The host wants another one than it took last. */
   async renewToken() {
-    if (this.owner.next) return // it is tried now, and the one before behind it
-    if (!this.#renew) throw new SignInNeeded('the host takes the token no more: sign in again')
+    const { next } = this.owner
+    if (next && next !== this.#taken) return // it is tried now, and the one before behind it
+    if (next) await this.tokenRefused(next)
+    if (!next && !this.#renew) throw new SignInNeeded('the host takes the token no more: sign in again')
+    if (!this.#renew) return // the one before is tried
     await this.#own(await this.#renew(), this.owner.device)
     this.#say('token')
   }
 
   /** The host has taken it. One that is good for less long than the one before does not replace it. */
   async tokenWorked(token) {
+    this.#taken = token
     if (token !== this.owner.next || lastsUntil(token) < lastsUntil(this.owner.token)) return
     await this.#changeOwner((known) => (known.next === token ? { ...known, token, next: '' } : known))
   }
@@ -2668,14 +2835,12 @@ class Device extends EventTarget {
 
   /** Sends what was refused once more, with all that was made of it. Throws NotByItself, Unknown. */
   async again(local) {
-    await this.#store.write((tx) => againRow(tx, local))
-    this.#made([])
+    this.#made(await this.#store.write((tx) => againRow(tx, local)))
   }
 
   /** Drops what was refused. `isWhole`: with the messages in it, if it is a conversation. */
   async dismiss(local, isWhole = false) {
-    await this.#store.write((tx) => dismissRow(tx, local, isWhole))
-    this.tell([['queue', '']])
+    this.moved(await this.#store.write((tx) => dismissRow(tx, local, isWhole)))
   }
 
   #made(rows) {
@@ -2688,12 +2853,16 @@ class Device extends EventTarget {
   async typing(conversation, isOver = false) {
     const before = this.#typedMs.get(conversation)
     if (this.status.connection !== 'live' || (isOver && before === undefined)) return
-    if (!isOver && Date.now() - (before ?? 0) < TYPING_MS) return
+    if (!isOver && elapsedMs() - (before ?? -TYPING_MS) < TYPING_MS) return
     if (isOver) this.#typedMs.delete(conversation)
-    else this.#typedMs.set(conversation, Date.now())
-    const uuid = await this.#look((look) => conversationNamed(look.tx, conversation)).then((names) => names?.uuid)
-    const event = { userIsTyping: { conversationUuid: uuid, isOver }, conversationUuid: uuid }
-    if (uuid) await this.#wire.submit({ events: [event] }).catch(() => {}) // it is said again, or is over
+    else this.#typedMs.set(conversation, elapsedMs())
+    try {
+      const { uuid } = (await this.#look((look) => conversationNamed(look.tx, conversation))) ?? {}
+      const event = { userIsTyping: { conversationUuid: uuid, isOver }, conversationUuid: uuid }
+      if (uuid) await this.#wire.submit({ events: [event] })
+    } catch {
+      // it is said again, or is over
+    }
   }
 
   /** Fetches what was said before the oldest that is here. Returns whether there is more still.
@@ -2733,16 +2902,17 @@ class Device extends EventTarget {
     })
   }
 
-  /** A page of them, the oldest first. `before`: the key of a message; '': the newest. */
-  messages(conversation, { before = '', limit = 50 } = {}) {
+  /** A page of them, the oldest first: the newest; or those before the message of that key; or that one (`from`) and
+   * those behind it. None, if there is no such message. */
+  messages(conversation, { before = '', from = '', limit = 50 } = {}) {
     return this.#look(async (look) => {
       const names = await conversationNamed(look.tx, conversation)
       const shown = names && (await shownConversation(look, names))
       if (!shown) return []
-      const end = before ? await messageNamed(look.tx, before) : null
-      if (before && !end) return []
+      const end = before || from ? await messageNamed(look.tx, before || from) : null
+      if ((before || from) && (!end || !isIn(end, names))) return []
       const where = await whereabouts(look, names, shown)
-      return (await messagesBefore(look, where, end, limit)).reverse()
+      return from ? messagesFrom(look, where, end, limit) : (await messagesBefore(look, where, end, limit)).reverse()
     })
   }
 
@@ -2771,45 +2941,53 @@ class Device extends EventTarget {
   }
 
   #look(work) {
-    return this.#store.read(async (tx) => work({ tx, user: this.owner.user, rows: await tx.unfinished() }))
+    return this.#store.read(async (tx) => work(lookOf(tx, this.owner.user, await tx.unfinished())))
   }
 
   // - what passes
 
+  /** Who types there, but the user itself. `conversation`: its uuid. */
   typists(conversation) {
-    return this.#nearby((where, user) => where === conversation && user !== this.owner.user)
+    return this.#nearby(conversation).filter((user) => user !== this.owner.user)
   }
 
   connected() {
-    return this.#nearby((where) => where === '')
+    return this.#nearby('')
   }
 
-  #nearby(isMeant) {
-    const now = Date.now()
-    return [...this.#untilMs]
-      .map(([key, until]) => [...JSON.parse(key), until])
-      .filter(([where, user, until]) => until > now && isMeant(where, user))
-      .map(([, user]) => user)
+  #nearby(where) {
+    const now = elapsedMs()
+    return [...(this.#until.get(where) ?? [])].filter(([, until]) => until > now).map(([user]) => user)
   }
 
-  #passes(conversation, user, ttlMs) {
-    const key = JSON.stringify([conversation, user])
-    if (ttlMs) this.#untilMs.set(key, Date.now() + ttlMs)
-    else if (!this.#untilMs.delete(key)) return
-    this.tell([[conversation ? 'typing' : 'connected', conversation]])
+  /** Told where it begins and where it ends. */
+  #pass({ type, conversation, user, ttl_ms }) {
+    const where = type === 'Typing' ? conversation : ''
+    const users = this.#until.get(where) ?? new Map()
+    const was = users.has(user)
+    if (ttl_ms) this.#until.set(where, users.set(user, elapsedMs() + ttl_ms))
+    else if (users.delete(user) && !users.size) this.#until.delete(where)
+    if (was !== Boolean(ttl_ms)) this.#queueTelling([[type === 'Typing' ? 'typing' : 'connected', where]])
     this.#watchEnds()
+  }
+
+  #passing() {
+    return [...this.#until].flatMap(([conversation, users]) =>
+      [...users].map(([user, until]) => {
+        const ttl_ms = Math.max(0, until - elapsedMs())
+        return { type: conversation ? 'Typing' : 'Connected', conversation, user, ttl_ms }
+      }),
+    )
   }
 
   /** Of each end that nobody tells of. */
   #watchEnds() {
     clearTimeout(this.#nearbyTimer)
-    if (!this.#untilMs.size) return
-    const inMs = Math.max(0, Math.min(...this.#untilMs.values()) - Date.now())
+    const passing = this.#passing()
+    if (!passing.length) return
+    const inMs = Math.min(...passing.map((each) => each.ttl_ms))
     this.#nearbyTimer = setTimeout(() => {
-      for (const [key, until] of this.#untilMs) {
-        const [conversation, user] = JSON.parse(key)
-        if (until <= Date.now()) this.#passes(conversation, user, 0)
-      }
+      this.#passing().forEach((each) => each.ttl_ms || this.#pass(each))
       this.#watchEnds()
     }, inMs + 20)
   }
@@ -2834,11 +3012,14 @@ class Device extends EventTarget {
     if (isActive) {
       this.#looking = new AbortController()
       const signal = AbortSignal.any([this.#looking.signal, this.#ended.signal])
-      const held = () => new Promise((resolve) => signal.addEventListener('abort', resolve))
-      navigator.locks.request(`postbox looked at ${this.#name}`, { mode: 'shared', signal }, held).catch(() => {})
+      const held = () => {
+        this.#say('looking')
+        return new Promise((resolve) => signal.addEventListener('abort', resolve))
+      }
+      const asked = navigator.locks.request(`postbox looked at ${this.#name}`, { mode: 'shared', signal }, held)
+      asked.catch(() => {}).then(() => this.#say('looking'))
     }
     await this.#lookedAt()
-    this.#say('looking')
     this.#askLeader()
   }
 
@@ -2864,8 +3045,9 @@ class Device extends EventTarget {
     const running = this.#running
     if (kind === 'changed') return this.#queueTelling(its.changes)
     if (kind === 'status') {
-      clearTimeout(this.#leaderTimer)
-      return running ? undefined : this.#isTold(its.status)
+      if (running) return
+      this.#leaderLives()
+      return this.#isTold(its.status)
     }
     if (kind === 'passing') return its.passing.forEach((each) => this.#pass(each))
     if (kind === 'signed out') return this.#signedOutElsewhere()
@@ -2874,11 +3056,16 @@ class Device extends EventTarget {
     if (kind === 'made') running.tell({ type: 'Made', count: 1 })
     else if (kind === 'network') running.tell({ type: 'NetworkUp' })
     else if (kind === 'looking') void this.#lookedAt()
-    else if (kind === 'who') this.#say('status', { status: this.status })
+    else if (kind === 'who') {
+      this.#say('status', { status: this.status })
+      this.#say('passing', { passing: this.#passing() })
+    }
   }
 
   async #readOwner() {
-    this.owner = await this.#store.read((tx) => result(tx.device.get('owner')))
+    const owner = await this.#store.read((tx) => result(tx.device.get('owner'))).catch(() => null)
+    if (!owner) return
+    this.owner = owner
     this.#running?.tell({ type: 'SignedIn' })
   }
 
@@ -2910,15 +3097,12 @@ class Device extends EventTarget {
     this.tell(changes.flatMap(toldOf))
   }
 
-  #pass({ type, conversation, user, ttl_ms }) {
-    this.#passes(type === 'Typing' ? conversation : '', user, ttl_ms)
-  }
-
+  /** Of the queue: they came, went, or became something else. */
   moved(rows) {
-    this.tell([['queue', ''], ...rows.map((row) => ['message', row.conversation])])
+    this.tell([['queue', ''], ...rows.flatMap((row) => toldOfRow(row, this.owner.user))])
   }
 
-  /** `changes`: pairs of what, and the conversation or ''. */
+  /** `changes`: pairs of what, and where or ''. */
   tell(changes) {
     if (!changes.length) return
     const single = [...new Map(changes.map((each) => [each.join(' '), each])).values()]
@@ -2961,15 +3145,16 @@ const TOLD_AS = {
   SnapshotEnded: ['conversation', 'message', 'members', 'user', 'queue', 'invites', 'guilds'],
   KeptAgain: ['queue', 'message'],
   Settled: ['queue'],
+  CaughtUp: ['queue'],
   UserMet: ['user'],
-  DisplayNameChanged: ['user', 'message'],
+  DisplayNameChanged: ['user'],
   PictureChanged: ['user'],
   ConversationBegun: ['conversation'],
   ConversationForgotten: ['conversation'],
   ConversationMade: ['conversation'],
   ConversationRenamed: ['conversation'],
-  MemberCame: ['members', 'conversation'],
-  MemberWent: ['members', 'conversation'],
+  MemberCame: ['members'],
+  MemberWent: ['members'],
   ReadUpTo: ['message'],
   DeliveredUpTo: ['message'],
   MessageCame: ['message'],
@@ -2984,4 +3169,20 @@ const TOLD_AS = {
   InviteDecided: ['invites'],
 }
 
-const toldOf = (change) => (TOLD_AS[change.type] ?? []).map((what) => [what, change.conversation ?? ''])
+const toldOf = (change) =>
+  (TOLD_AS[change.type] ?? []).map((what) => [what, (what === 'user' ? change.user : change.conversation) ?? ''])
+
+const ROW_TOLD_AS = {
+  conversationCreated: 'conversation',
+  conversationNameChanged: 'conversation',
+  memberJoined: 'members',
+  memberLeft: 'members',
+  displayNameChanged: 'user',
+  profilePictureChanged: 'user',
+  inviteDecided: 'invites',
+}
+
+function toldOfRow({ kind, conversation }, user) {
+  const what = ROW_TOLD_AS[kind] ?? 'message'
+  return [[what, what === 'user' ? user : conversation]]
+}

@@ -84,7 +84,7 @@ export function connection({ connection: how, why, text, next_ms }) {
     case 'live':
       return { word: 'Connected', sentence: '' }
     case 'connecting':
-      return why ? offline(text, null) : { word: 'Connecting', sentence: '' }
+      return why ? offline(why, text, null) : { word: 'Connecting', sentence: '' }
     case 'catching up':
       return { word: 'Catching up', sentence: '' }
     case 'needs sign-in':
@@ -100,7 +100,7 @@ export function connection({ connection: how, why, text, next_ms }) {
         sentence: text ? `${text}. Close other pages of this site, make room, and load it anew.` : '',
       }
     default:
-      return offline(text, next_ms)
+      return offline(why, text, next_ms)
   }
 }
 
@@ -109,9 +109,10 @@ export function isLost({ connection: how, why }) {
   return how === 'connecting' ? Boolean(why) : !['live', 'catching up'].includes(how)
 }
 
-function offline(text, nextMs) {
+function offline(why, text, nextMs) {
   const inS = nextMs ? Math.max(0, Math.ceil((nextMs - Date.now()) / 1000)) : 0
   const when = inS > 1 ? ` Next try in ${inS}\u00a0s.` : ''
+  if (why === 'STORE') return { word: 'Cannot keep anything', sentence: `${line(text)}.${when}` }
   return {
     word: 'Offline',
     sentence: `What you write is kept here, and is sent when there is a connection.${when}`,

@@ -1,0 +1,272 @@
+"""`sync.js` by itself, in a page that has nothing else: what a stranger copies."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.conftest import Visit
+from support.chat_page import Host
+from support.command import postbox
+
+DOCS = Path(__file__).parents[2] / "docs" / "chat-page.md"
+
+OPEN = """async (its) => {
+  window.sync = await import('/chat/sync.js')
+  window.device = await sync.openDevice({ url: location.origin, ...its })
+}"""
+LIVE = "() => device.status.connection === 'live'"
+TEXTS = """async (name) => {
+  const found = await device.conversations()
+  const its = found.find((each) => each.name === name)
+  return its ? (await device.messages(its.key)).map(({ text, state }) => [text, state]) : null
+}"""
+NOTES = """async (text) => {
+  const [its] = await device.conversations()
+  const row = its ?? (await device.act({ type: 'CreateConversation', name: 'Notes' }))
+  await device.act({ type: 'SendMessage', conversation: row.key ?? row.local, text })
+}"""
+FAILS = """async (its) => {
+  const { openDevice } = await import('/chat/sync.js')
+  const asked = openDevice({ url: location.origin, ...its })
+  return asked.then(() => '', (error) => error.constructor.name)
+}"""
+
+
+def nowhere(visit: Visit, host: Host) -> Page:
+    """A page of the host's origin with no script of its own."""
+    return visit().open(f"{host.url}/assets/icon.svg")
+
+
+def token(link: str) -> str:
+    return link.partition("#token=")[2]
+
+
+def comes_true(page: Page, question: str, about: Any = None) -> Any:
+    for _ in range(120):
+        if found := page.evaluate(question, about):
+            return found
+        page.wait_for_timeout(250)
+    raise AssertionError(f"not so: {question}: {page.evaluate('device.status')}")
+
+
+def test_the_page_that_the_documentation_has_is_a_chat(host: Host, visitor: Visit) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    written = re.findall(r"```html\n(.*?)```", text, re.DOTALL)[0]
+    page = visitor().open(f"{host.url}/assets/icon.svg")
+    page.route(
+        "**/mine.html",
+        lambda route: route.fulfill(
+            body=written.replace("./sync.js", "/chat/sync.js"), content_type="text/html"
+        ),
+    )
+    page.goto(f"{host.url}/mine.html#{token(host.link('ann'))}")
+    for said in ("Noodles?", "Yes!"):
+        page.get_by_role("textbox").fill(said)
+        page.get_by_role("textbox").press("Enter")
+        expect(page.get_by_text(f"ann: {said}")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("ann: Yes!")).to_be_visible()
+
+
+def test_nothing_is_made_where_nobody_signs_in(host: Host, visitor: Visit) -> None:
+    page = nowhere(visitor, host)
+    for given in ({}, {"token": "no token"}):
+        assert page.evaluate(FAILS, given) == "SignInNeeded"
+    assert page.evaluate("async () => (await indexedDB.databases()).length") == 0
+
+
+@pytest.mark.parametrize("way", ["throws", "fails"])
+def test_a_browser_that_keeps_nothing_is_told_so(host: Host, visitor: Visit, way: str) -> None:
+    """As some do in a private window: at once, or by the request."""
+    page = nowhere(visitor, host)
+    page.evaluate(
+        """(way) => {
+          const error = new DOMException('not in a private window', 'InvalidStateError')
+          const failing = () => {
+            const request = { error }
+            setTimeout(() => request.onerror())
+            return request
+          }
+          IDBFactory.prototype.open = way === 'fails' ? failing : () => { throw error }
+        }""",
+        way,
+    )
+    assert page.evaluate(FAILS, {"token": token(host.link("ann"))}) == "StoreFailed"
+
+
+KEEPS_CONNECTIONS = """() => {
+  window.connections = []
+  const open = IDBFactory.prototype.open
+  IDBFactory.prototype.open = function (...its) {
+    const request = open.apply(this, its)
+    request.addEventListener('success', () => connections.push(request.result))
+    return request
+  }
+}"""
+DROPS_CONNECTIONS = """() => {
+  for (const each of connections.splice(0)) {
+    each.close()
+    each.dispatchEvent(new Event('close'))
+  }
+}"""
+
+
+def test_a_database_that_the_browser_has_closed_is_opened_again(host: Host, visitor: Visit) -> None:
+    """As Safari does to pages in the background, without an error and with everything kept."""
+    page = nowhere(visitor, host)
+    page.evaluate(KEEPS_CONNECTIONS)
+    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    comes_true(page, LIVE)
+    page.evaluate(NOTES, "Before")
+    for text in ("Behind it", "And again"):
+        page.evaluate(DROPS_CONNECTIONS)
+        page.evaluate(NOTES, text)
+    comes_true(page, "async () => (await device.queue()).length === 0")
+    said = [["Before", "sent"], ["Behind it", "sent"], ["And again", "sent"]]
+    assert page.evaluate(TEXTS, "Notes") == said
+
+
+def test_signing_out_does_not_wait_for_a_tab_that_does_not_move(host: Host, visitor: Visit) -> None:
+    page = nowhere(visitor, host)
+    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    page.evaluate(NOTES, "Secret")
+    frozen = page.context.new_page()
+    frozen.goto(page.url)
+    frozen.evaluate(
+        """() => new Promise((resolve) => {
+          const opening = indexedDB.open('postbox')
+          opening.onsuccess = () => resolve(void (window.kept = opening.result))
+        })"""
+    )
+    page.evaluate("() => device.signOut()")
+    left = frozen.evaluate(
+        """async () => {
+          const tx = kept.transaction(['device', 'base', 'outbox'])
+          const counts = ['device', 'base', 'outbox'].map((name) => new Promise((resolve) => {
+            const counting = tx.objectStore(name).count()
+            counting.onsuccess = () => resolve(counting.result)
+          }))
+          return await Promise.all(counts)
+        }"""
+    )
+    assert left == [0, 0, 0]
+
+
+def test_a_device_that_is_revoked_again_and_again_asks_for_a_new_token_each_time(
+    host: Host, visitor: Visit
+) -> None:
+    """Each is good for less long than the first, which stays beside it, and is of no use."""
+    visited = visitor()
+    page = visited.open(f"{host.url}/assets/icon.svg")
+    asked: list[str] = []
+
+    def renew() -> str:
+        asked.append(token(host.link("ann", days=1)))
+        return asked[-1]
+
+    page.expose_function("renewed", renew)
+    page.evaluate(
+        """async (token) => {
+          const sync = await import('/chat/sync.js')
+          const its = { url: location.origin, token, renew: () => renewed() }
+          window.device = await sync.openDevice(its)
+        }""",
+        token(host.link("ann")),
+    )
+    comes_true(page, LIVE)
+    for count in (1, 2):
+        postbox("devices", "revoke", "ann", "web", "--home", host.home)
+        for _ in range(120):
+            if len(asked) == count:
+                break
+            page.wait_for_timeout(250)
+        comes_true(page, LIVE)
+        assert len(asked) == count
+    visited.complaints.clear()  # that the host refused the revoked ones
+
+
+HOLDS_ANSWERS = """() => {
+  const send = window.fetch
+  window.held = 0
+  window.fetch = async (url, request) => {
+    const answer = await send(url, request)
+    if (!String(request?.body).includes('Once')) return answer
+    window.held += 1
+    return new Promise(() => {})
+  }
+}"""
+
+
+def test_a_tab_that_is_closed_while_a_batch_is_under_way_doubles_nothing(
+    host: Host, visitor: Visit
+) -> None:
+    first = nowhere(visitor, host)
+    first.evaluate(OPEN, {"token": token(host.link("ann"))})
+    comes_true(first, LIVE)
+    first.evaluate(NOTES, "Before")
+    second = first.context.new_page()
+    second.goto(first.url)
+    second.evaluate(OPEN, {})
+    comes_true(second, LIVE)
+    first.evaluate(HOLDS_ANSWERS)
+    second.evaluate(NOTES, "Once")  # the first tab is the one that talks to the host
+    comes_true(first, "() => window.held")
+    first.close()
+    comes_true(second, "async () => (await device.queue()).length === 0")
+    comes_true(second, LIVE)
+    assert second.evaluate(TEXTS, "Notes") == [["Before", "sent"], ["Once", "sent"]]
+
+
+def test_a_second_tab_knows_at_once_who_is_there(host: Host, visitor: Visit) -> None:
+    pages = {}
+    for user in ("bob", "ann"):
+        pages[user] = nowhere(visitor, host)
+        pages[user].evaluate(OPEN, {"token": token(host.link(user))})
+        comes_true(pages[user], LIVE)
+    pages["ann"].evaluate(
+        "() => device.act({ type: 'CreateConversation', name: 'Lunch', members: ['bob'] })"
+    )
+    both = "() => device.connected().length === 1"
+    comes_true(pages["ann"], both)
+    second = pages["ann"].context.new_page()
+    second.goto(pages["ann"].url)
+    second.evaluate(OPEN, {})
+    comes_true(second, both)
+
+
+def test_a_page_can_be_read_from_any_message_on(host: Host, visitor: Visit) -> None:
+    visited = visitor()
+    page = visited.open(f"{host.url}/assets/icon.svg")
+    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    comes_true(page, LIVE)
+    for number in range(7):
+        page.evaluate(NOTES, str(number))
+    comes_true(page, "async () => (await device.queue()).length === 0")
+    page.context.set_offline(True)
+    for number in range(7, 10):
+        page.evaluate(NOTES, str(number))
+    pages = page.evaluate(
+        """async () => {
+          const [{ key }] = await device.conversations()
+          const all = await device.messages(key)
+          const said = (several) => several.map(({ text }) => text).join(' ')
+          const texts = async (its) => said(await device.messages(key, its))
+          const [third, ninth] = [all[2].key, all[8].key]
+          await device.act({ type: 'DeleteMessage', conversation: key, message: all[4].key })
+          return [
+            await texts({ from: third, limit: 4 }),
+            await texts({ from: third }),
+            await texts({ from: ninth }),
+            await texts({ before: ninth, limit: 3 }),
+            await texts({ from: 'nobody knows it' }),
+          ]
+        }"""
+    )
+    assert pages == ["2 3 5 6", "2 3 5 6 7 8 9", "8 9", "5 6 7", ""]
+    page.context.set_offline(False)
+    visited.complaints.clear()  # of requests that did not arrive
