@@ -16,6 +16,7 @@ from postbox.mesh.checkpoints import council
 from postbox.mesh.checkpoints.attestations import Proposal, claim_of, encode, propose, vote
 from postbox.mesh.checkpoints.consensus import CHECK_EVERY_S, WINDOW_S
 from postbox.mesh.checkpoints.council import CHECK_JITTER, FINAL, PROPOSE, VOTE, VOTES_AT_ONCE
+from postbox.mesh.peers.rules import PeerRules, Sentence
 from postbox.trust.authoring import (
     Checkpoint,
     Tally,
@@ -263,6 +264,25 @@ async def test_what_is_not_worth_a_vote_gets_none(town: Town) -> None:
         await here.broker.say(PROPOSE, here.proposal(other))
         await trio.sleep(10)
         assert [one["subject"] for one in here.said(VOTE)] == [other.name]
+
+
+@in_town
+async def test_with_whom_is_banned_nothing_is_agreed_on(town: Town) -> None:
+    async with hall(town, count=1) as here, trio.open_nursery() as nursery:
+        node = here.first.node
+        await here.remember(OTHERS[0].name, 1)
+        ban = Sentence(OTHERS[0].name, "ban", "", node.world.clock.now_ns())
+        await node.admission.submit(PeerRules(), [ban])
+        await here.broker.say(PROPOSE, here.proposal(OTHERS[0]))
+        await trio.sleep(10)
+        assert here.said(VOTE) == []
+        nursery.start_soon(here.first.mesh.council.propose)
+        await trio.sleep(1)
+        proposal = msgspec.json.decode(here.broker.of(PROPOSE)[-1], type=Proposal)
+        for payload in _votes(*OTHERS[:5])(proposal):
+            await here.broker.say(VOTE, payload)
+        await trio.sleep(2 * WINDOW_S + 10)
+        assert here.said(FINAL) == [], "four votes that count are too few"
 
 
 def _parsed(payload: bytes) -> Proposal:

@@ -252,6 +252,36 @@ async def test_a_peer_whose_pages_never_end_is_left_and_accused(town: Town) -> N
                 assert me.mesh.peers.regard("friend-2") is Regard.GOOD
 
 
+@in_town
+async def test_a_peer_that_gives_next_to_nothing_of_what_three_others_give_is_accused(
+    town: Town,
+) -> None:
+    with in_small():
+        async with naras(town, *[HISTORY] * 3, [tease(1)]):
+            async with town.house(ME, "me", peers=urls(1, 2, 3, 4)) as me:
+                await believe(me.node, *identities(1, VOTERS))
+                await me.mesh.recovery.run()
+                ((name, record),) = me.node.records.all().items()
+                why = "withheld: it gave next to nothing of what others gave"
+                assert (name, record.why) == ("friend-4", why)
+
+
+@in_town
+async def test_a_peer_that_is_silent_when_all_others_are_done_has_failed(town: Town) -> None:
+    bad = {2: lambda nara: Moody(nara, after=2, turn="stalls")}
+    with in_small(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recovery_rules, "STILL_S", 20)  # sooner than its request ends by itself
+        async with naras(town, HISTORY, HISTORY, bad=bad):
+            async with town.house(ME, "me", peers=urls(1, 2)) as me, trio.open_nursery() as nursery:
+                nursery.start_soon(me.mesh.recovery.run)
+                await me.mesh.recovery.had_turn.wait()
+                told, silent = me.mesh.peers.configured
+                assert (told.failures, told.last_error) == (0, "")
+                assert silent.failures == 1
+                assert silent.last_error == f"{silent.url} took too long"
+                nursery.cancel_scope.cancel()
+
+
 def flooder(nara: Nara) -> Nara:
     return Flooder(nara.who, nara.world, nara.http, keys=nara.keys)
 
