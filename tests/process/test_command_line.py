@@ -76,6 +76,7 @@ def test_help_answers_for_every_verb(call: Call, verb: str) -> None:
     done = call(*verb.split(), "--help")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith(f"Usage: postbox {verb}".rstrip())
+    assert max(map(len, done.out.splitlines())) <= 80
     if not verb:
         assert all(name.split()[0] in done.out for name in VERBS)
 

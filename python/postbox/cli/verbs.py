@@ -21,9 +21,9 @@ class Verb(NamedTuple):
     says: str
 
 
-ABOUT: Final = "Keeps events in sync: between peers of a mesh, hosts of a federation, and clients."
+ABOUT: Final = "Keeps events in sync: between nodes of a mesh, servers, and users' devices."
 THEN: Final = """\
-postbox VERB --help says what a verb takes, postbox --version which postbox this is.
+postbox VERB --help says what a verb takes, postbox --version what runs here.
 Begin with postbox demo."""
 VERBS: Final[Mapping[str, tuple[Verb, ...]]] = MappingProxyType(
     {
