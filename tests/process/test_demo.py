@@ -27,7 +27,7 @@ from postbox.cli.demo.proofs import DOORS, Proofs
 from postbox.cli.demo.stage import Stage
 from postbox.cli.demo.story import Told, serve_again
 from postbox.cli.demo.view import Row, view
-from postbox.cli.demo.watch import notes
+from postbox.cli.demo.watch import notes, settled
 from postbox.world import system_world
 from support.command import POSTBOX, environment, postbox
 
@@ -107,6 +107,7 @@ def test_in_a_file_the_live_view_is_news_at_once_and_figures_now_and_then(
         show(later, [], 1.4)
     with view(said) as show:
         show([replace(later[0], note="asks south"), later[1]], [], 0.1)
+        show([replace(later[0], events=60_000, digest=""), later[1]], [], 2.5)
     held = "53,333 events, digest ab12cd34ef56, reaches"
     assert capsys.readouterr().out.splitlines() == [
         "    0.2 s  north  asks south",
@@ -114,7 +115,14 @@ def test_in_a_file_the_live_view_is_news_at_once_and_figures_now_and_then(
         "    0.2 s  east   killed",
         "    0.9 s  north  cannot reach east",
         f"    1.4 s  north  {held} 1 of 2 peers",
+        "    2.5 s  north  60,000 events, reaches 1 of 2 peers",
     ]
+
+
+def test_a_digest_is_shown_beside_the_events_that_it_is_of() -> None:
+    digest = "ab12cd34ef56" + "0" * 52
+    assert settled(None, 53_333, digest) == settled(53_333, 60_000, digest) == ""
+    assert settled(53_333, 53_333, digest) == "ab12cd34ef56"
 
 
 def test_a_peer_is_out_of_reach_exactly_while_the_row_says_so() -> None:

@@ -24,8 +24,8 @@ DIGITS = 12
 
 @dataclass(frozen=True)
 class Row:
-    """A node as it was seen last. `reaches`: how many of its peers answer it. `note`: what happened
-    last."""
+    """A node as it was seen last. `reaches`: how many of its peers answer it. `digest`: of those
+    events, "" while they change. `note`: what happened last."""
 
     home: str
     events: int = 0
@@ -37,8 +37,8 @@ class Row:
     def __str__(self) -> str:
         if not self.is_up:
             return f"{self.home:<6} {self.note}"
-        held = f"{self.events:>6,} events, digest {self.digest}"
-        return f"{self.home:<6} {held}, reaches {self.reaches} peers"
+        digest = f", digest {self.digest}" if self.digest else ""
+        return f"{self.home:<6} {self.events:>6,} events{digest}, reaches {self.reaches} peers"
 
 
 class Show(Protocol):

@@ -88,7 +88,7 @@ class Watch:
                 self._changed = trio.Event()
                 await self._changed.wait()
                 news, self._news = self._news, []
-                seen = [row for row in self._rows.values() if row.digest]
+                seen = [row for row in self._rows.values() if row.events]
                 show(seen, news, self._clock.elapsed_s() - started_s)
 
     async def _follow(self, node: ServingNode) -> None:
@@ -109,7 +109,7 @@ class Watch:
             home,
             events=look.status.events,
             reaches=f"{sum(peer.answers for peer in look.peers)} of {len(look.peers)}",
-            digest=look.status.digest[:DIGITS],
+            digest=settled(before and before.status.events, look.status.events, look.status.digest),
             note=happened[-1] if happened else self._rows[home].note,
             is_up=True,
         )
@@ -126,10 +126,16 @@ class Watch:
 
     def _late(self, what: str, within_s: float) -> str:
         held = ", ".join(
-            f"{row.home} {row.events:,} events ({row.digest or 'never seen'}: {row.note})"
+            f"{row.home} {row.events:,} events ({row.digest or 'changing'}: {row.note})"
             for row in self._rows.values()
         )
         return f"{what}: not within {within_s:.0f} s. {held}. `postbox demo --keep` keeps the logs"
+
+
+def settled(before: int | None, events: int, digest: str) -> str:
+    """The digest of a node that held as many events when it was asked before, else "". A node
+    counts them after it has made their digest: of one that pulls, the two are of two moments."""
+    return digest[:DIGITS] if before == events else ""
 
 
 def notes(home: str, before: Seen | None, now: Seen) -> Iterator[str]:
