@@ -239,6 +239,48 @@ def test_a_second_tab_knows_at_once_who_is_there(host: Host, visitor: Visit) -> 
     comes_true(second, both)
 
 
+AGES_THE_QUEUE = """() => new Promise((resolve) => {
+  const opening = indexedDB.open('postbox')
+  opening.onsuccess = () => {
+    const tx = opening.result.transaction('outbox', 'readwrite')
+    const asked = tx.objectStore('outbox').openCursor()
+    asked.onsuccess = () => {
+      const cursor = asked.result
+      if (!cursor) return
+      cursor.update({ ...cursor.value, kept_ms: Date.now() - 40 * 86_400_000 })
+      cursor.continue()
+    }
+    tx.oncomplete = () => resolve(opening.result.close())
+  }
+})"""
+KEPT = """() => new Promise((resolve) => {
+  const opening = indexedDB.open('postbox')
+  opening.onsuccess = () => {
+    const asked = opening.result.transaction('outbox').objectStore('outbox').getAll()
+    asked.onsuccess = () => {
+      opening.result.close()
+      resolve(asked.result.map(({ kind, standing }) => `${kind} ${standing}`).sort().join(', '))
+    }
+  }
+})"""
+SENT_AND_TOLD = "conversationCreated 3, sendingNewMessage 3, sendingNewMessage 3"
+
+
+def test_what_was_kept_for_long_enough_goes_also_where_no_page_is_open_for_long(
+    host: Host, visitor: Visit
+) -> None:
+    page = nowhere(visitor, host)
+    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    for text in ("One", "Two"):
+        page.evaluate(NOTES, text)
+    comes_true(page, f"async () => (await ({KEPT})()) === '{SENT_AND_TOLD}'")
+    page.evaluate(AGES_THE_QUEUE)
+    page.reload()
+    page.evaluate(OPEN, {})
+    comes_true(page, f"async () => (await ({KEPT})()) === 'conversationCreated 3'")
+    assert page.evaluate(TEXTS, "Notes") == [["One", "sent"], ["Two", "sent"]]
+
+
 def test_a_page_can_be_read_from_any_message_on(host: Host, visitor: Visit) -> None:
     visited = visitor()
     page = visited.open(f"{host.url}/assets/icon.svg")

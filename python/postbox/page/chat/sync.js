@@ -2362,6 +2362,7 @@ class Running {
     this.#term = begun.term
     this.#pruning = setInterval(() => this.#prune(), PRUNE_MS)
     this.tell({ type: 'Started', ...begun, is_active: isActive })
+    void this.#prune() // a page is seldom open for as long as that
   }
 
   stop() {
