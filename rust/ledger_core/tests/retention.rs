@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::event::Service;
-use ledger_core::ledger::Filter;
+use ledger_core::ledger::{Added, Filter, Ledger, Rebuild};
 use ledger_core::verdict::Verdict;
 use ledger_core::verify::Standing;
 use proptest::prelude::*;
@@ -600,6 +600,54 @@ fn events_leave_in_nara_s_order_strangers_first_and_attested_lasting_ones_at_the
         log.add(&first_seen(10_000 + i as i64, &format!("other{i}"), "zed").attested());
         assert!(!log.holds(gone), "{gone:?} should have left now");
     }
+}
+
+/// Of 60,000 bytes and more.
+fn large(spec: &Spec) -> Vec<u8> {
+    let padding = format!(r#"{{"x":"{}","#, "x".repeat(60_000));
+    String::from_utf8(spec.raw())
+        .unwrap()
+        .replacen('{', &padding, 1)
+        .into_bytes()
+}
+
+#[test]
+fn a_ledger_of_large_events_has_a_bound_in_bytes_and_forgets_in_the_same_order() {
+    // Two KiB for each of 2,000 are less than what any ledger may hold.
+    let (capacity, most) = (2_000, 64 << 20);
+    let first = first_seen(1, "ann", "bob").attested();
+    let specs: Vec<Spec> = (10..1_210).map(|ts| tease(ts, "ann", "bob")).collect();
+    let bodies: Vec<Vec<u8>> = specs.iter().map(large).collect();
+    let added: Vec<Added<'_>> = (2..)
+        .zip(&bodies)
+        .map(|(pos, body)| Added {
+            pos,
+            body,
+            standing: Standing::Hearsay,
+        })
+        .collect();
+    let mut log = Log::new(capacity).with(std::slice::from_ref(&first));
+    log.ledger.learn(["ann", "bob"]);
+    let evicted = log.ledger.apply(&[], &added).unwrap();
+    let gone = evicted.len();
+    assert_eq!(
+        evicted,
+        (2..2 + gone as u64).collect::<Vec<_>>(),
+        "the oldest"
+    );
+    let bytes = |bodies: &[Vec<u8>]| bodies.iter().map(Vec::len).sum::<usize>();
+    let held = bytes(&bodies[gone..]) + first.raw().len();
+    assert!(held <= most && held + bodies[gone - 1].len() > most);
+    assert!(log.holds(&first), "which outlasts them");
+    let meet = |ts: i64| {
+        let spec = tease(ts, "ann", "bob");
+        log.ledger.meet(&decoded(&large(&spec)), spec.standing)
+    };
+    assert_eq!(meet(5), Verdict::BelowRetention);
+    assert_eq!(meet(5_000), Verdict::Ok);
+    let mut rebuild = Rebuild::new(Ledger::new(capacity, [7; 16]), 1);
+    assert_eq!(rebuild.add(&added), evicted);
+    assert_eq!(rebuild.finish().len(), added.len() - gone);
 }
 
 #[test]

@@ -369,6 +369,7 @@ impl Ledger {
         self.weights.set(slot, &entry);
         self.waiting.insert(slot, event, standing);
         self.by_id.insert(entry.id, slot);
+        self.retention.bytes += entry.raw.len();
         self.standings[standing as usize] += 1;
         self.names.author(entry.author);
         for name in entry.checked_names().into_iter().chain([entry.author]) {
@@ -420,6 +421,7 @@ impl Ledger {
             self.names.unmention(name, slot);
         }
         let entry = self.take_out(slot);
+        self.retention.bytes -= entry.raw.len();
         self.names.unauthor(entry.author);
         self.index.remove(entry.key(slot), &entry);
         self.weights.clear(slot);

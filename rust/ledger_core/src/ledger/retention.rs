@@ -24,6 +24,12 @@ const OBSERVATIONS_PER_PAIR: usize = 20;
 /// since anybody can write in anybody's name; attested ones of their kind outlast them all.)
 const AUTHORS_SHARE: usize = 16;
 
+/// Bytes of events that a ledger holds at most, for each event that it may hold. nara's own have
+/// under 2 KiB; without a bound 80,000 of the largest would be 5 GB.
+const BYTES_EACH: usize = 2 * 1024;
+/// But at least so many, so that a small ledger holds a thousand of the largest.
+const LEAST_BYTES: usize = 64 * 1024 * 1024;
+
 /// Tiers below this are pruned before any restart, first sighting or checkpoint.
 const LASTING_TIERS: u8 = 16;
 
@@ -131,6 +137,8 @@ enum Cap {
 
 pub(crate) struct Retention {
     capacity: usize,
+    /// Of the events that are held.
+    pub bytes: usize,
     eviction: BTreeSet<(u8, Key)>,
     critical: BTreeSet<CriticalKey>,
     pings: HashMap<NameId, BTreeSet<Held>, Hasher>,
@@ -150,6 +158,7 @@ impl Retention {
     pub fn new(capacity: usize, hasher: Hasher) -> Retention {
         Retention {
             capacity,
+            bytes: 0,
             eviction: BTreeSet::new(),
             critical: BTreeSet::new(),
             pings: HashMap::with_hasher(hasher.clone()),
@@ -163,6 +172,14 @@ impl Retention {
 
     pub fn capacity(&self) -> usize {
         self.capacity
+    }
+
+    fn max_bytes(&self) -> usize {
+        LEAST_BYTES.max(self.capacity.saturating_mul(BYTES_EACH))
+    }
+
+    pub fn has_too_many_bytes(&self) -> bool {
+        self.bytes > self.max_bytes()
     }
 
     pub fn critical(&self) -> &BTreeSet<CriticalKey> {
@@ -343,7 +360,13 @@ impl Retention {
                 let own = self.lasting.get(&entry.author);
                 first_beyond(own, self.author_quota()).map(|(_, key)| key.slot)
             })
-            .or_else(|| first_beyond(Some(&self.eviction), self.capacity).map(|(_, key)| key.slot))
+            .or_else(|| {
+                let most = match self.has_too_many_bytes() {
+                    true => 0,
+                    false => self.capacity,
+                };
+                first_beyond(Some(&self.eviction), most).map(|(_, key)| key.slot)
+            })
     }
 }
 
@@ -445,7 +468,9 @@ impl Ledger {
     /// Will `enforce` forget anything? Needs no order.
     pub(super) fn has_excess(&self, slot: Slot) -> bool {
         let entry = self.entry(slot);
-        self.len() > self.capacity() || self.retention.excess(entry).is_some()
+        self.len() > self.capacity()
+            || self.retention.has_too_many_bytes()
+            || self.retention.excess(entry).is_some()
     }
 
     /// Forget what must go now that the event in `slot` is in; that one too, if it is the least.
@@ -504,9 +529,32 @@ impl Ledger {
         let names_stranger = self.names_stranger(event);
         let place = (tier(event.worth, standing, names_stranger, firmness), key);
         let full = self.retention.capacity.saturating_sub(1);
-        instead_of.is_some()
+        let has_place = instead_of.is_some()
             || matches!(cap, Cap::Evicts(_) | Cap::Releases(_))
-            || first_beyond(Some(&self.retention.eviction), full).is_none_or(|least| *least < place)
+            || first_beyond(Some(&self.retention.eviction), full)
+                .is_none_or(|least| *least < place);
+        has_place && self.would_have_bytes(event, place, instead_of)
+    }
+
+    /// Are there enough bytes in what is forgotten before an event in this place? What its caps cost
+    /// besides is left out: it would make a little more room.
+    fn would_have_bytes(
+        &self,
+        event: &Event,
+        place: (u8, Key),
+        instead_of: Option<&Entry>,
+    ) -> bool {
+        let retention = &self.retention;
+        let freed = instead_of.map_or(0, |old| old.raw.len());
+        let needed = retention.bytes + event.raw.len();
+        let mut missing = needed.saturating_sub(retention.max_bytes() + freed);
+        for (tier, key) in &retention.eviction {
+            if missing == 0 || (*tier, *key) >= place {
+                break;
+            }
+            missing = missing.saturating_sub(self.entry(key.slot).raw.len());
+        }
+        missing == 0
     }
 
     /// What the caps a target, a pair and a set of votes say of one event more.
