@@ -103,13 +103,14 @@ class Watch:
 
     def _seen(self, home: str, look: Look) -> None:
         before = self._looks.get(home)
+        held = before.status.events if before else None
         happened = self._happened(before, look)
         self._news += [(home, note) for note in happened]
         self._rows[home] = Row(
             home,
             events=look.status.events,
             reaches=f"{sum(peer.answers for peer in look.peers)} of {len(look.peers)}",
-            digest=settled(before and before.status.events, look.status.events, look.status.digest),
+            digest=settled(held, look.status.events, look.status.digest),
             note=happened[-1] if happened else self._rows[home].note,
             is_up=True,
         )
