@@ -52,7 +52,7 @@ def test_a_recovery_a_broken_link_events_and_what_it_looks_like(
     """One node for all of it, since a node takes a while to start."""
     home, port = tmp_path / "zoe", free_port()
     nowhere = f"localhost:{free_port()}"
-    home.mkdir()
+    home.mkdir(mode=0o700)
     (home / "config.toml").write_text(f'[mesh]\npeers = ["http://127.0.0.1:{port}"]\n')
     serve(home, "--name", "zoe", "--host", "127.0.0.1:2289")
     somebody = visitor()
@@ -171,7 +171,7 @@ def test_what_the_page_may_do_it_does_when_the_configuration_lets_it(
     serve: Serve, visitor: Visit, history: Path, tmp_path: Path
 ) -> None:
     home, there = tmp_path / "zoe", serve(history)
-    home.mkdir()
+    home.mkdir(mode=0o700)
     (home / "config.toml").write_text("[page]\nactions = true\n")
     serve(home, "--name", "zoe", "--peer", there)
     page = enter(visitor(), home)
