@@ -109,7 +109,6 @@ class Admission:
                 self._answer(batch, [Failed(error)] * _count(batch), has_failed=True)
                 return
             else:
-                self.is_held_up = False
                 await self._publish(plan, turn)
                 self._answer(batch, plan.outcomes, plan.has_failed)
                 return
@@ -142,8 +141,10 @@ class Admission:
                     await self._tail.publish(committed(plan.change, plan.head), turn)
                 elif plan.head > self._tail.head:
                     await self._tail.catch_up()
+                self.is_held_up = False
                 return
             except Unavailable:
+                self.is_held_up = True
                 await retries.wait()
 
     async def _isolate(self, batch: list[Piece], error: Violation) -> None:

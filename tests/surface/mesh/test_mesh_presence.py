@@ -20,6 +20,7 @@ from postbox.world import Pool, Threads
 from support.mesh import BOB, believe, digest, stored, take
 from support.nara import nara_in
 from support.nara_events import Event, read_event, verifies
+from support.threads import Broken
 from support.town import House, Town, in_town
 
 HERE, THERE = "100.64.0.1", "100.64.0.2"
@@ -75,6 +76,20 @@ async def test_who_was_here_a_moment_ago_does_not_say_hello_again(town: Town) ->
             async with town.house(HERE, "box") as box:
                 await box.mesh.presence.enter()
                 assert await words(box.node) == ["hey-there"] * expected
+
+
+@in_town
+async def test_hello_is_said_once_when_the_node_and_its_bus_would_both_say_it(town: Town) -> None:
+    world = town.world(HERE)
+    disk = Broken(world.threads, Pool.WRITER)
+    async with town.house(HERE, "box", world=replace(world, threads=disk)) as box:
+        disk.fault = Unavailable("the database does not answer")
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(box.mesh.presence.enter)
+                await trio.sleep(1)
+            disk.fault = None
+        assert await words(box.node) == ["hey-there"]
 
 
 @in_town

@@ -48,6 +48,7 @@ class Presence:
         self._mesh_ip = mesh_ip
         self._has_company = has_company
         self._is_here = False
+        self._entering = trio.Lock()
 
     async def run(self) -> None:
         """Until cancelled. Says hello when there is somebody to say it to: a node that is used
@@ -67,17 +68,10 @@ class Presence:
 
     async def enter(self) -> None:
         """Says hello, unless that was said just now. May be called again, to say it anew."""
-        if not self._was_here():
-            me = self._identity
-            await self._say(
-                HeyThere(
-                    from_=me.name,
-                    public_key=me.public_key_base64,
-                    mesh_ip=self._mesh_ip,
-                    id=me.id,
-                )
-            )
-        self._is_here = True
+        async with self._entering:  # a log that is slow must not make two of it
+            if not self._was_here():
+                await self._say_hello()
+            self._is_here = True
 
     async def leave(self) -> bytes | None:
         """Says goodbye, once: the event. None if this process has not said hello, or could not put
@@ -90,6 +84,13 @@ class Presence:
         except Fault as fault:
             get("postbox.mesh.gossip").warning("no goodbye was said", error=str(fault))
             return None
+
+    async def _say_hello(self) -> None:
+        me = self._identity
+        hello = HeyThere(
+            from_=me.name, public_key=me.public_key_base64, mesh_ip=self._mesh_ip, id=me.id
+        )
+        await self._say(hello)
 
     async def _say_goodbye(self) -> bytes:
         me = self._identity
