@@ -204,7 +204,7 @@ class Chat(App[None]):
             self._begin,
             "New conversation",
             Field("With whom? Names, with commas between them"),
-            Field("What is it called? It need not be"),
+            Field("What is it called? May be left empty"),
         )
 
     async def _begin(self, members: str, name: str) -> None:
