@@ -239,6 +239,56 @@ def test_a_second_tab_knows_at_once_who_is_there(host: Host, visitor: Visit) -> 
     comes_true(second, both)
 
 
+STALLS = """() => {
+  const send = window.fetch
+  window.stalled = 0
+  window.fetch = (url, request) => {
+    if (!String(url).endsWith('SyncFromServer') || window.stalled) return send(url, request)
+    window.stalled += 1
+    const start = (body) => request.signal.addEventListener('abort', () => body.error('aborted'))
+    const headers = { 'content-type': 'text/event-stream' }
+    return Promise.resolve(new Response(new ReadableStream({ start }), { headers }))
+  }
+}"""
+
+
+def test_a_stream_that_says_nothing_without_an_error_is_given_up(
+    host: Host, visitor: Visit
+) -> None:
+    page = nowhere(visitor, host)
+    page.clock.install()
+    page.evaluate(STALLS)
+    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    comes_true(page, "() => window.stalled")
+    page.evaluate(NOTES, "Waits")
+    assert not page.evaluate(LIVE)
+    page.clock.fast_forward(61_000)
+    comes_true(page, LIVE)
+    comes_true(page, "async () => (await device.queue()).length === 0")
+
+
+def test_a_tab_that_freezes_is_noticed_by_one_that_was_looked_at_all_the_time(
+    host: Host, visitor: Visit
+) -> None:
+    """Of a frozen tab the lock is all that one sees: here somebody has it who does nothing."""
+    page = nowhere(visitor, host)
+    page.clock.install()
+    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    comes_true(page, LIVE)
+    frozen = page.context.new_page()
+    frozen.goto(page.url)
+    frozen.evaluate(
+        "void navigator.locks.request('postbox postbox', {steal: true},"
+        " () => new Promise(() => {})).catch(() => {})"
+    )
+    page.evaluate(NOTES, "Waits")
+    page.wait_for_timeout(500)
+    for _ in range(2):  # it asks, and then it is not answered
+        page.clock.fast_forward(31_000)
+    comes_true(page, "async () => (await device.queue()).length === 0")
+    comes_true(page, LIVE)
+
+
 AGES_THE_QUEUE = """() => new Promise((resolve) => {
   const opening = indexedDB.open('postbox')
   opening.onsuccess = () => {

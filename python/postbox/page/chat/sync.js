@@ -2731,7 +2731,10 @@ class Device extends EventTarget {
     if (this.#ended.signal.aborted) return
     running.stop()
     if (this.#running === running) this.#running = null
-    if (error.name === 'AbortError') return isRobber ? undefined : this.#lead()
+    if (error.name === 'AbortError') {
+      if (!isRobber) this.#lead()
+      return this.#leaderLives()
+    }
     if (!isRobber) setTimeout(() => this.#ended.signal.aborted || this.#lead(), LEAD_AGAIN_MS)
     if (!this.#running) this.isNow({ connection: 'stopped', why: 'STORE', text: error.message, next_ms: null }, null)
   }
