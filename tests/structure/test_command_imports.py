@@ -79,3 +79,9 @@ def test_a_node_starts_without_what_its_first_token_needs() -> None:
     loaded = loaded_by(script="import sys, postbox.app; print(*sys.modules, file=sys.stderr)")
     assert "hypercorn.protocol.h2" in loaded, "the test has lost its way"
     assert not {"joserfc", "cryptography", "psycopg"} & loaded
+
+
+def test_a_verb_that_asks_a_serving_node_loads_none() -> None:
+    loaded = loaded_by("status", "--help")
+    assert "postbox.admin.status" in loaded, "the test has lost its way"
+    assert not {"apsw", "postbox.node", "postbox.mesh.ledger"} & loaded

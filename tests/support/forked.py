@@ -28,7 +28,7 @@ VERBS = (
     *("keys", "links", "peers", "post", "restore", "status", "sync", "token", "trust", "verify"),
 )
 """Files in `cli/` that are called often, and what they load."""
-LATER = ("postbox.store.postgres.driver", "postbox.net.client")
+LATER = ("postbox.node", "postbox.store.postgres.driver", "postbox.net.client")
 TESTS = Path(__file__).parent.parent
 
 

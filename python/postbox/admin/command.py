@@ -17,9 +17,6 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 
 from postbox.errors import Fault
-from postbox.hosts.serving.naming import named
-from postbox.metrics import Metrics
-from postbox.node import Node
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     from postbox.clients.door import Clients
     from postbox.hosts.door import Hosts
     from postbox.mesh.door import Mesh
+    from postbox.node import Node
 
 VERSION = version("postbox")
 
@@ -74,6 +72,8 @@ class Desk:
         if self.serving is not None:
             yield self.serving.mesh
             return
+        from postbox.metrics import Metrics
+
         async with self.node.open_mesh(Metrics()) as mesh:
             yield mesh
 
@@ -83,6 +83,9 @@ class Desk:
         if self.serving is not None:
             yield self.serving.hosts
             return
+        from postbox.hosts.serving.naming import named
+        from postbox.metrics import Metrics
+
         node = replace(self.node, config=named(self.node.config, ""))
         async with node.open_hosts(Metrics()) as hosts:
             yield hosts

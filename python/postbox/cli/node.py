@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -13,12 +14,12 @@ from postbox.admin.local import LocalOperator
 from postbox.admin.place import serving_socket
 from postbox.cli.options import Common
 from postbox.cli.output import complain, events, note
-from postbox.config import Config
 from postbox.errors import HomeInUse
-from postbox.mesh.ledger import RETENTION
-from postbox.node import Node, open_node
-from postbox.trust.keyfile import has_key
 from postbox.world import system_world
+
+if TYPE_CHECKING:
+    from postbox.config import Config
+    from postbox.node import Node
 
 IN_USE_S = 5.0
 """How long a home that another process has open, and does not serve, is tried again: a verb like
@@ -73,6 +74,8 @@ def _tell_unused(common: Common, *, loopback: bool) -> None:
 
 def _tell_forgotten(node: Node) -> None:
     """Of a log that has more events than this node has memory for; see `ledger._tell_evicted`."""
+    from postbox.mesh.ledger import RETENTION
+
     ledger = node.ledger
     if ledger.surplus and node.leases.is_held(RETENTION):
         size, capacity = len(ledger.index) + ledger.surplus, ledger.index.capacity
@@ -87,6 +90,9 @@ async def opened(
     home: Path, config: Config, name: str | None = None, *, forgets: bool = False
 ) -> AsyncIterator[Node]:
     """The home's node, in this process; made, and said so, if there is none."""
+    from postbox.node import open_node  # all that a node is of: not for who asks one that serves
+    from postbox.trust.keyfile import has_key
+
     is_new = not has_key(home)
     async with open_node(system_world(), home, config, name, forgets=forgets) as node:
         if is_new:
