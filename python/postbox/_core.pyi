@@ -117,7 +117,7 @@ class Selection:
 
     def votes(self) -> list[int]:
         """How many different known voters prove it, one an event: 0 of all but attested
-        checkpoints."""
+        checkpoints, and of those about a name that is known by another id than they voted on."""
 
     def digest(self, sender: str, ts: int) -> bytes:
         """SHA-256 of `{sender}:{ts}:` and the ids in order (32 bytes): what the server signs."""
@@ -152,7 +152,8 @@ class Ledger:
 
     def count_votes_of(self, keys: Keys) -> None:
         """Of checkpoints that one set of votes proves the one with most known voters is kept:
-        these are known, by their ids. To be called whenever that changes."""
+        these are known, by their ids, and whose names those ids are. To be called whenever that
+        changes."""
 
     def unproven(self, names: Sequence[str], ids: Sequence[str]) -> list[tuple[int, bytes]]:
         """(position, body) of the events on which a key of these names or voter ids has a say:
