@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import trio
@@ -18,11 +19,12 @@ from postbox.trust.keys import Identity, identity_of
 from postbox.world import World
 from support.broker import Broker, broker_at
 from support.mesh import believe, take
-from support.town import House, Town
+from support.town import House, Town, after
 
 BROKER = "100.64.0.100"
 DAY_S = INTERVAL_S
 OTHERS = [identity_of(f"other{n}", bytes([200 + n]) * 32) for n in range(8)]
+WATCHERS = OTHERS[-2:]
 NOTHING = Tally()
 SETTLED_S = 1_900.0
 WorldAt: TypeAlias = Callable[[str], World]
@@ -37,6 +39,8 @@ class Hall:
     town: Town
     broker: Broker
     houses: list[House]
+    lives: list[trio.CancelScope]
+    again: Callable[[int], Awaitable[House]]
 
     @property
     def first(self) -> House:
@@ -49,21 +53,11 @@ class Hall:
         return [json.loads(payload) for payload in self.broker.of(topic)]
 
     async def remember(self, subject: str, restarts: int, *houses: House) -> None:
-        """`houses` (or all) saw so many restarts of `subject`, a day apart, the first long ago."""
+        """`houses` (or all) saw so many restarts of `subject`, a day apart, the first long ago: by
+        the signed word of two, which counts beside what nodes say of each other."""
+        seen = [_restart(subject, n, at) for n in range(restarts) for at in range(len(WATCHERS))]
         for house in houses or self.houses:
-            seen = [
-                Observation(
-                    observer="old-watcher",
-                    subject=subject,
-                    type="restart",
-                    importance=3,
-                    start_time=1_700_000_000 + DAY_S * n,
-                    restart_num=n,
-                )
-                for n in range(restarts)
-            ]
-            bodies = [make_event(one, one.start_time * 10**9, None).body for one in seen]
-            await take(house.node, bodies)
+            await take(house.node, seen)
 
     async def greet(self) -> None:
         """Everybody was heard of just now."""
@@ -87,6 +81,13 @@ class Hall:
             await self.greet()
             await trio.sleep(min(HEARD_OF_EVERY_S, until_s - trio.current_time()))
 
+    async def restart(self, number: int, away_s: float) -> None:
+        """It says goodbye, and is away for so long."""
+        await self.houses[number].mesh.leave()
+        self.lives[number].cancel()
+        await trio.sleep(away_s)
+        self.houses[number] = await self.again(number)
+
     async def propose(self) -> bool:
         """By the first, to the end of what follows."""
         heard = await self.first.mesh.council.propose()
@@ -103,21 +104,49 @@ class Hall:
         return chain_of(house.node.ledger.index, subject, self.now_s())
 
 
+def _restart(subject: str, number: int, watcher: int) -> bytes:
+    by = WATCHERS[watcher]
+    start_s = 1_700_000_000 + DAY_S * number
+    seen = Observation(
+        observer=by.name,
+        subject=subject,
+        type="restart",
+        importance=3,
+        start_time=start_s,
+        restart_num=number,
+    )
+    return make_event(seen, start_s * 10**9 + watcher, by).body
+
+
 @asynccontextmanager
 async def hall(
-    town: Town, count: int = 7, *, whole: bool = False, world_at: WorldAt | None = None
+    town: Town,
+    count: int = 7,
+    *,
+    whole: bool = False,
+    past: bool = True,
+    trip_s: float = 0.0,
+    world_at: WorldAt | None = None,
 ) -> AsyncIterator[Hall]:
     """They know the others, too. `whole`: with all that a node does, from when it finds no peers
-    over HTTP; else with their councils alone, and awake at once. `world_at`: of an address."""
+    over HTTP; else with their councils alone, and awake at once. `past`: they remember one.
+    `trip_s`: to another and back, of which there are pings; `world_at`: of an address."""
     async with broker_at(town.world(BROKER).net, BROKER) as broker, trio.open_nursery() as nursery:
+        lives = [trio.CancelScope() for _ in range(count)]
 
         async def live(n: int, task_status: trio.TaskStatus[House]) -> None:
             where = f"100.64.0.{n + 1}"
+            lives[n] = trio.CancelScope()
+            with lives[n]:
+                await dwell(n, where, task_status)
+
+        async def dwell(n: int, where: str, task_status: trio.TaskStatus[House]) -> None:
             async with (
                 town.house(
                     where,
                     f"node{n}",
                     world=world_at(where) if world_at else None,
+                    wrap=after(trip_s),
                     mqtt=f"mqtt://{BROKER}",
                 ) as house,
                 trio.open_nursery() as loops,
@@ -136,8 +165,8 @@ async def hall(
         who = [house.node.identity for house in houses]
         for house in houses:
             await believe(house.node, *who, *OTHERS)
-        here = Hall(town, broker, houses)
-        for one in (*who, *OTHERS[:2]):
+        here = Hall(town, broker, houses, lives, partial(nursery.start, live))
+        for one in (*who, *OTHERS[:2]) if past else ():
             await here.remember(one.name, 1)
         await trio.sleep(SETTLED_S if whole else 1)
         yield here

@@ -138,6 +138,19 @@ class Canned:
             self.under_way -= 1
 
 
+def after(seconds: float) -> Wrap:
+    """Every answer takes so long."""
+
+    def wrap(app: ASGIFramework) -> ASGIFramework:
+        async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            await trio.sleep(seconds)
+            await app(scope, receive, send)
+
+        return run
+
+    return wrap
+
+
 def in_town(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """Runs an async test, whose first parameter is `town`, under `simulate`."""
     signature = inspect.signature(test)

@@ -37,6 +37,9 @@ from postbox.mesh.gossip.rounds import Gossip
 from postbox.mesh.knowledge import Knowledge, Log
 from postbox.mesh.memory import CAPACITY
 from postbox.mesh.merging.news import News
+from postbox.mesh.observing.observer import Observer
+from postbox.mesh.observing.observer import Scene as Surroundings
+from postbox.mesh.observing.watch import Watch
 from postbox.mesh.peers import query
 from postbox.mesh.peers.finding import Finder
 from postbox.mesh.peers.known import Known, Origin
@@ -113,6 +116,15 @@ class Mesh:
             Scene(self._is_settled, self._online, self.peers.require_dealings),
             self.metrics,
         )
+
+    @cached_property
+    def observer(self) -> Observer:
+        knowledge, ledger = self.knowledge, self.knowledge.ledger.index
+        views, me = knowledge.projections, knowledge.identity
+        watch = Watch(self.world.clock, me.name, ledger, views, self.peers, self._is_settled)
+        knowledge.news.listen(watch.heard)
+        scene = Surroundings(self._is_settled, self._online)
+        return Observer(self.world, me, ledger, knowledge.intake, views, watch, scene)
 
     def _is_settled(self) -> bool:
         """Whether what was missed is back, as far as it will be."""
@@ -208,6 +220,7 @@ class Mesh:
             "measuring": self._measuring().run,
             "proposing": self.council.propose_daily,
             "voting": self.council.cast,
+            "observing": self.observer.run,
             "presence": self.presence.run,
             "gossip": self._gossip().run,
             "refreshing": self._refresher().run,

@@ -11,15 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from postbox.mesh.coordinates.coordinates import AGAIN_ERROR, Coordinates
 from postbox.mesh.coordinates.measuring import EVERY_S, Measuring, Target
 from postbox.mesh.coordinates.vivaldi import SPAN_MS, Coordinate
 from postbox.metrics import Metrics
 from postbox.net.asgi import JSON, Reply, text
-from support.mesh import Wrap, believe
-from support.town import PORT, Canned, House, Town, in_town
+from support.mesh import believe
+from support.town import PORT, Canned, House, Town, after, in_town
 
 ANN, BOB, CAT = "100.64.0.1", "100.64.0.2", "100.64.0.3"
 PLACE = {"x": 30.0, "y": 0.0, "height": 1.0, "error": 0.2}
@@ -27,19 +26,6 @@ PLACE = {"x": 30.0, "y": 0.0, "height": 1.0, "error": 0.2}
 
 def url(address: str) -> str:
     return f"http://{address}:{PORT}"
-
-
-def after(seconds: float) -> Wrap:
-    """Every answer takes so long."""
-
-    def wrap(app: ASGIFramework) -> ASGIFramework:
-        async def run(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-            await trio.sleep(seconds)
-            await app(scope, receive, send)
-
-        return run
-
-    return wrap
 
 
 def pings(house: House) -> list[dict[str, Any]]:
