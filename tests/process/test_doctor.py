@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from postbox.home import DATABASE
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.world import SystemClock
 from support.certificates import certificate_in
-from support.command import Call, served, told
+from support.command import POSTBOX, Call, served, told
 from support.mesh import small_history
 from support.mosquitto import PASSWORD, Start
 
@@ -83,6 +84,24 @@ def test_what_heals_several_is_said_once_and_a_node_that_is_to_be_made_lacks_no_
     ]
     assert cure.startswith("  peer http://127.0.0.1:9, peer http://[::1]:9: ")
     assert "none yet: it is made with the node" in done.out
+
+
+def test_of_somebody_elses_home_it_says_who_may_look(tmp_path: Path) -> None:
+    home = tmp_path / "theirs"
+    home.mkdir()
+    words = [str(POSTBOX), "doctor", "--json", "--home", str(home)]
+    if os.getuid() == 0:  # then nothing is closed, but to a process without the right to pass
+        os.chown(home, 65534, 65534)
+        words = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
+    home.chmod(0o700 if os.getuid() == 0 else 0)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    home.chmod(0o700)
+    assert (done.returncode, done.stderr) == (1, "")
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert finding["what"] == "home"
+    assert finding["text"].startswith(str(home))
+    assert finding["text"].endswith("Permission denied")
+    assert "user that the home belongs to" in finding["cure"]
 
 
 @pytest.mark.parametrize(

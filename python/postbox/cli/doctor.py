@@ -79,9 +79,13 @@ async def _examine(options: Common, world: World) -> list[Finding]:
         home = options.home_folder()
     except BadHome as fault:
         return [Finding("home", "wrong", str(fault))]
-    if not home.exists():
-        return [Finding("home", "warning", f"{home} is not there", "any verb makes it")]
-    seen = look_at_home(home, world.clock.now_ns())
+    try:
+        if not home.exists():
+            return [Finding("home", "warning", f"{home} is not there", "any verb makes it")]
+        seen = look_at_home(home, world.clock.now_ns())
+    except PermissionError as error:
+        cure = "say this as the user that the home belongs to, or as root"
+        return [Finding("home", "wrong", f"{error.filename}: {error.strerror}", cure)]
     found = [_hypercorn(), *findings.of_home(seen), *findings.of_clock(seen)]
     try:
         config = options.config()
