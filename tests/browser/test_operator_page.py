@@ -167,6 +167,23 @@ def test_a_node_that_stops_and_starts_again_is_missed_and_asks_for_a_new_link(
     somebody.complaints.clear()
 
 
+def test_a_page_that_heard_nothing_for_a_while_begins_anew(
+    serve: Serve, visitor: Visit, history: Path
+) -> None:
+    """As behind a connection that died without a word, or on a machine that slept."""
+    serve(history)
+    somebody = visitor()
+    somebody.context.clock.install()
+    page = enter(somebody, history)
+    expect(page.locator("#rate-in")).not_to_have_text("–")
+    page.evaluate("window.stays = true")
+    with page.expect_event("load"):
+        page.clock.fast_forward(60_000)
+    expect(page.locator("#rate-in")).not_to_have_text("–")
+    expect(page.locator("#lost")).to_be_hidden()
+    assert page.evaluate("window.stays") is None
+
+
 def test_what_the_page_may_do_it_does_when_the_configuration_lets_it(
     serve: Serve, visitor: Visit, history: Path, tmp_path: Path
 ) -> None:
