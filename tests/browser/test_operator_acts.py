@@ -67,7 +67,7 @@ def test_who_waits_is_let_in_or_refused(
     assert ("ann" in known, "bob" in known) == (True, False)
 
 
-def test_a_host_that_is_back_is_tried_again_at_once(
+def test_a_host_is_tried_again_at_once_and_again_when_it_is_back(
     serve: Serve, visitor: Visit, zoe: Path, tmp_path: Path
 ) -> None:
     """By itself it would be in an hour."""
@@ -83,9 +83,12 @@ def test_a_host_that_is_back_is_tried_again_at_once(
     links = page.locator("#links")
     expect(links).to_contain_text("nobody was there")
     expect(links).to_contain_text("in 60 min")
-    serve(tmp_path / "there", port=port)
     page.get_by_role("button", name=f"Try again {there}").click()
     expect(page.locator("#told")).to_contain_text("tried again now")
+    expect(links).to_contain_text("no connection")
+    expect(links).not_to_contain_text("nobody was there")
+    serve(tmp_path / "there", port=port)
+    page.get_by_role("button", name=f"Try again {there}").click()
     expect(links.locator(".state")).to_have_text("level", timeout=60_000)
     [link] = told("links", "--home", zoe)["links"]
     assert (link["queued"], link["acknowledged"]) == (0, 1)
