@@ -10,6 +10,8 @@ What holds for every history, whatever its seed and length:
 - nothing is pruned for its pair or target: at most 5 pings a target and `PAIR_CAP` observations an
   (observer, subject). Longer histories therefore have more emitters (`emitters_for`): with the
   square root of the length, since pairs grow with the square of the emitters.
+- addresses are of 198.18.0.0/15 (RFC 2544): nobody is there, so that no node looks for who was
+  made up at a machine that is somebody's.
 - nothing is later than `end_ns`, or earlier than 120 days and `FIRST_SPREAD_S` before it; age is
   120 days times the square of an even draw, so a day counts the more the younger it is.
 """
@@ -282,7 +284,7 @@ class _History:
         payload = HeyThere(
             from_=who.name,
             public_key=who.public_key_base64,
-            mesh_ip=f"100.{64 + (number >> 16 & 63)}.{number >> 8 & 255}.{number & 255}",
+            mesh_ip=f"198.{18 + (number >> 16 & 1)}.{number >> 8 & 255}.{number & 255}",
             id=who.id,
         )
         return make_event(payload, ts_ns, who)
