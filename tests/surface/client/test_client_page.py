@@ -100,8 +100,8 @@ async def test_the_offline_script_says_the_same_with_and_without_a_network(
         await door.device("bob").sync()
         assert await said(tmp_path, "http://127.0.0.1:9", token) == [
             "ann: Noodles? (sending)",
-            "conversationCreated waits for the host: ",
-            "sendingNewMessage waits for its turn: ",
+            "conversationCreated waits for the host: not tried yet",
+            "sendingNewMessage waits for its turn: not tried yet",
         ]
         lines = await said(tmp_path, url, token)
         assert [line.split(" (")[0] for line in lines[:2]] == ["ann: Noodles?"] * 2
