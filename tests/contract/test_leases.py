@@ -304,8 +304,10 @@ async def test_another_goes_on_when_a_process_stands_still_and_that_one_ends_whe
             frozen.send_signal(signal.SIGCONT)
             await until(lambda: "child ends" in path.read_text())
             await trio.sleep(10 * QUICK.beat_s)
-            assert one.is_at_work
-    last = [line for line in path.read_text()[len(before) :].splitlines() if "child" in line]
+            await until(lambda: one.is_at_work)
+    woken = [line for line in path.read_text()[len(before) :].splitlines() if "child" in line]
+    # What comes behind its end is of a machine that was late: it was granted the lease anew.
+    last = woken[: woken.index("child ends") + 1]
     assert last in (["child ends"], ["child works", "child ends"])
 
 
