@@ -44,6 +44,11 @@ class Random(Protocol):
         ...
 
 
+def fraction(random: Random) -> float:
+    """Drawn evenly from 0 to 1, and never 1."""
+    return int.from_bytes(random.bytes(4), "big") / 2**32
+
+
 class Net(Protocol):
     """Raises OSError when something cannot be had."""
 

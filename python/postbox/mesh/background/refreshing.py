@@ -24,7 +24,7 @@ from postbox.mesh.peers.roster import Roster
 from postbox.mesh.rules import MeshDraft
 from postbox.mesh.wire import SyncRequest
 from postbox.metrics import Metrics
-from postbox.world import World
+from postbox.world import World, fraction
 
 RECENT = 100
 """Events that a nara is asked for."""
@@ -63,16 +63,16 @@ class Refresher:
         self._log = get("postbox.mesh.background.refreshing")
 
     async def run(self) -> None:
-        await trio.sleep(min(FIRST_S, self._every_s) * self._drawn())
+        await trio.sleep(min(FIRST_S, self._every_s) * fraction(self._world.random))
         while True:
             await self.round()
             jitter_s = min(JITTER_S, self._every_s / 6)
-            await trio.sleep(self._every_s + jitter_s * (2 * self._drawn() - 1))
+            await trio.sleep(self._every_s + jitter_s * (2 * fraction(self._world.random) - 1))
 
     async def round(self) -> None:
         """One peer, or two as often."""
         kept_up_with = [one.name for one in self._roster.configured]
-        count = 1 if self._drawn() < 0.5 else 2
+        count = 1 if fraction(self._world.random) < 0.5 else 2
         for known in self._roster.choose(count, purpose="refresh", but=kept_up_with):
             try:
                 report = await self._ask(known)
@@ -108,7 +108,7 @@ class Refresher:
 
     async def _new(self, peer: Peer, known: Known, most: int) -> Report:
         """Or as much of it as comes in time: the line may be slow. The next walk goes on there."""
-        is_from_cursor = self._drawn() >= WHOLE_SHARE
+        is_from_cursor = fraction(self._world.random) >= WHOLE_SHARE
         since_ns = max(0, known.cursor_ns - OVERLAP_NS) if is_from_cursor else 0
         walk = PageWalk(peer, self._intake, since_ns)
 
@@ -137,6 +137,3 @@ class Refresher:
         await self._roster.failed(known, fault)
         log = limited(self._log, known.name)
         log.info("a peer cannot be asked for what is new", name=known.name, error=str(fault))
-
-    def _drawn(self) -> float:
-        return int.from_bytes(self._world.random.bytes(4), "big") / 2**32

@@ -23,6 +23,7 @@ from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.roster import MAX_PEERS
 from postbox.mesh.peers.standing_rules import Regard
 from postbox.metrics import Metrics
+from postbox.world import fraction
 
 ATTEMPTS = 6
 """With peers that answered in part. Then it is left to those who keep up: some ten minutes."""
@@ -149,7 +150,7 @@ class Recovery:
         self._tell(event, imported=progress.imported, seconds=took_s)
 
     def _jittered(self, wait_s: float) -> float:
-        drawn = int.from_bytes(self._means.world.random.bytes(4), "big") / 2**32
+        drawn = fraction(self._means.world.random)
         return wait_s * (1 + JITTER * (2 * drawn - 1))
 
     def _took(self, report: Report) -> None:

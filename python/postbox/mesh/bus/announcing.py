@@ -20,7 +20,7 @@ from postbox.mesh.bus import topics
 from postbox.mesh.bus.bus import Bus
 from postbox.mesh.reading import read_event
 from postbox.store.contract import Lane
-from postbox.world import World
+from postbox.world import World, fraction
 
 JITTER_S = 5.0
 """nara's, before the first hey-there on a connection."""
@@ -122,4 +122,4 @@ class Announcer:
         return self._world.clock.now_ns() - read_event(hello).ts_ns
 
     def _jitter_s(self) -> float:
-        return JITTER_S * int.from_bytes(self._world.random.bytes(4), "big") / 2**32
+        return JITTER_S * fraction(self._world.random)

@@ -35,7 +35,7 @@ from postbox.net.addresses import Reach
 from postbox.net.rates import Rate, TooOften
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
-from postbox.world import Pool, World
+from postbox.world import Pool, World, fraction
 
 MOST_HOWDIES = 10
 """To one newcomer, of the whole mesh."""
@@ -96,7 +96,7 @@ class Howdies:
         """Somebody said hey-there."""
         newcomer = self._newcomer(name)
         if not newcomer.is_answered:
-            delay_s = DELAY_S * int.from_bytes(self._world.random.bytes(4), "big") / 2**32
+            delay_s = DELAY_S * fraction(self._world.random)
             newcomer.due_s = min(newcomer.due_s, self._now_s() + delay_s)
             self._came.set()
 

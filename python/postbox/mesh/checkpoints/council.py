@@ -53,7 +53,7 @@ from postbox.trust import authoring
 from postbox.trust.authoring import Tally, make_event
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
-from postbox.world import Pool, World
+from postbox.world import Pool, World, fraction
 
 PROPOSE = "nara/checkpoint/propose"
 VOTE = "nara/checkpoint/vote"
@@ -166,7 +166,9 @@ class Council:
         clock = self._world.clock
         due_s = clock.elapsed_s() + INTERVAL_S - await self._last_age_s()
         while True:
-            await trio.sleep(CHECK_EVERY_S * (1 + CHECK_JITTER * (2 * self._drawn() - 1)))
+            await trio.sleep(
+                CHECK_EVERY_S * (1 + CHECK_JITTER * (2 * fraction(self._world.random) - 1))
+            )
             is_due = clock.elapsed_s() >= due_s
             if not (is_due and self._may_propose() and await self._has_a_past()):
                 continue
@@ -252,7 +254,7 @@ class Council:
         signed = proposal.observation if approved else ours
         reference = chain.reference_beside(proposal.last_seen_checkpoint_id)
         said = vote(self._me, proposal, signed, reference, approved=approved)
-        due = _Due(trio.current_time() + JITTER_S * self._drawn(), encode(said))
+        due = _Due(trio.current_time() + JITTER_S * fraction(self._world.random), encode(said))
         try:
             self._cast.send_nowait(due)
         except trio.WouldBlock:
@@ -342,9 +344,6 @@ class Council:
 
     def _now_s(self) -> int:
         return self._world.clock.now_ns() // 10**9
-
-    def _drawn(self) -> float:
-        return int.from_bytes(self._world.random.bytes(4), "big") / 2**32
 
 
 def _final(payload: bytes) -> Checkpoint | None:

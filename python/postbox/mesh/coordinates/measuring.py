@@ -29,7 +29,7 @@ from postbox.metrics import Metrics
 from postbox.rules import Payer
 from postbox.trust.authoring import Ping, make_event
 from postbox.trust.keys import Identity
-from postbox.world import World
+from postbox.world import World, fraction
 
 EVERY_S = 30.0
 """From one measurement to the next, and until the first: nara's, two a minute in any mesh."""
@@ -81,7 +81,7 @@ class Measuring:
         self._coordinates.is_kept = True
         try:
             while True:
-                await trio.sleep(EVERY_S * (1 + JITTER * (2 * self._drawn() - 1)))
+                await trio.sleep(EVERY_S * (1 + JITTER * (2 * fraction(self._world.random) - 1)))
                 await self.once()
         finally:
             self._coordinates.is_kept = False
@@ -107,7 +107,7 @@ class Measuring:
         return max(targets, key=lambda one: self._priority(one.name), default=None)
 
     def _priority(self, name: str) -> float:
-        chance = CHANCE * self._drawn()
+        chance = CHANCE * fraction(self._world.random)
         asked_ns = self._coordinates.asked_ns(name)
         if not asked_ns:
             return NEVER + chance
@@ -115,9 +115,6 @@ class Measuring:
         error = 0.0 if place is None or place.error <= UNSURE else place.error
         since_s = (self._world.clock.now_ns() - asked_ns) / 1e9
         return since_s + UNSURE_WEIGHT * min(error, 2.0) + chance
-
-    def _drawn(self) -> float:
-        return int.from_bytes(self._world.random.bytes(4), "big") / 2**32
 
     async def _measure(self, target: Target) -> float:
         """Raises WireError or a fault."""

@@ -18,7 +18,7 @@ from postbox.mesh.gossip.rhythm_rules import FIRST_S, pause_s, peers_of_a_round
 from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.roster import Roster
 from postbox.metrics import Metrics
-from postbox.world import World
+from postbox.world import World, fraction
 
 PeerOf: TypeAlias = Callable[[Known], Peer]
 
@@ -48,11 +48,11 @@ class Gossip:
         await trio.sleep(FIRST_S)
         while True:
             await self.round()
-            await trio.sleep(pause_s(self._chattiness, self._drawn()))
+            await trio.sleep(pause_s(self._chattiness, fraction(self._world.random)))
 
     async def round(self) -> None:
         """With a few peers, beside each other."""
-        count = peers_of_a_round(is_short=self._is_short, drawn=self._drawn())
+        count = peers_of_a_round(is_short=self._is_short, drawn=fraction(self._world.random))
         async with trio.open_nursery() as nursery:
             for known in self._roster.choose(count, purpose="gossip"):
                 nursery.start_soon(self._with, known)
@@ -78,6 +78,3 @@ class Gossip:
         await self._roster.failed(known, fault)
         log = limited(self._log, known.name)
         log.info("gossip with a peer failed", name=known.name, error=str(fault))
-
-    def _drawn(self) -> float:
-        return int.from_bytes(self._world.random.bytes(4), "big") / 2**32

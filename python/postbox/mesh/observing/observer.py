@@ -34,7 +34,7 @@ from postbox.rules import Payer
 from postbox.trust import authoring
 from postbox.trust.authoring import make_event
 from postbox.trust.keys import Identity
-from postbox.world import Pool, World
+from postbox.world import Pool, World, fraction
 
 LOOK_S = 20.0
 JITTER = 0.25
@@ -91,7 +91,7 @@ class Observer:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await trio.sleep(LOOK_S * (1 + JITTER * (2 * self._drawn() - 1)))
+            await trio.sleep(LOOK_S * (1 + JITTER * (2 * fraction(self._world.random) - 1)))
             if self._scene.is_settled():
                 await self.look()
 
@@ -111,7 +111,7 @@ class Observer:
         others = self._scene.online() if wanted else 0
         for fact in wanted:
             pool = others if self._watch.is_by_word(fact) else min(others, NEIGHBOURS)
-            after_s = turn_s(self._drawn(), pool)
+            after_s = turn_s(fraction(self._world.random), pool)
             if after_s is not None and len(self._due) < MOST_DUE:
                 self._put_off(fact, self._now_s() + after_s)
 
@@ -166,9 +166,6 @@ class Observer:
 
     def _now_s(self) -> float:
         return self._world.clock.elapsed_s()
-
-    def _drawn(self) -> float:
-        return int.from_bytes(self._world.random.bytes(4), "big") / 2**32
 
 
 def _read(ledger: Ledger, names: Sequence[str]) -> Told:

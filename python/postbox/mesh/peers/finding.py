@@ -34,7 +34,7 @@ from postbox.net.client import Answer, Client
 from postbox.net.rates import Rate
 from postbox.trust.directory import Directory
 from postbox.trust.keys import public_key_text
-from postbox.world import World
+from postbox.world import World, fraction
 
 TURN_S = 60.0
 JITTER = 0.2
@@ -72,7 +72,7 @@ class Finder:
         """Until cancelled."""
         while True:
             await self.turn()
-            drawn = int.from_bytes(self.world.random.bytes(4), "big") / 2**32
+            drawn = fraction(self.world.random)
             await trio.sleep(TURN_S * (1 + JITTER * (2 * drawn - 1)))
 
     async def turn(self) -> None:
