@@ -48,7 +48,7 @@ def test_a_peer_and_a_host_that_fail_are_measured_alike(
     link = replace(LINK, last_contact=last_contact)
     at_ns = 0 if last_contact is None else int(last_contact.timestamp()) * 10**9
     peer = replace(WELL, answers=False, error="no", contact="failed", last_contact_ns=at_ns)
-    [of_link] = findings.of_links([link], NOW)
+    [of_link] = findings.of_links([link], NOW_NS)
     [of_peer] = findings.of_peers(Peers([peer], [], [], 0), NOW_NS)
     assert (of_link.state, of_peer.state) == (state, state)
     assert of_link.text == "failed (2 attempts): nobody is there", "what was given up is another"
@@ -58,9 +58,9 @@ def test_of_many_of_a_kind_there_is_one_finding() -> None:
     for count, said in ((FEW, FEW), (FEW + 1, 1), (1_000, 1)):
         links = [replace(LINK, host=f"host{at}.example:2289") for at in range(count)]
         others = [replace(OTHER, name=f"peer{at}") for at in range(count)]
-        assert len(list(findings.of_links(links, NOW))) == said
+        assert len(list(findings.of_links(links, NOW_NS))) == said
         assert len(list(findings.of_peers(Peers([], others, [], 0), NOW_NS))) == said
-    [one] = findings.of_links([replace(LINK, last_contact=None), *links[1:]], NOW)
+    [one] = findings.of_links([replace(LINK, last_contact=None), *links[1:]], NOW_NS)
     assert (one.what, one.state, one.text) == ("hosts", "wrong", "failing: 1,000 of 1,000")
 
 

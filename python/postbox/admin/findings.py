@@ -195,9 +195,9 @@ def of_peers(met: Peers, now_ns: int) -> Iterator[Finding]:
         yield Finding(f"peer {name}", "warning", distrust(name, trust, now_ns), cure)
 
 
-def of_links(links: Sequence[LinkSeen], now: datetime) -> Iterator[Finding]:
+def of_links(links: Sequence[LinkSeen], now_ns: int) -> Iterator[Finding]:
     """Of those that fail. What was given up is a finding of its own."""
-    failing = [link for link in links if link.error]
+    failing, now = [link for link in links if link.error], _time(now_ns)
     states = [_unheard(link.last_contact, now) for link in failing]
     if len(failing) > FEW:
         state: State = "wrong" if "wrong" in states else "warning"

@@ -84,7 +84,8 @@ class Other(Struct, frozen=True):
 
 
 class Peers(Struct, frozen=True):
-    """The fields of `peers --json`. `others` by name; `waiting`: how many names wait."""
+    """The fields of `peers --json`. `others`: who is online first; `waiting`: how many names
+    wait."""
 
     peers: list[Seen]
     others: list[Other]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated
 
@@ -133,7 +132,7 @@ async def _ask(operator: Operator, config: Config, world: World) -> list[Finding
     found += findings.of_issuer(await operator.call(EXAMINE_ISSUER, Nothing()))
     now_ns = world.clock.now_ns()
     links = await operator.call(LINKS, Nothing())
-    found += findings.of_links(links.links, datetime.fromtimestamp(now_ns / 1e9, UTC))
+    found += findings.of_links(links.links, now_ns)
     met = await operator.call(PEERS, Nothing())
     return [*found, *findings.of_peers(met, now_ns)]
 

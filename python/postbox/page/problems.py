@@ -4,7 +4,6 @@ those that it has to call others for."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from postbox.admin import findings
 from postbox.admin.findings import EXPLAINED, Finding
@@ -14,8 +13,8 @@ from postbox.page.gathering import Sight
 BLIND = "this page"
 
 
-def problems(sight: Sight, now: datetime) -> list[Finding]:
-    found = [one for one in _findings(sight, now) if one.state != "ok"]
+def problems(sight: Sight) -> list[Finding]:
+    found = [one for one in _findings(sight) if one.state != "ok"]
     return sorted(found, key=lambda one: one.state != "wrong")
 
 
@@ -24,7 +23,7 @@ def blindness(fault: Fault) -> Finding:
     return Finding(BLIND, "wrong", f"what you see is from before: {fault}", EXPLAINED)
 
 
-def _findings(sight: Sight, now: datetime) -> Iterator[Finding]:
+def _findings(sight: Sight) -> Iterator[Finding]:
     if sight.home is None:
         cure = "is its disk mounted? A node without its home cannot be started again"
         yield Finding("home", "wrong", "the folder of this node is not there any more", cure)
@@ -35,5 +34,5 @@ def _findings(sight: Sight, now: datetime) -> Iterator[Finding]:
     yield from findings.of_listening(sight.doubts)
     yield from findings.of_issuer(sight.issuer)
     yield from findings.of_mqtt(sight.status.mqtt)
-    yield from findings.of_links(sight.links.links, now)
+    yield from findings.of_links(sight.links.links, sight.now_ns)
     yield from findings.of_peers(sight.peers, sight.now_ns)

@@ -97,7 +97,6 @@ def peers(sight: Sight) -> Peers:
     """The configured ones first, then who is there, then who is thought less of."""
     met, now_ns = sight.peers, sight.now_ns
     others = [one for one in met.others if one.url or one.trust.regard != "good"]
-    others.sort(key=lambda one: (one.state != "online", one.name))
     near = [one for one in others if one.state == "online" or one.trust.regard != "good"]
     away = [one for one in others if one.state != "online" and one.trust.regard == "good"]
     rows = [_configured(one, now_ns) for one in met.peers[:MOST_ROWS]]

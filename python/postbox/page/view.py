@@ -59,7 +59,7 @@ class View(NamedTuple):
 def view_of(sight: Sight) -> View:
     now = datetime.fromtimestamp(sight.now_ns / 1e9, UTC)
     status = sight.status
-    found = problems(sight, now)
+    found = problems(sight)
     authors = some(list(status.authors.items()), MOST_AUTHORS)
     progress = status.recovery
     return View(
