@@ -8,8 +8,8 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,6 @@ import trio
 import trio.testing
 from msgspec.structs import replace as replaced
 
-from postbox.admin.peers import Seen
 from postbox.cli.demo import until_told
 from postbox.cli.demo.clients import chat
 from postbox.cli.demo.commands import COLUMNS, show_command, show_result
@@ -30,25 +29,9 @@ from postbox.cli.demo.view import Row, view
 from postbox.cli.demo.watch import notes, settled
 from postbox.world import system_world
 from support.command import POSTBOX, environment, postbox
+from support.peers_seen import WELL
 
 TIMEOUT_S = 120
-SEEN = Seen(
-    url="http://127.0.0.1:7433",
-    name="tidy-hill-6def",
-    kind="postbox",
-    version="0.1.0",
-    memory_mode="short",
-    answers=True,
-    rtt_ms=1.0,
-    clock_off_ms=0.0,
-    known=True,
-    error="",
-    contact="reached",
-    last_contact_ns=1,
-    pulls=1,
-    imported=0,
-    rejected=0,
-)
 
 
 @contextmanager
@@ -126,9 +109,10 @@ def test_a_digest_is_shown_beside_the_events_that_it_is_of() -> None:
 
 
 def test_a_peer_is_out_of_reach_exactly_while_the_row_says_so() -> None:
-    down, up = replaced(SEEN, answers=False), replaced(SEEN, contact="failed")
+    well = replaced(WELL, imported=0)
+    down, up = replaced(well, answers=False), replaced(well, contact="failed")
     assert list(notes("east", None, replaced(up, pulls=0))) == []
-    assert list(notes("east", SEEN, down)) == ["cannot reach east"]
+    assert list(notes("east", well, down)) == ["cannot reach east"]
     assert list(notes("east", down, replaced(down, contact="failed"))) == []
     assert list(notes("east", down, up)) == ["reaches east again"]
     assert list(notes("east", up, replaced(up, pulls=2, imported=7))) == ["7 new from east"]
@@ -149,15 +133,21 @@ def test_what_the_demo_says_is_never_broken_within_a_word(
     assert json.loads(shown.partition("north")[2]) == result
 
 
+@asynccontextmanager
+async def a_stage(folder: Path) -> AsyncIterator[Stage]:
+    """For one node, which has no history."""
+    world = system_world()
+    [url] = await free_urls(world, 1)
+    configure(folder / "north", url, [], "1000")
+    async with trio.open_nursery() as nursery:
+        yield Stage(world, folder, {"north": url}, nursery)
+
+
 async def test_two_devices_show_the_same_after_their_host_was_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The clients' part by itself, with a node that has no history."""
-    world = system_world()
-    [url] = await free_urls(world, 1)
-    configure(tmp_path / "north", url, [], "1000")
-    async with trio.open_nursery() as nursery:
-        stage = Stage(world, tmp_path, {"north": url}, nursery)
+    """The clients' part by itself."""
+    async with a_stage(tmp_path) as stage:
         await stage.start(["north"])
         await chat(stage)
         assert await stage.stop() == {"north": 0}
@@ -174,13 +164,10 @@ async def test_two_devices_show_the_same_after_their_host_was_killed(
 async def test_what_is_left_to_be_looked_at_has_a_folder_a_page_and_a_chat_for_two(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world = system_world()
-    [url] = await free_urls(world, 1)
-    configure(tmp_path / "north", url, [], "1000")
-    async with trio.open_nursery() as nursery:
-        stage = Stage(world, tmp_path, {"north": url}, nursery)
+    async with a_stage(tmp_path) as stage:
         await serve_again(stage, trio.lowlevel.checkpoint)
         await stage.stop()
+    url = stage.urls["north"]
     said = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert str(tmp_path) in said
     assert [line.partition("#")[0] for line in said if line.startswith(f"{url}/")] == [
