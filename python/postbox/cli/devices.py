@@ -13,6 +13,7 @@ from postbox.admin.devices import (
     ListDevices,
     RevokeDevices,
 )
+from postbox.cli.asking import ask
 from postbox.cli.main import FAILED
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
@@ -28,15 +29,7 @@ def list_(*, user: str | None = None, common: Common | None = None) -> int:
     user
         Of this user alone.
     """
-    options = common or Common()
-
-    async def verb() -> int:
-        async with operated(options) as operator:
-            found = await operator.call(LIST_DEVICES, ListDevices(user))
-        (print_json if options.json else _print)(found)
-        return 0
-
-    return run(verb, as_json=options.json)
+    return ask(LIST_DEVICES, ListDevices(user), _print, common)
 
 
 def revoke(user: str, device: str | None = None, /, *, common: Common | None = None) -> int:

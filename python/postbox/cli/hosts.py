@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from postbox.admin.command import Nothing
 from postbox.admin.hosts import LIST_HOSTS, SET_HOST, Hosts, HostSeen, SetHost
-from postbox.cli.node import operated
-from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_rows, print_text
+from postbox.cli.asking import ask
+from postbox.cli.options import Common
+from postbox.cli.output import print_rows, print_text
 
 
 def list_(*, common: Common | None = None) -> int:
     """Who may post here, who may not, and whom there was contact with."""
-    options = common or Common()
-
-    async def verb() -> int:
-        async with operated(options) as operator:
-            found = await operator.call(LIST_HOSTS, Nothing())
-        (print_json if options.json else _print)(found)
-        return 0
-
-    return run(verb, as_json=options.json)
+    return ask(LIST_HOSTS, Nothing(), _print, common)
 
 
 def allow(host: str, /, *, common: Common | None = None) -> int:
@@ -80,18 +73,8 @@ def forget(host: str, /, *, common: Common | None = None) -> int:
 
 
 def _set(request: SetHost, common: Common | None) -> int:
-    options = common or Common()
-
-    async def verb() -> int:
-        async with operated(options) as operator:
-            changed = await operator.call(SET_HOST, request)
-        if options.json:
-            print_json(changed)
-        else:
-            _print_changed(changed, is_of_tokens=bool(request.tokens))
-        return 0
-
-    return run(verb, as_json=options.json)
+    show = partial(_print_changed, is_of_tokens=bool(request.tokens))
+    return ask(SET_HOST, request, show, common)
 
 
 def _print(found: Hosts) -> None:

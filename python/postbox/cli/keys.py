@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from postbox.admin.command import Nothing
-from postbox.admin.keys import ROTATE_KEYS, SHOW_KEY, OwnHostKey, RotateKeys
-from postbox.cli.node import operated
-from postbox.cli.options import FLAG, Common, run
-from postbox.cli.output import print_json, print_pairs
+from postbox.admin.keys import ROTATE_KEYS, SHOW_KEY, OwnHostKey, OwnKey, RotateKeys
+from postbox.cli.asking import ask
+from postbox.cli.options import FLAG, Common
+from postbox.cli.output import print_pairs
 from postbox.trust.keys import public_key_text
 
 
 def show(*, common: Common | None = None) -> int:
     """This node's name, public key and id. A peer's operator runs: postbox trust add NAME KEY. And
     what other hosts call it, with the key by which they know it."""
-    options = common or Common()
-
-    async def verb() -> int:
-        async with operated(options) as operator:
-            shown = await operator.call(SHOW_KEY, Nothing())
-        if options.json:
-            print_json(shown)
-            return 0
-        own = {"name": shown.name, "public_key": public_key_text(shown.public_key), "id": shown.id}
-        keys = {f"host_key ({key.use})": _key(key) for key in shown.host_keys}
-        print_pairs({**own, "host": shown.host or "not named", **keys})
-        return 0
-
-    return run(verb, as_json=options.json)
+    return ask(SHOW_KEY, Nothing(), _print, common)
 
 
 def rotate(*, now: Annotated[bool, FLAG] = False, common: Common | None = None) -> int:
@@ -42,18 +30,16 @@ def rotate(*, now: Annotated[bool, FLAG] = False, common: Common | None = None) 
         Use the next key at once, and withdraw the former one, which somebody else may have. Hosts
         that have not heard of the next one ask for it.
     """
-    options = common or Common()
+    return ask(ROTATE_KEYS, RotateKeys(now), lambda new: print_pairs(_keys(new.keys)), common)
 
-    async def verb() -> int:
-        async with operated(options) as operator:
-            rotated = await operator.call(ROTATE_KEYS, RotateKeys(now))
-        if options.json:
-            print_json(rotated)
-        else:
-            print_pairs({f"host_key ({key.use})": _key(key) for key in rotated.keys})
-        return 0
 
-    return run(verb, as_json=options.json)
+def _print(shown: OwnKey) -> None:
+    own = {"name": shown.name, "public_key": public_key_text(shown.public_key), "id": shown.id}
+    print_pairs({**own, "host": shown.host or "not named", **_keys(shown.host_keys)})
+
+
+def _keys(keys: Sequence[OwnHostKey]) -> dict[str, object]:
+    return {f"host_key ({key.use})": _key(key) for key in keys}
 
 
 def _key(key: OwnHostKey) -> str:

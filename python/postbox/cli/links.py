@@ -7,30 +7,20 @@ from datetime import UTC, datetime
 from postbox.admin.command import Nothing
 from postbox.admin.links import LINKS, LinkSeen, LinksSeen
 from postbox.admin.words import ago, notes, until
-from postbox.cli.node import operated
-from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_rows, print_text
+from postbox.cli.asking import ask
+from postbox.cli.options import Common
+from postbox.cli.output import print_rows, print_text
 from postbox.world import SystemClock
 
 
 def links(*, common: Common | None = None) -> int:
     """The hosts that this one has to do with: what waits to be sent, how far each has acknowledged,
     when it is tried again and why it failed, and how it sees the link itself."""
-    options = common or Common()
-
-    async def verb() -> int:
-        async with operated(options) as operator:
-            found = await operator.call(LINKS, Nothing())
-        if options.json:
-            print_json(found)
-        else:
-            _print(found, datetime.fromtimestamp(SystemClock().now_ns() / 1e9, UTC))
-        return 0
-
-    return run(verb, as_json=options.json)
+    return ask(LINKS, Nothing(), _print, common)
 
 
-def _print(found: LinksSeen, now: datetime) -> None:
+def _print(found: LinksSeen) -> None:
+    now = datetime.fromtimestamp(SystemClock().now_ns() / 1e9, UTC)
     if found.idle:
         print_text(found.idle)
     if not found.links:

@@ -19,6 +19,7 @@ from postbox.admin.peers import (
     distrusted,
 )
 from postbox.admin.words import distrust, reason, span, trouble
+from postbox.cli.asking import ask
 from postbox.cli.node import operated
 from postbox.cli.options import Common, run
 from postbox.cli.output import complain, print_json, print_rows, print_text, printable
@@ -29,18 +30,7 @@ from postbox.world import SystemClock
 def list_(*, common: Common | None = None) -> int:
     """The configured peers, each asked right now, the others that this node knows of, and, of a
     node that serves, who asked it."""
-    options = common or Common()
-
-    async def verb() -> int:
-        async with operated(options) as operator:
-            found = await operator.call(PEERS, Nothing())
-        if options.json:
-            print_json(found)
-        else:
-            print_peers(found, SystemClock().now_ns())
-        return 0
-
-    return run(verb, as_json=options.json)
+    return ask(PEERS, Nothing(), lambda found: print_peers(found, SystemClock().now_ns()), common)
 
 
 def ban(

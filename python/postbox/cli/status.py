@@ -7,9 +7,9 @@ from msgspec.structs import asdict
 from postbox.admin.command import Nothing
 from postbox.admin.status import STATUS, HostsStatus, Status
 from postbox.admin.words import disk, leases, mqtt, recovery, renewal, span
-from postbox.cli.node import operated
-from postbox.cli.options import Common, run
-from postbox.cli.output import print_json, print_pairs
+from postbox.cli.asking import ask
+from postbox.cli.options import Common
+from postbox.cli.output import print_pairs
 
 SHOWN_AUTHORS = 8
 
@@ -17,15 +17,7 @@ SHOWN_AUTHORS = 8
 def status(*, common: Common | None = None) -> int:
     """What this node holds. `digest`: two ledgers hold the same events with the same standing
     exactly when it is equal."""
-    options = common or Common()
-
-    async def verb() -> int:
-        async with operated(options) as operator:
-            result = await operator.call(STATUS, Nothing())
-        (print_json if options.json else _print)(result)
-        return 0
-
-    return run(verb, as_json=options.json)
+    return ask(STATUS, Nothing(), _print, common)
 
 
 def _print(result: Status) -> None:
