@@ -124,7 +124,7 @@ class Mesh:
         watch = Watch(self.world.clock, me.name, ledger, views, self.peers, self._is_settled)
         knowledge.news.listen(watch.heard)
         scene = Surroundings(self._is_settled, self._online)
-        return Observer(self.world, me, ledger, knowledge.intake, views, watch, scene)
+        return Observer(self.world, me, knowledge.intake, views, watch, scene)
 
     def _is_settled(self) -> bool:
         """Whether what was missed is back, as far as it will be."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import trio
 
 from postbox.mesh.observing.observer import BURST, LOOK_S, PER_MINUTE
@@ -44,13 +45,13 @@ class Seat:
         return make_event(said, self.now_ns, who).body
 
     def says(self, observer: Identity, subject: str, state: str) -> bytes:
-        said = Observation(
-            observer=observer.name,
-            subject=subject,
-            type="status-change",
-            importance=2,
-            online_state=state,
-        )
+        return self._seen_by(observer, subject, "status-change", online_state=state)
+
+    def restarted(self, observer: Identity, subject: str, start_s: int) -> bytes:
+        return self._seen_by(observer, subject, "restart", start_time=start_s, restart_num=900)
+
+    def _seen_by(self, observer: Identity, subject: str, kind: str, **what: Any) -> bytes:
+        said = Observation(observer=observer.name, subject=subject, type=kind, importance=2, **what)
         return make_event(said, self.now_ns, observer).body
 
     async def take(self, *bodies: bytes) -> None:
@@ -211,6 +212,25 @@ async def test_what_enough_others_told_is_not_told_again(town: Town) -> None:
         await here.take(*(here.says(one, "bob", "ONLINE") for one in CROWD[:3]))
         await trio.sleep(SOON_S)
         assert here.words("bob") == ["first-seen"]
+
+
+@pytest.mark.parametrize("beside_s", [0, 1])
+@in_town
+async def test_one_liar_makes_no_restart_undoes_none_and_is_not_quoted(
+    town: Town, beside_s: int
+) -> None:
+    async with seat(town) as here:
+        await here.take(here.hello(BOB), here.says(CAT, "bob", "ONLINE"))
+        began_s = here.now_ns // 10**9
+        await here.take(*(here.restarted(ANN, "bob", began_s - 400 * n) for n in range(1, 20)))
+        await trio.sleep(LONG_S)
+        assert here.house.node.projections.opinion("bob").counted_restarts == 0
+        back_s = here.now_ns // 10**9
+        await here.take(here.hello(BOB), here.restarted(ANN, "bob", back_s - beside_s))
+        await trio.sleep(SOON_S)
+        (restart,) = [one for one in here.told("bob") if one["type"] == "restart"]
+        assert (restart["start_time"], restart["restart_num"]) == (back_s, 1)
+        assert here.house.node.projections.opinion("bob").counted_restarts == 1
 
 
 @asynccontextmanager

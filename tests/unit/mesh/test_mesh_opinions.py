@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -110,8 +110,12 @@ def agreed(as_of: int = AGO, restarts: int = 0, uptime: int = 0, start: int = 0)
     return Checkpoint(subject="bob", as_of_time=as_of, observation=tally)
 
 
-def think(remarks: Sequence[Remark], checkpoint: Checkpoint | None = None) -> Opinion:
-    return opinion_of(remarks, checkpoint, NOW_S)
+def think(
+    remarks: Sequence[Remark],
+    checkpoint: Checkpoint | None = None,
+    hellos_s: Collection[int] = (),
+) -> Opinion:
+    return opinion_of(remarks, hellos_s, checkpoint, NOW_S)
 
 
 def test_of_whom_nobody_speaks_nothing_is_known() -> None:
@@ -237,6 +241,29 @@ def test_one_who_signed_is_one_of_all() -> None:
     lie = signed.restart(AGO, 900, "eve")
     others = [unsigned.restart(AGO, 2, name) for name in ("ann", "bob", "cat")]
     assert think([lie, *others]).restarts == 2
+
+
+def test_one_who_signed_makes_no_restart_that_nobody_else_knows_of() -> None:
+    signed = Mesh(is_attested=True)
+    truth = [signed.restart(AGO, 1, by) for by in ("ann", "cat")]
+    lies = [signed.restart(AGO + 1_000 * nth, 1 + nth, "eve", NOW_S) for nth in range(1, 50)]
+    backfill = signed.backfill(AGO - 5, 900, "eve")
+    assert think([*lies, backfill, *truth]) == think(truth)
+    assert think(truth).counted_restarts == 1
+    assert think([*lies, *truth], hellos_s=[AGO, AGO + 2_000, AGO + 7]).counted_restarts == 2
+
+
+def test_of_first_sights_the_second_earliest_counts_or_one_that_a_hello_bears_out() -> None:
+    signed = Mesh(is_attested=True)
+    truth = [signed.first_seen(AGO, "ann"), signed.first_seen(AGO + 40, "cat")]
+    lie = signed.first_seen(5, "eve")
+    assert think([lie, *truth]).first_start_s == AGO
+    assert think([lie, *truth]).start_time_s == AGO + 20
+    assert think(truth).first_start_s == AGO + 40
+    assert think(truth, hellos_s=[AGO]).first_start_s == AGO
+    assert think([lie, signed.turns(AGO, "ONLINE", "cat")]).first_start_s == 5, (
+        "for want of another"
+    )
 
 
 OBSERVATIONS = st.builds(

@@ -70,7 +70,7 @@ Payloads: st.SearchStrategy[Any] = st.one_of(
         subject=Name,
         type=st.sampled_from(["restart", "first-seen", "status-change"]),
         importance=st.just(2),
-        start_time=st.integers(1_700_000_000, 1_700_000_003),
+        start_time=st.integers(0, 3).map(lambda ago: NOW_NS // S - ago),  # of hellos, some
         restart_num=st.integers(0, 3),
         online_state=st.sampled_from(["ONLINE", "OFFLINE", "MISSING"]),
     ),
@@ -122,6 +122,7 @@ class Replay:
         default_factory=lambda: defaultdict(dict)
     )  # the last word of each observer, whoever spoke last is last
     remarks: defaultdict[str, list[Remark]] = field(default_factory=lambda: defaultdict(list))
+    hellos_s: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     signed: dict[str, Checkpoint] = field(default_factory=dict)
     ways: defaultdict[tuple[str, str], list[float]] = field(
         default_factory=lambda: defaultdict(list)
@@ -133,7 +134,8 @@ class Replay:
         if event["svc"] == "observation":
             seen = read_event(body).payload
             assert isinstance(seen, Observation)
-            self.remarks[seen.subject].append(Remark(seen, ts // S, is_proved))
+            if seen.observer != seen.subject:
+                self.remarks[seen.subject].append(Remark(seen, ts // S, is_proved))
         if is_proved:
             self.take_proved(event["svc"], told, ts, body)
 
@@ -147,6 +149,8 @@ class Replay:
             return
         actor: str = told.get("actor") or told.get("observer") or told["From"]
         target: str = told.get("target") or told.get("subject") or actor
+        if svc == "hey-there":
+            self.hellos_s[actor].append(ts // S)
         if svc == "ping" and actor != target:
             self.ways[actor, target].append(told["rtt"])
         if ts > NOW_NS:
@@ -216,7 +220,7 @@ def same(ledger: Ledger, projections: Projections) -> None:
         about = projections.checkpoint(name)
         expected = replay.signed.get(name)
         assert (about and about.as_of_time) == (expected and expected.as_of_time)
-        opinion = opinion_of(replay.remarks[name], expected, NOW_NS // S)
+        opinion = opinion_of(replay.remarks[name], replay.hellos_s[name], expected, NOW_NS // S)
         assert projections.opinion(name) == opinion
         for other in NAMES:
             assert (projections.round_trip_ms(name, other) is None) == (
@@ -289,20 +293,20 @@ def test_the_checkpoint_that_counts_is_attested_and_speaks_of_the_latest_time() 
     assert found.as_of_time == 1_790_000_000
 
 
+def restart(by: str, number: int, ago_ns: int, subject: str = "bob") -> bytes:
+    told = authoring.Observation(
+        observer=by,
+        subject=subject,
+        type="restart",
+        importance=3,
+        start_time=1_700_000_000,
+        restart_num=number,
+    )
+    return authoring.make_event(told, NOW_NS - ago_ns, None).body
+
+
 def test_a_flood_of_hearsay_hides_no_opinion_of_those_who_signed() -> None:
     ledger = Ledger(20_000, b"k" * 16)
-
-    def restart(by: str, number: int, ago_ns: int) -> bytes:
-        told = authoring.Observation(
-            observer=by,
-            subject="bob",
-            type="restart",
-            importance=3,
-            start_time=1_700_000_000,
-            restart_num=number,
-        )
-        return authoring.make_event(told, NOW_NS - ago_ns, None).body
-
     truth: list[Body] = [(restart(by, 3, 10**12), Standing.ATTESTED) for by in ("ann", "cat")]
     lies: list[Body] = [
         (restart(f"eve{nth}", 900 + nth, nth), Standing.HEARSAY) for nth in range(5_500)
@@ -312,6 +316,14 @@ def test_a_flood_of_hearsay_hides_no_opinion_of_those_who_signed() -> None:
     apply(ledger, [truth, lies], lambda: None)
     opinion = views(ledger).opinion("bob")
     assert (opinion.restarts, opinion.observers) == (3, 2)
+
+
+def test_who_observes_others_all_the_time_hides_nothing_that_is_said_of_it() -> None:
+    ledger = Ledger(20_000, b"k" * 16)
+    about = [restart(by, 3, 10**12 + nth) for nth, by in enumerate(("ann", "cat"))]
+    busy = [restart("bob", 1, nth, f"dan{nth}") for nth in range(5_500)]
+    apply(ledger, [[(body, Standing.ATTESTED) for body in (*about, *busy)]], lambda: None)
+    assert views(ledger).opinion("bob").restarts == 3
 
 
 def committed(entries: list[Entry], removes: list[int]) -> Committed:

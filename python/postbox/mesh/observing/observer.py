@@ -8,14 +8,12 @@ node says no more than `PER_MINUTE`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
 import trio
 
-from postbox.core import Ledger
-from postbox.event import Service, Standing
 from postbox.logs import get
 from postbox.mesh.merging.intake import Intake
 from postbox.mesh.observing.observing_rules import (
@@ -28,7 +26,7 @@ from postbox.mesh.observing.observing_rules import (
 )
 from postbox.mesh.observing.watch import Watch
 from postbox.mesh.projections.opinions import Opinion
-from postbox.mesh.reading import Observation, Unread, read_event
+from postbox.mesh.reading import Observation
 from postbox.net.rates import Rate
 from postbox.rules import Payer
 from postbox.trust import authoring
@@ -48,14 +46,14 @@ PER_SUBJECT, SUBJECT_BURST = 2.0, 10
 PER_MINUTE, BURST = 20.0, 60
 """About all. Where a thousand nodes begin at once, each has some ten things to say."""
 OWN = Payer("operator", "this node")
-_ANY_TIME_NS = 2**62
 
 Told: TypeAlias = Mapping[str, Sequence[Observation]]
-"""Attested observations about names, newest first."""
+"""Signed observations about names that are borne out, newest first."""
 
 
 class Views(Protocol):
     def opinion(self, name: str) -> Opinion: ...
+    def told(self, name: str, most: int) -> list[Observation]: ...
 
 
 class Scene(NamedTuple):
@@ -70,7 +68,6 @@ class Observer:
         self,
         world: World,
         identity: Identity,
-        ledger: Ledger,
         intake: Intake,
         views: Views,
         watch: Watch,
@@ -78,7 +75,6 @@ class Observer:
     ) -> None:
         self._world = world
         self._me = identity
-        self._ledger = ledger
         self._intake = intake
         self._views = views
         self._watch = watch
@@ -151,43 +147,20 @@ class Observer:
         return True
 
     async def _number(self, fact: Fact, told: Sequence[Observation]) -> int:
-        """Of a restart: as others have it, or one more than are counted here."""
-        for one in told:
-            if one.type == fact.kind and one.start_time == fact.start_s:
-                return one.restart_num
+        """Of a restart: how many are counted here, with this one."""
+        is_counted = any(one.type == fact.kind and one.start_time == fact.start_s for one in told)
         opinion = partial(self._views.opinion, fact.subject)
-        return (await self._world.threads.run(Pool.READER, opinion)).counted_restarts + 1
+        counted = (await self._world.threads.run(Pool.READER, opinion)).counted_restarts
+        return counted if is_counted else counted + 1
 
     async def _told(self, names: Collection[str]) -> Told:
         if not names:
             return {}
-        read = partial(_read, self._ledger, sorted(names))
-        return await self._world.threads.run(Pool.READER, read)
+
+        def work() -> Told:
+            return {name: self._views.told(name, MOST_TOLD) for name in sorted(names)}
+
+        return await self._world.threads.run(Pool.READER, work)
 
     def _now_s(self) -> float:
         return self._world.clock.elapsed_s()
-
-
-def _read(ledger: Ledger, names: Sequence[str]) -> Told:
-    told: dict[str, Sequence[Observation]] = {}
-    for name in names:
-        found = ledger.words(
-            name,
-            "about",
-            (Service.OBSERVATION.wire_name,),
-            least=Standing.ATTESTED,
-            upto_ns=_ANY_TIME_NS,
-            most=MOST_TOLD,
-        )
-        told[name] = list(_observations(found.bodies()))
-    return told
-
-
-def _observations(bodies: Iterable[bytes]) -> Iterable[Observation]:
-    for body in bodies:
-        try:
-            payload = read_event(body).payload
-        except Unread:  # `verify` finds and names it
-            continue
-        if isinstance(payload, Observation):
-            yield payload

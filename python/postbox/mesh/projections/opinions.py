@@ -3,12 +3,14 @@ there. Pure; nara's derivations (neighbourhood_opinion.go, checkpoint_types.go).
 
 nara signs no observation, so anybody can invent them. As soon as two observers have signed theirs,
 unsigned ones do not count any more: as two votes make a checkpoint. Where none has, an opinion is
-hearsay, and nothing is decided by it but what this node says of the name itself.
+hearsay, and nothing is decided by it but what this node says of the name itself. And of those who
+signed one alone makes no restart, unless the name's own hello bears it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -17,6 +19,8 @@ from postbox.mesh.projections.statistics import trimmed_mean_of_positive
 from postbox.mesh.reading import Checkpoint, Observation
 
 ENOUGH_OBSERVERS = 2
+STARTS = ("restart", "first-seen")
+_NEVER_S = 2**62
 
 
 class Remark(NamedTuple):
@@ -42,12 +46,18 @@ class Opinion(Struct, frozen=True):
     observers: int = 0
 
 
-def opinion_of(remarks: Sequence[Remark], checkpoint: Checkpoint | None, now_s: int) -> Opinion:
-    """`remarks`: about one name, in any order; `checkpoint`: the attested one about it with the
-    latest `as_of_time`, if any. Restarts and times of the future do not count."""
-    counted = sorted(_believable(remarks, now_s), key=_in_order)
+def opinion_of(
+    remarks: Sequence[Remark],
+    hellos_s: Container[int],
+    checkpoint: Checkpoint | None,
+    now_s: int,
+) -> Opinion:
+    """`remarks`: about one name, in any order; `hellos_s`: when it said hello itself, signed;
+    `checkpoint`: the attested one about it with the latest `as_of_time`, if any. Restarts and times
+    of the future do not count."""
+    counted = sorted(_believable(remarks, hellos_s, now_s), key=_in_order)
     observations = [remark.observation for remark in counted]
-    starts = [one for one in observations if one.type in ("restart", "first-seen")]
+    starts = [one for one in observations if one.type in STARTS]
     return Opinion(
         start_time_s=trimmed_mean_of_positive(one.start_time for one in starts),
         restarts=_agreed_restarts(starts),
@@ -59,11 +69,47 @@ def opinion_of(remarks: Sequence[Remark], checkpoint: Checkpoint | None, now_s: 
     )
 
 
-def _believable(remarks: Sequence[Remark], now_s: int) -> list[Remark]:
+def _believable(
+    remarks: Sequence[Remark], hellos_s: Container[int], now_s: int
+) -> Sequence[Remark]:
     past = [one for one in remarks if is_past(one, now_s)]
     signed = [one for one in past if one.is_attested]
     observers = {one.observation.observer for one in signed}
-    return signed if len(observers) >= ENOUGH_OBSERVERS else past
+    if len(observers) < ENOUGH_OBSERVERS:
+        return past
+    return _without_lone_sights(borne_out(signed, hellos_s), hellos_s)
+
+
+def borne_out(remarks: Sequence[Remark], hellos_s: Container[int]) -> list[Remark]:
+    """Without restarts that one observer alone tells of, if the name did not say hello then."""
+    tellers: defaultdict[int, set[str]] = defaultdict(set)
+    for one, _, _ in remarks:
+        if one.type == "restart":
+            tellers[one.start_time].add(one.observer)
+    starts = {
+        start
+        for start, observers in tellers.items()
+        if len(observers) >= ENOUGH_OBSERVERS or start in hellos_s
+    }
+    return [
+        one
+        for one in remarks
+        if one.observation.type != "restart" or one.observation.start_time in starts
+    ]
+
+
+def _without_lone_sights(remarks: Sequence[Remark], hellos_s: Container[int]) -> list[Remark]:
+    """Without first sights that are earlier than any other observer's, and than any hello."""
+    earliest: dict[str, int] = {}
+    for one, _, _ in remarks:
+        if one.type in STARTS:
+            earliest[one.observer] = min(one.start_time, earliest.get(one.observer, _NEVER_S))
+    agreed = max(sorted(earliest.values())[:ENOUGH_OBSERVERS], default=0)
+
+    def counts(one: Observation) -> bool:
+        return one.type != "first-seen" or one.start_time >= agreed or one.start_time in hellos_s
+
+    return [one for one in remarks if counts(one.observation)]
 
 
 def is_past(remark: Remark, now_s: int) -> bool:

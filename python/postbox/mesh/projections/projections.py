@@ -21,7 +21,14 @@ from postbox.logs import get, limited
 from postbox.mesh.checkpoints.chains import Chain, chain_of
 from postbox.mesh.merging.personality_rules import Personality
 from postbox.mesh.projections.clout import clout_of
-from postbox.mesh.projections.opinions import ENOUGH_OBSERVERS, Opinion, Remark, is_past, opinion_of
+from postbox.mesh.projections.opinions import (
+    ENOUGH_OBSERVERS,
+    Opinion,
+    Remark,
+    borne_out,
+    is_past,
+    opinion_of,
+)
 from postbox.mesh.projections.presence import Presence, presences
 from postbox.mesh.reading import Checkpoint, Event, Observation, Ping, Unread, read_event
 from postbox.store.contract import Lane
@@ -32,7 +39,7 @@ MOST_REMARKS = 5_000
 PAGE_EVENTS = 5_000
 _ANY_TIME_NS = 2**62
 
-Role: TypeAlias = Literal["by", "about", "any"]
+Role: TypeAlias = Literal["by", "about"]
 Way: TypeAlias = tuple[str, str]  # observer, target
 
 
@@ -71,11 +78,17 @@ class Projections:
 
     def opinion(self, name: str) -> Opinion:
         now_s = self._world.clock.now_ns() // 10**9
-        remarks = self._remarks(name, Standing.ATTESTED)
+        remarks = self._remarks(name, Standing.ATTESTED, MOST_REMARKS)
         believed = (one.observation.observer for one in remarks if is_past(one, now_s))
         if len(set(believed)) < ENOUGH_OBSERVERS:
-            remarks = self._remarks(name, Standing.HEARSAY)
-        return opinion_of(remarks, self.checkpoint(name), now_s)
+            remarks = self._remarks(name, Standing.HEARSAY, MOST_REMARKS)
+        return opinion_of(remarks, self._hellos_s(name), self.checkpoint(name), now_s)
+
+    def told(self, name: str, most: int) -> list[Observation]:
+        """What others signed about this name, newest first, but for restarts that nothing bears
+        out; of the newest `most`."""
+        signed = self._remarks(name, Standing.ATTESTED, most)
+        return [one.observation for one in borne_out(signed, self._hellos_s(name))]
 
     def checkpoint(self, name: str) -> Checkpoint | None:
         """The last one about this name that counts."""
@@ -88,7 +101,7 @@ class Projections:
 
     def round_trip_ms(self, observer: str, target: str) -> float | None:
         """The mean of the way's pings that are held."""
-        told = self._words(target, "about", (Service.PING,), Standing.ATTESTED, MOST_REMARKS)
+        told = self._words(target, "about", Service.PING, Standing.ATTESTED, MOST_REMARKS)
         return _means(self._read(told)).get((observer, target))
 
     async def round_trips(self) -> dict[Way, float]:
@@ -108,27 +121,26 @@ class Projections:
 
     # -- what is held ---------------------------------------------------------------------------
 
-    def _remarks(self, name: str, least: Standing) -> list[Remark]:
-        told = self._words(name, "any", (Service.OBSERVATION,), least, MOST_REMARKS)
-        remarks = []
-        for event, standing in self._judged(told):
-            observation = event.payload
-            if isinstance(observation, Observation) and observation.subject == name:
-                is_attested = standing == Standing.ATTESTED
-                remarks.append(Remark(observation, event.ts_ns // 10**9, is_attested))
-        return remarks
+    def _remarks(self, name: str, least: Standing, most: int) -> list[Remark]:
+        """Of others: one that observes many would crowd out what is said about itself."""
+        told = self._words(name, "about", Service.OBSERVATION, least, most)
+        return [
+            Remark(event.payload, event.ts_ns // 10**9, standing == Standing.ATTESTED)
+            for event, standing in self._judged(told)
+            if isinstance(event.payload, Observation)
+        ]
+
+    def _hellos_s(self, name: str) -> set[int]:
+        """When it said hello itself."""
+        hellos = self._words(name, "by", Service.HEY_THERE, Standing.ATTESTED, MOST_REMARKS)
+        return {event.ts_ns // 10**9 for event in self._read(hellos)}
 
     def _words(
-        self,
-        name: str,
-        role: Role,
-        services: tuple[Service, ...],
-        least: Standing,
-        most: int,
-        upto_ns: int = _ANY_TIME_NS,
+        self, name: str, role: Role, service: Service, least: Standing, most: int
     ) -> Selection:
-        wire_names = [service.wire_name for service in services]
-        return self._ledger.words(name, role, wire_names, least=least, upto_ns=upto_ns, most=most)
+        return self._ledger.words(
+            name, role, [service.wire_name], least=least, upto_ns=_ANY_TIME_NS, most=most
+        )
 
     def _attested(self, service: Service) -> Iterator[Event]:
         """All of this service, page by page."""
