@@ -23,7 +23,7 @@ from postbox.cli.options import Common
 from postbox.client import Client, open_client
 from support.command import served
 
-PATIENCE_S = 10
+PATIENCE_S = 60
 LOOK_S = 0.02
 WIDE, NARROW = (80, 24), (40, 12)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Sequence
 
@@ -24,7 +25,7 @@ from postbox.client import (
 from postbox.client.core import changes as core
 from postbox.client.core import inputs
 from postbox.client.store.store import Store
-from support.chat_screen import NARROW, WIDE, ChatHost, names, on_asyncio, soon
+from support.chat_screen import NARROW, PATIENCE_S, WIDE, ChatHost, names, on_asyncio, soon
 from support.client_town import PNG
 from support.hostile_texts import TEXTS
 
@@ -36,6 +37,10 @@ async def types(phone: Client, room: Conversation) -> bool:
 
 async def said(phone: Client, room: Conversation) -> list[Message]:
     return await phone.messages(room)
+
+
+async def shows(phone: Client, room: Conversation, *texts: str) -> bool:
+    return [each.text for each in await said(phone, room)] == list(texts)
 
 
 SIZES = pytest.mark.parametrize("size", [WIDE, NARROW], ids=["80x24", "40x12"])
@@ -61,12 +66,17 @@ def test_messages_go_both_ways_and_say_how_far_they_have_come(
                 return [each.state for each in await phone.messages(room)] == [State.READ]
 
             await soon(is_read)
-            phone.typing(room)
-            await seat.sees(f"{bob} is typing…")
+
+            def types_seen() -> bool:
+                phone.typing(room)  # again and again, as people do: it is shown for a few seconds
+                return f"{bob} is typing…" in seat.text
+
+            await seat.until(types_seen)
             await seat.type("Yes.")
             await soon(lambda: types(phone, room))
             await seat.press("enter")
             await seat.sees("you", "Yes. · ")
+            await soon(lambda: shows(phone, room, "Noodles?", "Yes."))
             await phone.read((await phone.messages(room))[-1])
             await seat.sees("Yes. · read")
 
@@ -104,9 +114,9 @@ def test_a_message_is_edited_answered_reacted_to_and_deleted_by_keys(host: ChatH
             await seat.sees("👍 you", without="With what?")
 
             async def is_told() -> bool:
-                first, second = await said(phone, room)
-                told = (second.text, second.reply_to, len(first.reactions))
-                return told == ("Here", first.key, 1)
+                first, *later = await said(phone, room)
+                told = [(one.text, one.reply_to, len(first.reactions)) for one in later]
+                return told == [("Here", first.key, 1)]
 
             await soon(is_told)
             await seat.press("d")
@@ -117,11 +127,7 @@ def test_a_message_is_edited_answered_reacted_to_and_deleted_by_keys(host: ChatH
             await seat.sees("Here", without="Delete it")
             await seat.press("d", "y")
             await seat.sees("Where?", without="Here")
-
-            async def is_gone() -> bool:
-                return [each.text for each in await said(phone, room)] == ["Where?"]
-
-            await soon(is_gone)
+            await soon(lambda: shows(phone, room, "Where?"))
 
     on_asyncio(talk)
 
@@ -164,15 +170,7 @@ def test_what_is_half_written_stays_with_its_conversation_and_is_what_it_was(
             await seat.press("alt+down")
             await seat.sees("▸Trip", "› Rome?")
             await seat.client.drained()
-
-            async def is_told() -> bool:
-                return [each.text for each in await said(phone, lunch)] == [
-                    "Where?",
-                    "Here",
-                    "And when?",
-                ]
-
-            await soon(is_told)
+            await soon(lambda: shows(phone, lunch, "Where?", "Here", "And when?"))
             assert await said(phone, trip) == []
 
     on_asyncio(talk)
@@ -224,8 +222,8 @@ def test_a_conversation_begins_grows_is_renamed_and_left(host: ChatHost) -> None
             await seat.sees("none yet", "No conversation is open")
 
             async def has_left() -> bool:
-                (room,) = await of_b.conversations()
-                return len(await of_b.members(room)) == 2
+                rooms = await of_b.conversations()
+                return [len(await of_b.members(room)) for room in rooms] == [2]
 
             await soon(has_left)
 
@@ -278,8 +276,12 @@ def test_a_refused_conversation_is_tried_again_or_dropped_with_what_was_written_
                 await seat.sees("Nothing waits.")
                 await seat.press("escape")
                 await seat.sees("are you there? · ", without="could not be made")
-                (theirs,) = await phone.conversations()
-                await soon(lambda: shows(phone, theirs, "are you there?"))
+
+                async def has_come() -> bool:
+                    rooms = await phone.conversations()
+                    return [await shows(phone, room, "are you there?") for room in rooms] == [True]
+
+                await soon(has_come)
 
             lost = await seat.client.create("Lost", [nobody])
             await seat.client.send(lost, "into nothing")
@@ -292,10 +294,6 @@ def test_a_refused_conversation_is_tried_again_or_dropped_with_what_was_written_
             await seat.sees("Early", without="Lost")
 
     on_asyncio(talk)
-
-
-async def shows(phone: Client, room: Conversation, text: str) -> bool:
-    return [each.text for each in await phone.messages(room)] == [text]
 
 
 @SIZES
@@ -491,13 +489,12 @@ def test_older_messages_come_when_one_scrolls_up(host: ChatHost, size: tuple[int
                 await seat.sees("number 129.")
                 assert "number 50." not in seat.text
                 await seat.press("up", "up")
-                for _ in range(200):
-                    if "number 0." in seat.text:
-                        break
-                    before = seat.text
-                    await seat.press("pageup")
-                    await seat.pilot.pause()
-                    assert _numbers(before)[0] >= _numbers(seat.text)[0]
+                async with asyncio.timeout(PATIENCE_S):
+                    while "number 0." not in seat.text:
+                        before = seat.text
+                        await seat.press("pageup")
+                        await seat.pilot.pause()
+                        assert _numbers(before)[0] >= _numbers(seat.text)[0]
                 await seat.sees("number 0.", "the beginning")
                 await seat.press("end")
                 await seat.sees("number 129.")
@@ -589,7 +586,7 @@ def test_a_chat_that_a_copy_of_its_file_displaced_takes_it_back(host: ChatHost) 
                 await seat.sees("live elsewhere; F5 takes it back")
                 await seat.press("f5")
                 await seat.sees("live", without="elsewhere")
-                assert not other.status.is_live
+                await seat.until(lambda: not other.status.is_live)
 
     on_asyncio(talk)
 
