@@ -19,6 +19,7 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
+from postbox.net.faults import Unreachable
 from postbox.net.guard import h2 as guard_h2
 from postbox.net.guard.h2 import RESETS_BURST, RESETS_PER_MINUTE, STREAM_WINDOW_BYTES
 from postbox.net.guard.outgoing import ANSWER_BYTES
@@ -38,9 +39,12 @@ from support.attackers import (
 )
 from support.serving import Served, logged, read_all, reply, served
 
+PATIENT = Limits(grace_s=0.1)
 QUICK = Limits(idle_s=0.3, body_s=0.3, send_s=0.3, handshake_s=0.3, grace_s=0.1)
-"""For attackers that must be waited out."""
+"""For attackers that must be waited out. A machine that stands still for so long has a good client
+hung up on as well."""
 CHUNK = bytes(8 * 2**10)
+GOOD = 200, b"/good body"
 
 
 class App:
@@ -103,7 +107,7 @@ class App:
 
 @asynccontextmanager
 async def attacked(
-    limits: Limits = QUICK,
+    limits: Limits = PATIENT,
     tls: ssl.SSLContext | None = None,
     trusted: ssl.SSLContext | None = None,
 ) -> AsyncIterator[tuple[Served, Target, App]]:
@@ -111,14 +115,22 @@ async def attacked(
     with logged() as said, trio.fail_after(60):
         async with served(app, limits, tls=tls, trusted=trusted) as server:
             yield server, Target(*server.address, "/"), app
-            assert await server.post("/good", b"body") == (200, b"/good body")
+            await good_client_is_served(server, tries=20 if limits == QUICK else 1)
     assert said.getvalue() == ""
+
+
+async def good_client_is_served(server: Served, tries: int) -> None:
+    for _ in range(tries - 1):
+        with suppress(Unreachable):
+            if await server.post("/good", b"body") == GOOD:
+                return
+    assert await server.post("/good", b"body") == GOOD
 
 
 @pytest.mark.parametrize("name", RAW)
 async def test_any_bytes_are_answered_or_hung_up_on(name: str) -> None:
     raw = RAW[name]
-    async with attacked() as (_, target, _):
+    async with attacked(QUICK if 0 in raw.statuses else PATIENT) as (_, target, _):
         answer = await say(target, raw.said)
     status = int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/") else 0
     assert status in raw.statuses, answer[:200]
@@ -126,7 +138,7 @@ async def test_any_bytes_are_answered_or_hung_up_on(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(attackers.ATTACKS) - {"opens_too_many_streams"}))
 async def test_no_attack_keeps_a_good_client_from_being_served(name: str) -> None:
-    async with attacked() as (_, target, _):
+    async with attacked(QUICK) as (_, target, _):
         await attackers.ATTACKS[name](target)
 
 
@@ -151,7 +163,7 @@ async def test_a_flood_is_told_to_calm_down(attack: Attack, path: str) -> None:
     """And not hung up on first as idle: between two floods without a request to answer a busy
     machine may be idle for long."""
     begun_s = trio.current_time()
-    async with attacked(replace(QUICK, send_s=30.0, idle_s=30.0)) as (_, target, app):
+    async with attacked(replace(PATIENT, idle_s=30.0)) as (_, target, app):
         code = await attack(target._replace(path=path))
         took_s = trio.current_time() - begun_s
     assert code == ErrorCodes.ENHANCE_YOUR_CALM
@@ -295,7 +307,7 @@ async def test_what_an_app_leaves_unread_is_given_back_to_the_connection() -> No
 
 async def test_an_answer_that_is_not_taken_is_not_made() -> None:
     """(e) and its end: the app waits, and is cancelled when the client had its time."""
-    async with attacked() as (_, target, app):
+    async with attacked(QUICK) as (_, target, app):
         async with speaking_h2(target, {SettingCodes.INITIAL_WINDOW_SIZE: 0}) as client:
             unread = client.open(b"/streams")
             await client.flush()
@@ -309,7 +321,7 @@ async def test_an_answer_that_is_not_taken_is_not_made() -> None:
 
 async def test_an_answer_that_is_not_read_is_not_made() -> None:
     """(e) over HTTP/1.1, where the system holds some of it."""
-    async with attacked() as (_, target, app), connected(target) as stream:
+    async with attacked(QUICK) as (_, target, app), connected(target) as stream:
         stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, 4096)
         await stream.send_all(request(path=b"/streams"))
         await app.gone.wait()
@@ -369,7 +381,7 @@ async def test_a_body_without_end_gets_its_413() -> None:
 
 
 async def test_a_dripping_body_is_answered_408() -> None:
-    async with attacked() as (_, target, _), connected(target) as stream:
+    async with attacked(QUICK) as (_, target, _), connected(target) as stream:
         await stream.send_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\na")
         assert (await read_to_end(stream)).startswith(b"HTTP/1.1 408 ")
 
@@ -386,14 +398,14 @@ async def test_a_dripping_body_is_answered_408() -> None:
     ],
 )
 async def test_a_connection_without_a_request_is_closed(said: bytes) -> None:
-    async with attacked() as (_, target, _), connected(target) as stream:
+    async with attacked(QUICK) as (_, target, _), connected(target) as stream:
         await stream.send_all(said)
         assert not (await read_to_end(stream)).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_connection_whose_requests_are_over_is_closed() -> None:
     """Whoever ended them."""
-    async with attacked() as (_, target, _), speaking_h2(target) as client:
+    async with attacked(QUICK) as (_, target, _), speaking_h2(target) as client:
         answered = client.open(b"/")
         client.connection.reset_stream(client.open(b"/ignores"))
         await client.flush()
@@ -486,7 +498,7 @@ async def test_over_tls_http2_is_offered(tls: ssl.SSLContext, trusted: ssl.SSLCo
 async def test_what_is_no_tls_is_hung_up_on(
     said: bytes, tls: ssl.SSLContext, trusted: ssl.SSLContext
 ) -> None:
-    async with attacked(tls=tls, trusted=trusted) as (_, target, app):
+    async with attacked(QUICK, tls=tls, trusted=trusted) as (_, target, app):
         assert b"HTTP/1.1" not in await say(target, said)
         assert app.asked == 0
 
