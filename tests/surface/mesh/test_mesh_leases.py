@@ -28,7 +28,7 @@ from postbox.trust.keys import Identity
 from postbox.trust.rules import KeyRules, operator_draft
 from postbox.trust.tables import MIGRATIONS
 from support.mesh import ANN, PEER, fixed_world, id_of_body, small_history, tease
-from support.witness import PATIENT_S, QUICK, until
+from support.witness import CALM, PATIENT_S, until
 
 CAPACITY = 300
 HISTORY = small_history(900)
@@ -96,7 +96,7 @@ async def house(url: str, capacity: int = CAPACITY) -> AsyncIterator[House]:
         tail.follow(ledger)
         tail.follow(directory)
         admission = Admission(world.clock, store, tail)
-        leases = Leases(world, store, QUICK)
+        leases = Leases(world, store, CALM)
         async with trio.open_nursery() as nursery:
             await nursery.start(admission.run)
             history = History((await store.identity()).epoch, tail)
