@@ -18,7 +18,7 @@ from postbox.node import open_node
 from postbox.world import system_world
 from support.chromium import PATIENCE_MS, Visitor, barriers, look, overflows
 from support.command import postbox, served, told
-from support.mosquitto import free_port
+from support.ports import free_port
 
 HOUR_MS = 3_600_000
 

@@ -16,7 +16,7 @@ from browser.conftest import Serve, Visit
 from support.chromium import LOOKS, PATIENCE_MS, Visitor, barriers, look, overflows
 from support.command import postbox, served, told
 from support.mesh import HISTORY
-from support.mosquitto import free_port
+from support.ports import free_port
 
 EVENTS = 3_000
 RECOVERING = re.compile("looking for peers|asking peers|waiting to ask again")

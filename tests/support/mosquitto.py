@@ -8,7 +8,6 @@ import os
 import select
 import shutil
 import signal
-import socket  # noqa: TID251  (a free port, which Mosquitto does not take by itself)
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import trustme
+
+from support.ports import free_port
 
 _PLACES = ("/usr/sbin", "/usr/local/sbin")
 PASSWORD = "se cret"
@@ -121,13 +122,6 @@ def started(folder: Path, port: int, *, tls: bool = False, user: str = "") -> It
 
 
 Start = Callable[..., Mosquitto]
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-        return port
 
 
 @pytest.fixture

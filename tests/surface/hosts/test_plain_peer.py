@@ -23,6 +23,7 @@ from postbox.admin.remote import RemoteOperator
 from postbox.net.client import open_local_client
 from postbox.world import SystemClock, SystemNet, SystemRandom
 from support.plain_peer import Event, PlainPeer, Refused, plain_peer, posted
+from support.ports import free_port
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,11 +81,9 @@ async def node_at(home: Path, name: str) -> AsyncIterator[Node]:
 
 
 @pytest.fixture
-async def name() -> str:
-    """Of a node: an address that was free a moment ago."""
-    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with listener:
-        return f"127.0.0.1:{listener.socket.getsockname()[1]}"
+def name() -> str:
+    """Of a node: the address at which it will listen."""
+    return f"127.0.0.1:{free_port()}"
 
 
 @pytest.fixture
