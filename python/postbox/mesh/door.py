@@ -121,7 +121,9 @@ class Mesh:
     def observer(self) -> Observer:
         knowledge, ledger = self.knowledge, self.knowledge.ledger.index
         views, me = knowledge.projections, knowledge.identity
-        watch = Watch(self.world.clock, me.name, ledger, views, self.peers, self._is_settled)
+        watch = Watch(
+            self.world.clock, me.name, ledger, views, self.peers, self._is_settled, self._hears
+        )
         knowledge.news.listen(watch.heard)
         scene = Surroundings(self._is_settled, self._online)
         return Observer(self.world, me, knowledge.intake, views, watch, scene)
@@ -130,6 +132,9 @@ class Mesh:
         """Whether what was missed is back, as far as it will be."""
         progress, now_ns = self.recovery.progress, self.world.clock.now_ns()
         return progress.ended_ns > 0 or 0 < progress.began_ns < now_ns - SETTLED_NS
+
+    def _hears(self) -> bool:
+        return self.bus.is_up or not self.bus.is_configured
 
     def _online(self) -> int:
         """Peers."""

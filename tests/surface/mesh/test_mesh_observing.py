@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 import trio
 
+from postbox.mesh.bus.bus import LAST_RETRY_S
 from postbox.mesh.observing.observer import BURST, LOOK_S, PER_MINUTE
 from postbox.mesh.observing.observing_rules import RESTARTS_APART_S, SETTLE_S
 from postbox.mesh.observing.watch import AGAIN_S, RECENT_NS
 from postbox.trust.authoring import Chau, HeyThere, Observation, make_event
 from postbox.trust.keys import Identity, identity_of
+from support.broker import broker_at
 from support.mesh import ANN, BOB, CAT, MALLORY, believe, take
 from support.nara_events import verifies
 from support.town import PORT, House, Town, after, in_town
 
-HERE, THERE = "100.64.0.1", "100.64.0.2"
+HERE, THERE, BROKER = "100.64.0.1", "100.64.0.2", "100.64.0.100"
 SOON_S = SETTLE_S + 4 * LOOK_S
 LONG_S = 400.0
 CROWD = [identity_of(f"one{n}", bytes([50 + n]) * 32) for n in range(100)]
@@ -71,12 +73,13 @@ class Seat:
 
 
 @asynccontextmanager
-async def seat(town: Town, *, settled: bool = True) -> AsyncIterator[Seat]:
-    async with town.house(HERE, "box") as house, trio.open_nursery() as loops:
+async def seat(town: Town, *, settled: bool = True, **mesh: Any) -> AsyncIterator[Seat]:
+    async with town.house(HERE, "box", **mesh) as house, trio.open_nursery() as loops:
         await believe(house.node, ANN, BOB, CAT, *CROWD)
         if settled:
             house.mesh.recovery.progress.ended_ns = 1
         loops.start_soon(house.mesh.observer.run)
+        loops.start_soon(house.mesh.bus.run)
         yield Seat(house)
         loops.cancel_scope.cancel()
 
@@ -212,6 +215,53 @@ async def test_what_enough_others_told_is_not_told_again(town: Town) -> None:
         await here.take(*(here.says(one, "bob", "ONLINE") for one in CROWD[:3]))
         await trio.sleep(SOON_S)
         assert here.words("bob") == ["first-seen"]
+
+
+@pytest.mark.parametrize(
+    ("away_s", "leaves", "silent_s", "restarts"),
+    [
+        ([LONG_S], False, 30, 0),
+        ([LONG_S, LONG_S], False, 30, 0),
+        ([LONG_S], True, 30, 1),  # it said so before
+        ([LONG_S], False, LONG_S, 1),  # it could have been heard again
+        ([30], False, LONG_S, 1),
+    ],
+)
+@in_town
+async def test_whom_this_node_could_not_hear_had_not_gone(
+    town: Town, away_s: list[float], leaves: bool, silent_s: float, restarts: int
+) -> None:
+    net = town.world(BROKER).net
+    async with seat(town, mqtt=f"mqtt://{BROKER}") as here:
+        async with broker_at(net, BROKER):
+            await trio.sleep(LONG_S)
+            await here.take(here.hello(BOB))
+            if leaves:
+                await trio.sleep(10)
+                await here.take(here.goodbye(BOB))
+            await trio.sleep(60)
+        for seconds in away_s:
+            await trio.sleep(seconds)
+            async with broker_at(net, BROKER):
+                await trio.sleep(LAST_RETRY_S * 2)
+        async with broker_at(net, BROKER):
+            await here.house.mesh.bus.wait_up()
+            await trio.sleep(silent_s)
+            await here.take(here.hello(BOB))
+            await trio.sleep(SOON_S)
+            assert here.words("bob").count("restart") == restarts
+
+
+@in_town
+async def test_who_never_heard_a_broker_cannot_tell_who_had_gone(town: Town) -> None:
+    async with seat(town, mqtt=f"mqtt://{BROKER}") as here:
+        await here.take(here.hello(BOB))
+        await trio.sleep(LONG_S)
+        async with broker_at(town.world(BROKER).net, BROKER):
+            await here.house.mesh.bus.wait_up()
+            await here.take(here.hello(BOB))
+            await trio.sleep(SOON_S)
+            assert sorted(here.words("bob")) == ["ONLINE", "first-seen"]
 
 
 @pytest.mark.parametrize("beside_s", [0, 1])

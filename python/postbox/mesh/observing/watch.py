@@ -58,6 +58,13 @@ class _Word(NamedTuple):
     is_goodbye: bool
 
 
+class _Span(NamedTuple):
+    """`since_ns`: 0 for before this node began."""
+
+    since_ns: int = 0
+    until_ns: int = 0
+
+
 class Watch:
     def __init__(
         self,
@@ -67,14 +74,19 @@ class Watch:
         views: Views,
         contacts: Contacts,
         is_settled: Callable[[], bool],
+        hears: Callable[[], bool],
     ) -> None:
-        """`is_settled`: whether this node's memory is back. What comes before is no news."""
+        """`is_settled`: whether this node's memory is back. What comes before is no news. `hears`:
+        whether it hears those who are on its broker, if it has one."""
         self._clock = clock
         self._own_name = own_name
         self._ledger = ledger
         self._views = views
         self._contacts = contacts
         self._is_settled = is_settled
+        self._hears = hears
+        self._heard_ns = 0  # at the last look that found it so
+        self._deaf = _Span()
         self._words: dict[str, _Word] = {}
         self._hellos: list[Hello] = []  # not looked at yet
         self._seen: dict[str, tuple[State, float]] = {}  # since when
@@ -91,6 +103,7 @@ class Watch:
 
     def look(self) -> list[Fact]:
         """What there is to say, as far as this node knows, whoever said it."""
+        self._note_deafness()
         self._sights = self._look_around()
         self._seen = {name: seen for name, seen in self._seen.items() if name in self._sights}
         return [*self._restarts(), *self._changes()]
@@ -159,10 +172,28 @@ class Watch:
             if self._was_gone(one.name, one.at_ns // 10**9)
         ]
 
+    def _note_deafness(self) -> None:
+        """Spells with less than five minutes between them are one."""
+        now_ns = self._clock.now_ns()
+        if self._hears():
+            self._heard_ns = now_ns
+        elif now_ns - self._deaf.until_ns <= HERE_NS:
+            self._deaf = self._deaf._replace(until_ns=now_ns)
+        else:
+            self._deaf = _Span(self._heard_ns, now_ns)
+
     def _was_gone(self, name: str, start_s: int) -> bool:
-        """By what is held of the time before, which may come later than the hello."""
-        (presence,) = presences(self._ledger, [name], start_s * 10**9 - 1, HERE_NS)
+        """By what is held of the time before, which may come later than the hello. Whom this node
+        could not have heard is as it was when that began."""
+        before_ns = start_s * 10**9 - 1
+        presence = self._presence(name, before_ns)
+        if presence == "missing" and before_ns - self._deaf.until_ns <= HERE_NS:
+            presence = self._presence(name, self._deaf.since_ns)
         return presence in ("offline", "missing")
+
+    def _presence(self, name: str, at_ns: int) -> Presence:
+        (presence,) = presences(self._ledger, [name], at_ns, HERE_NS)
+        return presence
 
     def _changes(self) -> list[Fact]:
         """First sights, and who came or went; of so many names at once."""
