@@ -107,6 +107,8 @@ def test_help_says_what_every_argument_is(call: Call, verb: str) -> None:
         ("nonsense", 'Unknown command "nonsense"'),
         ("--home HOME", "which verb? (postbox --help)"),
         ("--json", "which verb? (postbox --help)"),
+        ("keys --home HOME", "which of its verbs: show, rotate? (postbox keys --help)"),
+        ("--home HOME trust", "which of its verbs: add, refuse, import, list? (postbox trust"),
         ("peers nonsense", "Available commands: list, ban, forgive"),
         ("demo nonsense", "postbox demo takes no 'nonsense' (postbox demo --help)"),
         ("keys rotate --days 3 --home HOME", "Unknown option: --days"),

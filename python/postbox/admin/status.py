@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from postbox.admin.command import Command, Desk, Nothing, Serving, Tell
 from postbox.admin.host_names import own_host
 from postbox.core import service_names
-from postbox.hosts.links.summary import read_summary
+from postbox.hosts.links.summary import LinkSummary, read_summary
 from postbox.log.epoch import Renewal, last_renewal
 from postbox.mesh.boot.progress import Progress
 from postbox.store.contract import Size
 from postbox.world import Pool
+
+if TYPE_CHECKING:
+    from postbox.admin.links import LinkSeen
 
 STANDINGS = ("attested", "unproven", "hearsay")
 
@@ -68,11 +74,14 @@ class Status(Struct, frozen=True):
 
 async def _status(desk: Desk, _: Nothing, tell: Tell) -> Status:
     digest = await desk.node.world.threads.run(Pool.READER, desk.node.ledger.index.digest)
-    return await status_of(desk, digest.hex())
+    return await status_of(desk, await desk.node.store.read(read_summary), digest.hex())
 
 
-async def status_of(desk: Desk, digest: str = "") -> Status:
-    """`digest`: takes a look at every event, so who asks again and again leaves it out."""
+async def status_of(
+    desk: Desk, links: Sequence[LinkSummary] | Sequence[LinkSeen], digest: str = ""
+) -> Status:
+    """`links`: all of them. `digest`: takes a look at every event, so who asks again and again
+    leaves it out."""
     node, serving = desk.node, desk.serving
     index = node.ledger.index
     counts = index.counts()
@@ -93,7 +102,7 @@ async def status_of(desk: Desk, digest: str = "") -> Status:
         leases=node.leases.held,
         disk=await node.store.size(),
         renewed=await node.store.read(last_renewal),
-        hosts=await _hosts(desk),
+        hosts=_hosts(desk, links),
         recovery=None if serving is None else serving.mesh.recovery.progress,
         mqtt=_mqtt(desk.serving),
     )
@@ -106,8 +115,7 @@ def _mqtt(serving: Serving | None) -> MqttStatus | None:
     return MqttStatus(bus.broker, bus.is_up, bus.last_error)
 
 
-async def _hosts(desk: Desk) -> HostsStatus:
-    links = await desk.node.store.read(read_summary)
+def _hosts(desk: Desk, links: Sequence[LinkSummary] | Sequence[LinkSeen]) -> HostsStatus:
     return HostsStatus(
         name=own_host(desk),
         links=len(links),

@@ -8,6 +8,7 @@ from postbox.cli.verbs import ABOUT, LISTING, VERBS
 
 WITH_VALUE = ("--home", "--memory", "--store")
 ASKS = frozenset(("-h", "--help"))
+ANYWHERE = ASKS | {"--version"}
 OF_EVERY_VERB = (*WITH_VALUE, "--json", "--traceback")
 
 
@@ -33,9 +34,19 @@ def call(words: list[str]) -> object:
     app, ordered = make_app(), _in_order(words)
     if ordered[0].partition("=")[0] in OF_EVERY_VERB:
         raise CycloptsError(msg="which verb?")
+    _require_own_verb(ordered)
     if not ASKS.isdisjoint(ordered):
         _let_verb_speak(app, ordered)
     return app(ordered, exit_on_error=False, print_error=False)
+
+
+def _require_own_verb(words: list[str]) -> None:
+    """`postbox keys --home DIR`: an option is none of a family's verbs."""
+    family, then = words[0], words[1:2]
+    names = [verb.name for verbs in VERBS.values() for verb in verbs]
+    own = [name.removeprefix(f"{family} ") for name in names if name.startswith(f"{family} ")]
+    if own and any(word.startswith("-") and word not in ANYWHERE for word in then):
+        raise CycloptsError(msg=f"which of its verbs: {', '.join(own)}?", command_chain=[family])
 
 
 def _let_verb_speak(app: App, words: list[str]) -> None:
@@ -54,8 +65,7 @@ def _listing(words: list[str]) -> list[str]:
     """`postbox devices` alone, or with options, lists them; `postbox peers` likewise."""
     if not words or words[0] not in LISTING or not all(w.startswith("-") for w in words[1:2]):
         return words
-    asks = (ASKS | {"--version"}) & set(words[1:2])
-    return words if asks else [words[0], "list", *words[1:]]
+    return words if ANYWHERE & set(words[1:2]) else [words[0], "list", *words[1:]]
 
 
 def _verb_first(words: list[str]) -> list[str]:

@@ -101,7 +101,7 @@ class Gathering:
         return Sight(
             now_ns=now_ns,
             head=head,
-            status=await status_of(desk),
+            status=await status_of(desk, links.links),
             peers=peers,
             placed=places(mesh, states),
             links=links,
