@@ -24,13 +24,13 @@ from postbox.mesh.peers.roster import Roster
 from postbox.mesh.rules import MeshDraft
 from postbox.mesh.wire import SyncRequest
 from postbox.metrics import Metrics
-from postbox.world import World, fraction
+from postbox.world import World, around, fraction
 
 RECENT = 100
 """Events that a nara is asked for."""
 DAY_MS = 86_400 * 1000
 JITTER_S = 300.0
-"""Of the half hour, up or down, and a sixth of any other pause."""
+"""Of the half hour, up or down, and of any longer pause; a sixth of a shorter one."""
 FIRST_S = 300.0
 """At most until the first round, drawn: nodes that started together do not ask together."""
 OVERLAP_NS = 3600 * 10**9
@@ -66,8 +66,8 @@ class Refresher:
         await trio.sleep(min(FIRST_S, self._every_s) * fraction(self._world.random))
         while True:
             await self.round()
-            jitter_s = min(JITTER_S, self._every_s / 6)
-            await trio.sleep(self._every_s + jitter_s * (2 * fraction(self._world.random) - 1))
+            part = min(1 / 6, JITTER_S / self._every_s)
+            await trio.sleep(around(self._every_s, part, fraction(self._world.random)))
 
     async def round(self) -> None:
         """One peer, or two as often."""

@@ -23,7 +23,7 @@ from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.roster import MAX_PEERS
 from postbox.mesh.peers.standing_rules import Regard
 from postbox.metrics import Metrics
-from postbox.world import fraction
+from postbox.world import around, fraction
 
 ATTEMPTS = 6
 """With peers that answered in part. Then it is left to those who keep up: some ten minutes."""
@@ -90,7 +90,8 @@ class Recovery:
             if plan is None and looks < len(FIRST_WAITS_S):
                 self._log.info("recovery: no peer is known yet", next_s=wait_s)
             self.progress.stage = Stage.LOOKING if plan is None else Stage.PAUSING
-            with trio.move_on_after(self._jittered(wait_s)):
+            drawn = fraction(self._means.world.random)
+            with trio.move_on_after(around(wait_s, JITTER, drawn)):
                 if plan is None:
                     await self._wait_company()
                 else:
@@ -148,10 +149,6 @@ class Recovery:
         took_s = round((progress.ended_ns - progress.began_ns) / 1e9, 1)
         event = "recovery: done" if is_done else "recovery: the rest is left to the rounds"
         self._tell(event, imported=progress.imported, seconds=took_s)
-
-    def _jittered(self, wait_s: float) -> float:
-        drawn = fraction(self._means.world.random)
-        return wait_s * (1 + JITTER * (2 * drawn - 1))
 
     def _took(self, report: Report) -> None:
         self.progress.imported += report.imported

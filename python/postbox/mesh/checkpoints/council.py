@@ -53,7 +53,7 @@ from postbox.trust import authoring
 from postbox.trust.authoring import Tally, make_event
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
-from postbox.world import Pool, World, fraction
+from postbox.world import Pool, World, around, fraction
 
 PROPOSE = "nara/checkpoint/propose"
 VOTE = "nara/checkpoint/vote"
@@ -166,9 +166,7 @@ class Council:
         clock = self._world.clock
         due_s = clock.elapsed_s() + INTERVAL_S - await self._last_age_s()
         while True:
-            await trio.sleep(
-                CHECK_EVERY_S * (1 + CHECK_JITTER * (2 * fraction(self._world.random) - 1))
-            )
+            await trio.sleep(around(CHECK_EVERY_S, CHECK_JITTER, fraction(self._world.random)))
             is_due = clock.elapsed_s() >= due_s
             if not (is_due and self._may_propose() and await self._has_a_past()):
                 continue

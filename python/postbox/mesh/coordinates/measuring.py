@@ -29,7 +29,7 @@ from postbox.metrics import Metrics
 from postbox.rules import Payer
 from postbox.trust.authoring import Ping, make_event
 from postbox.trust.keys import Identity
-from postbox.world import World, fraction
+from postbox.world import World, around, fraction
 
 EVERY_S = 30.0
 """From one measurement to the next, and until the first: nara's, two a minute in any mesh."""
@@ -81,7 +81,7 @@ class Measuring:
         self._coordinates.is_kept = True
         try:
             while True:
-                await trio.sleep(EVERY_S * (1 + JITTER * (2 * fraction(self._world.random) - 1)))
+                await trio.sleep(around(EVERY_S, JITTER, fraction(self._world.random)))
                 await self.once()
         finally:
             self._coordinates.is_kept = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from postbox.world import around
+
 FIRST_S = 30.0
 """After the start: by then peers were met."""
 SHORTEST_S, LONGEST_S = 30.0, 300.0
@@ -18,7 +20,7 @@ FEWEST_SHORT, MOST_SHORT = 1, 2
 def pause_s(chattiness: int, drawn: float) -> float:
     """`drawn`: from 0 to 1."""
     pause_s = SHORTEST_S + (LONGEST_S - SHORTEST_S) * (100 - chattiness) / 100
-    return min(LONGEST_S, pause_s * (1 + JITTER * (2 * drawn - 1)))
+    return min(LONGEST_S, around(pause_s, JITTER, drawn))
 
 
 def peers_of_a_round(*, is_short: bool, drawn: float) -> int:

@@ -32,7 +32,7 @@ from postbox.rules import Payer
 from postbox.trust import authoring
 from postbox.trust.authoring import make_event
 from postbox.trust.keys import Identity
-from postbox.world import Pool, World, fraction
+from postbox.world import Pool, World, around, fraction
 
 LOOK_S = 20.0
 JITTER = 0.25
@@ -87,7 +87,7 @@ class Observer:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await trio.sleep(LOOK_S * (1 + JITTER * (2 * fraction(self._world.random) - 1)))
+            await trio.sleep(around(LOOK_S, JITTER, fraction(self._world.random)))
             if self._scene.is_settled():
                 await self.look()
 

@@ -34,7 +34,7 @@ from postbox.net.client import Answer, Client
 from postbox.net.rates import Rate
 from postbox.trust.directory import Directory
 from postbox.trust.keys import public_key_text
-from postbox.world import World, fraction
+from postbox.world import World, around, fraction
 
 TURN_S = 60.0
 JITTER = 0.2
@@ -72,8 +72,7 @@ class Finder:
         """Until cancelled."""
         while True:
             await self.turn()
-            drawn = fraction(self.world.random)
-            await trio.sleep(TURN_S * (1 + JITTER * (2 * drawn - 1)))
+            await trio.sleep(around(TURN_S, JITTER, fraction(self.world.random)))
 
     async def turn(self) -> None:
         for known in self._lost()[:LOOK_UPS]:
