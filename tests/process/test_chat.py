@@ -158,12 +158,14 @@ def test_it_says_what_it_needs(tmp_path: Path, call: Call, monkeypatch: pytest.M
         (["ftp://host", "--token-file", "TOKEN"], "no address of a host"),
         (["https://host", "--token-file", "NOWHERE"], "no token can be read from"),
         (["https://host", "--token-file", "EMPTY"], "is empty"),
+        (["https://host", "--token-file", "BINARY"], "is no text"),
         (["https://host", "--token-file", "TOKEN"], "this is no token of a user"),
     ],
 )
 def test_it_is_called_wrongly_and_says_so(tmp_path: Path, words: list[str], told: str) -> None:
     (tmp_path / "TOKEN").write_text("a secret")
     (tmp_path / "EMPTY").write_text("")
+    (tmp_path / "BINARY").write_bytes(b"\xff\xfe")
     known = [str(tmp_path / word) if word.isupper() else word for word in words]
     with on_terminal("chat", *known, "--user", "ann", XDG_DATA_HOME=str(tmp_path)) as terminal:
         terminal.sees(told)

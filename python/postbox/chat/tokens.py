@@ -41,8 +41,12 @@ class TokenFile:
     def _read(self) -> str:
         try:
             token = self._path.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise SignInNeeded(f"no token can be read from {self._path}: {error}") from None
+        except OSError as error:
+            raise SignInNeeded(
+                f"no token can be read from {self._path}: {error.strerror}"
+            ) from None
+        except UnicodeDecodeError:
+            raise SignInNeeded(f"{self._path} is no text: put a token there, then F5") from None
         if not token:
             raise SignInNeeded(f"{self._path} is empty: put a token there, then F5")
         return token
