@@ -7,6 +7,7 @@ import signal
 from collections.abc import Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.failing_sync import failing_sync
 from support.homes import copy_of, imported
@@ -27,6 +28,20 @@ __all__ = [
 ]
 
 REQUIRED = os.environ.get("CI") == "true"
+
+# Which examples are tried depends neither on chance nor on how fast a machine is: what has passed
+# passes again. `pytest --hypothesis-profile=wider` tries others each time, ten times as many.
+settings.register_profile(
+    "same",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "wider", settings.get_profile("same"), derandomize=False, max_examples=1_000
+)
+settings.load_profile("same")
 
 
 def pytest_configure() -> None:

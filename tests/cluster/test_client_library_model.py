@@ -148,7 +148,7 @@ def run(seed: int, program: Sequence[Step]) -> None:
     simulate(seed, main)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 2**32), program=programs)
 def test_what_devices_promise_is_kept_and_all_show_the_same(seed: int, program: list[Step]) -> None:
     run(seed, program)

@@ -376,7 +376,7 @@ def run(seed: int, program: Sequence[Step], store: str = "") -> None:
     simulate(seed, main)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@settings(max_examples=EXAMPLES)
 @given(seed=st.integers(0, 2**32), program=programs)
 def test_every_device_comes_to_show_what_a_new_one_does(seed: int, program: list[Step]) -> None:
     run(seed, program)
@@ -385,7 +385,7 @@ def test_every_device_comes_to_show_what_a_new_one_does(seed: int, program: list
 def test_on_postgresql_too(postgres: Server) -> None:
     """Without backups: of a database they are its operator's."""
 
-    @settings(max_examples=max(4, EXAMPLES // 3), deadline=None, derandomize=True)
+    @settings(max_examples=max(4, EXAMPLES // 3))
     @given(seed=st.integers(0, 2**32), program=programs)
     def try_it(seed: int, program: list[Step]) -> None:
         with postgres.database() as store:

@@ -240,7 +240,7 @@ KEYS: dict[Table, list[Key]] = {
 }
 
 EXAMPLES = int(os.environ.get("POSTBOX_MODEL_EXAMPLES", "40"))
-FEW = settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None, derandomize=True)
+FEW = settings(max_examples=EXAMPLES, stateful_step_count=25)
 
 TestKernelIsAsTheModel = KernelMachine.TestCase
 TestKernelIsAsTheModel.settings = FEW

@@ -96,7 +96,7 @@ AHEAD_S = st.integers(-3_600, 880)
 """Of the first event: events may be up to 15 minutes ahead."""
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TIES, AHEAD_S, st.integers(-3, 15))
 def test_every_walk_through_a_postbox_gives_all_that_is_after_its_beginning(
     sizes: list[int], ahead_s: int, since_s: int
@@ -162,7 +162,7 @@ async def test_the_next_page_is_asked_for_while_one_is_written_and_no_third(tmp_
     assert all(held >= (asked - 1) * PAGE for asked, held in enumerate(durable))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(TIES, AHEAD_S, st.integers(0, 2**32))
 def test_every_walk_through_a_nara_ends_with_what_it_gave(
     sizes: list[int], ahead_s: int, seed: int

@@ -61,7 +61,7 @@ ACTS: st.SearchStrategy[Act] = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ACTS)
 def test_what_is_taken_here_has_a_form_for_the_host_and_can_be_read_back(act: Act) -> None:
     try:
@@ -74,7 +74,7 @@ def test_what_is_taken_here_has_a_form_for_the_host_and_can_be_read_back(act: Ac
     assert act_of(made.body) == act
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXTS)
 def test_what_the_host_would_refuse_is_refused_here_and_nothing_else(text: str) -> None:
     user = pb.MemberJoined(conversationUuid=ROOM, user=pb.User(name=text))

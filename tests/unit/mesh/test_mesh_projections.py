@@ -228,7 +228,7 @@ def same(ledger: Ledger, projections: Projections) -> None:
             )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(Steps)
 def test_the_views_equal_a_replay_after_every_commit(steps: list[list[Body] | int]) -> None:
     ledger = Ledger(CAPACITY, b"k" * 16)
@@ -237,7 +237,7 @@ def test_the_views_equal_a_replay_after_every_commit(steps: list[list[Body] | in
     apply(ledger, steps, lambda: same(ledger, projections))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(Events, max_size=CAPACITY), st.randoms(use_true_random=False))
 def test_what_came_late_makes_no_difference(events: list[Body], random: Any) -> None:
     unlike = {read_event(body).id: (body, standing) for body, standing in events}
