@@ -342,10 +342,10 @@ def test_a_commit_that_was_not_replicated_as_asked_is_not_taken_for_done(
 ) -> None:
     """The server only warns then. The next write makes sure of it, since it waits for the same."""
     name = name_of(database)
-    with opened(database, Patience(statement_ms=100)) as store, ThreadPoolExecutor(1) as thread:
+    with opened(database, Patience(statement_ms=1_000)) as store, ThreadPoolExecutor(1) as thread:
         with waiting_for_nobody(postgres):
             writing = first_that_waits(postgres, partial(thread.submit, store.write, append_next))
-            postgres.run("select pg_sleep(0.3)")  # longer than any other statement may take
+            postgres.run("select pg_sleep(1.5)")  # longer than any other statement may take
             assert not writing.done()
             postgres.run(f"select pg_cancel_backend(pid) {WAITING}")
             with pytest.raises(Unavailable, match="synchronous replication"):

@@ -157,6 +157,6 @@ async def door_at(
 
 async def until(condition: Callable[[], bool]) -> None:
     """Waits for what must come true."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not condition():
             await trio.lowlevel.checkpoint()

@@ -15,6 +15,7 @@ from postbox.net.client import CONNECT_S, Answer, Client, open_client
 from postbox.net.faults import BadAddress, BadAnswer, TooLarge, TooSlow, Unreachable
 from postbox.world import system_world
 from support.memory_net import MemoryNet
+from support.ports import free_port
 
 PEER = "http://peer:80"
 PEER_ADDRESS = "100.64.0.9"
@@ -197,15 +198,10 @@ async def test_nobody_listening_is_unreachable() -> None:
 
 
 async def test_a_real_closed_port_is_unreachable() -> None:
-    world = system_world()
-    (listener,) = await world.net.listen("127.0.0.1", 0)
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
-    async with open_client(world.net, reach=REACH) as client:
+    url = f"http://127.0.0.1:{free_port()}/"
+    async with open_client(system_world().net, reach=REACH) as client:
         with pytest.raises(Unreachable):
-            await client.request(
-                "GET", f"http://127.0.0.1:{port}/", max_body_bytes=0, deadline_s=30.0
-            )
+            await client.request("GET", url, max_body_bytes=0, deadline_s=30.0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from postbox.rpc.postbox.v1 import clients_pb as pb
 from postbox.world import system_world
 from support.client_door import Device, Door, conversation, door_at, kind_of, message, value_of
 from support.client_wires import ANY, ANY_ASYNCIO, GRPC, HTTP1, HTTP1_ASYNCIO, HTTP2, WAYS, Way
+from support.ports import free_port
 from support.serving import REACH, served
 
 LISTEN = pb.SyncFromServerRequest().to_binary()
@@ -265,9 +266,7 @@ async def test_tls_spoken_to_a_host_without_it_is_an_error_with_a_hint(
 
 @pytest.mark.parametrize("way", [*WAYS, ANY], ids=str)
 async def test_a_host_that_is_not_there_is_unreachable(way: Way) -> None:
-    async with trio_listener() as url:
-        pass
-    fault = await fault_of(way, url, "token")
+    fault = await fault_of(way, f"http://127.0.0.1:{free_port()}", "token")
     assert fault.code == "UNREACHABLE"
     assert fault.text.startswith("no connection")
     with anyio.fail_after(20):

@@ -185,13 +185,13 @@ async def test_a_handshake_without_end_is_given_up(
 async def test_silence_ends_a_stream_on_asyncio_too(
     monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
-    monkeypatch.setattr(connect, "SILENCE_S", 0.3)
     lie = Lie(200, {"content-type": "application/connect+proto"}, FRAME, "never")
 
     async def run() -> list[bytes]:
         heard: list[bytes] = []
         async with way.open(liar.url) as wire, wire.stream(b"") as messages:
             heard.append(await anext(messages))
+            monkeypatch.setattr(connect, "SILENCE_S", 0.3)
             with pytest.raises(CallFailed, match=r"nothing whole for 0\.3 s"):
                 await anext(messages)
         return heard
