@@ -49,12 +49,6 @@ def fraction(random: Random) -> float:
     return int.from_bytes(random.bytes(4), "big") / 2**32
 
 
-def around(whole: float, part: float, drawn: float) -> float:
-    """`whole`, or up to `part` of it more or less: so that what began together does not go on
-    together. `drawn`: from 0 to 1."""
-    return whole * (1 + part * (2 * drawn - 1))
-
-
 class Net(Protocol):
     """Raises OSError when something cannot be had."""
 

@@ -13,7 +13,7 @@ import trio
 from postbox.config import LogConfig
 from postbox.errors import Fatal, Fault, Full, Stopped, Unavailable, Violation
 from postbox.logs import configure
-from postbox.mesh.background.loops import PAUSE_S, run_loops
+from postbox.mesh.background.loops import LAST_PAUSE_S, PAUSE_S, run_loops
 from support.simulate import MemoryDisk, Simulation, simulate
 
 Raising: TypeAlias = Callable[[Exception], Awaitable[None]]
@@ -65,6 +65,28 @@ def test_a_loop_that_fails_begins_again_and_a_log_that_is_away_is_no_bug(
     assert ("exception" in line) == (level == "error")
     assert begun[1] - begun[0] == PAUSE_S
     assert level == "error" or str(error) in line["error"]
+
+
+@pytest.mark.parametrize("fault", [Full("the disk is full"), KeyError("a bug")], ids=repr)
+def test_a_loop_that_fails_at_once_begins_again_less_and_less_often(fault: Exception) -> None:
+    lived_s = [0.0, 0.0, 0.0, 0.0, 0.0, LAST_PAUSE_S + 1, 0.0]
+    pauses_s: list[float] = []
+
+    async def main(simulation: Simulation) -> None:
+        ended_s = 0.0
+
+        async def loop() -> None:
+            nonlocal ended_s
+            pauses_s.append(trio.current_time() - ended_s)
+            if lived_s:
+                await trio.sleep(lived_s.pop(0))
+                ended_s = trio.current_time()
+                raise fault
+
+        await run_loops({"finding": loop})
+
+    simulate(1, main)
+    assert pauses_s[1:] == [10, 20, 40, 60, 60, 10, 20]
 
 
 @pytest.mark.parametrize("raising", [alone, within])

@@ -28,6 +28,7 @@ from postbox.log.committed import Committed
 from postbox.log.outbox import LOOK_S, Due, Outbox, UnknownReader
 from postbox.log.retries import Retries
 from postbox.logs import get, limited
+from postbox.pauses import doubled
 from postbox.rpc.postbox.v1.hosts_pb import PostboxEvent
 from postbox.store.contract import Entry
 from postbox.world import Pool, World
@@ -162,7 +163,7 @@ class Inbox:
             await self._outbox.bury(in_reader(host), entry, why)
             return
         log.warning("a handler failed", of=host, number=entry.seq, attempt=attempts, why=why)
-        pause_s = min(FIRST_RETRY_S * 2 ** (attempts - 1), LAST_RETRY_S)
+        pause_s = doubled(FIRST_RETRY_S, attempts, LAST_RETRY_S)
         at_ms = self._now_ms() + round(pause_s * 1_000)
         await self._outbox.retry(in_reader(host), entry.pos, at_ms, why)
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from postbox.metrics import HeldBack, KeyFetch
 from postbox.net.rates import Rate
+from postbox.pauses import doubled
 
 COOLDOWN_S = 60.0
 MAX_COOLDOWN_S = 3600.0
@@ -90,7 +91,7 @@ class FetchGate:
         """
         self._count("failed")
         failures = self._failures(host) + 1
-        length_s = min(MAX_COOLDOWN_S, COOLDOWN_S * 2 ** min(failures - 1, 10))
+        length_s = doubled(COOLDOWN_S, failures, MAX_COOLDOWN_S)
         self._pause(host, now_s + length_s, failures)
 
     def wait_s(self, host: str, now_s: float) -> float:

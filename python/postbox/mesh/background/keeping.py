@@ -28,7 +28,8 @@ from postbox.mesh.peers.known import Contact, Known
 from postbox.mesh.peers.roster import Roster
 from postbox.mesh.peers.standing_rules import Regard
 from postbox.metrics import Metrics
-from postbox.world import World, around, fraction
+from postbox.pauses import around, doubled
+from postbox.world import World, fraction
 
 PULLS = "mesh"
 """The lease of the process that keeps up, of those that a node has."""
@@ -195,7 +196,7 @@ class Keeper:
     def _next_s(self, fault: Fault | None) -> float:
         pause_s = self._pause_s
         if self._failures:
-            pause_s = min(pause_s, FIRST_RETRY_S * 2 ** min(self._failures - 1, 20))
+            pause_s = doubled(FIRST_RETRY_S, self._failures, pause_s)
         pause_s = around(pause_s, JITTER, fraction(self._world.random))
         return max(pause_s, fault.wait_s) if isinstance(fault, Busy) else pause_s
 

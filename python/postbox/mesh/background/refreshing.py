@@ -24,7 +24,8 @@ from postbox.mesh.peers.roster import Roster
 from postbox.mesh.rules import MeshDraft
 from postbox.mesh.wire import SyncRequest
 from postbox.metrics import Metrics
-from postbox.world import World, around, fraction
+from postbox.pauses import around
+from postbox.world import World, fraction
 
 RECENT = 100
 """Events that a nara is asked for."""

@@ -23,7 +23,8 @@ from postbox.mesh.peers.known import Known
 from postbox.mesh.peers.roster import MAX_PEERS
 from postbox.mesh.peers.standing_rules import Regard
 from postbox.metrics import Metrics
-from postbox.world import around, fraction
+from postbox.pauses import around
+from postbox.world import fraction
 
 ATTEMPTS = 6
 """With peers that answered in part. Then it is left to those who keep up: some ten minutes."""

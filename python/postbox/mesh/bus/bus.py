@@ -28,7 +28,8 @@ from postbox.net.addresses import Reach
 from postbox.net.mqtt.broker import Broker, broker_of
 from postbox.net.mqtt.connection import Connection, Message, is_topic_of, open_mqtt
 from postbox.net.rates import TooOften
-from postbox.world import World, around, fraction
+from postbox.pauses import around, doubled
+from postbox.world import World, fraction
 
 Handler: TypeAlias = Callable[[str, bytes], Awaitable[None]]
 """Of a topic and a payload, whoever published it. A WireError says that it makes no sense, TooOften
@@ -169,7 +170,7 @@ class Bus:
         self._told = self.last_error
 
     def _pause_s(self, failures: int) -> float:
-        pause_s: float = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(failures - 1, 20))
+        pause_s = doubled(FIRST_RETRY_S, failures, LAST_RETRY_S)
         return around(pause_s, JITTER, fraction(self._world.random))
 
 

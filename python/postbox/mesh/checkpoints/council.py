@@ -48,12 +48,13 @@ from postbox.mesh.projections.opinions import Opinion
 from postbox.mesh.reading import Checkpoint, Unread, read_event
 from postbox.metrics import Metrics
 from postbox.net.rates import Rate, TooOften
+from postbox.pauses import around
 from postbox.rules import Payer
 from postbox.trust import authoring
 from postbox.trust.authoring import Tally, make_event
 from postbox.trust.directory import Directory
 from postbox.trust.keys import Identity
-from postbox.world import Pool, World, around, fraction
+from postbox.world import Pool, World, fraction
 
 PROPOSE = "nara/checkpoint/propose"
 VOTE = "nara/checkpoint/vote"

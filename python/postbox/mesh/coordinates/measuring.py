@@ -26,10 +26,11 @@ from postbox.mesh.coordinates.coordinates import Coordinates
 from postbox.mesh.coordinates.vivaldi import is_round_trip
 from postbox.mesh.merging.intake import Intake
 from postbox.metrics import Metrics
+from postbox.pauses import around
 from postbox.rules import Payer
 from postbox.trust.authoring import Ping, make_event
 from postbox.trust.keys import Identity
-from postbox.world import World, around, fraction
+from postbox.world import World, fraction
 
 EVERY_S = 30.0
 """From one measurement to the next, and until the first: nara's, two a minute in any mesh."""

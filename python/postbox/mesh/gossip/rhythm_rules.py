@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from postbox.world import around
+from postbox.pauses import around
 
 FIRST_S = 30.0
 """After the start: by then peers were met."""

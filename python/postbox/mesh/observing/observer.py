@@ -28,11 +28,12 @@ from postbox.mesh.observing.watch import Watch
 from postbox.mesh.projections.opinions import Opinion
 from postbox.mesh.reading import Observation
 from postbox.net.rates import Rate
+from postbox.pauses import around
 from postbox.rules import Payer
 from postbox.trust import authoring
 from postbox.trust.authoring import make_event
 from postbox.trust.keys import Identity
-from postbox.world import Pool, World, around, fraction
+from postbox.world import Pool, World, fraction
 
 LOOK_S = 20.0
 JITTER = 0.25

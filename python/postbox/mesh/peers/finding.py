@@ -32,9 +32,10 @@ from postbox.mesh.wire import SyncRequest
 from postbox.net.addresses import Reach
 from postbox.net.client import Answer, Client
 from postbox.net.rates import Rate
+from postbox.pauses import around
 from postbox.trust.directory import Directory
 from postbox.trust.keys import public_key_text
-from postbox.world import World, around, fraction
+from postbox.world import World, fraction
 
 TURN_S = 60.0
 JITTER = 0.2

@@ -25,6 +25,7 @@ from postbox.mesh.peers.rules import Accuse, PeerRules
 from postbox.mesh.peers.standing_rules import Offence, Regard
 from postbox.mesh.serving.replies import NotAllowed
 from postbox.net.rates import Rate
+from postbox.pauses import doubled
 from postbox.world import World
 
 MAX_STRANGERS = 200
@@ -286,7 +287,7 @@ class Roster:
 
     def may_try(self, peer: Known) -> bool:
         """Whether it has not failed just now."""
-        pause_ns = min(MAX_RETRY_NS, RETRY_NS * 2 ** min(max(0, peer.failures - 1), 20))
+        pause_ns = doubled(RETRY_NS, peer.failures, MAX_RETRY_NS)
         failed_ago_ns = self._world.clock.now_ns() - peer.failed_ns
         return not peer.failures or not 0 <= failed_ago_ns < pause_ns
 
