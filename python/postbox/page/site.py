@@ -140,18 +140,11 @@ class Site:
         shown = await self._showing.look()
         sections = {one.name: one.html for one in shown.sections}
         services = [service.wire_name for service in Service]
-        context = {"view": shown.view, "sections": sections, "services": services}
-        return _html(self._pages.page("page", **context))
+        its = {"view": shown.view, "sections": sections, "services": services}
+        return _html(self._pages.page("page", **its, asked=_asked(request)))
 
     async def _events(self, request: _Request) -> Reply:
-        arguments = request.arguments
-        before = arguments.get("before", "0")
-        asked = Asked(
-            before=int(before) if before.isdigit() and len(before) < 19 else 0,
-            service=arguments.get("service", ""),
-            author=arguments.get("author", "").strip(),
-            text=arguments.get("text", "").strip(),
-        )
+        asked = _asked(request)
         found = await recent(self._desk, asked)
         now_ms = self._clock.now_ns() // 1_000_000
         rows = [brief_view(each, now_ms) for each in found.events]
@@ -270,6 +263,18 @@ class _Request:
             if name == self.cookie_name:
                 return value
         return ""
+
+
+def _asked(request: _Request) -> Asked:
+    """Which events: as the page's filter says, which its address has, too."""
+    arguments = request.arguments
+    before = arguments.get("before", "0")
+    return Asked(
+        before=int(before) if before.isdigit() and len(before) < 19 else 0,
+        service=arguments.get("service", ""),
+        author=arguments.get("author", "").strip(),
+        text=arguments.get("text", "").strip(),
+    )
 
 
 def _fields(query: str) -> dict[str, str]:

@@ -148,6 +148,14 @@ async def test_events_are_filtered_by_service_author_and_text(node: Node, browse
     assert "None of the 5 events looked at is like that." in page
 
 
+async def test_a_page_begins_with_the_filter_that_its_address_has(browser: Browser) -> None:
+    page = await shown(browser, '/?service=social&author=ann&text=%22a%26<b>"')
+    assert "<option selected>social</option>" in page
+    assert page.count("selected") == 1
+    assert 'name="author" value="ann"' in page
+    assert 'name="text" value="&#34;a&amp;&lt;b&gt;&#34;"' in page
+
+
 async def test_events_go_on_page_by_page_the_newest_first(node: Node) -> None:
     await believe(node, ANN)
     await take(node, [tease(STRETCH * 3 - at) for at in range(STRETCH * 2 + 7)])

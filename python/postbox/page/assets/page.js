@@ -91,8 +91,15 @@ setInterval(listen, 5_000);
 // Who is logged in already needs no link: it is not to stay in the address bar.
 function forgetLink() {
   const name = location.hash.slice(1);
-  if (name && !document.getElementById(name)) history.replaceState(null, "", location.pathname);
+  if (name && !document.getElementById(name)) history.replaceState(null, "", location.pathname + location.search);
 }
+
+// A page that begins anew asks for the same events.
+const filter = document.getElementById("filter");
+filter.addEventListener("input", () => {
+  const asked = new URLSearchParams([...new FormData(filter)].filter(([, value]) => value));
+  history.replaceState(null, "", `${location.pathname}${asked.size ? `?${asked}` : ""}${location.hash}`);
+});
 
 forgetLink();
 addEventListener("hashchange", forgetLink);
