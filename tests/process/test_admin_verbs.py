@@ -14,6 +14,7 @@ import pytest
 
 from postbox.admin.place import MAX_PATH_BYTES, NOTE, SOCKET
 from support.command import (
+    TIMEOUT_S,
     Call,
     Done,
     counted_at_line,
@@ -22,6 +23,7 @@ from support.command import (
     ready_url,
     running,
     served,
+    stepwise,
     told,
 )
 from support.homes import Imported
@@ -162,8 +164,8 @@ def test_two_verbs_at_once_each_get_their_answer(folder: Path) -> None:
     with served(home):
         with running("verify", "--home", home, "--json") as verify:
             with running("import", folder / "history.jsonl", "--home", home, "--json") as import_:
-                imported = json.loads(import_.communicate(timeout=60)[0])
-            checked = json.loads(verify.communicate(timeout=60)[0])
+                imported = json.loads(import_.communicate(timeout=TIMEOUT_S)[0])
+            checked = json.loads(verify.communicate(timeout=TIMEOUT_S)[0])
         assert (verify.returncode, import_.returncode) == (0, 0)
         assert (imported["imported"], checked["wrong"]) == (500, [])
         assert told("status", "--home", home)["events"] == 500
@@ -179,10 +181,10 @@ def test_interrupted_verbs_leave_the_node_serving_and_what_they_counted_in_it(
             (empty, "import", HISTORY),
             (other, "sync", url, "--mode", "page"),
         ):
-            with running(*words, "--home", home) as verb:
-                count = counted_at_line(2, verb)
+            with stepwise(*words, "--home", home) as verb:
+                count = counted_at_line(1, verb)
                 verb.send_signal(signal.SIGINT)
-                rest = verb.communicate(timeout=60)[1]
+                rest = verb.communicate(timeout=TIMEOUT_S)[1]
             assert verb.returncode == 130, (words, rest)
             assert "Traceback" not in rest
             status = told("status", "--home", home)
@@ -198,10 +200,10 @@ def test_a_node_killed_in_the_midst_of_an_import_is_told_of_and_has_what_was_cou
     home = tmp_path / "home"
     with running("serve", "--home", home, "--listen", "127.0.0.1:0") as node:
         ready_url(node)
-        with running("import", HISTORY, "--home", home, "--json") as import_:
+        with stepwise("import", HISTORY, "--home", home, "--json") as import_:
             count = counted_at_line(2, import_)
             node.kill()
-            out, err = import_.communicate(timeout=60)
+            out, err = import_.communicate(timeout=TIMEOUT_S)
     (said,) = [line for line in err.splitlines() if line.startswith("postbox: ")]
     assert (import_.returncode, json.loads(out)) == (1, {"error": said.removeprefix("postbox: ")})
     assert f"the node of {home} went away before it had answered" in said

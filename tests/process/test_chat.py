@@ -11,6 +11,7 @@ import pytest
 
 from postbox.client import open_client
 from support.command import TIMEOUT_S, Call, ready_url, running
+from support.ports import free_port
 from support.terminals import Terminal, on_terminal
 
 ENTER, CTRL_Q, CTRL_T = "\r", "\x11", "\x14"
@@ -57,10 +58,10 @@ async def created(url: str, token: str, path: Path, members: Sequence[str] = ("b
 
 def test_two_side_by_side_survive_the_kill_of_their_host(tmp_path: Path, call: Call) -> None:
     """What was typed meanwhile arrives, once, and in the order in which each wrote it."""
-    home, path = tmp_path / "home", tmp_path / "tablet.db"
+    home, path, listen = tmp_path / "home", tmp_path / "tablet.db", f"127.0.0.1:{free_port()}"
     minted = call("token", "mint", "--user", "ann", "--device", "tablet", "--home", home)
     token = minted.out.strip()
-    with running("serve", "--home", home, "--listen", "127.0.0.1:0", "--loopback") as host:
+    with running("serve", "--home", home, "--listen", listen, "--loopback") as host:
         url = ready_url(host)
         with on_terminal(*chat(home, "ann")) as ann, on_terminal(*chat(home, "bob")) as bob:
             begin(ann, bob, url, token, path)
@@ -76,16 +77,15 @@ def test_two_side_by_side_survive_the_kill_of_their_host(tmp_path: Path, call: C
             ann.type("q")
             for terminal in (ann, bob):
                 terminal.forget()
-            listen = url.removeprefix("http://")
             with running("serve", "--home", home, "--listen", listen, "--loopback") as again:
                 assert ready_url(again) == url
                 ann.sees("live", "one 3")
                 bob.sees("live", "eins 3")
                 for terminal in (ann, bob):
                     terminal.type(CTRL_Q)
-                    while terminal.take(10):
+                    while terminal.take(TIMEOUT_S):
                         pass
-                    assert terminal.process.wait(30) == 0
+                    assert terminal.process.wait(TIMEOUT_S) == 0
                 texts = said_to(url, token, path)
     assert sorted(texts) == sorted(
         ["Noodles?", *(f"{word} {at}" for word in ("eins", "one") for at in (1, 2, 3))]
@@ -169,8 +169,8 @@ def test_it_is_called_wrongly_and_says_so(tmp_path: Path, words: list[str], told
     known = [str(tmp_path / word) if word.isupper() else word for word in words]
     with on_terminal("chat", *known, "--user", "ann", XDG_DATA_HOME=str(tmp_path)) as terminal:
         terminal.sees(told)
-        while terminal.take(10):
+        while terminal.take(TIMEOUT_S):
             pass
-        assert terminal.process.wait(30) in (1, 2)
+        assert terminal.process.wait(TIMEOUT_S) in (1, 2)
         assert "Traceback" not in terminal.text
         assert "secret" not in terminal.text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import Call, environment
+from support.command import TIMEOUT_S, Call, environment
 from support.shells import SHELLS, completed
 
 STARTED_BY = {"bash": ".bashrc", "zsh": ".zshrc"}
@@ -87,7 +87,7 @@ def test_a_new_bash_knows_it(install: Call, tmp_path: Path) -> None:
         ["bash", "--rcfile", tmp_path / ".bashrc", "-ic", "complete -p postbox"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=TIMEOUT_S,
         check=False,
         env=environment(HOME=str(tmp_path)),
         stdin=subprocess.DEVNULL,

@@ -21,17 +21,16 @@ from msgspec.structs import replace as replaced
 from postbox.cli.demo import until_told
 from postbox.cli.demo.clients import chat
 from postbox.cli.demo.commands import COLUMNS, show_command, show_result
-from postbox.cli.demo.nodes import configure, free_urls
+from postbox.cli.demo.nodes import configure
 from postbox.cli.demo.proofs import DOORS, Proofs
 from postbox.cli.demo.stage import Stage
 from postbox.cli.demo.story import Told, serve_again
 from postbox.cli.demo.view import Row, view
 from postbox.cli.demo.watch import notes, settled
 from postbox.world import system_world
-from support.command import POSTBOX, environment, postbox
+from support.command import POSTBOX, TIMEOUT_S, environment, postbox
 from support.peers_seen import WELL
-
-TIMEOUT_S = 120
+from support.ports import free_url
 
 
 @contextmanager
@@ -137,7 +136,7 @@ def test_what_the_demo_says_is_never_broken_within_a_word(
 async def a_stage(folder: Path) -> AsyncIterator[Stage]:
     """For one node, which has no history."""
     world = system_world()
-    [url] = await free_urls(world, 1)
+    url = free_url()
     configure(folder / "north", url, [], "1000")
     async with trio.open_nursery() as nursery:
         yield Stage(world, folder, {"north": url}, nursery)
@@ -205,5 +204,5 @@ async def test_a_signal_ends_the_looking_around_and_a_second_one_all(
             await trio.sleep_forever()
         return 0
 
-    with trio.fail_after(60):
+    with trio.fail_after(TIMEOUT_S):
         assert await until_told(play, True) == code

@@ -12,9 +12,17 @@ from pathlib import Path
 import pytest
 
 from support.children import CHUNK, command, environment
-from support.command import counts, postbox, ready_url, running, told
+from support.command import (
+    TIMEOUT_S,
+    counted_at_line,
+    counts,
+    ready_url,
+    running,
+    stepwise,
+    told,
+)
 from support.failing_sync import FailingSync
-from support.mesh import small_history
+from support.mesh import history_lines
 from support.toy_log import stored_entries
 
 
@@ -37,7 +45,7 @@ def test_a_process_whose_sync_fails_ends_and_answers_nothing_more(
         assert child.stdout.readline()
         failing_sync.strike(pattern)
         try:
-            out, err = child.communicate(timeout=60)
+            out, err = child.communicate(timeout=TIMEOUT_S)
         finally:
             child.kill()
     assert failing_sync.has_struck
@@ -52,7 +60,7 @@ def test_a_process_whose_sync_fails_ends_and_answers_nothing_more(
 def test_a_node_whose_sync_fails_says_what_to_do_and_is_clean_at_the_next_start(
     tmp_path: Path, failing_sync: FailingSync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = small_history(3_000)
+    lines = history_lines()[:20_000]
     home, first, second = (tmp_path / name for name in ("home", "first.jsonl", "second.jsonl"))
     first.write_bytes(b"\n".join(lines[:1_000]))
     second.write_bytes(b"\n".join(lines))
@@ -64,16 +72,18 @@ def test_a_node_whose_sync_fails_says_what_to_do_and_is_clean_at_the_next_start(
             node = stack.enter_context(running(*serve))
         ready_url(node)
         acknowledged = told("import", first, "--home", home)["imported"]
-        failing_sync.strike("*/postbox.db-wal")
-        done = postbox("import", second, "--home", home)
-        _, err = node.communicate(timeout=60)
+        with stepwise("import", second, "--home", home) as importing:
+            counted = counted_at_line(1, importing)
+            failing_sync.strike("*/postbox.db-wal")
+            said = importing.communicate(timeout=TIMEOUT_S)[1]
+        _, err = node.communicate(timeout=TIMEOUT_S)
     assert failing_sync.has_struck
-    assert (node.returncode, done.code) == (1, 1)
+    assert (node.returncode, importing.returncode) == (1, 1)
     last = err.splitlines()[-1]
     assert last.startswith(f"postbox: {home}/postbox.db failed (")
     assert last.endswith("stop, check the disk, run `postbox verify`")
     assert "Traceback" not in err
-    acknowledged = max([acknowledged, *counts(done.err.splitlines())])
+    acknowledged = max([acknowledged, counted, *counts(said.splitlines())])
     verified = told("verify", "--home", home)
     assert verified["wrong"] == []
     assert verified["checked"] >= acknowledged

@@ -18,7 +18,7 @@ from postbox.world import FileDisk
 from support.command import postbox, served, told
 from support.mesh import small_history
 from support.postgres import Pair
-from support.tailing import Child, check_log, child, stored_at
+from support.tailing import check_log, child, stored_at
 from support.witness import until
 
 KIND = CursorKind.MESH
@@ -32,10 +32,12 @@ async def test_with_synchronous_replication_nothing_is_lost_and_the_epoch_stays(
     with ExitStack() as stack:
         children = [stack.enter_context(child(pair.url, seed, tmp_path)) for seed in range(2)]
         epoch = identity(pair.url).epoch
-        await acknowledge(children)
+        for one in children:
+            await one.acknowledge(MORE)
         pair.primary.stop("immediate")
         pair.standby.promote()
-        await acknowledge(children)
+        for one in children:
+            await one.acknowledge(MORE)
         for one in children:
             one.ask("quiet")
         for one in children:
@@ -43,13 +45,6 @@ async def test_with_synchronous_replication_nothing_is_lost_and_the_epoch_stays(
         accounts = [one.ended() for one in children]
     check_log(children, accounts, stored_at(pair.url))
     assert identity(pair.url).epoch == epoch
-
-
-async def acknowledge(children: list[Child]) -> None:
-    """More drafts of each of them."""
-    before = [len(one.acks()) for one in children]
-    for one, count in zip(children, before, strict=True):
-        await until(lambda one=one, count=count: len(one.acks()) >= count + MORE)  # type: ignore[misc]
 
 
 def opened(url: str) -> PostgresStore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from support.command import counts, postbox, ready_url, running, told
+from support.command import TIMEOUT_S, counts, postbox, ready_url, running, told
 from support.mesh import small_history
 from support.small_disk import small_disk
 
@@ -32,6 +32,6 @@ def test_a_node_whose_disk_is_full_goes_on_and_takes_more_when_there_is_room(
             report = told("import", history, "--home", home)
             assert report["imported"] + report["duplicates"] == EVENTS
             node.send_signal(signal.SIGTERM)
-            assert node.wait(timeout=60) == 0
+            assert node.wait(timeout=TIMEOUT_S) == 0
         verified = told("verify", "--home", home)
         assert (verified["checked"], verified["wrong"]) == (EVENTS, [])

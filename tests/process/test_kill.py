@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.command import killed_at_line, postbox, running, told
+from support.command import killed_at_line, postbox, stepwise, told
 from support.homes import Imported
 from support.mesh import HISTORY
 
@@ -14,7 +14,7 @@ def test_an_import_that_is_killed_loses_nothing_that_it_had_counted(
 ) -> None:
     """Again and again on one home, at ever later moments; then it is let through."""
     home = tmp_path / "home"
-    for line in (1, 3):
+    for line in (1, 5):
         counted = killed_at_line(line, "import", HISTORY, "--home", home)
         assert counted > 0
         status = postbox("status", "--home", home, "--json")
@@ -33,8 +33,8 @@ def test_an_import_that_is_killed_as_it_begins_leaves_a_home_that_works(tmp_path
     """While the key and the database are made."""
     for number, wait_for in enumerate(("node.key", "postbox.db")):
         home = tmp_path / str(number)
-        with running("import", HISTORY, "--home", home) as process:
-            while not (home / wait_for).exists() and process.poll() is None:
-                pass
+        with stepwise("import", HISTORY, "--home", home) as process:
+            while not (home / wait_for).exists():
+                assert process.poll() is None
             process.kill()
         assert told("status", "--home", home)["events"] < 80_000

@@ -119,18 +119,20 @@ def test_links_are_told_with_their_numbers_and_the_other_hosts_view(home: Path, 
 
 
 def test_links_are_shown_in_words(home: Path, call: Call) -> None:
-    head, *rest = told(call, "links", "--home", home).out.splitlines()
+    shown = told(call, "links", "--home", home).out
+    shown = re.sub(r"\b\d+ (s|min) ago", "a while ago", shown)  # it may be a slow machine
+    head, *rest = re.sub(r"\bin \d+ min", "in a while", shown).splitlines()
     assert head == "the node does not serve: what is queued waits until it does"
     head = "host queued acknowledged received last contact next attempt dead"
     assert " ".join(rest[0].split()) == head
-    assert rest[1].split() == f"{B} 1 2 5 0 s ago in 60 min 2".split()
+    assert rest[1].split() == f"{B} 1 2 5 a while ago in a while 2".split()
     safe = "\N{REPLACEMENT CHARACTER}[2J"
     assert rest[3:] == [
         f"  {B}: failed (1 attempt): all failed{safe}",
         f"  {B}: 2 events given up: postbox dead shows them",
         f"  {B}: 3 events from there not handled yet",
-        f"  {B}: has 2 events for us (2 min ago)",
-        f"  {B}: cannot send to us (2 min ago): no way{safe}",
+        f"  {B}: has 2 events for us (a while ago)",
+        f"  {B}: cannot send to us (a while ago): no way{safe}",
         f"  {C}: 1 event from there not handled yet",
     ]
 
@@ -237,6 +239,7 @@ def test_status_counts_what_is_worth_a_look(home: Path, call: Call) -> None:
 
 
 def test_doctor_finds_what_fails_and_what_was_given_up(home: Path, call: Call) -> None:
+    (home / "config.toml").write_text('serve.listen = "127.0.0.1:0"\n')
     found = {
         one["what"]: one for one in told(call, "doctor", "--home", home, "--json").json["findings"]
     }

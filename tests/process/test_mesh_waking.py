@@ -22,7 +22,7 @@ import trio
 
 from postbox.mesh.importing import BATCH_EVENTS
 from postbox.world import system_world
-from support.command import postbox, ready_url, running, told
+from support.command import TIMEOUT_S, postbox, ready_url, running, told
 from support.mesh import id_of_body, node_at, small_history, take
 
 NODES = int(os.environ.get("POSTBOX_RECOVERY_NODES", "4"))
@@ -80,7 +80,7 @@ def newcomer(home: Path, urls: list[str]) -> Iterator[Path]:
     with _serving(home, *peers) as (_, process):
         yield home
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=TIMEOUT_S) == 0
     assert "Traceback" not in (home / "log").read_text()
 
 

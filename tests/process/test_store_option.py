@@ -140,10 +140,10 @@ def asking(postgres: Server) -> Iterator[Server]:
     before = rules.read_bytes()
     postgres.run(f"create role ann login password '{SECRET}'")
     rules.write_bytes(b"local all ann scram-sha-256\n" + before)
-    postgres.run("select pg_reload_conf()")
+    postgres.reload()
     yield postgres
     rules.write_bytes(before)
-    postgres.run("select pg_reload_conf()")
+    postgres.reload()
     postgres.run("drop role ann")
 
 
@@ -226,7 +226,7 @@ def test_doctor_says_how_the_server_is_set_up_and_what_to_mend(
     finally:
         for name in off:
             postgres.run(f"alter system reset {name}")
-        postgres.run("select pg_reload_conf()")
+        postgres.reload()
 
 
 def test_doctor_tells_a_standby(call: Call, home: Path, pair: Pair) -> None:

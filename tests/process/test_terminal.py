@@ -18,7 +18,7 @@ import trio
 
 from postbox.rules import Payer
 from postbox.trust.waiting_rules import WaitingRules, waiting_draft
-from support.command import POSTBOX, environment, postbox
+from support.command import POSTBOX, TIMEOUT_S, environment, postbox
 from support.mesh import ANN, BOB, CAT, believe, node_at, small_history, take
 
 PEERS = 'mesh.peers = ["http://127.0.0.1:9", "https://a-box-with-a-long-name.example.invalid:7433"]'
@@ -67,7 +67,7 @@ def on_terminal(*words: str | Path, columns: int = 80, **env_of: str) -> list[st
         except OSError:  # the other end is closed
             pass
         os.close(ours)
-        assert process.wait(timeout=60) in (0, 1)
+        assert process.wait(timeout=TIMEOUT_S) in (0, 1)
     return shown.decode().splitlines()
 
 

@@ -103,6 +103,7 @@ def test_a_database_that_a_newer_postbox_changed_is_refused_by_every_verb(
     connection = DISK.open_database(upgraded(str(first / DATABASE)))
     connection.execute("update schema set version = 99, compatible = 98 where name = ?", (name,))
     connection.close()
+    (first / "config.toml").write_text('serve.listen = "127.0.0.1:0"\n')
     for verb in ("status", "verify", "serve", "doctor"):
         done = call(verb, "--home", first)
         text = f"the database's {name} tables need a postbox that knows migration 98; this one"

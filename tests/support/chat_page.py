@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from playwright.sync_api import Locator, Page, expect
 
 from support.chromium import PATIENCE_MS, Visitor
 from support.command import TIMEOUT_S, postbox, ready_url, running
+from support.ports import free_port
 
 PATIENCE_AFTER_OUTAGE_MS = 4 * PATIENCE_MS
 """A device that was cut off for long tries again within a minute."""
@@ -28,7 +28,7 @@ class Host:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.url = ""
-        self._listen = "127.0.0.1:0"
+        self._listen = f"127.0.0.1:{free_port()}"
         self._nodes = ExitStack()
         self._process: subprocess.Popen[str] | None = None
 
@@ -36,7 +36,6 @@ class Host:
         words = ("serve", "--home", self.home, "--listen", self._listen, "--loopback")
         self._process = self._nodes.enter_context(running(*words, log=subprocess.DEVNULL))
         self.url = ready_url(self._process)
-        self._listen = urlsplit(self.url).netloc
 
     def kill(self) -> None:
         """As a power cut does."""

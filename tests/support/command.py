@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple, Protocol
 
 from support.forked import forked
 
 POSTBOX = Path(sys.executable).parent / "postbox"
-TIMEOUT_S = 120  # for a machine that is busy with everything else
+TIMEOUT_S = 300  # for a slow machine that is busy with everything else
+
+STEPWISE = """
+import sys
+from postbox.cli import main, progress
+progress.LINE_EVERY_S = 0
+main.main(sys.argv[1:])
+"""
+"""The command, with a line of progress for each step that is done."""
 
 
 class Done(NamedTuple):
@@ -72,17 +82,41 @@ def running(
 ) -> Iterator[subprocess.Popen[str]]:
     """Started, and killed at the end if it still runs. `log`: where its stderr goes, for one that
     says more than a pipe holds."""
-    process = subprocess.Popen(
-        [POSTBOX, *map(str, words)],
+    process = _start([POSTBOX, *map(str, words)], log)
+    with _killed_at_the_end(process):
+        yield process
+
+
+@contextmanager
+def stepwise(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """As `running`, but it can never be far ahead of who reads its stderr, however slow that is: it
+    says there each step that it has done, and what it says next waits until that was read."""
+    ours, its = os.pipe2(os.O_DIRECT | os.O_CLOEXEC)  # what one call writes is one packet
+    fcntl.fcntl(its, fcntl.F_SETPIPE_SZ, 1)  # as little as there may be: one packet
+    with os.fdopen(ours) as said:
+        with os.fdopen(its, "w") as log:
+            process = _start([sys.executable, "-c", STEPWISE, *map(str, words)], log)
+        process.stderr = said
+        with _killed_at_the_end(process):
+            yield process
+
+
+def _start(command: Sequence[str | Path], log: IO[str] | int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
         stdout=subprocess.PIPE,
         stderr=log,
         stdin=subprocess.DEVNULL,
         text=True,
         env=environment(),
     )
+
+
+@contextmanager
+def _killed_at_the_end(process: subprocess.Popen[str]) -> Iterator[None]:
     with process:
         try:
-            yield process
+            yield
         finally:
             process.kill()
 
@@ -92,7 +126,9 @@ def ready_url(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     match = re.fullmatch(r"ready (http://127\.0\.0\.1:[0-9]+)\n", line)
-    assert match, (line, process.stderr and process.poll() and process.stderr.read())
+    if match is None:
+        process.kill()  # it has ended, or says what it should not
+        raise AssertionError((line, *process.communicate()))
     return match[1]
 
 
@@ -100,13 +136,24 @@ def ready_url(process: subprocess.Popen[str]) -> str:
 def served(home: Path, *words: str | Path, port: int = 0) -> Iterator[str]:
     """`postbox serve` on a free port, or on this one, stopped at the end; yields its URL."""
     listen = ("--listen", f"127.0.0.1:{port}", "--loopback")
-    with running("serve", "--home", home, *listen, *words) as process:
-        yield ready_url(process)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-        assert (process.returncode, out) == (0, ""), err
-        assert '"level": "error"' not in err
-        assert "Traceback" not in err
+    with TemporaryFile("w+") as log:
+        try:
+            with running("serve", "--home", home, *listen, *words, log=log) as process:
+                yield ready_url(process)
+                process.send_signal(signal.SIGTERM)
+                out, _ = process.communicate(timeout=TIMEOUT_S)
+                assert (process.returncode, out) == (0, "")
+            said = _said(log)
+            assert '"level": "error"' not in said
+            assert "Traceback" not in said
+        except BaseException:
+            print(f"the node of {home} said:\n{_said(log)}")
+            raise
+
+
+def _said(log: IO[str]) -> str:
+    log.seek(0)
+    return log.read()
 
 
 def counts(lines: Iterable[str]) -> Iterator[int]:
@@ -124,9 +171,9 @@ def counted_at_line(number: int, process: subprocess.Popen[str]) -> int:
 
 
 def killed_at_line(number: int, *words: str | Path) -> int:
-    """Started, killed with SIGKILL when its n-th line of progress is there. How many events the
-    last line that it had written counted."""
-    with running(*words) as process:
+    """Started, killed with SIGKILL when its n-th step is done. How many events the last line that
+    it had written counted."""
+    with stepwise(*words) as process:
         assert process.stderr is not None
         count = counted_at_line(number, process)
         process.send_signal(signal.SIGKILL)

@@ -58,7 +58,10 @@ def _code(pipe: Path, timeout_s: float) -> int:
                 for pid in heard.split():
                     os.kill(int(pid), signal.SIGKILL)
                 raise TimeoutError(f"no end within {timeout_s:g} s")
-            heard += os.read(end, 100)
+            said = os.read(end, 100)
+            if not said:
+                raise RuntimeError(f"who watched the call was killed; it had told {heard!r}")
+            heard += said
         return int(heard.split()[1])
     finally:
         os.close(end)

@@ -21,6 +21,7 @@ PREFACE = b"PRI * HTTP/2.0"
 FRAME_HEAD_BYTES = 9  # RFC 9113, 4.1: length, type, flags, stream
 HEADERS = 1
 CHUNK = 2**16
+START_S = 120.0
 
 
 class Answers:
@@ -152,7 +153,7 @@ def lossy_proxy(
     thread = threading.Thread(target=trio.run, args=(run,))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(START_S)
         yield proxy
     finally:
         tokens[0].run_sync_soon(proxy.stop)

@@ -21,7 +21,7 @@ from support.ports import free_port
 
 _PLACES = ("/usr/sbin", "/usr/local/sbin")
 PASSWORD = "se cret"
-START_S = 20.0
+START_S = 120.0
 
 
 def program() -> str | None:

@@ -24,7 +24,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 POSTBOX = "/postbox.v1.PostboxService/"
 GET_KEY = "/auth.v1.AuthService/GetKey"
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 _OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
 
 

@@ -27,6 +27,7 @@ import pytest
 from postbox.world import FileDisk
 
 OWNER = "postbox"
+START_S = "600"  # or stop, on a slow machine that is busy with everything else
 _PLACES = ("/usr/lib/postgresql", "/usr/local", "/usr/local/opt")
 _FINDINGS = ("*/bin/initdb", "*/*/bin/initdb", "bin/initdb")
 
@@ -130,15 +131,27 @@ class Server:
 
     def configure(self, name: str, value: str) -> None:
         self.run(f"alter system set {name} = '{value}'")
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads its files again. From then on they hold for whoever connects, and for those who
+        have, from their next statement on."""
+        asked = "select pg_conf_load_time()"
+        before = self.run(asked)
         self.run("select pg_reload_conf()")
+        while self.run(asked) == before:
+            select.select([], [], [], 0.01)
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
 
     def backends(self, database: str) -> list[int]:
-        """The server's processes that serve it."""
-        found = self.run(f"select pid from pg_stat_activity where datname = '{database}'")
+        """The server's processes that serve its clients."""
+        found = self.run(
+            f"select pid from pg_stat_activity where datname = '{database}'"
+            " and backend_type = 'client backend'"
+        )
         return [pid for (pid,) in found]
 
     def crash(self, backend: int) -> None:
@@ -176,7 +189,7 @@ def started(
     """With `environment` besides that of this process, in `place`: a socket's path is short. Of a
     `primary`: a standby that follows it, and has all that it has by now."""
     folder = Path(tempfile.mkdtemp(prefix="postbox-pg-", dir=place))
-    who, variables = account(), os.environ | environment
+    who, variables = account(), {**os.environ, "PGCTLTIMEOUT": START_S, **environment}
     if who:
         os.chown(folder, who["user"], who["group"])
     data = folder / "data"

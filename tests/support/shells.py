@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from support.command import POSTBOX, environment
+from support.command import POSTBOX, TIMEOUT_S, environment
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -82,7 +82,7 @@ def completed(shell: str, home: Path, *lines: str) -> list[list[str]]:
         [*start[shell], *lines],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=TIMEOUT_S,
         check=False,
         cwd=home,
         env=environment(HOME=str(home), TERM="xterm", PATH=path),

@@ -46,7 +46,7 @@ def small_disk(mebibytes: int) -> Iterator[SmallDisk]:
         try:
             yield SmallDisk(path)
         finally:
-            subprocess.run(["umount", str(path)], check=True)
+            subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def _mount(*arguments: str | Path) -> None:

@@ -16,6 +16,7 @@ from postbox.world import FileDisk
 from support.children import command, environment
 from support.several import WINDOWS, Account, Commit
 from support.toy_chat import MIGRATIONS
+from support.witness import until
 
 
 @dataclass
@@ -41,6 +42,11 @@ class Child:
         """What was acknowledged. Each was written by one call, so no line is half there."""
         lines = [line.split() for line in self.acknowledged.read_text().splitlines()]
         return [(int(pos), bytes.fromhex(shown)) for pos, shown in lines]
+
+    async def acknowledge(self, more: int) -> None:
+        """So many drafts more."""
+        count = len(self.acks()) + more
+        await until(lambda: len(self.acks()) >= count)
 
     def ended(self) -> Account:
         assert self.popen.wait() == 0

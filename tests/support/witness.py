@@ -20,7 +20,7 @@ QUICK = Terms(beat_s=0.5, valid_s=3.0, handover_s=4.0)
 CALM = Terms(beat_s=1.0, valid_s=10.0, handover_s=15.0)
 """Where nothing is to be lost: who does not give back within a beat costs the next one a wait."""
 
-PATIENT_S = 60.0
+PATIENT_S = 300.0
 """Nothing that is waited for takes so long."""
 
 

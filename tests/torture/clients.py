@@ -41,7 +41,7 @@ CONVERSATIONS, MEMBERS = 4, 6
 ANSWERS_LOST, CHUNKS_CUT = 0.2, 0.01
 LONGEST_S = 3.0  # from one kill to the next: a node is ready after a second or two
 LONGEST_DOWN_S = 0.5
-PATIENCE_S = 90.0  # for all to be settled and seen, on a machine that is busy with everything else
+PATIENCE_S = 300.0  # for all to be settled and seen, on a machine that is busy with everything else
 
 
 def torture_clients(

@@ -6,15 +6,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-import trio
-
-from postbox.cli.demo.nodes import free_urls
 from postbox.clients.identity.tokens import DAY_MS, mint, token_key
 from postbox.clients.ids import author_of, conversation_of, text_of
 from postbox.store.application import execute, open_for_application
 from postbox.store.contract import Lane
 from postbox.trust.keys import SEED_BYTES, Identity
 from postbox.world import system_world
+from support.ports import free_url
 from support.simulate import SeededRandom
 from torture.served import Nap, Served
 
@@ -30,7 +28,7 @@ def node_in(folder: Path, store: str, nap: Nap) -> Served:
     """`store`: a database's URL, or nothing for SQLite."""
     home = folder / "node"
     home.mkdir(mode=0o700)
-    [url] = trio.run(free_urls, WORLD, 1)
+    url = free_url()
     listen = f'serve.listen = "{url.removeprefix("http://")}"\nserve.loopback = true\n'
     (home / "config.toml").write_text(listen + (f'node.store = "{store}"\n' if store else ""))
     return Served(home, url, nap)

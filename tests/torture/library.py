@@ -48,7 +48,7 @@ WAYS: Sequence[tuple[Literal["trio", "asyncio"], Kind]] = (
 ANSWERS_LOST, CHUNKS_CUT = 0.2, 0.01
 DEVICES_A_NODE = 5  # that are killed for each kill of the node
 LONGEST_S, LONGEST_DOWN_S = 0.6, 0.2  # of a device, from one kill to the next
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 
 CONTEXT = multiprocessing.get_context("forkserver")
 """Devices begin as copies of a process that has loaded everything, and has no threads."""

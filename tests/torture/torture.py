@@ -40,7 +40,7 @@ from torture.account import Account, Broken
 from torture.writer import write_for_ever, write_opening
 
 LONGEST_S = 0.2  # of a life: it has opened its store after a quarter of that
-PATIENCE_S = 60.0  # for a server that crashed to be back, and the process to go on
+PATIENCE_S = 300.0  # for a server that crashed to be back, and the process to go on
 MOST_ANSWERS = 40  # some batches
 CHAOS = 0.03  # the share of lives in which the server crashes: each takes a second or two
 CHECK_ALL = 200  # lives between two looks at the whole log
