@@ -39,7 +39,7 @@ def visitor(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
     yield visit
     for one in visitors:
         one.context.close()
-    assert [each for one in visitors for each in one.complaints] == []
+    assert [each for one in visitors for each in one.unforgiven()] == []
 
 
 @pytest.fixture
@@ -63,16 +63,14 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def arrive(host: Host, visitor: Visit) -> Iterator[Arrive]:
+def arrive(host: Host, visitor: Visit) -> Arrive:
     """`arrive("ann")`: somebody opens the operator's link in a browser of their own."""
-    people: list[Person] = []
 
     def come(user: str, *, is_live: bool = True) -> Person:
-        people.append(Person.by_link(visitor(), host.link(user)))
-        if is_live:
-            people[-1].wait_live()
-        return people[-1]
-
-    yield come
-    for person in people:
+        person = Person.by_link(visitor(), host.link(user))
         person.forgive_the_network()
+        if is_live:
+            person.wait_live()
+        return person
+
+    return come

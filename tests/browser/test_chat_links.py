@@ -11,7 +11,15 @@ from playwright.sync_api import expect
 
 from browser.conftest import Arrive, Visit
 from support.chat_page import Host, Person
-from support.chromium import LOOKS, barriers, look, overflows
+from support.chromium import (
+    LOOK_MS,
+    LOOKS,
+    PATIENCE_MS,
+    barriers,
+    comes_true,
+    look,
+    overflows,
+)
 from support.command import postbox
 
 OWNER: Final = """() => new Promise((resolve, reject) => {
@@ -33,20 +41,20 @@ def test_one_link_in_two_browsers_is_live_in_one_of_them_and_says_so_in_the_othe
 ) -> None:
     first = arrive("ann")
     second = Person.by_link(visitor(), host.link("ann"))
+    second.forgive_the_network()
     stopped = first_that_shows("[data-connection=displaced]", first, second)
     expect(stopped.page.locator(".banner")).to_contain_text("open in another browser")
     stopped.page.get_by_role("button", name="Use this one").click()
     stopped.wait_live()
-    second.forgive_the_network()
 
 
 def first_that_shows(selector: str, *people: Person) -> Person:
     """Which of them it is nobody knows before."""
-    for _ in range(40):
+    for _ in range(PATIENCE_MS // LOOK_MS):
         for person in people:
             if person.page.locator(selector).count():
                 return person
-            person.page.wait_for_timeout(500)
+            person.page.wait_for_timeout(LOOK_MS)
     raise AssertionError(f"none of them shows {selector}")
 
 
@@ -82,8 +90,8 @@ def test_signing_out_leaves_nothing_in_the_browser(host: Host, arrive: Arrive) -
     ann.page.get_by_role("button", name="You", exact=True).click()
     ann.page.get_by_role("button", name="Sign out").click()
     expect(ann.page.get_by_text("Open the link that the operator")).to_be_visible()
-    kept = "async () => [(await indexedDB.databases()).length, localStorage.length]"
-    assert ann.page.evaluate(kept) == [0, 0]
+    nothing = "async () => !(await indexedDB.databases()).length && !localStorage.length"
+    comes_true(ann.page, nothing)
 
     ann.page.get_by_label("Or paste it here").fill(host.link("ann"))
     ann.page.get_by_role("button", name="Sign in").click()

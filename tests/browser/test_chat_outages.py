@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from browser.conftest import Arrive
-from support.chat_page import PATIENCE_AFTER_OUTAGE_MS, Host, Person
+from support.chat_page import PATIENCE_AFTER_OUTAGE_MS, Host, Person, freeze_the_leader
 from support.command import postbox
 
 
@@ -23,6 +23,8 @@ def test_two_people_talk_and_neither_an_outage_nor_a_killed_host_loses_or_double
     expect(ann.said("Noodles?").locator(".state")).to_have_text("Read")
 
     # Bob goes into a tunnel, writes, and his browser is closed and opened there.
+    for person in (ann, bob):
+        person.wait_kept()
     bob.visitor.context.set_offline(True)
     bob.write("In a tunnel")
     bob.page.reload()
@@ -49,13 +51,23 @@ def test_two_people_talk_and_neither_an_outage_nor_a_killed_host_loses_or_double
     expect(bob.page.locator(".message")).to_have_count(6, timeout=PATIENCE_AFTER_OUTAGE_MS)
     expect(bob.page.locator(".sending")).to_have_count(0)
     expect(ann.page.locator(".about")).to_have_text("here now")
-    together = ann.texts()
+    together = settled(ann, bob)
     assert together[:3] == ["Noodles?", "Yes!", "Where are you?"]
     assert together.index("In a tunnel") < together.index("Still in it")
-    bob.shows(*together)
     for person in (ann, bob):
         person.page.reload()
         person.shows(*together)
+
+
+def settled(one: Person, other: Person) -> list[str]:
+    """What both show at last. Until the stream has brought what one has sent, it stands at the end:
+    so each says one thing more, and when the other has that, all that was before it has come."""
+    for said, by, to in (("Is that all?", one, other), ("It is", other, one)):
+        by.write(said)
+        expect(to.said(said)).to_be_visible(timeout=PATIENCE_AFTER_OUTAGE_MS)
+    together = other.texts()
+    one.shows(*together)
+    return together
 
 
 LOSES_AN_ANSWER = """() => {
@@ -108,14 +120,9 @@ def test_two_tabs_are_one_device(arrive: Arrive) -> None:
 def test_a_tab_that_a_browser_has_frozen_is_replaced_by_one_that_is_looked_at(
     host: Host, arrive: Arrive
 ) -> None:
-    """Of a frozen tab the lock is all that one sees: here somebody has it who does nothing."""
     ann = arrive("ann")
     ann.begin("Notes")
-    frozen = ann.visitor.open(f"{host.url}/assets/icon.svg")
-    frozen.evaluate(
-        "void navigator.locks.request('postbox postbox-chat', {steal: true},"
-        " () => new Promise(() => {})).catch(() => {})"
-    )
+    freeze_the_leader(ann.page, "postbox-chat", f"{host.url}/assets/icon.svg")
     ann.write("Kept")
     expect(ann.said("Kept").locator(".state")).to_have_text("Sending")
     ann.page.reload()
@@ -150,6 +157,8 @@ def test_a_host_that_was_put_back_is_told_again_what_it_lost(
     bob.shows("Before the backup", "After it", "After it, too")
 
     host.stop()
+    for person in (ann, bob):
+        expect(person.page.locator("[data-connection=offline]")).to_be_visible()
     host.home = tmp_path / "restored"
     assert postbox("restore", backup, "--home", host.home).code == 0
     host.start()
@@ -158,5 +167,6 @@ def test_a_host_that_was_put_back_is_told_again_what_it_lost(
     for person in (ann, bob):
         expect(person.page.locator(".message")).to_have_count(3, timeout=PATIENCE_AFTER_OUTAGE_MS)
         expect(person.page.locator(".sending")).to_have_count(0, timeout=PATIENCE_AFTER_OUTAGE_MS)
-    assert sorted(ann.texts()) == ["After it", "After it, too", "Before the backup"]
-    bob.shows(*ann.texts())
+    together = settled(ann, bob)
+    assert sorted(together[:3]) == ["After it", "After it, too", "Before the backup"]
+    assert len(together) == 5

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from browser.conftest import Arrive
 from support.chat_page import Host, Person
+from support.chromium import comes_true
 
 ROOM = "11111111-0000-4000-8000-000000000000"
 MOST, MANY = 150, 400  # on the screen, and in the conversation
@@ -72,9 +73,10 @@ def test_what_a_message_costs_does_not_depend_on_how_many_conversations_there_ar
 
 
 def reads_of_one(host: Host, ann: Person, first: int) -> float:
-    """Of ten, the one in the middle: now and then something else comes between two."""
-    counts = [0]
-    for number in range(first, first + 10):
+    """Of ten, the one in the middle: now and then something else comes between two. The one before
+    them has what is read behind the conversations that had just come."""
+    counts: list[int] = []
+    for number in range(first, first + 11):
         host.submit("bob", [said(number, uuid(1, 0), f"No. {number}")])
         expect(ann.page.locator(".item", has_text=f"No. {number}")).to_be_visible()
         counts.append(ann.page.evaluate("window.reads"))
@@ -102,6 +104,12 @@ def scrolled_up(page: Page) -> float:
         }"""
     )
     return where
+
+
+GOES_DOWN = """() => {
+  document.querySelector('.scroll').scrollTop += 2000
+  return document.querySelector('.to-end').hidden
+}"""
 
 
 def scroll(page: Page, by: str) -> None:
@@ -147,11 +155,7 @@ def test_a_long_conversation_is_shown_in_part_and_the_place_is_kept(
     # And down again by scrolling, page by page.
     scroll(ann.page, "= 1")
     expect(ann.said(f"No. {MANY - 60}")).to_have_count(1)
-    for _ in range(MANY):
-        if ann.page.evaluate("document.querySelector('.to-end').hidden"):
-            break
-        scroll(ann.page, "+= 2000")
-        ann.page.wait_for_timeout(50)
+    comes_true(ann.page, GOES_DOWN)
     expect(ann.said("Hello?")).to_be_in_viewport()
 
 
@@ -194,15 +198,20 @@ def test_what_others_say_is_said_once_to_who_cannot_see_it(host: Host, arrive: A
     bob.begin("Lunch", "ann")
     bob.write("Noodles?")
     ann.choose("Lunch")
-    for text in ("Yes?", "Yes?", "Or rice"):
-        count = len(ann.texts()) + 1
-        bob.write(text) if text not in bob.texts() else again(bob, text)
-        expect(ann.page.locator(".message")).to_have_count(count)
+    ann.shows("Noodles?")
+    bob.write("Yes?")
+    ann.shows("Noodles?", "Yes?")
+    again(bob, "Yes?")
+    ann.shows("Noodles?", "Yes?", "Yes?")
+    bob.write("Or rice")
+    ann.shows("Noodles?", "Yes?", "Yes?", "Or rice")
     bob.menu("Or rice").get_by_text("Delete for everybody").click()
     expect(ann.page.locator(".message")).to_have_count(3)
     ann.write("I like both")
-    heard = ann.page.evaluate("window.heard")
-    assert heard == ["bob: Noodles?", "bob: Yes?", "bob: Yes?", "bob: Or rice"]
+    bob.write("At last")
+    comes_true(ann.page, "() => window.heard.includes('bob: At last')")
+    heard = [f"bob: {text}" for text in ("Noodles?", "Yes?", "Yes?", "Or rice", "At last")]
+    assert ann.page.evaluate("window.heard") == heard
 
 
 def again(person: Person, text: str) -> None:

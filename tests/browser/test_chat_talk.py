@@ -149,6 +149,7 @@ def test_texts_of_strangers_are_texts(arrive: Arrive) -> None:
     expect(bob.page.locator(".who")).to_have_text('"><u>ann</u>')
     for person in (ann, bob):
         look(person.page, "phone", "light")
+        expect(person.page.locator(".message")).to_have_count(len(HOSTILE))
         inside = person.page.locator(".messages").locator("img, script, b, u, a")
         assert inside.count() == 0
         assert person.page.evaluate("window.pwned") is None

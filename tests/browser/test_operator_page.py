@@ -19,9 +19,11 @@ from support.mesh import HISTORY
 from support.ports import free_port
 
 EVENTS = 3_000
+LONG_MS = 3 * PATIENCE_MS  # for nodes that find each other
 RECOVERING = re.compile("looking for peers|asking peers|waiting to ask again")
 RECOVERED = re.compile(r"3,0\d\d\s*events held")
 """And what the nodes say of themselves."""
+NOTHING_FOUND = "events looked at is like that"
 
 
 @pytest.fixture(scope="package")
@@ -46,6 +48,12 @@ def enter(visitor: Visitor, home: Path) -> Page:
     return page
 
 
+def never_begin_anew(somebody: Visitor, page: Page, url: str) -> None:
+    """On a machine that is busy a node may well be silent for as long as makes a page do that."""
+    somebody.forgiven.append("503")
+    page.route(f"{url}/", lambda route: route.fulfill(status=503))
+
+
 def test_a_recovery_a_broken_link_events_and_what_it_looks_like(
     serve: Serve, visitor: Visit, history: Path, tmp_path: Path
 ) -> None:
@@ -54,9 +62,10 @@ def test_a_recovery_a_broken_link_events_and_what_it_looks_like(
     nowhere = f"localhost:{free_port()}"
     home.mkdir(mode=0o700)
     (home / "config.toml").write_text(f'[mesh]\npeers = ["http://127.0.0.1:{port}"]\n')
-    serve(home, "--name", "zoe", "--host", "127.0.0.1:2289")
+    url = serve(home, "--name", "zoe", "--host", "127.0.0.1:2289")
     somebody = visitor()
     page = enter(somebody, home)
+    never_begin_anew(somebody, page, url)
     problems = page.locator("#problems")
     expect(problems).to_contain_text(f"wrong peer http://127.0.0.1:{port}")
     expect(problems).to_contain_text("What to do: is it running, and its URL right?")
@@ -64,9 +73,9 @@ def test_a_recovery_a_broken_link_events_and_what_it_looks_like(
     expect(page.locator(".recovery")).to_contain_text(RECOVERING)
     serve(history, port=port)
     page.evaluate("window.stays = true")
-    expect(page.locator("#tiles")).to_contain_text(RECOVERED, timeout=90_000)
-    expect(page.locator(".recovery")).to_contain_text("done", timeout=90_000)
-    expect(page.locator("#problems-title")).to_have_text("Nothing needs you", timeout=90_000)
+    expect(page.locator("#tiles")).to_contain_text(RECOVERED, timeout=LONG_MS)
+    expect(page.locator(".recovery")).to_contain_text("done", timeout=LONG_MS)
+    expect(page.locator("#problems-title")).to_have_text("Nothing needs you", timeout=LONG_MS)
     expect(page.locator("#head .pill")).to_have_text("all is well")
     assert page.evaluate("window.stays"), "it changed by itself, and was not loaded again"
 
@@ -82,7 +91,7 @@ def test_a_recovery_a_broken_link_events_and_what_it_looks_like(
     _look_at_events(page)
     for size, scheme in LOOKS:
         look(page, size, scheme)
-        page.wait_for_function("document.querySelector('#curve canvas')")
+        expect(page.locator("#curve canvas")).to_be_visible()
         somebody.picture(page, f"page-{size}-{scheme}")
         assert barriers(page) == []
         assert not overflows(page), "a page is never scrolled sideways"
@@ -96,13 +105,12 @@ def _look_at_events(page: Page) -> None:
     expect(page.locator(".events .svc", has_text="social")).to_have_count(0)
     page.get_by_label("About").select_option("")
     page.get_by_label("With the text").fill("no event says this")
-    expect(page.locator("#events")).to_contain_text("events looked at is like that")
+    expect(page.locator("#events")).to_contain_text(NOTHING_FOUND)
     page.get_by_label("With the text").fill("")
     page.get_by_label("By", exact=True).fill("zoe")
-    expect(page.locator(".events b").first).to_have_text("zoe")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    names = page.locator(".events b")
+    expect(names.first).to_have_text("zoe")
+    expect(names.filter(has_not_text="zoe")).to_have_count(0)
     page.locator(".events a").first.focus()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="An event")
@@ -119,13 +127,11 @@ def test_a_link_lets_one_browser_in(serve: Serve, visitor: Visit, history: Path)
     first, second = visitor(), visitor()
     page = first.open(link)
     expect(page.locator("#main")).to_be_visible()
-    assert "#" not in page.url.replace(f"{url}/", ""), "the secret left the address bar"
+    expect(page).to_have_url(f"{url}/")  # the secret left the address bar
     late = second.open(link)
     expect(late.get_by_role("status")).to_contain_text("this link was used, or is too old")
     expect(late.locator("body")).not_to_contain_text("events held")
-    [complaint] = second.complaints
-    assert "403" in complaint
-    second.complaints.clear()
+    second.complains_of(late, "403")
     for size, scheme in LOOKS:
         look(late, size, scheme)
         second.picture(late, f"login-{size}-{scheme}")
@@ -176,10 +182,14 @@ def test_a_page_that_heard_nothing_for_a_while_begins_anew(
     somebody.context.clock.install()
     page = enter(somebody, history)
     expect(page.locator("#rate-in")).not_to_have_text("–")
+    page.get_by_label("With the text").fill("no & event says <this>")
+    expect(page.locator("#events")).to_contain_text(NOTHING_FOUND)
     page.evaluate("window.stays = true")
     with page.expect_event("load"):
         page.clock.fast_forward(60_000)
     expect(page.locator("#rate-in")).not_to_have_text("–")
+    expect(page.get_by_label("With the text")).to_have_value("no & event says <this>")
+    expect(page.locator("#events")).to_contain_text(NOTHING_FOUND)
     expect(page.locator("#lost")).to_be_hidden()
     assert page.evaluate("window.stays") is None
 
@@ -198,4 +208,4 @@ def test_what_the_page_may_do_it_does_when_the_configuration_lets_it(
     expect(page.locator("#told")).to_have_text(f"{name} is banned, until it is forgiven")
     expect(page.locator("#problems")).to_contain_text(f"{name} is banned")
     page.get_by_role("button", name=f"Forgive {name}").click()
-    expect(page.locator("#problems-title")).to_have_text("Nothing needs you", timeout=60_000)
+    expect(page.locator("#problems-title")).to_have_text("Nothing needs you", timeout=LONG_MS)

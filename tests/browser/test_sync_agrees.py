@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 
 from browser.conftest import Visit
 from support.chat_page import PATIENCE_AFTER_OUTAGE_MS, Host, Person
+from support.chromium import LOOK_MS
 from support.simulate import SeededRandom
 
 T = TypeVar("T")
@@ -82,6 +83,7 @@ class Doings:
 def test_a_page_that_was_there_knows_what_a_new_one_is_told(host: Host, visitor: Visit) -> None:
     def come(device: str) -> Person:
         person = Person.by_link(visitor(), host.link("ann", device))
+        person.forgive_the_network()
         person.wait_live()
         return person
 
@@ -96,29 +98,24 @@ def test_a_page_that_was_there_knows_what_a_new_one_is_told(host: Host, visitor:
     ann.visitor.context.set_offline(False)
     late = come("new")
     ann.wait_live()
-    newest = known(late.page)[0]["newest_seq"]
-    assert newest > DOINGS // 2
-    reaches(ann.page, newest)
-    mine, told = known(ann.page), known(late.page)
-    # A snapshot has the last 50 messages alone.
-    for one, other in zip(mine, told, strict=True):
-        one["said"] = one["said"][-len(other["said"]) :]
-    assert mine == told
+    told = known(late.page)
+    assert told[0]["newest_seq"] > DOINGS // 2
+    comes_to(ann.page, told)
     assert any(one["is_edited"] for one in told[0]["said"])
     assert any(one["reactions"] for one in told[0]["said"])
-    for person in (ann, late):
-        person.forgive_the_network()
 
 
 def known(page: Page) -> list[dict[str, Any]]:
     return list(page.evaluate(KNOWN))
 
 
-def reaches(page: Page, seq: int) -> None:
-    """The page has everything up to that number."""
-    for _ in range(PATIENCE_AFTER_OUTAGE_MS // 500):
-        found = known(page)
-        if found and found[0]["newest_seq"] >= seq:
+def comes_to(page: Page, told: list[dict[str, Any]]) -> None:
+    """The page knows the same at last, and of messages more: a snapshot has the last 50 alone."""
+    for _ in range(PATIENCE_AFTER_OUTAGE_MS // LOOK_MS):
+        mine = known(page)
+        for one, other in zip(mine, told, strict=False):
+            one["said"] = one["said"][-len(other["said"]) :]
+        if mine == told:
             return
-        page.wait_for_timeout(500)
-    raise AssertionError(f"the page has not come to {seq}: {found}")
+        page.wait_for_timeout(LOOK_MS)
+    assert mine == told

@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from browser.conftest import Visit
-from support.chat_page import Host
+from support.chat_page import NO_NETWORK, Host
+from support.chromium import LOOK_MS, PATIENCE_MS, comes_true
 from support.command import postbox
+from support.sync_alone import LIVE, NOTES, OPEN, TEXTS, beside, nowhere, token
 
 DOCS = Path(__file__).parents[2] / "docs" / "chat-page.md"
 
-OPEN = """async (its) => {
-  window.sync = await import('/chat/sync.js')
-  window.device = await sync.openDevice({ url: location.origin, ...its })
-}"""
-LIVE = "() => device.status.connection === 'live'"
-TEXTS = """async (name) => {
-  const found = await device.conversations()
-  const its = found.find((each) => each.name === name)
-  return its ? (await device.messages(its.key)).map(({ text, state }) => [text, state]) : null
-}"""
-NOTES = """async (text) => {
-  const [its] = await device.conversations()
-  const row = its ?? (await device.act({ type: 'CreateConversation', name: 'Notes' }))
-  await device.act({ type: 'SendMessage', conversation: row.key ?? row.local, text })
-}"""
 FAILS = """async (its) => {
   const { openDevice } = await import('/chat/sync.js')
   const asked = openDevice({ url: location.origin, ...its })
@@ -37,21 +23,13 @@ FAILS = """async (its) => {
 }"""
 
 
-def nowhere(visit: Visit, host: Host) -> Page:
-    """A page of the host's origin with no script of its own."""
-    return visit().open(f"{host.url}/assets/icon.svg")
-
-
-def token(link: str) -> str:
-    return link.partition("#token=")[2]
-
-
-def comes_true(page: Page, question: str, about: Any = None) -> Any:
-    for _ in range(120):
-        if found := page.evaluate(question, about):
-            return found
-        page.wait_for_timeout(250)
-    raise AssertionError(f"not so: {question}: {page.evaluate('device.status')}")
+READY = """() => {
+  const add = EventTarget.prototype.addEventListener
+  EventTarget.prototype.addEventListener = function (type, ...its) {
+    add.call(this, type, ...its)
+    if (type === 'submit') window.isReady = true
+  }
+}"""
 
 
 def test_the_page_that_the_documentation_has_is_a_chat(host: Host, visitor: Visit) -> None:
@@ -64,7 +42,9 @@ def test_the_page_that_the_documentation_has_is_a_chat(host: Host, visitor: Visi
             body=written.replace("./sync.js", "/chat/sync.js"), content_type="text/html"
         ),
     )
+    page.add_init_script(f"({READY})()")
     page.goto(f"{host.url}/mine.html#{token(host.link('ann'))}")
+    comes_true(page, "() => window.isReady")
     for said in ("Noodles?", "Yes!"):
         page.get_by_role("textbox").fill(said)
         page.get_by_role("textbox").press("Enter")
@@ -74,7 +54,7 @@ def test_the_page_that_the_documentation_has_is_a_chat(host: Host, visitor: Visi
 
 
 def test_nothing_is_made_where_nobody_signs_in(host: Host, visitor: Visit) -> None:
-    page = nowhere(visitor, host)
+    page = nowhere(visitor(), host)
     for given in ({}, {"token": "no token"}):
         assert page.evaluate(FAILS, given) == "SignInNeeded"
     assert page.evaluate("async () => (await indexedDB.databases()).length") == 0
@@ -83,7 +63,7 @@ def test_nothing_is_made_where_nobody_signs_in(host: Host, visitor: Visit) -> No
 @pytest.mark.parametrize("way", ["throws", "fails"])
 def test_a_browser_that_keeps_nothing_is_told_so(host: Host, visitor: Visit, way: str) -> None:
     """As some do in a private window: at once, or by the request."""
-    page = nowhere(visitor, host)
+    page = nowhere(visitor(), host)
     page.evaluate(
         """(way) => {
           const error = new DOMException('not in a private window', 'InvalidStateError')
@@ -118,7 +98,7 @@ DROPS_CONNECTIONS = """() => {
 
 def test_a_database_that_the_browser_has_closed_is_opened_again(host: Host, visitor: Visit) -> None:
     """As Safari does to pages in the background, without an error and with everything kept."""
-    page = nowhere(visitor, host)
+    page = nowhere(visitor(), host)
     page.evaluate(KEEPS_CONNECTIONS)
     page.evaluate(OPEN, {"token": token(host.link("ann"))})
     comes_true(page, LIVE)
@@ -132,11 +112,10 @@ def test_a_database_that_the_browser_has_closed_is_opened_again(host: Host, visi
 
 
 def test_signing_out_does_not_wait_for_a_tab_that_does_not_move(host: Host, visitor: Visit) -> None:
-    page = nowhere(visitor, host)
+    page = nowhere(visitor(), host)
     page.evaluate(OPEN, {"token": token(host.link("ann"))})
     page.evaluate(NOTES, "Secret")
-    frozen = page.context.new_page()
-    frozen.goto(page.url)
+    frozen = beside(page)
     frozen.evaluate(
         """() => new Promise((resolve) => {
           const opening = indexedDB.open('postbox')
@@ -179,64 +158,15 @@ def test_a_device_that_is_revoked_again_and_again_asks_for_a_new_token_each_time
         token(host.link("ann")),
     )
     comes_true(page, LIVE)
+    visited.forgiven.extend(NO_NETWORK)  # that the host refuses the revoked ones
     for count in (1, 2):
         postbox("devices", "revoke", "ann", "web", "--home", host.home)
-        for _ in range(120):
+        for _ in range(PATIENCE_MS // LOOK_MS):
             if len(asked) == count:
                 break
-            page.wait_for_timeout(250)
+            page.wait_for_timeout(LOOK_MS)
         comes_true(page, LIVE)
         assert len(asked) == count
-    visited.complaints.clear()  # that the host refused the revoked ones
-
-
-HOLDS_ANSWERS = """() => {
-  const send = window.fetch
-  window.held = 0
-  window.fetch = async (url, request) => {
-    const answer = await send(url, request)
-    if (!String(request?.body).includes('Once')) return answer
-    window.held += 1
-    return new Promise(() => {})
-  }
-}"""
-
-
-def test_a_tab_that_is_closed_while_a_batch_is_under_way_doubles_nothing(
-    host: Host, visitor: Visit
-) -> None:
-    first = nowhere(visitor, host)
-    first.evaluate(OPEN, {"token": token(host.link("ann"))})
-    comes_true(first, LIVE)
-    first.evaluate(NOTES, "Before")
-    second = first.context.new_page()
-    second.goto(first.url)
-    second.evaluate(OPEN, {})
-    comes_true(second, LIVE)
-    first.evaluate(HOLDS_ANSWERS)
-    second.evaluate(NOTES, "Once")  # the first tab is the one that talks to the host
-    comes_true(first, "() => window.held")
-    first.close()
-    comes_true(second, "async () => (await device.queue()).length === 0")
-    comes_true(second, LIVE)
-    assert second.evaluate(TEXTS, "Notes") == [["Before", "sent"], ["Once", "sent"]]
-
-
-def test_a_second_tab_knows_at_once_who_is_there(host: Host, visitor: Visit) -> None:
-    pages = {}
-    for user in ("bob", "ann"):
-        pages[user] = nowhere(visitor, host)
-        pages[user].evaluate(OPEN, {"token": token(host.link(user))})
-        comes_true(pages[user], LIVE)
-    pages["ann"].evaluate(
-        "() => device.act({ type: 'CreateConversation', name: 'Lunch', members: ['bob'] })"
-    )
-    both = "() => device.connected().length === 1"
-    comes_true(pages["ann"], both)
-    second = pages["ann"].context.new_page()
-    second.goto(pages["ann"].url)
-    second.evaluate(OPEN, {})
-    comes_true(second, both)
 
 
 STALLS = """() => {
@@ -255,7 +185,7 @@ STALLS = """() => {
 def test_a_stream_that_says_nothing_without_an_error_is_given_up(
     host: Host, visitor: Visit
 ) -> None:
-    page = nowhere(visitor, host)
+    page = nowhere(visitor(), host)
     page.clock.install()
     page.evaluate(STALLS)
     page.evaluate(OPEN, {"token": token(host.link("ann"))})
@@ -265,28 +195,6 @@ def test_a_stream_that_says_nothing_without_an_error_is_given_up(
     page.clock.fast_forward(61_000)
     comes_true(page, LIVE)
     comes_true(page, "async () => (await device.queue()).length === 0")
-
-
-def test_a_tab_that_freezes_is_noticed_by_one_that_was_looked_at_all_the_time(
-    host: Host, visitor: Visit
-) -> None:
-    """Of a frozen tab the lock is all that one sees: here somebody has it who does nothing."""
-    page = nowhere(visitor, host)
-    page.clock.install()
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
-    comes_true(page, LIVE)
-    frozen = page.context.new_page()
-    frozen.goto(page.url)
-    frozen.evaluate(
-        "void navigator.locks.request('postbox postbox', {steal: true},"
-        " () => new Promise(() => {})).catch(() => {})"
-    )
-    page.evaluate(NOTES, "Waits")
-    page.wait_for_timeout(500)
-    for _ in range(2):  # it asks, and then it is not answered
-        page.clock.fast_forward(31_000)
-    comes_true(page, "async () => (await device.queue()).length === 0")
-    comes_true(page, LIVE)
 
 
 AGES_THE_QUEUE = """() => new Promise((resolve) => {
@@ -319,7 +227,7 @@ SENT_AND_TOLD = "conversationCreated 3, sendingNewMessage 3, sendingNewMessage 3
 def test_what_was_kept_for_long_enough_goes_also_where_no_page_is_open_for_long(
     host: Host, visitor: Visit
 ) -> None:
-    page = nowhere(visitor, host)
+    page = nowhere(visitor(), host)
     page.evaluate(OPEN, {"token": token(host.link("ann"))})
     for text in ("One", "Two"):
         page.evaluate(NOTES, text)
@@ -339,6 +247,7 @@ def test_a_page_can_be_read_from_any_message_on(host: Host, visitor: Visit) -> N
     for number in range(7):
         page.evaluate(NOTES, str(number))
     comes_true(page, "async () => (await device.queue()).length === 0")
+    visited.forgiven.extend(NO_NETWORK)
     page.context.set_offline(True)
     for number in range(7, 10):
         page.evaluate(NOTES, str(number))
@@ -360,5 +269,3 @@ def test_a_page_can_be_read_from_any_message_on(host: Host, visitor: Visit) -> N
         }"""
     )
     assert pages == ["2 3 5 6", "2 3 5 6 7 8 9", "8 9", "5 6 7", ""]
-    page.context.set_offline(False)
-    visited.complaints.clear()  # of requests that did not arrive

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pytest
 from playwright.sync_api import (
@@ -34,8 +34,10 @@ LOOKS: tuple[tuple[Size, Scheme], ...] = tuple(
 """Every page is looked at in each."""
 PIXELS: dict[Size, tuple[int, int]] = {"phone": (390, 844), "desktop": (1280, 800)}
 
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 """For what a page is to show, on a machine that is busy with everything else."""
+LOOK_MS = 100
+LOOKS_AT_BARRIERS = 3
 
 SERIOUS = ("serious", "critical")
 AXE = files("axe_playwright_python") / "axe.min.js"
@@ -65,11 +67,13 @@ def chromium() -> Iterator[Browser]:
 @dataclass
 class Visitor:
     """Somebody at a browser, with cookies and storage of their own. `complaints`: what the browser
-    found wrong with our pages, as a breach of their policy; a test ends with none."""
+    found wrong with our pages, as a breach of their policy; a test ends with none but those that
+    have a word of `forgiven` in them."""
 
     context: BrowserContext
     folder: Path
     complaints: list[str] = field(default_factory=list)
+    forgiven: list[str] = field(default_factory=list)
 
     def open(self, url: str) -> Page:
         page = self.context.new_page()
@@ -83,12 +87,34 @@ class Visitor:
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text}")
 
+    def unforgiven(self) -> list[str]:
+        return [each for each in self.complaints if not any(word in each for word in self.forgiven)]
+
+    def complains_of(self, page: Page, words: str) -> None:
+        """It does, once, as the test wants it: that is forgotten."""
+        for _ in range(PATIENCE_MS // LOOK_MS):
+            found = [each for each in self.complaints if words in each]
+            if found:
+                self.complaints.remove(found[0])
+                return
+            page.wait_for_timeout(LOOK_MS)
+        raise AssertionError(f"nobody complains of {words}: {self.complaints}")
+
     def picture(self, page: Page, name: str) -> Path:
         """What it looks like, from top to bottom."""
         path = self.folder / f"{name}.png"
         page.evaluate("document.activeElement.blur(), scrollTo(0, 0)")
         page.screenshot(path=path, full_page=True, animations="disabled")
         return path
+
+
+def comes_true(page: Page, question: str, about: Any = None) -> Any:
+    """Playwright's own wait evaluates texts, which the policy of our pages forbids."""
+    for _ in range(PATIENCE_MS // LOOK_MS):
+        if found := page.evaluate(question, about):
+            return found
+        page.wait_for_timeout(LOOK_MS)
+    raise AssertionError(f"it never becomes true: {question}")
 
 
 def look(page: Page, size: Size, scheme: Scheme) -> None:
@@ -99,8 +125,18 @@ def look(page: Page, size: Size, scheme: Scheme) -> None:
 
 
 def barriers(page: Page) -> list[str]:
-    """What keeps people from using the page, by axe-core: its serious findings, and where."""
+    """What keeps people from using the page, by axe-core: its serious findings, and where. What is
+    seen once only was a page that had just changed."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
+    for _ in range(LOOKS_AT_BARRIERS):
+        found = _found(page)
+        if not found:
+            break
+        page.wait_for_timeout(LOOK_MS)
+    return found
+
+
+def _found(page: Page) -> list[str]:
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     return [
         f"{one['id']}: {node['failureSummary']}: {node['html']}"

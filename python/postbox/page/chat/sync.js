@@ -2729,11 +2729,11 @@ class Device extends EventTarget {
   /** `isRobber`: it has robbed another of the lock, and stands in line for it besides. */
   #leadsNoMore(running, error, isRobber) {
     if (this.#ended.signal.aborted) return
+    if (this.#running === running) this.#running = null // before it stops: others would take that for theirs
     running.stop()
-    if (this.#running === running) this.#running = null
     if (error.name === 'AbortError') {
       if (!isRobber) this.#lead()
-      return this.#leaderLives()
+      return this.#askLeader() // what it said while this tab stood still was not listened to
     }
     if (!isRobber) setTimeout(() => this.#ended.signal.aborted || this.#lead(), LEAD_AGAIN_MS)
     if (!this.#running) this.isNow({ connection: 'stopped', why: 'STORE', text: error.message, next_ms: null }, null)
