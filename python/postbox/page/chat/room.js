@@ -42,6 +42,7 @@ export class Room {
   #shown = [] // the messages
   #wish = '' // older, later or end: where to go with the next drawing
   #isGoing = false
+  #hasScrolled = false // meanwhile
   #isStuck = false // what is earlier could not be fetched
   #isSeen = false // the end, on the screen
   #newFrom = new Map() // the first that was unread when it was opened
@@ -268,11 +269,13 @@ export class Room {
     }
   }
 
-  /** One after the other. */
+  /** One after the other. Who has scrolled on meanwhile need not do it again. */
   async #goOn(go) {
+    this.#hasScrolled = this.#isGoing
     if (this.#isGoing) return
     this.#isGoing = true
     await go().finally(() => (this.#isGoing = false))
+    if (this.#hasScrolled) this.#scrolled()
   }
 
   /** `unread`: messages; as many as before, if it is left out. */
