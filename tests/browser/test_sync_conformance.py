@@ -18,28 +18,23 @@ from playwright.sync_api import Browser
 
 from postbox.client.core.acts import Act
 from postbox.client.core.inputs import Heard
-from postbox.client.facts import Conversation, Invite, Member, Message, Profile
 from postbox.rpc.postbox.v1 import clients_pb as pb
+from support.client_vectors import SHAPES, plain, vectors
 from support.command import served
 
-VECTORS = Path(__file__).parents[1] / "data" / "conformance" / "clients"
 RUNNER = Path(__file__).with_name("sync_vectors.js")
 FILES = ("machine", "stream", "history", "answers", "acts", "views")
 OF_PROTOBUF_ALONE = ("body", "extra")
 
 
-def vectors_of(name: str) -> Any:
-    return json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))
-
-
 def cases(name: str) -> list[Any]:
-    found = enumerate(vectors_of(name)["cases"])
+    found = enumerate(vectors(name)["cases"])
     return [pytest.param(number, case, id=case["name"]) for number, case in found]
 
 
 def for_a_page(name: str) -> list[Any]:
     """The cases of a file as the page is given them."""
-    whole = vectors_of(name)
+    whole = vectors(name)
     if name == "acts":
         its = {key: whole[key] for key in ("local", "now_ms")}
         return [{**case, **its} for case in whole["cases"]]
@@ -66,19 +61,15 @@ def without_bytes(changes: list[Any]) -> list[Any]:
     ]
 
 
-def plain(value: object) -> Any:
-    return json.loads(msgspec.json.encode(value))
-
-
 @pytest.fixture(scope="module")
 def results(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Of all cases, by file: one page runs them at once."""
     source = RUNNER.read_text(encoding="utf-8")
-    vectors = {name: for_a_page(name) for name in FILES}
+    given = {name: for_a_page(name) for name in FILES}
     with served(tmp_path_factory.mktemp("conformance")) as url:
         page = browser.new_page()
         page.goto(f"{url}/assets/icon.svg")
-        asked = {"module": f"{url}/chat/sync.js", "vectors": vectors}
+        asked = {"module": f"{url}/chat/sync.js", "vectors": given}
         found = page.evaluate(source[source.index("async") :], asked)
         page.close()
     return found
@@ -139,17 +130,6 @@ def test_what_a_user_does_in_a_page(results: Any, number: int, case: Any) -> Non
     for name in ("kind", "conversation", "target"):
         assert made[name] == case[name]
     assert msgspec.convert(made["act"], Act) == msgspec.convert(case["act"], Act)
-
-
-SHAPES: dict[str, Any] = {
-    "made message": Message,
-    "message": Message | None,
-    "made conversation": Conversation,
-    "conversation": Conversation | None,
-    "members": list[Member],
-    "profile": Profile,
-    "invite": Invite,
-}
 
 
 @pytest.mark.parametrize(("number", "case"), cases("views"))

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec import Struct
 
-from postbox.cli.options import FLAG, Common, Usage, run
+from postbox.cli.options import FLAG, Common, require_no_option, run
 from postbox.cli.output import events, print_json
 from postbox.cli.part_file import part_file
 from postbox.cli.progress import Show, progress
@@ -62,8 +62,7 @@ def backup(
     options, path = common or Common(), file.absolute()
 
     async def verb() -> int:
-        if str(file).startswith("-"):
-            raise Usage(f"{file} is no option of backup; for a file of that name say ./{file}")
+        require_no_option(file, "backup")
         home, world = options.home_folder(), system_world()
         database = database_of(home, options.config().node.store)
         with progress(f"backing up to {file.name}", world.clock) as show:

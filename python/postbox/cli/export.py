@@ -15,7 +15,7 @@ from postbox.admin.command import Operator
 from postbox.admin.events import EVENTS, After
 from postbox.cli.main import FAILED
 from postbox.cli.node import operated
-from postbox.cli.options import Common, Usage, run
+from postbox.cli.options import Common, require_no_option, run
 from postbox.cli.output import events, print_json
 from postbox.cli.progress import Show, progress
 from postbox.errors import Fault
@@ -70,8 +70,7 @@ def export(
 
 def _require_plain(file: Path) -> None:
     """The file is replaced as a whole, which a link or a device must not be."""
-    if str(file).startswith("-"):
-        raise Usage(f"{file} is no option of export; for a file of that name say ./{file}")
+    require_no_option(file, "export")
     if file.is_symlink() or (file.exists() and not file.is_file()):
         raise CannotWrite(
             f"will not write {file}: it is a link, a pipe, a device or a folder; name a plain file"

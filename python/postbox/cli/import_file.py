@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from postbox.admin.command import Nothing, Operator
 from postbox.admin.events import SETTLE, TAKE, Take
 from postbox.cli.node import operated
-from postbox.cli.options import Common, Usage, run
+from postbox.cli.options import Common, require_no_option, run
 from postbox.cli.output import complain, events, print_json
 from postbox.cli.progress import progress
 from postbox.cli.stdin import STDIN, readable
@@ -44,8 +44,8 @@ def import_(
     world, name = system_world(), "stdin" if file == STDIN else file.name
 
     async def verb() -> int:
-        if file != STDIN and str(file).startswith("-"):
-            raise Usage(f"{file} is no option of import; for a file of that name say ./{file}")
+        if file != STDIN:
+            require_no_option(file, "import")
         with readable(file) as path:
             async with operated(options, forgets=True) as operator:
                 at_start = await operator.call(SETTLE, Nothing())

@@ -69,6 +69,12 @@ class Usage(Exception):
     """The verb was called wrongly; exits 2."""
 
 
+def require_no_option(file: Path, verb: str) -> None:
+    """Of a file that may begin with a dash: cyclopts takes a mistyped option for one."""
+    if str(file).startswith("-"):
+        raise Usage(f"{file} is no option of {verb}; for a file of that name say ./{file}")
+
+
 def run(verb: Verb, *, as_json: bool = False, by: Callable[[Verb], int] = trio.run) -> int:
     """The verb's exit code. `by`: what runs it. A fault is told in one line, `as_json` on stdout,
     too; anything else is a bug, for `main` to tell."""

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec import Struct
 
-from postbox.cli.options import Common, Usage, run
+from postbox.cli.options import Common, require_no_option, run
 from postbox.cli.output import events, print_json, print_text
 from postbox.cli.progress import progress
 from postbox.cli.restored_home import read, restore_home
@@ -50,8 +50,7 @@ def restore(
     options, path = common or Common(), file.absolute()
 
     async def verb() -> int:
-        if str(file).startswith("-"):
-            raise Usage(f"{file} is no option of restore; for a file of that name say ./{file}")
+        require_no_option(file, "restore")
         home = options.home_folder()
         database = database_of(home, options.config().node.store)
         result = await _restore(system_world(), home, database, path)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -40,18 +39,11 @@ from postbox.client.facts import (
     Standing,
 )
 from postbox.rpc.postbox.v1 import clients_pb as pb
-
-VECTORS = Path(__file__).parents[2] / "data" / "conformance" / "clients"
+from support.client_vectors import SHAPES, plain, vectors
 
 
 def cases(name: str) -> list[Any]:
-    whole = json.loads((VECTORS / f"{name}.json").read_text(encoding="utf-8"))
-    return [pytest.param(case, id=case["name"]) for case in whole["cases"]]
-
-
-def plain(value: object) -> Any:
-    """As in a vector: bytes are base64."""
-    return json.loads(msgspec.json.encode(value))
+    return [pytest.param(case, id=case["name"]) for case in vectors(name)["cases"]]
 
 
 @pytest.mark.parametrize("case", cases("machine"))
@@ -103,7 +95,7 @@ def test_an_answer(case: Any) -> None:
     assert (verdict.next_number, verdict.server_ms) == (case["next_number"], case["server_ms"])
 
 
-ACTS = json.loads((VECTORS / "acts.json").read_text(encoding="utf-8"))
+ACTS = vectors("acts")
 
 
 @pytest.mark.parametrize("case", cases("acts"))
@@ -128,15 +120,6 @@ def test_what_a_user_sees(case: Any) -> None:
 
 
 ME, MY_NAME = "aaaaaaaa-0000-8000-8000-000000000001", "Ann"
-SHAPES: dict[str, Any] = {
-    "made message": Message,
-    "message": Message | None,
-    "made conversation": Conversation,
-    "conversation": Conversation | None,
-    "members": list[Member],
-    "profile": Profile,
-    "invite": Invite,
-}
 SEEN: dict[str, Callable[[Any, list[Row]], object]] = {
     "made message": lambda _, rows: message_made(rows[0], ME, MY_NAME),
     "message": lambda base, rows: overlaid_message(msgspec.convert(base, Message), rows, ME),
