@@ -17,7 +17,7 @@ from postbox.home import DATABASE
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.world import SystemClock
 from support.certificates import certificate_in
-from support.command import POSTBOX, Call, served, told
+from support.command import POSTBOX, TIMEOUT_S, Call, served, told
 from support.mesh import small_history
 from support.mosquitto import PASSWORD, Start
 
@@ -84,6 +84,15 @@ def test_what_heals_several_is_said_once_and_a_node_that_is_to_be_made_lacks_no_
     ]
     assert cure.startswith("  peer http://127.0.0.1:9, peer http://[::1]:9: ")
     assert "none yet: it is made with the node" in done.out
+
+
+def test_a_peer_that_must_not_be_called_is_not_asked_whether_it_runs(
+    call: Call, home: Path
+) -> None:
+    configure(home, 'mesh.peers = ["http://192.0.2.1", "http://10.0.0.1"]')
+    out = call("doctor", "--home", home).out
+    assert "is it running" not in out
+    assert "  peer http://192.0.2.1, peer http://10.0.0.1: nobody was asked there: allow it" in out
 
 
 def test_of_somebody_elses_home_it_says_who_may_look(tmp_path: Path) -> None:
@@ -258,10 +267,10 @@ def test_names_that_wait_and_a_peer_that_lets_nobody_in_are_found(
         configure(home, f'serve.loopback = true\nmesh.peers = ["{url}"]\n')
         with served(home):
             name = told("keys", "show", "--home", home)["name"]
-            for _ in range(100):  # it asks when it begins to serve
-                finding = found(call, home, 0)[f"peer {url}"]
-                if finding["state"] == "warning":
-                    break
+            clock = SystemClock()
+            until_s = clock.elapsed_s() + TIMEOUT_S
+            while (finding := found(call, home, 0)[f"peer {url}"])["state"] != "warning":
+                assert clock.elapsed_s() < until_s, finding  # it asks when it begins to serve
         assert "has not let this node in" in finding["text"]
         assert "let in: 1" in found(call, host, 0)["introductions"]["text"]
         assert name in call("trust", "list", "--home", host).out

@@ -275,6 +275,6 @@ def test_a_pull_that_is_killed_loses_nothing_that_it_had_counted(
         assert told("status", "--home", client)["events"] >= counted
         report = told(*sync)
     assert (report["rejected"], report["pruned"]) == (0, 0)
-    assert report["imported"] + report["duplicates"] == 80_000
-    status = told("status", "--home", client)
-    assert (status["events"], status["digest"]) == (80_000, imported.digest)
+    # A minute after it met the other one the node that serves tells of it, in an event.
+    assert report["imported"] + report["duplicates"] >= 80_000
+    assert exported(client) >= set(history_lines())

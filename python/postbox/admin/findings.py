@@ -21,6 +21,7 @@ from postbox.admin.status import HostsStatus, MqttStatus, Status
 from postbox.admin.surroundings import CertificateSeen, HomeSeen, Surroundings
 from postbox.admin.words import distrust, events, failure, leases, mqtt, renewal, span, trouble
 from postbox.log.epoch import Renewal
+from postbox.net.faults import WILL_NOT_CALL
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.trust.signatures import WINDOW_MS
 
@@ -272,7 +273,7 @@ def _peer(peer: Seen, now_ns: int) -> Finding:
     what, error = f"peer {peer.url}", trouble(peer, now_ns)
     if not peer.answers:
         state = _unheard(time_of(peer.last_contact_ns // 10**6), _time(now_ns))
-        return Finding(what, state, error, f"is it running, and its URL right? {EXPLAINED}")
+        return Finding(what, state, error, f"{_way_to(peer)} {EXPLAINED}")
     if peer.contact == "waiting":
         cure = "the operator there lets this node in: postbox trust add NAME"
         return Finding(what, "warning", f"{peer.name} has not let this node in yet", cure)
@@ -284,6 +285,12 @@ def _peer(peer: Seen, now_ns: int) -> Finding:
     if error:
         return Finding(what, "warning", error, EXPLAINED)
     return Finding(what, "ok", f"{peer.name}, a {peer.kind}, in {peer.rtt_ms or 0:.0f} ms")
+
+
+def _way_to(peer: Seen) -> str:
+    if WILL_NOT_CALL in peer.error:
+        return "nobody was asked there: allow it as said, or take the URL out of mesh.peers;"
+    return "is it running, and its URL right?"
 
 
 def _time(at_ns: int) -> datetime:

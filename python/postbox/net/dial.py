@@ -18,7 +18,7 @@ import trio
 
 from postbox.connections import Backend, Dial, first_that_answers
 from postbox.net.addresses import Reach
-from postbox.net.faults import Forbidden
+from postbox.net.faults import WILL_NOT_CALL, Forbidden
 from postbox.world import Net
 
 MAX_CONNECTIONS = 64
@@ -34,7 +34,7 @@ def dial_tcp(net: Net, reach: Reach, *, is_tls: bool) -> Dial:
         for address in addresses:
             refusal = reach.refusal(address, is_tls=is_tls)
             if refusal is not None:
-                raise Forbidden(f"will not call {host}: {refusal}")
+                raise Forbidden(f"{WILL_NOT_CALL} {host}: {refusal}")
         return await first_that_answers(net, addresses, port)
 
     return dial

@@ -14,8 +14,12 @@ class BadAddress(Fault):
     """What should be asked is no http or https URL; nothing was sent."""
 
 
+WILL_NOT_CALL = "will not call"
+
+
 class Forbidden(Fault):
-    """The rules of this node forbid to call that address; nothing was sent."""
+    """The rules of this node forbid to call that address; nothing was sent. Its text begins with
+    `WILL_NOT_CALL`, and says what would allow it."""
 
 
 class Unreachable(Fault):
