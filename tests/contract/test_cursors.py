@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from postbox.log.cursor import CursorKind, CursorProblem, Position, find_place, write_cursor
+from postbox.log.cursor import (
+    CursorKind,
+    CursorProblem,
+    Place,
+    Position,
+    read_cursor,
+    write_cursor,
+)
 from postbox.log.epoch import renew_epoch
-from postbox.store.contract import Change, Entry, Lane, Store
+from postbox.store.contract import Change, Entry, Identity, Lane, Store
 from postbox.store.open import open_database
 from postbox.store.runner import StoreRunner
 from postbox.world import FileDisk, World
@@ -55,14 +62,23 @@ def cursor(pos: int, store: Store) -> str:
     return write_cursor(KIND, Position(pos), store.identity())
 
 
+async def find_place(
+    text: str, identity: Identity, runner: StoreRunner, floor: int = 0
+) -> Place | CursorProblem:
+    """As a door does."""
+    return await runner.read(
+        lambda reader: read_cursor(text, KIND, identity, head=reader.head, floor=floor)
+    )
+
+
 @simulated
 async def test_a_cursor_is_good_up_to_the_head_as_it_is_now(world: World, store: Store) -> None:
     runner, identity = StoreRunner(world.threads, store), store.identity()
-    assert await find_place(cursor(5, store), KIND, identity, runner) == Position(5)
+    assert await find_place(cursor(5, store), identity, runner) == Position(5)
     sixth = cursor(6, store)
-    assert await find_place(sixth, KIND, identity, runner) is CursorProblem.AHEAD
+    assert await find_place(sixth, identity, runner) is CursorProblem.AHEAD
     append(store, 6, 6)
-    assert await find_place(sixth, KIND, identity, runner) == Position(6)
+    assert await find_place(sixth, identity, runner) == Position(6)
 
 
 @simulated
@@ -70,9 +86,9 @@ async def test_a_cursor_below_what_is_kept_for_its_reader_is_too_old(
     world: World, store: Store
 ) -> None:
     runner, identity = StoreRunner(world.threads, store), store.identity()
-    old = await find_place(cursor(2, store), KIND, identity, runner, floor=3)
+    old = await find_place(cursor(2, store), identity, runner, floor=3)
     assert old is CursorProblem.TOO_OLD
-    kept = await find_place(cursor(3, store), KIND, identity, runner, floor=3)
+    kept = await find_place(cursor(3, store), identity, runner, floor=3)
     assert kept == Position(3)
 
 
@@ -88,8 +104,8 @@ async def test_a_cursor_of_the_former_epoch_is_ours_and_of_the_former_epoch(
     assert identity.epoch != EPOCH
     assert identity.cursor_key == KEY
     for text in before:
-        assert await find_place(text, KIND, identity, runner) is CursorProblem.OTHER_EPOCH
-    assert await find_place(cursor(3, store), KIND, identity, runner) == Position(3)
+        assert await find_place(text, identity, runner) is CursorProblem.OTHER_EPOCH
+    assert await find_place(cursor(3, store), identity, runner) == Position(3)
 
 
 @simulated
@@ -99,8 +115,8 @@ async def test_a_restored_copy_on_another_engine_knows_the_cursors_of_the_node(
     runner = StoreRunner(world.threads, restored)
     early, late = cursor(3, store), cursor(5, store)
     # Without a new epoch, which is a restore gone wrong, at least what is ahead is noticed.
-    assert await find_place(late, KIND, restored.identity(), runner) is CursorProblem.AHEAD
+    assert await find_place(late, restored.identity(), runner) is CursorProblem.AHEAD
     await renew_epoch(runner, world)
     for text in (early, late):
-        problem = await find_place(text, KIND, restored.identity(), runner)
+        problem = await find_place(text, restored.identity(), runner)
         assert problem is CursorProblem.OTHER_EPOCH

@@ -24,8 +24,9 @@ from postbox.mesh.wire import HELLO_PATH, MSGPACK, PING_PATH, SYNC_PATHS
 from postbox.node import Node
 from postbox.trust.hello import make_hello
 from postbox.trust.keys import Identity
-from postbox.trust.signatures import answer_digest, response_headers, sign_digest
+from postbox.trust.signatures import response_headers, sign_digest
 from postbox.world import Clock, Net, World
+from support.answer_digest import answer_digest
 from support.mesh import ANN, BOB, believe, fixed_world, mesh_of, node_at, stored
 from support.simulate import MemoryDisk, SeededRandom
 

@@ -20,7 +20,8 @@ from postbox.mesh.calling.client import Lied, PeerFault
 from postbox.mesh.wire import MSGPACK
 from postbox.net.faults import BadAnswer, TooLarge, Unreachable
 from postbox.trust.keys import Identity, identity_of
-from postbox.trust.signatures import answer_digest, request_headers, sign_digest
+from postbox.trust.signatures import request_headers, sign_digest
+from support.answer_digest import answer_digest
 from support.liars import JSON, Answering, Asked, Liar, Reply, Wire, for_ever, honest, pack, raw
 from support.mesh import ANN, BOB, MALLORY, NOW_NS, tease
 

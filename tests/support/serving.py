@@ -15,11 +15,12 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from postbox.config import LogConfig
 from postbox.logs import configure
 from postbox.metrics import Metrics
-from postbox.net.addresses import DEFAULT_NETWORKS, Reach
+from postbox.net.addresses import Reach
 from postbox.net.client import Client, open_client
 from postbox.net.limits import DEFAULT_LIMITS, Limits
 from postbox.net.server import TcpAddress, serve
 from postbox.world import World, system_world
+from support.networks import DEFAULT_NETWORKS
 
 HERE = TcpAddress("127.0.0.1", 0)
 REACH = Reach(DEFAULT_NETWORKS, loopback=True)

@@ -14,12 +14,12 @@ from postbox.node import Node
 from postbox.trust.hello import make_hello
 from postbox.trust.keys import Identity
 from postbox.trust.signatures import (
-    answer_digest,
     request_headers,
     response_headers,
     sign_digest,
 )
 from postbox.trust.tables import KnownKey, WaitingName
+from support.answer_digest import answer_digest
 from support.mesh import NOW_NS
 from support.town import Answers
 

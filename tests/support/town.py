@@ -22,13 +22,14 @@ from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallabl
 from postbox.mesh.door import Mesh
 from postbox.mesh.wire import MODES, About
 from postbox.metrics import Metrics
-from postbox.net.addresses import DEFAULT_NETWORKS, Reach
+from postbox.net.addresses import Reach
 from postbox.net.asgi import Reply, discard_body, send_reply, text
 from postbox.net.client import Client, open_client
 from postbox.net.server import TcpAddress, serve
 from postbox.node import Node, open_node
 from postbox.world import World
 from support.mesh import Wrap, config_of
+from support.networks import DEFAULT_NETWORKS
 from support.simulate import MemoryDisk, Simulation, simulate
 from support.simulate import Node as Life
 

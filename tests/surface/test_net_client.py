@@ -10,11 +10,12 @@ import pytest
 import trio
 import trio.testing
 
-from postbox.net.addresses import DEFAULT_NETWORKS, Reach
+from postbox.net.addresses import Reach
 from postbox.net.client import CONNECT_S, Answer, Client, open_client
 from postbox.net.faults import BadAddress, BadAnswer, TooLarge, TooSlow, Unreachable
 from postbox.world import system_world
 from support.memory_net import MemoryNet
+from support.networks import DEFAULT_NETWORKS
 from support.ports import free_port
 
 PEER = "http://peer:80"

@@ -13,10 +13,11 @@ import trio.testing
 
 from postbox.connections import MAX_ADDRESSES
 from postbox.net import dial
-from postbox.net.addresses import DEFAULT_NETWORKS, Reach
+from postbox.net.addresses import Reach
 from postbox.net.client import CONNECT_S, Client, open_client
 from postbox.net.faults import Forbidden, Unreachable
 from support.memory_net import MemoryNet
+from support.networks import DEFAULT_NETWORKS
 
 GOOD, OTHER, METADATA = "100.64.0.9", "100.64.0.10", "169.254.169.254"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhere"

@@ -11,7 +11,7 @@ from postbox.admin.listening import doubts, url_for_peers
 from postbox.config import Config
 from postbox.config.declaration import HostsConfig, MeshConfig, ServeConfig
 from postbox.config.kinds import Address
-from postbox.net.addresses import DEFAULT_NETWORKS
+from support.networks import DEFAULT_NETWORKS
 
 CLOSED, UNNAMED = "nobody on this network can get in", "peers are told no URL of this node"
 UNPROVED = "no other host can reach this one"

@@ -6,7 +6,8 @@ import ipaddress
 
 import pytest
 
-from postbox.net.addresses import DEFAULT_NETWORKS, Kind, Reach, kind_of, reach_of_hosts
+from postbox.net.addresses import Kind, Reach, kind_of, reach_of_hosts
+from support.networks import DEFAULT_NETWORKS
 
 OURS = (
     *DEFAULT_NETWORKS,

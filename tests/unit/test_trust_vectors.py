@@ -29,7 +29,6 @@ from postbox.trust.authoring import (
 )
 from postbox.trust.keys import Identity, identity_from_text
 from postbox.trust.signatures import (
-    answer_digest,
     is_signature,
     is_signed_digest,
     request_headers,
@@ -38,6 +37,7 @@ from postbox.trust.signatures import (
     response_message,
     sign_digest,
 )
+from support.answer_digest import answer_digest
 
 DATA = Path(__file__).parents[1] / "data/nara"
 VECTORS = json.loads((DATA / "vectors.json").read_bytes())

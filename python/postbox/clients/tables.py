@@ -358,18 +358,6 @@ ALL_DEVICES = Query(
 )
 """Each after the name that its user signs in with, which is null if the user never did."""
 
-WATERMARKS_IN = Query(
-    "watermarks_in_conversation",
-    'select conversation, "user", kind, seq, event from watermark'
-    ' where conversation = :conversation order by "user", kind',
-)
-
-REACTIONS_TO = Query(
-    "reactions_to_message",
-    'select message, "user", reaction, event from reaction where message = :message'
-    ' order by "user", reaction',
-)
-
 OLD_TOMBS = Query(
     "old_tombs", "select id from tomb where at_ms < :before_ms order by at_ms limit :limit"
 )

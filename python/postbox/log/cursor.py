@@ -34,8 +34,7 @@ from enum import Enum, IntEnum
 from typing import NamedTuple, TypeAlias
 
 from postbox.rules import Reason
-from postbox.store.contract import MAX_POS, Identity
-from postbox.store.runner import StoreRunner
+from postbox.store.contract import Identity
 
 VERSION = 1
 MAC_BYTES = 16  # a forger gets one try a request: 2^-128 is far more than enough
@@ -141,26 +140,15 @@ class PositionWriter:
         return _text(self._start + packed + mac.digest())
 
 
-async def find_place(
-    text: str, kind: CursorKind, identity: Identity, store: StoreRunner, *, floor: int = 0
-) -> Place | CursorProblem:
-    """As `read_cursor`, against the log's head as it is now. The tail's would not do: another
-    process of the node may have given the cursor out, and be ahead of this one."""
-    place = read_cursor(text, kind, identity, head=MAX_POS, floor=floor)
-    if isinstance(place, CursorProblem):
-        return place  # costs no read
-    head = await store.read(lambda reader: reader.head)
-    return read_cursor(text, kind, identity, head=head, floor=floor)
-
-
 def read_cursor(
     text: str, kind: CursorKind, identity: Identity, *, head: int, floor: int = 0
 ) -> Place | CursorProblem:
     """The place that `write_cursor` was given, or the first thing that is wrong.
 
-    `head`: the last position given out. `floor`: entries up to it may have been removed for this
-    reader; a cursor at the floor itself has them all. (A moment is before or after nothing here:
-    what is kept by time, the reader's door knows.)
+    `head`: the last position given out, as the store says. The tail's would not do: another process
+    of the node may have given the cursor out, and be ahead of this one. `floor`: entries up to it
+    may have been removed for this reader; a cursor at the floor itself has them all. (A moment is
+    before or after nothing here: what is kept by time, the reader's door knows.)
     """
     raw = _decoded(text)
     if raw is None or len(raw) < 1:

@@ -25,9 +25,6 @@ def _networks(*texts: str) -> tuple[IPNetwork, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-DEFAULT_NETWORKS = _networks("100.64.0.0/10", "fd7a:115c:a1e0::/48")
-"""Where WireGuard by Tailscale or Headscale secures the wire."""
-
 _LOOPBACK = _networks("127.0.0.0/8", "::1/128")
 
 _NEVER = _networks(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,11 +24,6 @@ SEED_BYTES = 32
 TAG_BYTES = 8
 SIGNATURE_BYTES = 64
 SOUL_BYTES = SEED_BYTES + TAG_BYTES
-
-GENERIC_WORDS = ("localhost", "raspberrypi", "raspberry", "debian", "ubuntu", "nixos", "nara")
-"""A nara refuses to be called anything that holds one of these (identity/names.go)."""
-
-_LOOKS_LIKE_A_CONTAINER = re.compile(r"[0-9a-f]{12,}")
 
 
 class SoulError(ValueError):
@@ -127,11 +121,3 @@ def name_of_seed(seed: bytes) -> str:
     first = FIRST[digest[0] % len(FIRST)]
     second = SECOND[digest[1] % len(SECOND)]
     return f"{first}-{second}-{digest[2:4].hex()}"
-
-
-def is_generic(name: str) -> bool:
-    """Would a nara refuse to be called this?"""
-    lowered = name.lower()
-    return any(word in lowered for word in GENERIC_WORDS) or bool(
-        _LOOKS_LIKE_A_CONTAINER.fullmatch(lowered)
-    )

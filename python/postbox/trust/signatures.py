@@ -14,7 +14,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from nacl.bindings import crypto_sign_open
@@ -96,14 +96,9 @@ def check_response(headers: Mapping[str, str], body: bytes, now_ms: int, key_of:
     return name
 
 
-def answer_digest(sender: str, ts_s: int, ids: Iterable[str]) -> bytes:
-    """The 32 bytes that the signature inside an answer is over: who, when (Unix seconds), and the
-    ids of the events in order. Contents are covered only as far as ids are recomputed."""
-    return hashlib.sha256(f"{sender}:{ts_s}:{''.join(ids)}".encode()).digest()
-
-
 def sign_digest(identity: Identity, digest: bytes) -> str:
-    """Base64 of the signature of a 32-byte digest."""
+    """Base64 of the signature of a 32-byte digest. The one inside an answer (`Selection.digest`)
+    covers contents only as far as ids are recomputed."""
     return base64.b64encode(identity.sign(digest)).decode("ascii")
 
 

@@ -15,9 +15,10 @@ from postbox.errors import Fault, WireError, leaves
 from postbox.mesh.bus import bus as bus_module
 from postbox.mesh.bus.bus import Bus, NotUp
 from postbox.metrics import Metrics
-from postbox.net.addresses import DEFAULT_NETWORKS, Reach
+from postbox.net.addresses import Reach
 from postbox.net.mqtt.codec import MAX_PACKET_BYTES
 from support.broker import broker_at, listening, packet
+from support.networks import DEFAULT_NETWORKS
 from support.town import Town, in_town
 
 BROKER, ANN, BOB = "100.64.0.100", "100.64.0.1", "100.64.0.2"

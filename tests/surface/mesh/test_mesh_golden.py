@@ -20,7 +20,8 @@ from postbox.net.server import TcpAddress, serve
 from postbox.node import Node
 from postbox.trust.keyfile import FILE_NAME
 from postbox.trust.keys import Identity, identity_of
-from postbox.trust.signatures import answer_digest, response_headers, sign_digest
+from postbox.trust.signatures import response_headers, sign_digest
+from support.answer_digest import answer_digest
 from support.asking import parsed, request_bytes, spoken
 from support.mesh import (
     NARA,

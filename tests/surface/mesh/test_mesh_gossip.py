@@ -23,7 +23,8 @@ from postbox.mesh.wire import DM_PATH, ZINE_PATH
 from postbox.net.client import Answer
 from postbox.trust.authoring import Social, make_event
 from postbox.trust.keys import Identity
-from postbox.trust.signatures import answer_digest, sign_digest
+from postbox.trust.signatures import sign_digest
+from support.answer_digest import answer_digest
 from support.mesh import (
     ANN,
     BOB,

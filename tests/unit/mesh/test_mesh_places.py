@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from postbox.mesh.peers.places import host_of, mesh_ip_of, place_of, place_told, spot_of
-from postbox.net.addresses import DEFAULT_NETWORKS, Reach
+from postbox.net.addresses import Reach
+from support.networks import DEFAULT_NETWORKS
 
 REACH = Reach(DEFAULT_NETWORKS, loopback=False)
 AT_HOME = Reach(DEFAULT_NETWORKS, loopback=True)

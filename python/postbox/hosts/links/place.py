@@ -135,13 +135,6 @@ class Incoming(Struct, frozen=True):
         """The place in this epoch, or the current one if it is new."""
         return next((place for place in self.places if place.epoch == epoch), self.current)
 
-    def refusal_after(self, place: Place) -> Refusal | None:
-        """Whether the next number after this place is one that is not taken."""
-        refusal = self.refusal
-        if refusal is not None and refusal.place == Place(place.epoch, place.seq + 1):
-            return refusal
-        return None
-
 
 _spans = msgspec.msgpack.Decoder(tuple[Span, ...])
 _places = msgspec.msgpack.Decoder(tuple[Place, ...])
