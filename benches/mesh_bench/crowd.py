@@ -29,7 +29,7 @@ from postbox.trust.authoring import Ping, Seen, make_event
 from postbox.trust.keys import Identity
 from support.mesh import believe, take
 from support.simulate import Simulation
-from support.town import PORT, House
+from support.town import PORT, House, address_of, number_of, url_of
 
 PING_S = 30
 """Each writer measures the way to somebody so often, and tells of it."""
@@ -41,14 +41,6 @@ REFRESH_S = 1800 / 1.5
 DAY_S = 86_400
 
 Visit: TypeAlias = Callable[[Mesh, Peer], Awaitable[object]]
-
-
-def address_of(number: int) -> str:
-    return f"100.64.{1 + number // 200}.{1 + number % 200}"
-
-
-def url_of(number: int) -> str:
-    return f"http://{address_of(number)}:{PORT}"
 
 
 @dataclass
@@ -101,8 +93,7 @@ class Crowd:
 
     def _app_at(self, address: str) -> ASGIFramework:
         if address not in self._apps:
-            third, fourth = map(int, address.split(".")[2:])
-            self._apps[address] = self._face((third - 1) * 200 + fourth - 1).make_app(self._about)
+            self._apps[address] = self._face(number_of(address)).make_app(self._about)
         return self._apps[address]
 
     def _face(self, number: int) -> Mesh:

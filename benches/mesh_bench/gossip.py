@@ -22,13 +22,13 @@ import trio
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from kernel_bench.places import Place
-from mesh_bench.crowd import ADDRESS, Crowd, url_of
+from mesh_bench.crowd import ADDRESS, Crowd
 from postbox.mesh.background.loops import run_loops
 from postbox.mesh.merging.intake import Report
 from postbox.rules import Payer
 from support.memory_net import MemoryNet
 from support.simulate import Simulation, simulate
-from support.town import Town
+from support.town import Town, url_of
 
 SIZES = (10, 100, 1_000)
 MINUTES = int(os.environ.get("MINUTES", "20"))

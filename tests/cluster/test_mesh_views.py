@@ -9,10 +9,10 @@ import trio
 
 from postbox.mesh.merging.news import News
 from postbox.mesh.synthetic import VOTERS, identities
-from postbox.trust.authoring import Chau, Ping, make_event
+from postbox.trust.authoring import Ping, make_event
 from postbox.trust.keys import Identity
 from support.cluster import PULL_EVERY_S, Cluster, Member, cluster_of, mixed_history
-from support.mesh import ANN, BOB, CAT, NOW_NS, believe, checkpoint, hey_there
+from support.mesh import ANN, BOB, CAT, NOW_NS, believe, chau_of, checkpoint, hey_there
 from support.simulate import Simulation, simulate
 
 S = 10**9
@@ -37,11 +37,6 @@ def ping(by: Identity, target: str, rtt_ms: float) -> bytes:
     return make_event(Ping(observer=by.name, target=target, rtt=rtt_ms), NOW_NS, by).body
 
 
-def chau(who: Identity) -> bytes:
-    told = Chau(from_=who.name, public_key=who.public_key_base64, id=who.id)
-    return make_event(told, NOW_NS + 20 * S, who).body
-
-
 async def views_of_three(simulation: Simulation, homes: Path) -> None:
     history = mixed_history(300)
     async with cluster_of(simulation, homes) as cluster:
@@ -59,7 +54,7 @@ async def views_of_three(simulation: Simulation, homes: Path) -> None:
         assert {hello.name for told in news for hello in told.hellos} >= {"ann", "bob"}
 
         await three.crash()
-        await cluster.give(two, [chau(BOB), checkpoint([ANN, CAT], 5, BOB)])
+        await cluster.give(two, [chau_of(BOB, NOW_NS + 20 * S), checkpoint([ANN, CAT], 5, BOB)])
         await trio.sleep(PULL_EVERY_S)
         await cluster.start(three)
         told = await all_think_the_same(cluster)

@@ -13,7 +13,6 @@ from postbox.metrics import Metrics
 from postbox.node import Node
 from postbox.rules import Payer
 from postbox.trust.authoring import Ping, make_event
-from postbox.trust.keys import identity_of
 from postbox.trust.rules import KeyRules, configured_draft
 from postbox.trust.waiting_rules import WaitingRules, waiting_draft
 from support.mesh import (
@@ -26,6 +25,7 @@ from support.mesh import (
     believe,
     checkpoint,
     hey_there,
+    impostor,
     node_at,
     observation,
     take,
@@ -33,7 +33,7 @@ from support.mesh import (
 )
 
 URL, OTHER_URL = "http://100.64.0.7:7433", "http://100.64.0.8:7433"
-FALSE_CAT = identity_of("cat", b"false".ljust(32, b"."))
+FALSE_CAT = impostor("cat")
 ROOM = 12
 """So that some of the events are gone."""
 

@@ -14,11 +14,11 @@ import trio
 from postbox.mesh.checkpoints.attestations import encode, propose
 from postbox.mesh.checkpoints.chains import Chain, chain_of
 from postbox.mesh.checkpoints.consensus import INTERVAL_S
-from postbox.trust.authoring import HeyThere, Observation, Tally, make_event
+from postbox.trust.authoring import Observation, Tally, make_event
 from postbox.trust.keys import Identity, identity_of
 from postbox.world import World
 from support.broker import Broker, broker_at
-from support.mesh import believe, take
+from support.mesh import believe, hello_of, take
 from support.town import House, Town, after
 
 BROKER = "100.64.0.100"
@@ -62,15 +62,7 @@ class Hall:
     async def greet(self) -> None:
         """Everybody was heard of just now."""
         now_ns = self.first.node.world.clock.now_ns()
-        who = [house.node.identity for house in self.houses]
-        hellos = [
-            make_event(
-                HeyThere(from_=one.name, public_key=one.public_key_base64, mesh_ip="", id=one.id),
-                now_ns,
-                one,
-            ).body
-            for one in who
-        ]
+        hellos = [hello_of(house.node.identity, now_ns) for house in self.houses]
         for house in self.houses:
             await take(house.node, hellos)
 

@@ -33,6 +33,7 @@ from postbox.node import Node, open_node
 from postbox.rules import Outcome, Payer
 from postbox.store.contract import Entry, Lane
 from postbox.trust.authoring import (
+    Chau,
     Checkpoint,
     HeyThere,
     Observation,
@@ -63,6 +64,11 @@ ANN, BOB, CAT, MALLORY = (
 )
 
 
+def impostor(name: str) -> Identity:
+    """Somebody else who uses that name."""
+    return identity_of(name, b"false".ljust(32, b"."))
+
+
 # -- events -------------------------------------------------------------------------------------
 
 
@@ -74,9 +80,18 @@ def tease(
     return make_event(social, NOW_NS - number * 10**9, signer).body
 
 
+def hello_of(who: Identity, at_ns: int, mesh_ip: str = "") -> bytes:
+    payload = HeyThere(from_=who.name, public_key=who.public_key_base64, mesh_ip=mesh_ip, id=who.id)
+    return make_event(payload, at_ns, who).body
+
+
 def hey_there(who: Identity, number: int = 0) -> bytes:
-    payload = HeyThere(from_=who.name, public_key=who.public_key_base64, mesh_ip="", id=who.id)
-    return make_event(payload, NOW_NS - number * 10**9, who).body
+    return hello_of(who, NOW_NS - number * 10**9)
+
+
+def chau_of(who: Identity, at_ns: int) -> bytes:
+    payload = Chau(from_=who.name, public_key=who.public_key_base64, id=who.id)
+    return make_event(payload, at_ns, who).body
 
 
 def observation(number: int, observer: str = "ann", subject: str = "bob") -> bytes:

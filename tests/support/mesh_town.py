@@ -23,7 +23,7 @@ from support.mesh import believe, id_of_body, stored, take
 from support.mesh_forgetting import Forgetting
 from support.mesh_villains import Vice, Villain
 from support.simulate import Lives, MemoryDisk, Simulation, SkewedClock, Trace
-from support.town import PORT, REACH, House, Town
+from support.town import REACH, House, Town, address_of, url_of
 
 CRITICAL = (Service.HEY_THERE, Service.CHAU, Service.CHECKPOINT)
 PULL_EVERY_S = 40
@@ -126,14 +126,6 @@ def _memory(number: int) -> int:
 def _ring(number: int, count: int) -> list[int]:
     """The others, from this one on."""
     return [(number + step) % count for step in range(1, count)]
-
-
-def address_of(number: int) -> str:
-    return f"100.64.{1 + number // 200}.{1 + number % 200}"
-
-
-def url_of(number: int) -> str:
-    return f"http://{address_of(number)}:{PORT}"
 
 
 @dataclass

@@ -12,8 +12,9 @@ from itertools import islice
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
-from postbox.trust.authoring import HeyThere, Observation, Social, make_event
+from postbox.trust.authoring import Observation, Social, make_event
 from postbox.trust.keys import identity_of
+from support.mesh import hello_of
 from support.nara import SYNC, ZINE, Nara
 from support.nara_events import Event
 
@@ -97,8 +98,7 @@ class Villain(Nara):
             false = identity_of(name, self.made.to_bytes(32, "big"))
             social = Social(type="tease", actor=name, target="nobody", reason="comeback")
             yield json.loads(make_event(social, now_ns - self.made, false).body)
-            hey = HeyThere(from_=name, public_key=false.public_key_base64, mesh_ip="", id=false.id)
-            yield json.loads(make_event(hey, now_ns - self.made, false).body)
+            yield json.loads(hello_of(false, now_ns - self.made))
 
     def _poisoned(self) -> Iterator[Event]:
         """At times that are none, and junk under ids that are not its own."""

@@ -11,10 +11,9 @@ import trio
 from postbox.mesh.bus import topics
 from postbox.mesh.reading import read_event
 from postbox.rules import Payer
-from postbox.trust.authoring import Chau, HeyThere, make_event
 from postbox.trust.keys import Identity
 from support.broker import Broker, broker_at
-from support.mesh import stored
+from support.mesh import hello_of, stored
 from support.town import House, Town
 
 BROKER = "100.64.0.100"
@@ -40,17 +39,6 @@ async def living(
                 await house.mesh.bus.wait_up()
             yield house
             nursery.cancel_scope.cancel()
-
-
-def hello_of(who: Identity, at_ns: int, mesh_ip: str = "") -> bytes:
-    payload = HeyThere(from_=who.name, public_key=who.public_key_base64, mesh_ip=mesh_ip, id=who.id)
-    return make_event(payload, at_ns, who).body
-
-
-def chau_of(who: Identity, at_ns: int) -> bytes:
-    return make_event(
-        Chau(from_=who.name, public_key=who.public_key_base64, id=who.id), at_ns, who
-    ).body
 
 
 async def writes(house: House, bodies: Sequence[bytes]) -> None:

@@ -37,6 +37,20 @@ PORT = 7433
 REACH = Reach(DEFAULT_NETWORKS, loopback=False)
 
 
+def address_of(number: int) -> str:
+    """Of the nodes of a mesh, the first of which is 0."""
+    return f"100.64.{1 + number // 200}.{1 + number % 200}"
+
+
+def url_of(number: int) -> str:
+    return f"http://{address_of(number)}:{PORT}"
+
+
+def number_of(address: str) -> int:
+    third, fourth = map(int, address.split(".")[2:])
+    return (third - 1) * 200 + fourth - 1
+
+
 @dataclass(frozen=True)
 class House:
     """A node that serves, and its door."""

@@ -20,7 +20,7 @@ from postbox.trust.keys import Identity, identity_of
 from postbox.world import system_world
 from support.liars import Answering, Asked, Liar, Reply, facing, honest, in_turn, listening, raw
 from support.lies import FIRST, FIRST_CURSOR, GOOD, LIES
-from support.mesh import ANN, BOB, CAT, MALLORY, hey_there, tease
+from support.mesh import ANN, BOB, CAT, MALLORY, hey_there, impostor, tease
 
 FALSE_BOB = identity_of("bob", b"later".ljust(32, b"."))
 
@@ -127,7 +127,7 @@ async def test_of_two_copies_in_one_answer_the_proved_one_stays(tmp_path: Path) 
 
 
 async def test_an_answer_teaches_new_names_and_changes_no_key(tmp_path: Path) -> None:
-    events = [hey_there(CAT, 3), hey_there(identity_of("ann", b"false".ljust(32, b".")), 2)]
+    events = [hey_there(CAT, 3), hey_there(impostor("ann"), 2)]
     async with facing(tmp_path, Liar(sync=honest(events))) as face:
         known = face.knows()
         report = await face.pull()
@@ -221,7 +221,7 @@ def hello(who: Identity | None = None, late_ns: int = 0) -> Answering:
 
 
 MINUTE_NS = 60 * 10**9
-FALSE_CAT = identity_of("cat", b"false".ljust(32, b"."))
+FALSE_CAT = impostor("cat")
 HELLOS: dict[str, tuple[Answering, str]] = {
     "another's hey-there": (hello(MALLORY), "introduces itself otherwise"),
     "a hey-there with another key": (hello(FALSE_CAT), "introduces itself otherwise"),

@@ -11,8 +11,20 @@ from postbox.mesh.bus.howdy_messages import About, Howdy, Neighbour, encode_howd
 from postbox.mesh.bus.ledger_messages import encode_request
 from postbox.mesh.peers.rules import PeerRules, Sentence
 from postbox.node import Node
-from support.mesh import ANN, BOB, CAT, NOW_NS, PEER, believe, hey_there, take, tease
-from support.on_bus import chau_of, hello_of, ids, living, on_broker
+from support.mesh import (
+    ANN,
+    BOB,
+    CAT,
+    NOW_NS,
+    PEER,
+    believe,
+    chau_of,
+    hello_of,
+    hey_there,
+    take,
+    tease,
+)
+from support.on_bus import ids, living, on_broker
 from support.strangers import ask, greet, held
 from support.strangers import hello_of as introduction_of
 from support.town import Town, in_town

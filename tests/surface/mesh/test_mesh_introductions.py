@@ -18,7 +18,7 @@ from postbox.trust.hello import read_hello
 from postbox.trust.keys import identity_of
 from postbox.trust.tables import LIMITS, Group
 from postbox.trust.waiting_rules import WaitingRules, admit_draft
-from support.mesh import ANN, BOB, CAT, MALLORY, believe, digest, take, tease
+from support.mesh import ANN, BOB, CAT, MALLORY, believe, digest, impostor, take, tease
 from support.strangers import (
     ask,
     greet,
@@ -218,7 +218,7 @@ async def test_a_caller_who_may_call_only_under_loopback_is_not_asked_back(
 @in_town
 async def test_who_is_not_who_it_said_when_asked_back_stays_unknown(town: Town) -> None:
     """Another name, another key than what was signed with, no key, no node, and ourselves."""
-    false_ann = identity_of("ann", b"false".ljust(32, b"."))
+    false_ann = impostor("ann")
     hosts = {
         "100.64.0.11": Canned({PING_PATH: ping_of(BOB)}),
         "100.64.0.12": Canned({PING_PATH: ping_of(false_ann)}),
@@ -251,7 +251,7 @@ async def _serve(
 async def test_a_name_that_is_known_is_not_asked_back_whatever_key_its_caller_has(
     town: Town,
 ) -> None:
-    false_ann = identity_of("ann", b"false".ljust(32, b"."))
+    false_ann = impostor("ann")
     host = Canned({PING_PATH: ping_of(false_ann)})
     async with (
         town.house(HERE, "node") as house,
@@ -260,7 +260,7 @@ async def test_a_name_that_is_known_is_not_asked_back_whatever_key_its_caller_ha
     ):
         await believe(house.node, ANN)
         before = held(house.node)
-        me = identity_of("node", b"false".ljust(32, b"."))
+        me = impostor("node")
         for who in (false_ann, me):
             answer = await ask(http, house.url, who)
             assert (answer.status, b"verification failed" in answer.body) == (401, True)

@@ -27,6 +27,7 @@ from support.mesh import (
     believe,
     checkpoint,
     hey_there,
+    impostor,
     node_at,
     standings,
     stored,
@@ -34,7 +35,7 @@ from support.mesh import (
     tease,
 )
 
-FALSE_ANN = identity_of("ann", b"false".ljust(32, b"."))
+FALSE_ANN = impostor("ann")
 PATIENCE_S = 60.0  # a loop that never ends is a failure, not a hang
 
 
@@ -99,7 +100,7 @@ async def test_an_unsigned_hey_there_with_another_key_goes_when_the_key_is_known
 
 
 async def test_a_checkpoint_goes_when_a_third_vote_turns_out_to_be_false(tmp_path: Path) -> None:
-    false_cat = identity_of("cat", b"false".ljust(32, b"."))
+    false_cat = impostor("cat")
     body = checkpoint([BOB, ANN, false_cat]).replace(false_cat.id.encode(), CAT.id.encode())
     async with node_at(tmp_path / "home") as node:
         await believe(node, ANN, BOB)

@@ -12,8 +12,8 @@ from postbox.mesh.merging.intake import Report
 from postbox.mesh.merging.news import Farewell, Hello, News, Trip
 from postbox.mesh.projections.presence import Presence
 from postbox.node import Node
-from postbox.trust.authoring import Chau, Observation, Ping, Social, make_event
-from postbox.trust.keys import Identity, identity_of
+from postbox.trust.authoring import Observation, Ping, Social, make_event
+from postbox.trust.keys import Identity
 from support.mesh import (
     ANN,
     BOB,
@@ -22,7 +22,9 @@ from support.mesh import (
     NOW_NS,
     PEER,
     believe,
+    chau_of,
     hey_there,
+    impostor,
     node_at,
     observation,
     take,
@@ -30,7 +32,7 @@ from support.mesh import (
 )
 
 S = 10**9
-FALSE_ANN = identity_of("ann", b"false".ljust(32, b"."))
+FALSE_ANN = impostor("ann")
 
 
 def ping(by: Identity, target: str, ago_s: int, rtt_ms: float = 1.5) -> bytes:
@@ -40,8 +42,7 @@ def ping(by: Identity, target: str, ago_s: int, rtt_ms: float = 1.5) -> bytes:
 
 
 def chau(who: Identity, ago_s: int) -> bytes:
-    told = Chau(from_=who.name, public_key=who.public_key_base64, id=who.id)
-    return make_event(told, NOW_NS - ago_s * S, who).body
+    return chau_of(who, NOW_NS - ago_s * S)
 
 
 def online(node: Node, *names: str) -> list[Presence]:

@@ -15,10 +15,10 @@ from postbox.mesh.bus.bus import LAST_RETRY_S
 from postbox.mesh.observing.observer import BURST, LOOK_S, PER_MINUTE
 from postbox.mesh.observing.observing_rules import RESTARTS_APART_S, SETTLE_S
 from postbox.mesh.observing.watch import AGAIN_S, RECENT_NS
-from postbox.trust.authoring import Chau, HeyThere, Observation, make_event
+from postbox.trust.authoring import HeyThere, Observation, make_event
 from postbox.trust.keys import Identity, identity_of
 from support.broker import broker_at
-from support.mesh import ANN, BOB, CAT, MALLORY, believe, take
+from support.mesh import ANN, BOB, CAT, MALLORY, believe, chau_of, take
 from support.nara_events import verifies
 from support.town import PORT, House, Town, after, in_town
 
@@ -43,8 +43,7 @@ class Seat:
         return make_event(said, self.now_ns - ago_ns, signer or who).body
 
     def goodbye(self, who: Identity) -> bytes:
-        said = Chau(from_=who.name, public_key=who.public_key_base64, id=who.id)
-        return make_event(said, self.now_ns, who).body
+        return chau_of(who, self.now_ns)
 
     def says(self, observer: Identity, subject: str, state: str) -> bytes:
         return self._seen_by(observer, subject, "status-change", online_state=state)

@@ -11,8 +11,19 @@ from postbox.mesh.bus import plaza, topics
 from postbox.mesh.bus.plaza import EVENT_BYTES, STRANGERS_BURST
 from postbox.trust.authoring import Social, make_event
 from postbox.trust.keys import identity_of
-from support.mesh import ANN, BOB, CAT, MALLORY, NOW_NS, believe, hey_there, tease
-from support.on_bus import BROKER, chau_of, hello_of, ids, living, on_broker, says_hello, writes
+from support.mesh import (
+    ANN,
+    BOB,
+    CAT,
+    MALLORY,
+    NOW_NS,
+    believe,
+    chau_of,
+    hello_of,
+    hey_there,
+    tease,
+)
+from support.on_bus import BROKER, ids, living, on_broker, says_hello, writes
 from support.town import Town, in_town
 
 HERE = "100.64.0.1"

@@ -15,9 +15,9 @@ from postbox.mesh.door import GOODBYE_S
 from postbox.mesh.gossip.presence import AGAIN_NS
 from postbox.mesh.peers.known import Known, Origin
 from postbox.node import Node
-from postbox.trust.authoring import Chau, HeyThere, make_event
+from postbox.trust.authoring import HeyThere, make_event
 from postbox.world import Pool, Threads
-from support.mesh import BOB, believe, digest, stored, take
+from support.mesh import BOB, believe, chau_of, digest, stored, take
 from support.nara import nara_in
 from support.nara_events import Event, read_event, verifies
 from support.threads import Broken
@@ -109,8 +109,7 @@ async def test_what_others_say_in_its_name_silences_no_node(town: Town) -> None:
         me, now_ns = box.node.identity, box.node.world.clock.now_ns()
         hello = HeyThere(from_=me.name, public_key=me.public_key_base64, mesh_ip="", id=me.id)
         unsigned = make_event(hello, now_ns - 1, None).body
-        chau = Chau(from_="bob", public_key=BOB.public_key_base64, id=BOB.id)
-        await take(box.node, [unsigned, make_event(chau, now_ns - 2, BOB).body])
+        await take(box.node, [unsigned, chau_of(BOB, now_ns - 2)])
         await box.mesh.presence.enter()
         assert me.name in [one.get("emitter") for one in await said(box.node)]
 

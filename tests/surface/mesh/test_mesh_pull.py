@@ -13,7 +13,6 @@ from postbox.mesh.calling.pull import Mode, pull
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.wire import HELLO_PATH, MSGPACK, NARA_SYNC_PATH, PING_PATH, SYNC_PATH
 from postbox.net.faults import Forbidden, Unreachable
-from postbox.trust.keys import identity_of
 from postbox.trust.signatures import check_request
 from postbox.trust.tables import Source
 from support.homes import Imported
@@ -27,6 +26,7 @@ from support.mesh import (
     believe,
     digest,
     hey_there,
+    impostor,
     mesh_of,
     node_at,
     pair_of,
@@ -111,7 +111,7 @@ async def test_a_peer_s_copy_that_is_attested_here_takes_the_place_of_hearsay(
 
 async def test_names_in_a_peer_s_answer_are_admitted_and_known_ones_kept(tmp_path: Path) -> None:
     """The server believes another key of Bob's than the client does."""
-    false_bob = identity_of("bob", b"false".ljust(32, b"."))
+    false_bob = impostor("bob")
     async with pair_of(tmp_path / "server", tmp_path / "client") as pair:
         await take(pair.server, [hey_there(ANN), tease(1), hey_there(false_bob)])
         await believe(pair.client, BOB)

@@ -21,12 +21,12 @@ from postbox.mesh.calling.pull import Mode, pull
 from postbox.mesh.wire import HELLO_PATH, MODES, PING_PATH, SYNC_PATH
 from postbox.net.asgi import JSON, Reply
 from postbox.rules import Payer
-from postbox.trust.authoring import Chau, HeyThere, make_event
+from postbox.trust.authoring import HeyThere, make_event
 from postbox.trust.hello import HELLO_BYTES
 from postbox.trust.keys import Identity, identity_of
 from postbox.trust.signatures import response_headers
 from postbox.trust.waiting_rules import WaitingRules, waiting_draft
-from support.mesh import ANN, CAT, MALLORY, believe, hey_there, tease
+from support.mesh import ANN, CAT, MALLORY, believe, chau_of, hey_there, impostor, tease
 from support.strangers import (
     ABOUT,
     ask,
@@ -43,9 +43,7 @@ from support.town import Answers, Canned, House, Town, in_town
 
 HERE, THERE, ELSEWHERE = "100.64.0.1", "100.64.0.2", "100.64.0.9"
 WANDA = identity_of("wa", b"wanda".ljust(32, b"."))
-FALSE_ANN, FALSE_CAT, FALSE_NODE = (
-    identity_of(name, b"false".ljust(32, b".")) for name in ("ann", "cat", "node")
-)
+FALSE_ANN, FALSE_CAT, FALSE_NODE = map(impostor, ("ann", "cat", "node"))
 WEAK = base64.b64encode(bytes(32)).decode()
 
 
@@ -67,11 +65,6 @@ def presented(who: Identity, by: Identity | None, **changes: str) -> bytes:
     return make_event(HeyThere(**(fields | changes)), now_ns(), by).body
 
 
-def farewell(who: Identity) -> bytes:
-    chau = Chau(from_=who.name, public_key=who.public_key_base64, id=who.id)
-    return make_event(chau, now_ns(), who).body
-
-
 def with_id_of(who: Identity, other: Identity) -> bytes:
     """Its own hey-there, and the other's id with that one's signature."""
     mine, theirs = json.loads(hello_of(who)), json.loads(hello_of(other))
@@ -86,7 +79,7 @@ BROUGHT: dict[str, tuple[Callable[[], bytes], int]] = {
     "nothing": (lambda: b"", 400),
     "an array": (lambda: b"[" + hello_of(MALLORY) + b"]", 400),
     "an event of another kind": (lambda: tease(1, MALLORY, "bob", MALLORY), 400),
-    "a farewell": (lambda: farewell(MALLORY), 400),
+    "a farewell": (lambda: chau_of(MALLORY, now_ns()), 400),
     "a hey-there that nobody signed": (lambda: presented(MALLORY, None), 400),
     "another's, signed by who brings it": (lambda: presented(CAT, MALLORY), 400),
     "another's name and key, signed in its name": (lambda: presented(CAT, FALSE_CAT), 400),

@@ -29,6 +29,7 @@ from support.mesh import (
     fixed_world,
     hey_there,
     id_of_body,
+    impostor,
     node_at,
     observation,
     standings,
@@ -40,7 +41,7 @@ from support.mesh import (
 
 T = TypeVar("T")
 
-FALSE_ANN = identity_of("ann", b"false".ljust(32, b"."))
+FALSE_ANN = impostor("ann")
 
 
 async def ledger_that_saw(home: Path, *bodies: bytes) -> str:

@@ -37,6 +37,7 @@ from support.mesh import (
     NOW_NS,
     believe,
     hey_there,
+    impostor,
     node_at,
     stored_standing,
     take,
@@ -47,7 +48,7 @@ from support.strangers import greet, held, hello_of, ping_of, postbox_of, source
 from support.town import Canned, House, Town, in_town
 
 HERE, CATS, ANNS = "100.64.0.1", "100.64.0.2", "100.64.0.3"
-FALSE_ANN = identity_of("ann", b"false".ljust(32, b"."))
+FALSE_ANN = impostor("ann")
 HELLO, WORDS = hey_there(FALSE_ANN, 9), tease(8, FALSE_ANN, signer=FALSE_ANN)
 PEER = Payer("peer", "cat")
 
@@ -148,7 +149,7 @@ async def test_the_url_of_one_peer_takes_no_other_name(town: Town) -> None:
     bob = [hey_there(BOB, 9)]
     async with taken(town) as (house, cat), town.serving(ANNS, Canned(postbox_of(ANN))) as ann:
         await take(house.node, bob, PEER)
-        false_bob = identity_of("bob", b"false".ljust(32, b"."))
+        false_bob = impostor("bob")
         cat.answers = postbox_of(false_bob)
         before = held(house.node)
         with pytest.raises(MeetingFault, match="bob has another key already"):
@@ -202,7 +203,7 @@ async def test_an_introduction_takes_no_name_and_keeps_none_from_a_configured_ur
         before = held(house.node)
         assert (await greet(http, house.url, hello_of(ANN))).status == 403
         assert held(house.node) == before
-        false_bob = identity_of("bob", b"false".ljust(32, b"."))
+        false_bob = impostor("bob")
         assert (await greet(http, house.url, hello_of(false_bob))).status == 200
         assert sources(house.node)["bob"] == "introduction"
         await house.mesh.peer(bob).meet()

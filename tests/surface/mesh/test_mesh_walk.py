@@ -21,7 +21,7 @@ from postbox.mesh.calling.pull import MIN_EVENTS, EndlessPages, pull
 from postbox.mesh.merging.intake import Report
 from postbox.mesh.wire import SYNC_PATH
 from postbox.trust.authoring import Social, make_event
-from postbox.trust.keys import Identity, identity_of
+from postbox.trust.keys import Identity
 from postbox.world import Pool, Threads
 from support.liars import Liar, facing, honest, in_turn, nara
 from support.mesh import (
@@ -32,6 +32,7 @@ from support.mesh import (
     fixed_world,
     held_ids,
     id_of_body,
+    impostor,
     mesh_of,
     node_at,
     pair_of,
@@ -211,7 +212,7 @@ async def test_pages_that_were_cut_by_their_bytes_are_pages(tmp_path: Path) -> N
 
 async def test_pages_that_are_refused_here_do_not_hide_what_comes_after(tmp_path: Path) -> None:
     """An honest peer that does not know Ann holds what somebody else signed in her name."""
-    false_ann = identity_of("ann", b"false".ljust(32, b"."))
+    false_ann = impostor("ann")
     false = [event_at(NOW_NS - (900 - n) * SECOND_NS, n, false_ann) for n in range(3 * PAGE)]
     good = [event_at(NOW_NS - n * SECOND_NS, n) for n in range(3)]
     async with pair_of(tmp_path / "server", tmp_path / "client") as pair:
