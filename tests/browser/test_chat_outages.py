@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from browser.conftest import Arrive
 from support.chat_page import PATIENCE_AFTER_OUTAGE_MS, Host, Person, freeze_the_leader
+from support.chromium import stop_the_clock
 from support.command import postbox
 
 
@@ -122,9 +123,11 @@ def test_a_tab_that_a_browser_has_frozen_is_replaced_by_one_that_is_looked_at(
 ) -> None:
     ann = arrive("ann")
     ann.begin("Notes")
+    stop_the_clock(ann.page)
     freeze_the_leader(ann.page, "postbox-chat", f"{host.url}/assets/icon.svg")
     ann.write("Kept")
     expect(ann.said("Kept").locator(".state")).to_have_text("Sending")
+    ann.page.clock.resume()
     ann.page.reload()
     ann.wait_live()
     expect(ann.said("Kept").locator(".state")).to_have_text("Sent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from browser.conftest import Visit
 from support.chat_page import ROBS, STAND_IN_LINE, Host, freeze_the_leader
-from support.chromium import comes_true
+from support.chromium import comes_true, stop_the_clock
 from support.sync_alone import LIVE, NOTES, OPEN, TEXTS, beside, nowhere, token
 
 HOLDS_ANSWERS = """() => {
@@ -27,12 +27,14 @@ def test_a_tab_that_is_closed_while_a_batch_is_under_way_doubles_nothing(
     comes_true(first, LIVE)
     first.evaluate(NOTES, "Before")
     second = beside(first)
+    stop_the_clock(second)  # and it does not take the first one, which is slow, for frozen
     second.evaluate(OPEN, {})
     comes_true(second, LIVE)
     first.evaluate(HOLDS_ANSWERS)
     second.evaluate(NOTES, "Once")  # the first tab is the one that talks to the host
     comes_true(first, "() => window.held")
     first.close()
+    second.clock.resume()
     comes_true(second, "async () => (await device.queue()).length === 0")
     comes_true(second, LIVE)
     assert second.evaluate(TEXTS, "Notes") == [["Before", "sent"], ["Once", "sent"]]
@@ -126,10 +128,9 @@ ANSWERS_WHO_ASKS = """() => {
 def test_a_tab_that_was_robbed_asks_at_once_how_things_are(host: Host, visitor: Visit) -> None:
     """What the new one said meanwhile was not listened to."""
     page = nowhere(visitor(), host)
-    page.clock.install()
+    stop_the_clock(page)
     page.evaluate(OPEN, {"token": token(host.link("ann"))})
     comes_true(page, LIVE)
-    page.clock.pause_at(page.evaluate("Date.now() + 1000") / 1000)
     robber = beside(page)
     robber.evaluate(ANSWERS_WHO_ASKS)
     robber.evaluate(ROBS, "postbox postbox")
@@ -152,7 +153,7 @@ def test_who_could_not_begin_to_talk_tries_it_again_a_minute_later(
     host: Host, visitor: Visit
 ) -> None:
     page = nowhere(visitor(), host)
-    page.clock.install()
+    stop_the_clock(page)
     page.evaluate(FAILS_TO_BEGIN)
     page.evaluate(OPEN, {"token": token(host.link("ann"))})
     comes_true(page, "() => device.status.connection === 'stopped'")
@@ -163,5 +164,6 @@ def test_who_could_not_begin_to_talk_tries_it_again_a_minute_later(
     page.evaluate("window.isFull = false")
     assert page.evaluate("device.status.connection") == "stopped"
     page.clock.fast_forward(61_000)
+    page.clock.resume()
     comes_true(page, LIVE)
     comes_true(page, "async () => (await device.queue()).length === 0")

@@ -117,6 +117,13 @@ def comes_true(page: Page, question: str, about: Any = None) -> Any:
     raise AssertionError(f"it never becomes true: {question}")
 
 
+def stop_the_clock(page: Page) -> None:
+    """No timer of the page runs out by itself, however long something takes; those that it has had
+    before this was first asked for do. `page.clock` moves it on."""
+    page.clock.install()
+    page.clock.pause_at(page.evaluate("Date.now()") / 1000 + 1)
+
+
 def look(page: Page, size: Size, scheme: Scheme) -> None:
     """From now on at this size and in these colours."""
     width, height = PIXELS[size]
