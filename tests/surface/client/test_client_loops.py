@@ -13,7 +13,15 @@ import anyio
 import pytest
 import trio
 
-from postbox.client import Changes, Client, DatabaseInUse, State, What, open_client
+from postbox.client import (
+    AnotherOwner,
+    Changes,
+    Client,
+    DatabaseInUse,
+    State,
+    What,
+    open_client,
+)
 from postbox.client.store.store import Store
 from postbox.world import system_world
 from support.client_door import Door, door_at
@@ -169,3 +177,22 @@ async def given_up(client: Client) -> None:
     await client.set_name("Ann")
     with suppress(asyncio.CancelledError):
         await writing
+
+
+async def test_a_file_goes_to_a_host_of_another_name_only_when_the_app_says_that_it_moved(
+    tmp_path: Path,
+) -> None:
+    async with host(tmp_path) as (door, url):
+        token, file = door.token("ann", "phone"), tmp_path / "ann.db"
+        async with open_client("http://localhost:9", token, file) as ann:
+            room = await ann.create("made before")
+        with pytest.raises(AnotherOwner, match="host_moved=True"):
+            async with open_client(url, token, file):
+                pytest.fail("it opened")
+        async with open_client(url, token, file, host_moved=True) as ann:
+            await ann.drained()
+        async with open_client(url, token, file) as ann:
+            assert [each.key for each in await ann.conversations()] == [room.key]
+        with pytest.raises(AnotherOwner, match="is of the host"):
+            async with open_client("http://localhost:9", token, file):
+                pytest.fail("it opened")

@@ -379,7 +379,7 @@ def _check(path: str, its: Owner, owner: Owner, *, moves: bool) -> None:
     if its.host and owner.host and its.host != owner.host and not moves:
         raise AnotherOwner(
             f"{path} is of the host {its.host}, and not of {owner.host}: name another file for that"
-            " one; or, if it is the same host in another place, say that it moved"
+            " one; or, if it is the same host in another place, open the file with host_moved=True"
         )
 
 
