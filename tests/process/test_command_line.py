@@ -81,6 +81,12 @@ def test_help_answers_for_every_verb(call: Call, verb: str) -> None:
         assert all(name.split()[0] in done.out for name in VERBS)
 
 
+def test_the_list_of_verbs_is_the_same_with_options_of_every_verb(call: Call) -> None:
+    plain = call("--help")
+    for words in ("--json --help", "--home x --help", "--help --json", "-h --home=x --json"):
+        assert call(*words.split()) == plain, words
+
+
 def test_a_verbs_own_page_says_more_than_its_line_in_the_list(call: Call) -> None:
     line = "Look for the usual mistakes"
     assert f"{line}." in call("--help").out

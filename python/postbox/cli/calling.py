@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App, CycloptsError
 
-from postbox.cli.verbs import ABOUT, LISTING, VERBS
+from postbox.cli.verbs import ABOUT, LISTING, VERBS, print_verbs
 
 WITH_VALUE = ("--home", "--memory", "--store")
 ASKS = frozenset(("-h", "--help"))
@@ -32,6 +32,9 @@ def make_app() -> App:
 def call(words: list[str]) -> object:
     """What the verb returned. Raises CycloptsError of a wrong call."""
     app, ordered = make_app(), _in_order(words)
+    if ordered[0] in ASKS and len(ordered) == 1 + _leading(ordered[1:]):
+        print_verbs()
+        return 0
     if ordered[0].partition("=")[0] in OF_EVERY_VERB:
         raise CycloptsError(msg="which verb?")
     _require_own_verb(ordered)
@@ -68,11 +71,17 @@ def _listing(words: list[str]) -> list[str]:
     return words if ANYWHERE & set(words[1:2]) else [words[0], "list", *words[1:]]
 
 
-def _verb_first(words: list[str]) -> list[str]:
-    """What every verb takes may stand before it, too: `postbox --home DIR status`."""
+def _leading(words: list[str]) -> int:
+    """How many of them, from the first on, are options of every verb and their values."""
     at = 0
     while at < len(words) and words[at].partition("=")[0] in OF_EVERY_VERB:
         at += 2 if words[at] in WITH_VALUE else 1
+    return min(at, len(words))
+
+
+def _verb_first(words: list[str]) -> list[str]:
+    """What every verb takes may stand before it, too: `postbox --home DIR status`."""
+    at = _leading(words)
     verb, options = words[at:], words[:at]
     if not verb or not options:
         return words
