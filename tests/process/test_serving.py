@@ -133,7 +133,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         address = url.removeprefix("http://")
         done = postbox("serve", "--home", tmp_path / "two", "--listen", address)
     assert done.code == 1
-    assert "another program listens there" in done.err
+    assert "another program listens there; stop it, or choose another port (--listen)" in done.err
 
 
 def test_stderr_of_a_node_has_one_json_document_a_line(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ async def _listen(
 
 
 _WHAT_TO_DO = {
-    errno.EADDRINUSE: "another program listens there; stop it, or choose another port",
+    errno.EADDRINUSE: "another program listens there; stop it, or choose another port (--listen)",
     errno.EADDRNOTAVAIL: "no address of this machine; name one that is, or 0.0.0.0 for all of them",
     errno.EACCES: "this user may not; choose a port from 1024 on",
 }
