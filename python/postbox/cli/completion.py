@@ -14,7 +14,7 @@ from cyclopts.completion import add_to_rc_file, get_default_completion_path
 
 from postbox.cli.calling import make_app
 from postbox.cli.main import FAILED
-from postbox.cli.options import FLAG
+from postbox.cli.options import FLAG, Common
 from postbox.cli.output import complain, note
 from postbox.cli.verbs import LISTING
 
@@ -63,7 +63,14 @@ def script_for(shell: Shell) -> str:
     app = make_app()
     for name in LISTING:  # takes what its `list` takes
         app[name].default(app[name]["list"].default_command)
-    return app.generate_completion(shell=shell)
+    app.default(_before_the_verb)
+    script = app.generate_completion(shell=shell)
+    # fish's own condition takes the DIR of --home for a verb.
+    return script.replace("-n __fish_use_subcommand", f"-n __fish_{NAME}_using_command")
+
+
+def _before_the_verb(*, common: Common | None = None) -> None:
+    """What may stand there: what every verb takes."""
 
 
 def _of_login() -> Shell | None:
