@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
+import pytest
 import trio
 import trio._core._run as trio_run
 from hypothesis import settings
@@ -237,6 +238,10 @@ class OutboxMachine(OnDatabase):
     @rule(reader=readers)
     def wait(self, reader: str) -> None:
         """Until there is something: at once, at the time of the retry, or not at all."""
+        if reader not in self.model.readers:
+            with pytest.raises(UnknownReader):
+                self.loop.run(partial(self.outbox.wait_page, reader))
+            return
         now_ms, at_ms = self._now_ms(), self.model.readers[reader].retry_ms
         wanted = self.model.due(reader, max(now_ms, at_ms))
 
