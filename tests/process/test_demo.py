@@ -27,10 +27,11 @@ from postbox.cli.demo.stage import Stage
 from postbox.cli.demo.story import Told, serve_again
 from postbox.cli.demo.view import Row, view
 from postbox.cli.demo.watch import notes, settled
-from postbox.world import system_world
-from support.command import POSTBOX, TIMEOUT_S, environment, postbox
+from postbox.world import World, system_world
+from support.command import POSTBOX, TIMEOUT_S, Call, Done, environment, postbox
 from support.peers_seen import WELL
 from support.ports import free_url
+from support.small_disk import small_disk
 
 
 @contextmanager
@@ -66,6 +67,30 @@ def test_a_signal_ends_the_demo_with_all_that_it_started(tmp_path: Path) -> None
         with pytest.raises(ProcessLookupError):  # nobody is left in its group
             os.killpg(process.pid, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_for_the_demo_is_named(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play(world: World, folder: Path, memory: str, told: Told | None) -> int:
+        (folder / "east.jsonl").write_bytes(bytes(2**23))
+        return 0
+
+    monkeypatch.setattr("postbox.cli.demo.play", play)
+
+    def demo_in(folder: Path) -> Done:
+        with monkeypatch.context() as patched:  # else capturing has its files there, too
+            patched.setattr("tempfile.tempdir", str(folder))
+            return call("demo")
+
+    with small_disk(5) as disk:
+        done = demo_in(disk.path)
+        assert list(disk.path.iterdir()) == []
+    without = demo_in(disk.path / "missing")
+    assert done.code == without.code == 1
+    named = f"postbox: no room for the demo's files in {disk.path}: TMPDIR=DIR postbox demo has"
+    assert named in done.err
+    assert "postbox: cannot make a folder for the demo's files: No such file" in without.err
 
 
 def test_nodes_that_could_not_hold_the_events_are_not_started(tmp_path: Path) -> None:

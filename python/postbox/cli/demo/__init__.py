@@ -7,6 +7,7 @@ leaves no process behind however it ends.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import signal
 import sys
@@ -19,16 +20,18 @@ from typing import Annotated
 
 import trio
 
-from postbox.cli.demo.commands import say
+from postbox.cli.demo.commands import DemoFailed, say
 from postbox.cli.demo.history import ALL
 from postbox.cli.demo.story import Told, play
 from postbox.cli.options import FLAG, Common, Usage, run
-from postbox.errors import Fault
+from postbox.errors import Fault, leaves
 from postbox.mesh.memory import capacity_of
 from postbox.world import system_world
 
 MEMORY = "100000"
 """What all fits in with some to spare, also on a machine with little memory."""
+WHERE = "TMPDIR=DIR postbox demo has them elsewhere"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -48,7 +51,7 @@ def demo(*, keep: Annotated[bool, FLAG] = False, common: Common | None = None) -
     async def verb() -> int:
         memory, world = _memory(options.memory), system_world()
         started_s = world.clock.elapsed_s()
-        with _folder(keep) as folder:
+        with _folder(keep) as folder, _room_in(folder):
             code = await until_told(partial(play, world, folder, memory), keep)
         if code <= 1 and not keep:  # then it is as long as somebody looked
             say(f"All of it took {world.clock.elapsed_s() - started_s:.0f} s.")
@@ -104,7 +107,12 @@ async def until_told(play: Callable[[Told | None], Awaitable[int]], keep: bool) 
 
 @contextmanager
 def _folder(keep: bool) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="postbox-demo-"))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="postbox-demo-"))
+    except OSError as error:
+        raise DemoFailed(
+            f"cannot make a folder for the demo's files: {error.strerror}: {WHERE}"
+        ) from error
     try:
         yield folder
     finally:
@@ -114,6 +122,16 @@ def _folder(keep: bool) -> Iterator[Path]:
         else:
             shutil.rmtree(folder)
             say("\nThe homes of the demo are gone; with --keep they stay.")
+
+
+@contextmanager
+def _room_in(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except* OSError as errors:
+        if not all(isinstance(e, OSError) and e.errno in FULL for e in leaves(errors)):
+            raise
+        raise DemoFailed(f"no room for the demo's files in {folder.parent}: {WHERE}") from None
 
 
 def _called() -> str:
