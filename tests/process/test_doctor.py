@@ -190,6 +190,16 @@ def test_the_end_of_a_certificate_is_seen(
     assert ("renew" in finding["cure"]) is (days < 7)
 
 
+def test_a_certificate_s_key_that_everybody_may_read_is_found(call: Call, home: Path) -> None:
+    certificate(home, TODAY + timedelta(days=30))
+    key = home / "key.pem"
+    for mode, is_open in ((0o644, True), (0o640, False)):
+        key.chmod(mode)
+        finding = found(call, home, 0).get("tls key")
+        assert (finding is not None) is is_open
+        assert finding is None or f"chmod o= {key}" in finding["cure"]
+
+
 @pytest.mark.parametrize("key", ['mesh.url = "https://{}:7433"', 'hosts.name = "{}"'])
 def test_a_certificate_for_another_name_than_others_call_is_found(
     call: Call, home: Path, key: str

@@ -132,6 +132,10 @@ def _certificate(seen: CertificateSeen, now_ns: int) -> Iterator[Finding]:
         is_soon = seen.until.timestamp() * 1e9 - now_ns < CERTIFICATE_WARNING_NS
         text = f"{path}, valid until {seen.until:%F %R} UTC"
         yield Finding("tls", "warning", text, renew) if is_soon else Finding("tls", "ok", text)
+    if seen.open_key is not None:
+        text = f"everybody on this machine may read or change {seen.open_key}"
+        cure = f"chmod o= {seen.open_key}; if somebody may have read it, have another one made"
+        yield Finding("tls key", "warning", text, cure)
     for key, name in seen.others:
         text = f"{path} is not for {name}, as {key} says that others call this node"
         cure = f"have one made for {name}; nothing, if a proxy in front shows one of its own"

@@ -51,13 +51,14 @@ class HomeSeen:
 class CertificateSeen:
     """`until`: None if `unread` says why it cannot be used, or `refused` why callers refuse it.
     `others`: names by which others call this node and that it is not for, each behind the key of
-    the configuration that says so."""
+    the configuration that says so. `open_key`: the file of its key, if everybody may read that."""
 
     path: Path
     until: datetime | None = None
     unread: str = ""
     refused: str = ""
     others: Sequence[tuple[str, str]] = ()
+    open_key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,9 @@ def _certificate(config: Config) -> CertificateSeen | None:
         return CertificateSeen(cert, refused=str(fault))
     except Fault as fault:
         return CertificateSeen(cert, unread=str(fault))
-    others = [(key, name) for key, name in _called(config).items() if not is_for(server, name)]
-    return CertificateSeen(cert, until, others=others)
+    others = [(said, name) for said, name in _called(config).items() if not is_for(server, name)]
+    open_key = key if key.stat().st_mode & 0o007 else None
+    return CertificateSeen(cert, until, others=others, open_key=open_key)
 
 
 def _called(config: Config) -> dict[str, str]:
