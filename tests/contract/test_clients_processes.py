@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from typing import Any
 import trio
 
 from postbox.clients.ids import text_of, user_id
+from postbox.clients.live.words import Opened, read_message
 from postbox.rpc.postbox.v1 import clients_pb as pb
+from postbox.store.contract import Hearing
 from postbox.trust.keyfile import FILE_NAME as KEY_FILE
 from postbox.world import World, system_world
 from support.client_door import (
@@ -72,8 +74,34 @@ def uuid(device: Device) -> str:
     return text_of(user_id(device.user))
 
 
+class Telling:
+    """Hears what the processes tell each other, in the order in which they hear it."""
+
+    def __init__(self, hearing: Hearing) -> None:
+        self._hearing = hearing
+
+    async def opened(self, device: Device) -> None:
+        """Waits until all were told of a stream of this device. Before, the next one may be told
+        first, and then that one would be the earlier."""
+        with trio.fail_after(PATIENT_S):
+            while not self._was_told(device.id):
+                await trio.lowlevel.wait_readable(self._hearing.fileno())
+
+    def _was_told(self, device_id: bytes) -> bool:
+        messages = [read_message(packed) for packed in self._hearing.take()]
+        words = [word for message in messages if message for word in message.words]
+        return any(isinstance(word, Opened) and word.device == device_id for word in words)
+
+
+@asynccontextmanager
+async def telling(door: Door) -> AsyncIterator[Telling]:
+    with closing(await door.node.store.hear()) as hearing:
+        yield Telling(hearing)
+
+
 async def is_displaced(stream: Stream) -> None:
-    frame = (await stream.until("goAway"))[-1]
+    with trio.fail_after(PATIENT_S):  # signs of life come all the while
+        frame = (await stream.until("goAway"))[-1]
     assert value_of(frame).code == "DISPLACED"
     why = await stream.end()
     assert why is not None
@@ -91,13 +119,12 @@ async def test_a_stream_in_one_process_ends_the_one_of_its_device_in_another(
     async with two_processes(tmp_path, database, postgres) as pair:
         ann, bob = pair.one.device("ann"), pair.one.device("bob")
         room = await conversation(ann, bob)
-        async with ann.listening() as first:
-            await first.until("caughtUp")
+        async with telling(pair.one) as told, ann.listening() as first:
+            await told.opened(ann)
             async with pair.elsewhere(ann).listening() as second:
-                await second.until("caughtUp")
+                await told.opened(ann)
                 await is_displaced(first)
                 async with ann.listening() as third:
-                    await third.until("caughtUp")
                     await is_displaced(second)
                     await is_alive(third, bob, room)
 
