@@ -89,10 +89,12 @@ class Seat:
         return "\n".join(self.lines())
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """Each when what the one before it opened is there, with its focus."""
+        for key in keys:
+            await self.pilot.press(key)
 
     async def type(self, text: str) -> None:
-        await self.pilot.press(*text)
+        await self.press(*text)
 
     async def sees(self, *parts: str, without: str = "") -> None:
         """Waits until all of them stand on the screen, and the one does not."""
