@@ -12,7 +12,7 @@ from browser.conftest import Visit
 from support.chat_page import NO_NETWORK, Host
 from support.chromium import LOOK_MS, PATIENCE_MS, comes_true
 from support.command import postbox
-from support.sync_alone import LIVE, NOTES, OPEN, TEXTS, beside, nowhere, token
+from support.sync_alone import LIVE, NOTES, OPEN, TEXTS, beside, nowhere, signs_in, token
 
 DOCS = Path(__file__).parents[2] / "docs" / "chat-page.md"
 
@@ -100,7 +100,7 @@ def test_a_database_that_the_browser_has_closed_is_opened_again(host: Host, visi
     """As Safari does to pages in the background, without an error and with everything kept."""
     page = nowhere(visitor(), host)
     page.evaluate(KEEPS_CONNECTIONS)
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(page, host)
     comes_true(page, LIVE)
     page.evaluate(NOTES, "Before")
     for text in ("Behind it", "And again"):
@@ -113,7 +113,7 @@ def test_a_database_that_the_browser_has_closed_is_opened_again(host: Host, visi
 
 def test_signing_out_does_not_wait_for_a_tab_that_does_not_move(host: Host, visitor: Visit) -> None:
     page = nowhere(visitor(), host)
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(page, host)
     page.evaluate(NOTES, "Secret")
     frozen = beside(page)
     frozen.evaluate(
@@ -188,7 +188,7 @@ def test_a_stream_that_says_nothing_without_an_error_is_given_up(
     page = nowhere(visitor(), host)
     page.clock.install()
     page.evaluate(STALLS)
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(page, host)
     comes_true(page, "() => window.stalled")
     page.evaluate(NOTES, "Waits")
     assert not page.evaluate(LIVE)
@@ -228,7 +228,7 @@ def test_what_was_kept_for_long_enough_goes_also_where_no_page_is_open_for_long(
     host: Host, visitor: Visit
 ) -> None:
     page = nowhere(visitor(), host)
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(page, host)
     for text in ("One", "Two"):
         page.evaluate(NOTES, text)
     comes_true(page, f"async () => (await ({KEPT})()) === '{SENT_AND_TOLD}'")
@@ -242,7 +242,7 @@ def test_what_was_kept_for_long_enough_goes_also_where_no_page_is_open_for_long(
 def test_a_page_can_be_read_from_any_message_on(host: Host, visitor: Visit) -> None:
     visited = visitor()
     page = visited.open(f"{host.url}/assets/icon.svg")
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(page, host)
     comes_true(page, LIVE)
     for number in range(7):
         page.evaluate(NOTES, str(number))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from browser.conftest import Visit
 from support.chat_page import ROBS, STAND_IN_LINE, Host, freeze_the_leader
 from support.chromium import comes_true, stop_the_clock
-from support.sync_alone import LIVE, NOTES, OPEN, TEXTS, beside, nowhere, token
+from support.sync_alone import LIVE, NOTES, OPEN, TEXTS, beside, nowhere, signs_in
 
 HOLDS_ANSWERS = """() => {
   const send = window.fetch
@@ -23,7 +23,7 @@ def test_a_tab_that_is_closed_while_a_batch_is_under_way_doubles_nothing(
     host: Host, visitor: Visit
 ) -> None:
     first = nowhere(visitor(), host)
-    first.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(first, host)
     comes_true(first, LIVE)
     first.evaluate(NOTES, "Before")
     second = beside(first)
@@ -44,7 +44,7 @@ def test_a_second_tab_knows_at_once_who_is_there(host: Host, visitor: Visit) -> 
     pages = {}
     for user in ("bob", "ann"):
         pages[user] = nowhere(visitor(), host)
-        pages[user].evaluate(OPEN, {"token": token(host.link(user))})
+        signs_in(pages[user], host, user)
         comes_true(pages[user], LIVE)
     pages["ann"].evaluate(
         "() => device.act({ type: 'CreateConversation', name: 'Lunch', members: ['bob'] })"
@@ -61,7 +61,7 @@ def test_a_tab_that_freezes_is_noticed_by_one_that_was_looked_at_all_the_time(
 ) -> None:
     page = nowhere(visitor(), host)
     page.clock.install()
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(page, host)
     comes_true(page, LIVE)
     freeze_the_leader(page, "postbox", page.url)
     page.evaluate(NOTES, "Waits")
@@ -86,7 +86,7 @@ def test_a_tab_that_was_robbed_while_it_stood_still_stands_in_line_again(
     host: Host, visitor: Visit
 ) -> None:
     first = nowhere(visitor(), host)
-    first.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(first, host)
     comes_true(first, LIVE)
     robber, third = beside(first), beside(first)
     robber.clock.install()
@@ -129,7 +129,7 @@ def test_a_tab_that_was_robbed_asks_at_once_how_things_are(host: Host, visitor: 
     """What the new one said meanwhile was not listened to."""
     page = nowhere(visitor(), host)
     stop_the_clock(page)
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(page, host)
     comes_true(page, LIVE)
     robber = beside(page)
     robber.evaluate(ANSWERS_WHO_ASKS)
@@ -155,7 +155,7 @@ def test_who_could_not_begin_to_talk_tries_it_again_a_minute_later(
     page = nowhere(visitor(), host)
     stop_the_clock(page)
     page.evaluate(FAILS_TO_BEGIN)
-    page.evaluate(OPEN, {"token": token(host.link("ann"))})
+    signs_in(page, host)
     comes_true(page, "() => device.status.connection === 'stopped'")
     assert page.evaluate("device.status.why") == "STORE"
     page.clock.fast_forward(11_000)  # nobody answers: it takes the lock, and fails likewise

@@ -36,5 +36,10 @@ def beside(page: Page) -> Page:
     return other
 
 
+def signs_in(page: Page, host: Host, user: str = "ann") -> None:
+    """A device of this user is opened there, for the first time."""
+    page.evaluate(OPEN, {"token": token(host.link(user))})
+
+
 def token(link: str) -> str:
     return link.partition("#token=")[2]
